@@ -1,0 +1,128 @@
+"""From a command line to a Config, and from an error to one line and an exit status."""
+
+import dataclasses
+import logging
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable
+
+from absl import flags
+
+from lenet import config as config_module
+from lenet.config import PRESETS, Config
+from lenet.errors import LenetError, UsageError
+
+FLAGS = flags.FLAGS
+
+
+class _Sizes(flags.ArgumentParser):
+    """Numbers with commas between them, such as 6,16."""
+
+    syntactic_help = "sizes with commas between them"
+
+    def parse(self, argument: str | tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(argument, tuple):
+            return argument
+        try:
+            return tuple(int(size) for size in argument.split(",") if argument)
+        except ValueError:
+            raise ValueError("expected whole numbers with commas between them") from None
+
+
+class _SizesText(flags.ArgumentSerializer):
+    def serialize(self, value: tuple[int, ...]) -> str:
+        return ",".join(map(str, value))
+
+
+def define_config() -> None:
+    """Define a flag for each field of Config, and --preset."""
+    flags.DEFINE_enum(
+        "preset", "book", list(PRESETS), "settings to start from; a flag given beside it wins"
+    )
+    for field in config_module.fields():
+        doc, default = field.metadata["doc"], field.default
+        if field.metadata.get("among"):
+            flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
+        elif isinstance(default, tuple):
+            flags.DEFINE(_Sizes(), field.name, default, doc, serializer=_SizesText())
+        elif isinstance(default, bool):
+            flags.DEFINE_boolean(field.name, default, doc)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(field.name, default, doc)
+        elif isinstance(default, float):
+            flags.DEFINE_float(field.name, default, doc)
+        else:
+            flags.DEFINE_string(field.name, default, doc)
+
+
+def config() -> Config:
+    """Return the preset's Config with the flags that were given put over it.
+
+    Raises:
+      UsageError: for a value out of its range.
+    """
+    given = {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
+    return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given))
+
+
+def run(main: Callable[[], None], usage: str) -> None:
+    """Parse the command line, call `main`, and leave with the exit status of the design.
+
+    0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
+    130 interrupted. An error that a user can cause is one line on stderr.
+    """
+    log = logging.getLogger("lenet")
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    log.setLevel(logging.INFO)
+    try:
+        if {"--help", "-h", "-help"} & set(sys.argv[1:]):
+            _print_help(usage)
+            return
+        _parse(sys.argv)
+        main()
+    except LenetError as error:
+        sys.exit(_complain(str(error), error.exit_status))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted", 130))
+
+
+def _parse(argv: list[str]) -> None:
+    try:
+        rest = FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        guess = f", did you mean --{error.suggestions[0]}?" if error.suggestions else ""
+        raise UsageError(f"unknown flag --{error.flagname}{guess} (--help lists all)") from None
+    except flags.Error as error:
+        raise UsageError(str(error)) from None
+    if rest[1:]:
+        raise UsageError(f"unexpected argument {rest[1]!r}: flags look like --lr=0.9")
+
+
+def _complain(message: str, status: int) -> int:
+    line = " ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in message).split())
+    print(f"error: {line}", file=sys.stderr)
+    return status
+
+
+def _print_help(usage: str) -> None:
+    """Print the usage, then every flag of ours with its default, in the order of definition."""
+    print(usage.strip(), end="\n\nFlags, with their defaults:\n\n")
+    width, indent = min(shutil.get_terminal_size().columns, 100), " " * 8
+    for module, defined in FLAGS.flags_by_module_dict().items():
+        for flag in defined if not module.startswith("absl") else ():
+            negation = "[no]" if flag.boolean else ""
+            print(f"  --{negation}{flag.name}" + ("" if flag.boolean else f"={_default(flag)}"))
+            print(textwrap.fill(_help(flag), width, initial_indent=indent, subsequent_indent=indent))
+
+
+def _help(flag: flags.Flag) -> str:
+    # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
+    choices = getattr(flag.parser, "enum_values", ())
+    text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
+    return f"{text} ({', '.join(choices)})" if choices else text
+
+
+def _default(flag: flags.Flag) -> str:
+    return "" if flag.default is None else flag.serializer.serialize(flag.default)

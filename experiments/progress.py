@@ -1,0 +1,91 @@
+"""What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from lenet.published import LEFT_PLATEAU_BY_EPOCH_2
+from lenet.train import Row
+
+
+def line(row: Row, epochs: int) -> str:
+    """Say in one line how an epoch went."""
+    width = len(str(epochs))
+    valid = "" if row.valid_accuracy is None else f"valid acc {row.valid_accuracy:.3f}, "
+    return (
+        f"epoch {row.epoch:{width}}/{epochs}  loss {row.train_loss:.3f}, "
+        f"train acc {row.train_accuracy:.3f}, {valid}test acc {row.test_accuracy:.3f}, "
+        f"{row.examples_per_second:,.0f} examples/s"
+    )
+
+
+def plateau(row: Row, num_classes: int, published: bool) -> str | None:
+    """Say whether the network still guesses, and whether that is to be expected; None if it learns.
+
+    A network that ignores its input does best at a loss of log K, 2.303 for ten classes: sigmoids
+    start there.
+    """
+    guess = math.log(num_classes)
+    if abs(row.train_loss - guess) > 0.05 * guess or row.test_accuracy > 1.5 / num_classes:
+        return None
+    left, runs = LEFT_PLATEAU_BY_EPOCH_2
+    where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
+    if not published:
+        return f"{where}: common with sigmoids in the first epochs; else try another --lr or --init"
+    if row.epoch < 2:
+        return f"{where}: normal so far ({left} of {runs} published runs left it by epoch 2)"
+    return (
+        f"{where}: unusual after epoch 2 ({left} of {runs} published runs had left it): "
+        "it may still leave; else try another --seed"
+    )
+
+
+@contextmanager
+def bar(epochs: int) -> Iterator["Bar"]:
+    """Show a bar over epochs on a terminal, and lines above it; elsewhere the lines alone."""
+    console = Console(file=sys.stdout, highlight=False)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs  {task.fields[text]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    if not console.is_terminal:
+        yield Bar(None, None)
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, progress.add_task("", total=epochs, text=""))
+
+
+class Bar:
+    """The bar, or what stands for it without a terminal."""
+
+    def __init__(self, progress: Progress | None, task: object) -> None:
+        self._progress, self._task = progress, task
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self._progress is None:
+            print(text, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, soft_wrap=True)
+
+    def advance(self, row: Row) -> None:
+        """Move on by one epoch."""
+        if self._progress is not None:
+            text = (
+                f"loss {row.train_loss:.3f}  test acc {row.test_accuracy:.3f}  "
+                f"{row.examples_per_second:,.0f} examples/s"
+            )
+            self._progress.update(self._task, advance=1, text=text)

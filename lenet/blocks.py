@@ -1,0 +1,162 @@
+"""Convolution as one matrix product, for the training loop.
+
+The chapter derives the convolution from a fully connected layer by tying weights and cutting the
+window. This module goes half-way back: a *block* of t×t neighbouring outputs is a fully connected
+function of the window of (t + k − 1)² inputs that they see, with the kernel repeated at t² offsets
+and zeros elsewhere (a Toeplitz matrix). Some multiply-adds meet a zero, but the whole layer becomes
+one matrix product, wide enough for a CPU's vector units or a GPU's tensor cores.
+
+Images travel as blocks:
+
+    x[a, b, c, i, j, n]   pixel (t·i + a, t·j + b) of channel c of example n: [t, t, C, H/t, W/t, B]
+
+so that every row of the patch matrix is a contiguous slice, a pooling window lies within a block
+(pooling is a reduction over the first axes, and leaves blocks of half the size), and nothing has to
+be transposed between layers.
+
+Why at all: XLA compiles a convolution inside a loop on a CPU to code 6 to 13 times slower than
+outside (github.com/jax-ml/jax, issue 12868); a matrix product has no such cliff.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from lenet.ops import first_max
+from lenet.shapes import Size
+
+
+def split(images: Array, block: int, padding: tuple[Size, Size] = ((0, 0), (0, 0))) -> Array:
+    """Pad images with zeros and lay them out as blocks.
+
+    Args:
+      images: [B, H, W, C].
+      block: t, the side of a block.
+      padding: ((top, bottom), (left, right)); more zeros follow at the bottom and the right until
+        the blocks are whole.
+
+    Returns:
+      [t, t, C, ⌈H/t⌉, ⌈W/t⌉, B], with H and W after padding
+    """
+    batch, height, width, channels = images.shape
+    (top, bottom), (left, right) = padding
+    rows, columns = -(-(height + top + bottom) // block), -(-(width + left + right) // block)
+    bottom, right = rows * block - height - top, columns * block - width - left
+    x = images.transpose(3, 1, 2, 0)
+    x = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    x = x.reshape(channels, rows, block, columns, block, batch)
+    return x.transpose(2, 4, 0, 1, 3, 5)
+
+
+def merge(x: Array, size: Size) -> Array:
+    """Lay blocks [t, t, C, n, m, B] out as images [B, H, W, C], cut to `size` = (H, W)."""
+    t, _, channels, rows, columns, batch = x.shape
+    images = x.transpose(5, 3, 0, 4, 1, 2).reshape(batch, rows * t, columns * t, channels)
+    return images[:, : size[0], : size[1]]
+
+
+@jax.custom_vjp
+def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
+    """Cross-correlate blocks with kernels and add the bias, at stride 1 and without padding.
+
+    Args:
+      x: blocks [t, t, Ci, n, m, B].
+      kernel: [kh, kw, Ci, Co].
+      bias: [Co].
+
+    Returns:
+      blocks [t, t, Co, n − q, m − r, B], where q = ⌈(kh − 1)/t⌉ and r = ⌈(kw − 1)/t⌉. Cut to
+      H − kh + 1 by W − kw + 1, this is what `ops.conv2d` gives; the rest saw the filling of `split`.
+    """
+    return _forward(x, kernel, bias)[0]
+
+
+def pool(x: Array, window: int, mode: str) -> Array:
+    """Reduce each window×window of pixels to its maximum or mean; windows must divide the block.
+
+    [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B]
+    """
+    t, _, channels, rows, columns, batch = x.shape
+    s = t // window
+    x = x.reshape(s, window, s, window, channels, rows, columns, batch)
+    return x.mean((1, 3)) if mode == "avg" else first_max(x, (1, 3))
+
+
+def toeplitz(kernel: Array, block: int) -> Array:
+    """Return the matrix of the fully connected layer from a window of blocks to a block of outputs.
+
+    Entry [(i, j, a, b, c), (u, v, d)] = kernel[t·i + a − u, t·j + b − v, c, d], zero outside.
+
+    Args:
+      kernel: [kh, kw, Ci, Co].
+      block: t.
+
+    Returns:
+      [q'·r'·t·t·Ci, t·t·Co], with q' = 1 + ⌈(kh − 1)/t⌉ and r' = 1 + ⌈(kw − 1)/t⌉
+    """
+    kh, kw, ci, co = kernel.shape
+    t, (q, r) = block, _reach(kernel.shape, block)
+
+    def shifted(u: int, v: int) -> Array:
+        return jnp.pad(kernel, ((u, q * t - kh - u), (v, r * t - kw - v), (0, 0), (0, 0)))
+
+    offsets = jnp.stack([shifted(u, v) for u in range(t) for v in range(t)], 3)
+    offsets = offsets.reshape(q, t, r, t, ci, t * t * co)
+    return offsets.transpose(0, 2, 1, 3, 4, 5).reshape(q * r * t * t * ci, t * t * co)
+
+
+def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
+    """How many blocks, down and across, a block of outputs sees."""
+    return 1 + math.ceil((kernel_shape[0] - 1) / block), 1 + math.ceil((kernel_shape[1] - 1) / block)
+
+
+def _patches(x: Array, reach: Size) -> Array:
+    """The patch matrix: a row for each input of a window, and a row of ones for the bias."""
+    t, _, channels, rows, columns, batch = x.shape
+    n, m = rows - reach[0] + 1, columns - reach[1] + 1
+    slices = [
+        x[:, :, :, i : i + n, j : j + m].reshape(t * t * channels, n * m * batch)
+        for i in range(reach[0])
+        for j in range(reach[1])
+    ]
+    return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
+
+
+def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple]:
+    t, _, _, rows, columns, batch = x.shape
+    reach = _reach(kernel.shape, t)
+    patches = _patches(x, reach)
+    # The bias is one more row of the matrix, so that both it and its gradient come out of the
+    # products; a sum over the output for it would read everything once more.
+    weights = jnp.concatenate([toeplitz(kernel, t), jnp.tile(bias, t * t)[None]])
+    y = lax.dot_general(weights, patches, (((0,), (0,)), ((), ())))
+    y = y.reshape(t, t, -1, rows - reach[0] + 1, columns - reach[1] + 1, batch)
+    return y, (patches, kernel, x.shape)
+
+
+def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
+    patches, kernel, shape = saved
+    t, _, channels, rows, columns, batch = shape
+    reach = _reach(kernel.shape, t)
+    n, m = rows - reach[0] + 1, columns - reach[1] + 1
+    g = g.reshape(-1, n * m * batch)
+    d_weights = patches @ g.T
+    weights, to_kernel = jax.vjp(lambda k: toeplitz(k, t), kernel)
+    (d_kernel,) = to_kernel(d_weights[:-1])
+    d_bias = d_weights[-1].reshape(t * t, -1).sum(0)
+    d_patches = (weights @ g).reshape(-1, t, t, channels, n, m, batch)
+
+    def add_slice(s: Array, dx: Array) -> Array:
+        corner = (0, 0, 0, s // reach[1], s % reach[1], 0)
+        old = lax.dynamic_slice(dx, corner, d_patches.shape[1:])
+        return lax.dynamic_update_slice(dx, old + d_patches[s], corner)
+
+    # A loop and not a sum of padded slices, which XLA would fuse into the layer below and
+    # evaluate once for every pixel of its pooling window.
+    dx = lax.fori_loop(0, reach[0] * reach[1], add_slice, jnp.zeros(shape, g.dtype))
+    return dx, d_kernel, d_bias
+
+
+conv2d.defvjp(_forward, _backward)

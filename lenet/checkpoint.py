@@ -1,0 +1,39 @@
+"""Parameters as a file: one array for each, in NumPy's npz format, never a pickle."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from lenet import records
+from lenet.errors import RecordError
+from lenet.train import Params
+
+
+def save(path: Path, params: Params) -> None:
+    """Write parameters, whole or not at all, under names such as "conv1/kernel"."""
+    arrays = {
+        f"{layer}/{name}": np.asarray(array)
+        for layer, leaves in params.items()
+        for name, array in leaves.items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    records.write(path, buffer.getvalue())
+
+
+def load(path: Path) -> Params:
+    """Read the parameters that `save` wrote; raise a RecordError naming what is wrong."""
+    params: Params = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                layer, _, name = key.partition("/")
+                params.setdefault(layer, {})[name] = jnp.asarray(arrays[key])
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: not a file of parameters: {error}") from None
+    return params

@@ -1,0 +1,85 @@
+"""What each layer of a LeNet gives, holds, costs and sees: the chapter's arithmetic as a table."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from lenet.model import WINDOW, LeNet, feature_maps
+
+
+class Layer(NamedTuple):
+    """One row of the table, for one image."""
+
+    name: str
+    output_shape: tuple[int, ...]  # (H, W, C) or (features,)
+    parameters: int
+    multiply_adds: int  # of the forward pass
+    receptive_field: tuple[int, int]  # pixels of the input, down and across
+    stride: int | None  # pixels of the input between neighbours; none once there is no map
+
+
+def layers(model: LeNet, image_shape: tuple[int, int, int]) -> list[Layer]:
+    """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
+
+    A convolution with window k at input stride s widens the receptive field by (k − 1)·s; pooling
+    does the same and multiplies s. A dense layer sees the whole image.
+
+    >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
+    [156, 2416, 48120, 10164, 850]
+    """
+    return [*_convolutional(model, image_shape), *_dense(model, image_shape)]
+
+
+def _convolutional(model: LeNet, image_shape: tuple[int, int, int]) -> Iterator[Layer]:
+    channels, k = image_shape[2], model.kernel_size
+    seen, stride = 1, 1
+    for i, (convolved, pooled) in enumerate(feature_maps(model, image_shape[:2])):
+        out = model.channels[i]
+        weights = k * k * channels * out
+        seen += (k - 1) * stride
+        yield Layer(
+            f"conv{i + 1}",
+            (*convolved, out),
+            weights + out,
+            math.prod(convolved) * weights,
+            (seen, seen),
+            stride,
+        )
+        seen += (WINDOW - 1) * stride
+        stride *= WINDOW
+        yield Layer(f"pool{i + 1}", (*pooled, out), 0, 0, (seen, seen), stride)
+        channels = out
+
+
+def _dense(model: LeNet, image_shape: tuple[int, int, int]) -> Iterator[Layer]:
+    whole = (image_shape[0], image_shape[1])
+    features = math.prod(feature_maps(model, whole)[-1][1]) * model.channels[-1]
+    yield Layer("flatten", (features,), 0, 0, whole, None)
+    for i, width in enumerate((*model.hidden, model.num_classes), start=1):
+        weights = features * width
+        yield Layer(f"dense{i}", (width,), weights + width, weights, whole, None)
+        features = width
+
+
+def table(rows: list[Layer]) -> str:
+    """Return the rows and their totals as text in columns."""
+    cells = [
+        (
+            row.name,
+            "x".join(map(str, row.output_shape)),
+            f"{row.parameters:,}",
+            f"{row.multiply_adds:,}",
+            "x".join(map(str, row.receptive_field)),
+            row.stride or "",
+        )
+        for row in rows
+    ]
+    parameters, multiply_adds = sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows)
+    return tabulate(
+        [*cells, ("total", "", f"{parameters:,}", f"{multiply_adds:,}", "", "")],
+        headers=("layer", "output", "parameters", "multiply-adds", "receptive field", "stride"),
+        colalign=("left", "left", "right", "right", "right", "right"),
+        disable_numparse=True,
+    )

@@ -1,0 +1,207 @@
+"""LeNet, after LeCun et al. (1998) as the chapter has it: two convolutions, three dense layers."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jax.nn import initializers
+
+from lenet import blocks, ops
+from lenet.shapes import Padding, Size, check_rank, output_shape, pair, same_padding
+
+WINDOW = 2
+"""Side and stride of a pooling window."""
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": nn.sigmoid,
+    "relu": nn.relu,
+    "tanh": nn.tanh,
+}
+
+KERNEL_INITIALIZERS: dict[str, initializers.Initializer] = {
+    "xavier_uniform": initializers.glorot_uniform(),
+    "xavier_normal": initializers.glorot_normal(),
+    "he_uniform": initializers.he_uniform(),
+    "he_normal": initializers.he_normal(),
+    "lecun_uniform": initializers.lecun_uniform(),
+    "lecun_normal": initializers.lecun_normal(),
+    "orthogonal": initializers.orthogonal(),
+    "normal": initializers.normal(0.01),
+    # torch.nn.Linear and Conv2d: U(±1/√fan_in)
+    "pytorch": initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
+}
+
+
+def _uniform_bias(fan_in: int) -> initializers.Initializer:
+    """PyTorch's default: U(−1/√fan_in, 1/√fan_in), with the fan-in of the layer's kernel."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key: Array, shape: Sequence[int], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+BiasInitializer = Callable[[int], initializers.Initializer]
+"""Takes the fan-in of the kernel beside the bias."""
+
+BIAS_INITIALIZERS: dict[str, BiasInitializer] = {
+    "zeros": lambda fan_in: initializers.zeros,
+    "pytorch": _uniform_bias,
+}
+
+FORMS = ("matmul", "lax")
+"""How a convolution is computed: `blocks.conv2d` or `ops.conv2d`. Parameters are the same."""
+
+
+class Conv2D(nn.Module):
+    """A convolutional layer: cross-correlate with a learned kernel, then add a bias per channel.
+
+    y = conv2d(x, kernel) + bias, with kernel [kh, kw, Ci, Co] and bias [Co].
+
+    Attributes:
+      features: Co.
+      kernel_size: one integer or (kh, kw).
+      padding, stride: as in `ops.conv2d`; only the "lax" form takes them.
+      use_bias: whether there is a bias.
+      form: "lax" maps images [B, H, W, Ci] to [B, H', W', Co]; "matmul" maps blocks to blocks.
+
+    >>> layer = Conv2D(features=1, kernel_size=(1, 2))
+    >>> x = jnp.ones((1, 6, 8, 1))
+    >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
+    (1, 6, 7, 1)
+    """
+
+    features: int
+    kernel_size: int | Sequence[int]
+    padding: Padding = 0
+    stride: int | Sequence[int] = 1
+    use_bias: bool = True
+    kernel_init: initializers.Initializer = KERNEL_INITIALIZERS["xavier_uniform"]
+    bias_init: BiasInitializer = BIAS_INITIALIZERS["zeros"]
+    form: str = "lax"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        channels = x.shape[2] if self.form == "matmul" else x.shape[-1]
+        shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        bias = jnp.zeros(self.features)
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init(math.prod(shape[:3])), (self.features,))
+        if self.form == "matmul":
+            return blocks.conv2d(x, kernel, bias)
+        return ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias
+
+
+class LeNet(nn.Module):
+    """Convolution, activation and 2×2 pooling, repeated; then dense layers; logits come out.
+
+    The first convolution is padded so that it keeps the size of its input, the others are not. With
+    the defaults this is the chapter's network: 61,706 parameters on images of 28×28×1.
+
+    Attributes:
+      activation: a key of `ACTIVATIONS`.
+      pool: "avg" or "max".
+      channels: output channels of each convolution.
+      kernel_size: side of the convolution window.
+      hidden: widths of the dense layers before the last.
+      num_classes: K.
+      kernel_init: a key of `KERNEL_INITIALIZERS`.
+      bias_init: a key of `BIAS_INITIALIZERS`; the texts leave PyTorch's default.
+      conv: a member of `FORMS`; both have the same parameters and, to rounding, the same result.
+
+    >>> images = jnp.zeros((2, 28, 28, 1))
+    >>> params = LeNet().init(jax.random.key(0), images)["params"]
+    >>> LeNet().apply({"params": params}, images).shape
+    (2, 10)
+    >>> sum(p.size for p in jax.tree.leaves(params))
+    61706
+    """
+
+    activation: str = "sigmoid"
+    pool: str = "avg"
+    channels: tuple[int, ...] = (6, 16)
+    kernel_size: int = 5
+    hidden: tuple[int, ...] = (120, 84)
+    num_classes: int = 10
+    kernel_init: str = "xavier_uniform"
+    bias_init: str = "pytorch"
+    conv: str = "matmul"
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        """Map images [B, H, W, C] to logits [B, K]; raise a ValueError if a layer does not fit."""
+        check_rank("images", images.shape, "B H W C", "kernel", (self.kernel_size,) * 2)
+        maps = feature_maps(self, images.shape[1:3])
+        features = self._features_matmul if self.conv == "matmul" else self._features_lax
+        x = features(images, maps)
+        x = x.reshape(x.shape[0], -1)
+        for i, width in enumerate(self.hidden, start=1):
+            x = ACTIVATIONS[self.activation](self._dense(width, f"dense{i}", x))
+        return self._dense(self.num_classes, f"dense{len(self.hidden) + 1}", x)
+
+    def _features_lax(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
+        pool = {"avg": ops.avg_pool, "max": ops.max_pool}[self.pool]
+        for i in range(len(maps)):
+            padding = same_padding(self.kernel_size) if i == 0 else 0
+            x = self._convolution(i, "lax", padding)(x)
+            x = pool(ACTIVATIONS[self.activation](x), WINDOW)
+        return x
+
+    def _features_matmul(self, images: Array, maps: list[tuple[Size, Size]]) -> Array:
+        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from.
+        sides = [WINDOW ** min(len(maps) - i, 2) for i in range(len(maps))]
+        x = blocks.split(images, sides[0], same_padding(self.kernel_size))
+        for i in range(len(maps)):
+            if x.shape[0] == 1:
+                x = blocks.split(blocks.merge(x, maps[i - 1][1]), sides[i])
+            x = self._convolution(i, "matmul")(x)
+            x = blocks.pool(ACTIVATIONS[self.activation](x), WINDOW, self.pool)
+        return blocks.merge(x, maps[-1][1])
+
+    def _convolution(self, i: int, form: str, padding: Padding = 0) -> Conv2D:
+        return Conv2D(
+            features=self.channels[i],
+            kernel_size=self.kernel_size,
+            padding=padding,
+            kernel_init=KERNEL_INITIALIZERS[self.kernel_init],
+            bias_init=BIAS_INITIALIZERS[self.bias_init],
+            form=form,
+            name=f"conv{i + 1}",
+        )
+
+    def _dense(self, width: int, name: str, x: Array) -> Array:
+        return nn.Dense(
+            width,
+            kernel_init=KERNEL_INITIALIZERS[self.kernel_init],
+            bias_init=BIAS_INITIALIZERS[self.bias_init](x.shape[1]),
+            name=name,
+        )(x)
+
+
+def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
+    """Return (H, W) after each convolution and after its pooling, for images of `size`.
+
+    Raises:
+      ValueError: naming the layer that images of this size do not reach.
+
+    >>> feature_maps(LeNet(), (28, 28))
+    [((28, 28), (14, 14)), ((10, 10), (5, 5))]
+    """
+    maps, start = [], (int(size[0]), int(size[1]))
+    for i in range(len(model.channels)):
+        before = maps[-1][1] if maps else start
+        try:
+            padding = same_padding(model.kernel_size) if i == 0 else 0
+            convolved = output_shape(before, model.kernel_size, padding=padding)
+            maps.append((convolved, output_shape(convolved, WINDOW, stride=WINDOW)))
+        except ValueError as error:
+            raise ValueError(
+                f"images of {start[0]}x{start[1]} are too small for conv{i + 1} and its pooling "
+                f"with kernel_size={model.kernel_size}: {error}"
+            ) from None
+    return maps

@@ -1,0 +1,222 @@
+"""The chapter's operations for use: batched, with channels, on XLA's own primitives.
+
+Layout: images [B, H, W, C], kernels [kh, kw, Ci, Co]. Every function is pure and may be
+differentiated, jitted and vmapped. `lenet.blocks` holds a faster form for training.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from lenet.shapes import (
+    Padding,
+    Size,
+    check_channels,
+    check_rank,
+    explicit_padding,
+    output_shape,
+    pair,
+)
+
+__all__ = ["avg_pool", "conv2d", "convolve2d", "first_max", "max_pool", "output_shape"]
+
+
+def conv2d(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> Array:
+    """Cross-correlate images with kernels: what deep learning calls a convolution.
+
+    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[u, v, c, d] · x[b, s·i + u, s·j + v, c]
+
+    Args:
+      x: images [B, H, W, Ci].
+      kernel: [kh, kw, Ci, Co].
+      stride: one integer or (sh, sw).
+      padding: zeros around the images: an integer, (ph, pw) on each side,
+        ((top, bottom), (left, right)), "SAME" or "VALID".
+
+    Returns:
+      feature maps [B, H', W', Co], with (H', W') = `output_shape((H, W), (kh, kw), ...)`
+
+    Raises:
+      ValueError: wrong rank or channels, a stride of 0, a window larger than the padded images.
+
+    >>> conv2d(jnp.arange(9.0).reshape(1, 3, 3, 1), jnp.arange(4.0).reshape(2, 2, 1, 1)).ravel().tolist()
+    [19.0, 25.0, 37.0, 43.0]
+    """
+    check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
+    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
+    check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
+    size, window = x.shape[1:3], kernel.shape[:2]
+    output_shape(size, window, stride=stride, padding=padding)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=pair(stride, "stride", least=1),
+        padding=explicit_padding(size, window, stride=stride, padding=padding),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def convolve2d(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> Array:
+    """Convolve strictly, in the sense of mathematics: cross-correlate with the flipped kernel.
+
+    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[kh − 1 − u, kw − 1 − v, c, d] · x[b, s·i + u, s·j + v, c]
+
+    Arguments, result and errors are those of `conv2d`.
+    """
+    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
+    return conv2d(x, kernel[::-1, ::-1], stride=stride, padding=padding)
+
+
+def max_pool(
+    x: Array,
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+) -> Array:
+    """Return the maximum of each window, channel by channel.
+
+    Padding counts as −∞, so it never wins. The gradient goes to the first maximum of a window in
+    row-major order, as in PyTorch.
+
+    Args:
+      x: images [B, H, W, C].
+      window: one integer or (ph, pw).
+      stride: defaults to the window.
+      padding: as in `conv2d`, and smaller than the window on every side.
+
+    Returns:
+      [B, H', W', C], with (H', W') from `output_shape`
+
+    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, stride=2, padding=1).ravel().tolist()
+    [5.0, 7.0, 13.0, 15.0]
+    """
+    window, stride, sides = _pool_geometry(x, window, stride, padding)
+    if stride == window and sides == ((0, 0), (0, 0)):
+        return first_max(_split_windows(x, window), (2, 4))
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
+    return lax.reduce_window(
+        x,
+        jnp.asarray(lowest, x.dtype),
+        lax.max,
+        window_dimensions=(1, *window, 1),
+        window_strides=(1, *stride, 1),
+        padding=((0, 0), *sides, (0, 0)),
+    )
+
+
+def avg_pool(
+    x: Array,
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
+) -> Array:
+    """Return the mean of each window, channel by channel.
+
+    Args:
+      x: images [B, H, W, C], floating point.
+      window: one integer or (ph, pw).
+      stride: defaults to the window.
+      padding: zeros, as in `conv2d`, and smaller than the window on every side.
+      count_include_pad: divide by the window's size; if false, by the pixels that are not padding.
+
+    Returns:
+      [B, H', W', C], with (H', W') from `output_shape`
+
+    >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2).ravel().tolist()
+    [2.5, 4.5, 10.5, 12.5]
+    """
+    window, stride, sides = _pool_geometry(x, window, stride, padding)
+    if stride == window and sides == ((0, 0), (0, 0)):
+        return _split_windows(x, window).mean((2, 4))
+
+    def window_sum(values: Array) -> Array:
+        return lax.reduce_window(
+            values,
+            jnp.zeros((), values.dtype),
+            lax.add,
+            window_dimensions=(1, *window, 1),
+            window_strides=(1, *stride, 1),
+            padding=((0, 0), *sides, (0, 0)),
+        )
+
+    if count_include_pad:
+        return window_sum(x) / (window[0] * window[1])
+    return window_sum(x) / window_sum(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def first_max(x: Array, axes: tuple[int, int]) -> Array:
+    """Return the maximum over two axes; its gradient goes to the first maximum, row by row.
+
+    `jnp.max` would share the gradient of a tie. A window of ReLU outputs is often all ties, so the
+    rule decides how a network trains; this one is PyTorch's and XLA's.
+    """
+    return x.max(axes)
+
+
+def _first_max_forward(x: Array, axes: tuple[int, int]) -> tuple[Array, tuple[Array, Array]]:
+    top = x.max(axes)
+    return top, (x, top)
+
+
+def _first_max_backward(
+    axes: tuple[int, int], saved: tuple[Array, Array], g: Array
+) -> tuple[Array]:
+    # Comparisons instead of XLA's select-and-scatter, which is many times slower on a CPU.
+    x, top = saved
+    g = jnp.expand_dims(g, axes)
+    open_, rows = jnp.expand_dims(jnp.ones(top.shape, bool), axes), []
+    for row in jnp.split(x == jnp.expand_dims(top, axes), x.shape[axes[0]], axes[0]):
+        cells = []
+        for hit in jnp.split(row, x.shape[axes[1]], axes[1]):
+            cells.append(jnp.where(hit & open_, g, 0))
+            open_ &= ~hit
+        rows.append(jnp.concatenate(cells, axes[1]))
+    return (jnp.concatenate(rows, axes[0]),)
+
+
+first_max.defvjp(_first_max_forward, _first_max_backward)
+
+
+def _pool_geometry(
+    x: Array,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: Padding,
+) -> tuple[Size, Size, tuple[Size, Size]]:
+    window = pair(window, "window", least=1)
+    check_rank("x", x.shape, "B H W C", "window", window)
+    stride = window if stride is None else pair(stride, "stride", least=1)
+    output_shape(x.shape[1:3], window, stride=stride, padding=padding)
+    sides = explicit_padding(x.shape[1:3], window, stride=stride, padding=padding)
+    if any(side >= size for axis, size in zip(sides, window, strict=True) for side in axis):
+        raise ValueError(
+            f"padding {sides} must be smaller than the window of shape {window} on every side "
+            f"(input of shape {x.shape}): a window that sees only padding has no value"
+        )
+    return window, stride, sides
+
+
+def _split_windows(x: Array, window: Size) -> Array:
+    """[B, H, W, C] -> [B, H', ph, W', pw, C], dropping the rows and columns that fill no window."""
+    (ph, pw), (b, h, w, c) = window, x.shape
+    whole = x[:, : h // ph * ph, : w // pw * pw]
+    return whole.reshape(b, h // ph, ph, w // pw, pw, c)

@@ -1,0 +1,58 @@
+"""Pictures drawn from records; none needs a display."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from lenet.published import Band
+from lenet.train import Row
+
+# Okabe and Ito's colours, told apart by colour-blind readers; line styles differ as well.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+
+
+def curves(rows: Sequence[Row], *, epochs: int, title: str, band: Band | None = None) -> bytes:
+    """Draw the book's figure: training loss and accuracy and test accuracy by epoch.
+
+    Training curves are running means within an epoch, at fifths of it, as the book draws them.
+
+    Args:
+      rows: the epochs so far.
+      epochs: how far the axis goes.
+      title: what was run.
+      band: published test accuracy, drawn behind.
+
+    Returns:
+      a PNG
+    """
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    if band:
+        axes.fill_between(
+            band.epochs,
+            band.low,
+            band.high,
+            color=GREEN,
+            alpha=0.2,
+            linewidth=0,
+            label=f"test accuracy, 10 to 90 % of {band.runs} published runs",
+        )
+    points = [point for row in rows for point in row.running]
+    at = [point[0] for point in points]
+    epoch = [row.epoch for row in rows]
+    axes.plot(at, [p[1] for p in points], "-", color=BLUE, label="training loss")
+    axes.plot(at, [p[2] for p in points], "--", color=ORANGE, label="training accuracy")
+    if any(row.valid_accuracy is not None for row in rows):
+        accuracies = [row.valid_accuracy for row in rows]
+        axes.plot(epoch, accuracies, "x:", color="black", label="validation accuracy")
+    test = [row.test_accuracy for row in rows]
+    axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy")
+    axes.set(title=title, xlabel="epoch", ylabel="loss (nats), accuracy", xlim=(0, epochs))
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(color=GREY, alpha=0.3)
+    axes.legend(fontsize="small", framealpha=0.9)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()

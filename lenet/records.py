@@ -1,0 +1,187 @@
+"""The run directory: what training leaves behind, each file whole or not there.
+
+    config.json     the Config, the data set and where it came from
+    metrics.jsonl   a row per epoch, in order
+    result.json     the last row, seconds to compile, the environment
+    curves.png      the book's figure
+    checkpoints/    parameters
+"""
+
+import contextlib
+import errno
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from lenet import config as config_module
+from lenet.config import Config
+from lenet.data import Data
+from lenet.errors import DiskError, InUseError, RecordError, UsageError
+
+LOCK = ".lock"
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+
+@contextlib.contextmanager
+def claim(run_dir: Path) -> Iterator[Path]:
+    """Make `run_dir` this process's own for one new run.
+
+    Raises:
+      UsageError: if it holds anything, or cannot be made or written.
+      InUseError: if another process has it.
+    """
+    check_free(run_dir)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(run_dir / LOCK, timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise InUseError(
+            f"--run_dir={run_dir}: another process is writing it; choose another"
+        ) from None
+    except OSError as error:
+        raise _unusable(run_dir, error) from None
+    try:
+        check_free(run_dir)  # another process may have come and gone
+        yield run_dir
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            (run_dir / LOCK).unlink()
+
+
+def check_free(run_dir: Path) -> None:
+    """Raise a UsageError unless a new run may begin in `run_dir`."""
+    if "\0" in str(run_dir) or any(len(os.fsencode(part)) > 255 for part in run_dir.parts):
+        raise UsageError(f"--run_dir={str(run_dir)[:80]!r}: not a name a directory can have")
+    try:
+        held = [path.name for path in run_dir.iterdir() if path.name != LOCK]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unusable(run_dir, error) from None
+    if "config.json" in held:
+        raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
+    if held:
+        raise UsageError(
+            f"--run_dir={run_dir}: holds {sorted(held)[0]!r}; a new run wants an empty directory"
+        )
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: aside, flushed to the disk, then renamed.
+
+    Raises:
+      DiskError: when the disk does not take it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with open(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o644)
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)
+            raise
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written: {error.strerror}; free some space") from error
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write `values` as JSON, whole or not at all."""
+    write(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a row per line as JSON, all of them, whole or not at all."""
+    write(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; raise a RecordError naming what is wrong."""
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise RecordError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise RecordError(f"{path}: expected an object, found {type(values).__name__}")
+    return values
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read metrics.jsonl; raise a RecordError that names the file and the line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RecordError(f"{path}: line {number}: not JSON: {error}") from None
+        rows.append(row)
+    return rows
+
+
+def describe(config: Config, data: Data, command: str) -> dict[str, Any]:
+    """Return what config.json holds."""
+    return {
+        "command": command,
+        "config": config_module.to_dict(config),
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "synthetic": data.name == "synthetic",
+            "image_shape": list(data.image_shape),
+            "class_names": list(data.class_names),
+            "train": len(data.train.labels),
+            "valid": len(data.valid.labels) if data.valid else 0,
+            "test": len(data.test.labels),
+        },
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return what a number depends on besides the run: versions and hardware."""
+    import jax
+
+    device = jax.devices()[0]
+    packages = ("lenet", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "backend": jax.default_backend(),
+        "device": device.device_kind,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _unusable(run_dir: Path, error: OSError) -> UsageError | DiskError:
+    if error.errno in _DISK:
+        return DiskError(f"--run_dir={run_dir}: cannot be written: {error.strerror}")
+    return UsageError(f"--run_dir={run_dir}: cannot be used: {error.strerror}; choose another")

@@ -1,0 +1,128 @@
+"""The chapter's operations as it defines them: plain loops over windows, in its own layout.
+
+These are definitions to read and to test against; `lenet.ops` holds the same operations for use.
+Source: Zhang et al., Dive into Deep Learning, sections "Convolutions for Images" to "Pooling".
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from lenet.shapes import check_channels, check_rank, output_shape
+
+
+def corr2d(x: ArrayLike, k: ArrayLike) -> Array:
+    """Cross-correlate one image with one kernel.
+
+    y[i, j] = Σ_a Σ_b k[a, b] · x[i + a, j + b]
+
+    Args:
+      x: image [H, W].
+      k: kernel [kh, kw], no larger than the image.
+
+    Returns:
+      [H − kh + 1, W − kw + 1]
+
+    Raises:
+      ValueError: for another rank, or a kernel larger than the image.
+
+    >>> corr2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], [[0, 1], [2, 3]]).tolist()
+    [[19, 25], [37, 43]]
+    """
+    x, k = jnp.asarray(x), jnp.asarray(k)
+    check_rank("x", x.shape, "H W", "k", k.shape)
+    check_rank("k", k.shape, "kh kw", "x", x.shape)
+    height, width = output_shape(x.shape, k.shape)
+    kh, kw = k.shape
+    return jnp.stack(
+        [
+            jnp.stack([(x[i : i + kh, j : j + kw] * k).sum() for j in range(width)])
+            for i in range(height)
+        ]
+    )
+
+
+def corr2d_multi_in(x: ArrayLike, k: ArrayLike) -> Array:
+    """Cross-correlate each input channel with its own kernel and add the results.
+
+    Args:
+      x: image [Ci, H, W].
+      k: kernel [Ci, kh, kw].
+
+    Returns:
+      [H − kh + 1, W − kw + 1]
+
+    >>> corr2d_multi_in([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[[1]], [[10]]]).tolist()
+    [[51, 62], [73, 84]]
+    """
+    x, k = jnp.asarray(x), jnp.asarray(k)
+    check_rank("x", x.shape, "Ci H W", "k", k.shape)
+    check_rank("k", k.shape, "Ci kh kw", "x", x.shape)
+    check_channels(x.shape, x.shape[0], k.shape, k.shape[0])
+    return jnp.stack([corr2d(xc, kc) for xc, kc in zip(x, k, strict=True)]).sum(0)
+
+
+def corr2d_multi_in_out(x: ArrayLike, k: ArrayLike) -> Array:
+    """Stack one multi-channel cross-correlation for each output channel.
+
+    Args:
+      x: image [Ci, H, W].
+      k: kernel [Co, Ci, kh, kw].
+
+    Returns:
+      [Co, H − kh + 1, W − kw + 1]
+    """
+    x, k = jnp.asarray(x), jnp.asarray(k)
+    check_rank("x", x.shape, "Ci H W", "k", k.shape)
+    check_rank("k", k.shape, "Co Ci kh kw", "x", x.shape)
+    return jnp.stack([corr2d_multi_in(x, kernel) for kernel in k])
+
+
+def corr2d_multi_in_out_1x1(x: ArrayLike, k: ArrayLike) -> Array:
+    """Convolve with 1×1 kernels: one matrix product over the channels, at every pixel alike.
+
+    Args:
+      x: image [Ci, H, W].
+      k: kernel [Co, Ci, 1, 1].
+
+    Returns:
+      [Co, H, W]
+    """
+    x, k = jnp.asarray(x), jnp.asarray(k)
+    check_rank("x", x.shape, "Ci H W", "k", k.shape)
+    check_rank("k", k.shape, "Co Ci 1 1", "x", x.shape)
+    check_channels(x.shape, x.shape[0], k.shape, k.shape[1])
+    if k.shape[2:] != (1, 1):
+        raise ValueError(f"k must end in 1x1, not shape {k.shape} (beside x of shape {x.shape})")
+    channels, height, width = x.shape
+    y = k.reshape(-1, channels) @ x.reshape(channels, height * width)
+    return y.reshape(-1, height, width)
+
+
+def pool2d(x: ArrayLike, pool_size: tuple[int, int], mode: str = "max") -> Array:
+    """Replace each window by its maximum or its mean, at stride 1.
+
+    Args:
+      x: image [H, W].
+      pool_size: (ph, pw).
+      mode: "max" or "avg".
+
+    Returns:
+      [H − ph + 1, W − pw + 1]
+
+    >>> pool2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], (2, 2)).tolist()
+    [[4, 5], [7, 8]]
+    """
+    x = jnp.asarray(x)
+    check_rank("x", x.shape, "H W", "pool_size", tuple(pool_size))
+    height, width = output_shape(x.shape, pool_size)
+    ph, pw = pool_size
+    reduce = {"max": jnp.max, "avg": jnp.mean}.get(mode)
+    if reduce is None:
+        raise ValueError(f'mode must be "max" or "avg", not {mode!r}')
+    return jnp.stack(
+        [
+            jnp.stack([reduce(x[i : i + ph, j : j + pw]) for j in range(width)])
+            for i in range(height)
+        ]
+    )

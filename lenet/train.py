@@ -1,0 +1,342 @@
+"""Training as pure functions: init, step, epoch, evaluate; and `fit`, which drives them.
+
+A run is determined by (config, data). Its numbers (learning rate, seed, ...) are inputs of the
+compiled program, so that another value compiles nothing; its choices shape the program.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+
+from lenet import config as config_module
+from lenet import metrics
+from lenet.config import Config
+from lenet.data import Data, Split
+from lenet.errors import DivergedError, UsageError
+from lenet.metrics import Metrics
+from lenet.model import LeNet, feature_maps
+
+Params = dict[str, dict[str, Array]]
+
+# Config itself knows nothing of jax, so that `--help` does not wait for it.
+jax.tree_util.register_dataclass(
+    Config,
+    data_fields=[f.name for f in config_module.fields("number")],
+    meta_fields=[f.name for f in config_module.fields("choice")],
+)
+
+EVALUATION_BATCH = 1000
+"""Examples evaluated at a time; it changes the speed and the memory, not the result."""
+
+DIVERGED = 10
+"""A run has diverged when the mean loss of an epoch exceeds this many times log K, a guess's."""
+
+
+class State(NamedTuple):
+    """All that training changes."""
+
+    params: Params
+    optimizer: optax.OptState
+    step: Array  # int32 [], steps taken; which epoch comes next follows from it
+
+
+class Row(NamedTuple):
+    """One epoch, as metrics.jsonl keeps it."""
+
+    epoch: int
+    train_loss: float  # running means over the epoch, while the parameters move
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    test_loss: float  # after the epoch
+    test_accuracy: float
+    count: int  # training examples seen in the epoch
+    seconds: float  # for training them; evaluation apart
+    examples_per_second: float
+    running: list[tuple[float, float, float]]  # (epochs, loss, accuracy) at fifths of the epoch
+
+
+def network(config: Config, num_classes: int) -> LeNet:
+    """Return the network that `config` describes."""
+    return LeNet(
+        activation=config.activation,
+        pool=config.pool,
+        channels=config.channels,
+        kernel_size=config.kernel_size,
+        hidden=config.hidden,
+        num_classes=num_classes,
+        kernel_init=config.init,
+        bias_init=config.bias_init,
+        conv=config.conv,
+    )
+
+
+def steps_per_epoch(config: Config, count: int) -> int:
+    """Return ⌈N / B⌉: the last batch may be short.
+
+    >>> steps_per_epoch(Config(batch_size=256), 60_000)
+    235
+    """
+    return math.ceil(count / config.batch_size)
+
+
+def keys(seed: int | Array) -> tuple[Array, Array]:
+    """Return the key of the initial weights and the key of the order of examples."""
+    key = jax.random.key(seed)
+    return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+
+
+def learning_rate(config: Config, steps: int) -> optax.Schedule:
+    """Return the learning rate by step: a rise over the warm-up, then the schedule to the end.
+
+    Args:
+      config: lr, epochs, warmup in epochs, and the schedule.
+      steps: steps in an epoch.
+    """
+    rising = config.warmup * steps
+    falling = config.epochs * steps - rising
+
+    def rate(step: Array) -> Array:
+        progress = jnp.clip((step - rising) / falling, 0, 1)
+        decay = {
+            "constant": jnp.ones_like(progress),
+            "linear": 1 - progress,
+            "cosine": (1 + jnp.cos(jnp.pi * progress)) / 2,
+        }[config.schedule]
+        warm = jnp.where(step < rising, (step + 1) / jnp.maximum(rising, 1), 1)
+        return config.lr * decay * jnp.minimum(warm, 1)
+
+    return rate
+
+
+def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
+    """Return SGD: g ← g + wd·p;  m ← momentum·m + g;  p ← p − lr·m  (PyTorch's formulation)."""
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay),
+        optax.trace(config.momentum, config.nesterov),
+        optax.scale_by_learning_rate(learning_rate(config, steps)),
+    )
+
+
+def to_float(images: Array) -> Array:
+    """Return uint8 images as float32 between 0 and 1."""
+    return images.astype(jnp.float32) / 255
+
+
+def init(model: LeNet, config: Config, image_shape: tuple[int, ...]) -> State:
+    """Return the state before the first step.
+
+    Raises:
+      ValueError: if images of `image_shape` = (H, W, C) do not fit the network.
+    """
+    init_key, _ = keys(config.seed)
+    params = model.init(init_key, jnp.zeros((1, *image_shape)))["params"]
+    return State(params, optimizer(config, 1).init(params), jnp.zeros((), jnp.int32))
+
+
+def step(
+    model: LeNet,
+    config: Config,
+    steps: int,
+    state: State,
+    images: Array,
+    labels: Array,
+    mask: Array,
+) -> tuple[State, Metrics]:
+    """Take one step of SGD on the mean loss over the examples that `mask` keeps.
+
+    Args:
+      model: the network.
+      config: learning rate and so on.
+      steps: steps in an epoch, for the schedule.
+      state: before the step.
+      images: uint8 [B, H, W, C].
+      labels: int32 [B].
+      mask: bool [B].
+
+    Returns:
+      the state after the step, and the metrics of the batch before it
+    """
+
+    def mean_loss(params: Params) -> tuple[Array, Metrics]:
+        logits = model.apply({"params": params}, to_float(images))
+        sums = metrics.of_batch(logits, labels, mask)
+        return sums.loss_sum / sums.count, sums
+
+    gradients, sums = jax.grad(mean_loss, has_aux=True)(state.params)
+    updates, optimizer_state = optimizer(config, steps).update(
+        gradients, state.optimizer, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    return State(params, optimizer_state, state.step + 1), sums
+
+
+def order(config: Config, epoch: int | Array, count: int) -> tuple[Array, Array]:
+    """Return which examples each step of an epoch sees: a function of (seed, epoch) alone.
+
+    Returns:
+      indices int32 [S, B] and mask bool [S, B]; the last batch is filled up with index 0, masked.
+    """
+    _, order_key = keys(config.seed)
+    shuffled = jax.random.permutation(jax.random.fold_in(order_key, epoch), count)
+    return _batches(shuffled, config.batch_size)
+
+
+@partial(jax.jit, static_argnames=("model",), donate_argnames=("state",))
+def epoch(model: LeNet, config: Config, state: State, split: Split) -> tuple[State, Metrics]:
+    """Pass once over `split`, as one compiled program.
+
+    Args:
+      model: the network.
+      config: its numbers are traced.
+      state: given up (its memory is used again).
+      split: images uint8 [N, H, W, C] and labels int32 [N].
+
+    Returns:
+      the state after ⌈N / B⌉ steps, and the metrics of each of them, [S]
+    """
+    count = split.images.shape[0]
+    steps = steps_per_epoch(config, count)
+
+    def body(state: State, batch: tuple[Array, Array]) -> tuple[State, Metrics]:
+        rows, mask = batch
+        return step(model, config, steps, state, split.images[rows], split.labels[rows], mask)
+
+    return lax.scan(body, state, order(config, state.step // steps, count))
+
+
+@partial(jax.jit, static_argnames=("model",))
+def evaluate(model: LeNet, params: Params, split: Split) -> Metrics:
+    """Return the sums of loss and hits over every example of `split`."""
+    count = split.images.shape[0]
+
+    def body(_: None, batch: tuple[Array, Array]) -> tuple[None, Metrics]:
+        rows, mask = batch
+        logits = model.apply({"params": params}, to_float(split.images[rows]))
+        return None, metrics.of_batch(logits, split.labels[rows], mask)
+
+    _, sums = lax.scan(body, None, _batches(jnp.arange(count), min(count, EVALUATION_BATCH)))
+    return metrics.total(sums)
+
+
+class Start(NamedTuple):
+    """A run that is compiled, on its device, and about to take its first step."""
+
+    model: LeNet
+    config: Config
+    state: State
+    train: Split
+    valid: Split | None
+    test: Split
+    seconds_to_compile: float
+
+
+def start(config: Config, data: Data) -> Start:
+    """Put the data on the device, make the initial state and compile the two programs.
+
+    Raises:
+      UsageError: for a setting out of range, a batch larger than the training set, or images that
+        do not fit the network; before anything is compiled.
+    """
+    config_module.check(config)
+    count = len(data.train.labels)
+    if config.batch_size > count:
+        raise UsageError(
+            f"--batch_size={config.batch_size}: must be at most the {count} training examples"
+        )
+    model = network(config, data.num_classes)
+    try:
+        feature_maps(model, data.image_shape[:2])
+    except ValueError as error:
+        raise UsageError(f"{data.name}: {error}") from None
+    train, valid, test = jax.device_put((data.train, data.valid, data.test))
+    state = init(model, config, data.image_shape)
+    begin = time.monotonic()
+    # Compiling ahead fills the cache that the calls below look in.
+    epoch.lower(model, config, state, train).compile()
+    for split in filter(None, (valid, test)):
+        evaluate.lower(model, state.params, split).compile()
+    return Start(model, config, state, train, valid, test, time.monotonic() - begin)
+
+
+def fit(run: Start) -> Iterator[tuple[Row, State]]:
+    """Train to the end; yield a row and the state after each epoch.
+
+    The state of an epoch is given up when the next begins: copy what has to outlive it.
+
+    Raises:
+      DivergedError: naming the first step whose loss was no finite number, or the epoch whose mean
+        loss was far above that of a guess.
+    """
+    state = run.state
+    for number in range(1, run.config.epochs + 1):
+        begin = time.monotonic()
+        state, sums = epoch(run.model, run.config, state, run.train)
+        sums = jax.device_get(sums)
+        seconds = time.monotonic() - begin
+        _check_finite(run, number, sums)
+        valid = evaluate(run.model, state.params, run.valid) if run.valid else None
+        test = evaluate(run.model, state.params, run.test)
+        yield _row(number, seconds, sums, valid, test), state
+
+
+def _row(
+    number: int, seconds: float, steps: Metrics, valid: Metrics | None, test: Metrics
+) -> Row:
+    # Summed in float64: the book's running mean over an epoch, at fifths of it as it plots them.
+    loss, correct, count = (np.cumsum(x, dtype=np.float64) for x in steps)
+    every = max(len(loss) // 5, 1)
+    points = [i for i in range(len(loss)) if (i + 1) % every == 0 or i == len(loss) - 1]
+    running = [
+        (number - 1 + (i + 1) / len(loss), loss[i] / count[i], correct[i] / count[i])
+        for i in points
+    ]
+    valid_loss, valid_accuracy = metrics.means(valid) if valid else (None, None)
+    test_loss, test_accuracy = metrics.means(test)
+    return Row(
+        epoch=number,
+        train_loss=loss[-1] / count[-1],
+        train_accuracy=correct[-1] / count[-1],
+        valid_loss=valid_loss,
+        valid_accuracy=valid_accuracy,
+        test_loss=test_loss,
+        test_accuracy=test_accuracy,
+        count=int(count[-1]),
+        seconds=seconds,
+        examples_per_second=count[-1] / seconds,
+        running=[(float(x), float(y), float(z)) for x, y, z in running],
+    )
+
+
+def _check_finite(run: Start, number: int, steps: Metrics) -> None:
+    losses = np.asarray(steps.loss_sum, np.float64) / np.asarray(steps.count)
+    remedy = f"with --lr={run.config.lr:g}: try a smaller --lr"
+    if not np.isfinite(losses).all():
+        first = int(np.flatnonzero(~np.isfinite(losses))[0])
+        at = (number - 1) * len(losses) + first + 1
+        raise DivergedError(
+            f"diverged: the loss was {losses[first]} at step {at} (epoch {number}) {remedy}"
+        )
+    guess = math.log(run.model.num_classes)
+    if losses.mean() > DIVERGED * guess:
+        raise DivergedError(
+            f"diverged: mean loss {losses.mean():.3g} in epoch {number}, more than {DIVERGED} "
+            f"times that of a guess ({guess:.2f}), {remedy}"
+        )
+
+
+def _batches(indices: Array, batch_size: int) -> tuple[Array, Array]:
+    """Cut indices [N] into [S, B] with a mask of what is there."""
+    count = indices.shape[0]
+    steps = math.ceil(count / batch_size)
+    missing = steps * batch_size - count
+    mask = jnp.arange(steps * batch_size) < count
+    return jnp.pad(indices, (0, missing)).reshape(steps, -1), mask.reshape(steps, -1)

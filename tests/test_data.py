@@ -1,0 +1,789 @@
+"""Where data comes from, in which order, and that nothing unchecked gets through."""
+
+import contextlib
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import logging
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import platformdirs
+import pytest
+import requests
+from PIL import Image
+
+from lenet import cache, data, debian, download, idx, sources, verify
+from lenet.errors import DataError, UsageError
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ((sources, "system"), (sources, "tfds"), (download, "fetch"), (debian, "fetch"))
+
+
+def arrays(
+    train: int = 12, test: int = 4, *, seed: int = 0, shape: tuple[int, ...] = (5, 6)
+) -> list[np.ndarray]:
+    """Make the four arrays of a set of three classes."""
+    generator = np.random.default_rng(seed)
+    return [
+        part
+        for count in (train, test)
+        for part in (
+            generator.integers(0, 256, (count, *shape)).astype(np.uint8),
+            (np.arange(count) % 3).astype(np.uint8),
+        )
+    ]
+
+
+def put(directory: Path, four: list[np.ndarray], suffix: str = "") -> Path:
+    """Write the four IDX files to `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for file, array in zip(verify.FILES, four, strict=True):
+        path = directory / (file.replace("idx3", f"idx{array.ndim}") + suffix)
+        idx.write(path, array)
+        if suffix:
+            path.write_bytes(gzip.compress(path.read_bytes(), 1))
+    return directory
+
+
+def prepare(
+    root: Path, four: list[np.ndarray], dataset: str = "tiny", version: str = "1.0.0"
+) -> Path:
+    """Let tensorflow-datasets prepare a set as ArrayRecord; with PNGs it needs no TensorFlow."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def png(array: np.ndarray) -> io.BytesIO:
+        file = io.BytesIO()
+        Image.fromarray(array.squeeze()).save(file, "png")
+        file.seek(0)
+        return file
+
+    def examples(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield i, {"image": png(image), "label": int(label)}
+
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg, misc, name-defined]
+        name = dataset
+        VERSION = tfds.core.Version(version)
+        RELEASE_NOTES: ClassVar[dict[str, str]] = {}
+        pkg_dir_path = root
+
+        def _info(self) -> Any:
+            image = tfds.features.Image(shape=four[0].shape[1:])
+            label = tfds.features.ClassLabel(names=["ant", "bee", "cow"])
+            features = tfds.features.FeaturesDict({"image": image, "label": label})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, _: Any) -> Any:
+            splits = {"train": examples(*four[:2])}
+            return splits | ({"test": examples(*four[2:])} if len(four[2]) else {})
+
+        def _generate_examples(self) -> None:
+            raise NotImplementedError
+
+    Builder(data_dir=root, file_format="array_record").download_and_prepare()
+    return root / dataset / version
+
+
+def same(split: data.Split, images: np.ndarray, labels: np.ndarray) -> None:
+    np.testing.assert_array_equal(split.images.reshape(images.shape), images)
+    np.testing.assert_array_equal(split.labels, labels)
+
+
+def rows(split: data.Split) -> list[bytes]:
+    """Return the examples in an order of their own."""
+    return sorted(
+        image.tobytes() + bytes([label])
+        for image, label in zip(split.images, split.labels, strict=True)
+    )
+
+
+def refuse(*_: object) -> None:
+    raise DataError("asked in vain")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test off the real cache, the system's copy, the network and apt-get."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    monkeypatch.setattr(sources, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(download, "addresses", lambda name: [])
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    return tmp_path / "xdg/lenet/tiny"
+
+
+# What comes out
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("place", ["", "tiny_set", "tiny-set"])
+def test_a_folder(tmp_path: Path, suffix: str, place: str) -> None:
+    four = arrays()
+    put(tmp_path / "in" / place, four, suffix)
+    loaded = data.load("tiny_set", data_dir=tmp_path / "in")
+    same(loaded.train, four[0], four[1])
+    same(loaded.test, four[2], four[3])
+    assert loaded.train.images.shape == (12, 5, 6, 1) and loaded.image_shape == (5, 6, 1)
+    assert loaded.train.images.dtype == np.uint8 and loaded.train.labels.dtype == np.int32
+    assert loaded.valid is None and loaded.name == "tiny_set" and loaded.num_classes == 3
+    assert str(tmp_path / "in") in loaded.source and "not verified" in loaded.source
+
+
+def test_a_directory_with_a_line_break_in_its_name_stays_in_one_line(tmp_path: Path) -> None:
+    put(tmp_path / "a\nb", damaged(arrays(), 1, lambda labels: labels[:-1]))
+    with pytest.raises(DataError) as caught:
+        data.load("tiny", data_dir=tmp_path / "a\nb")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_image_is_a_data_set(tmp_path: Path) -> None:
+    loaded = data.load("tiny", data_dir=put(tmp_path, arrays(1, 1)))
+    assert loaded.num_classes == 1 and len(loaded.train.labels) == 1
+
+
+def test_colour_keeps_its_channels_through_folder_and_cache(tmp_path: Path, entry: Path) -> None:
+    four = arrays(shape=(5, 6, 3))
+    put(tmp_path / "system/tiny", four)
+    for _ in range(2):
+        loaded = data.load("tiny")
+        same(loaded.train, four[0], four[1])
+        assert loaded.image_shape == (5, 6, 3)
+    assert str(entry) in loaded.source
+
+
+def test_valid_holds_out_the_same_examples_always(tmp_path: Path) -> None:
+    four = arrays(40, 4)
+    whole, five, ten = (
+        data.load("tiny", data_dir=put(tmp_path, four), valid=n) for n in (0, 5, 10)
+    )
+    assert whole.valid is None and five.valid is not None and ten.valid is not None
+    assert rows(whole.train) == sorted(rows(ten.train) + rows(ten.valid))
+    assert len(five.valid.labels) == 5 and set(rows(five.valid)) < set(rows(ten.valid))
+    # RandomState's stream is frozen, so these are the indices on every machine.
+    held = np.sort(np.random.RandomState(0).permutation(40)[:5])
+    assert held.tolist() == [4, 10, 20, 22, 25]
+    same(five.valid, four[0][held], four[1][held])
+    same(five.train, np.delete(four[0], held, 0), np.delete(four[1], held))
+    same(five.test, four[2], four[3])
+
+
+@pytest.mark.parametrize("valid", [-1, 12, 13, 10**9])
+def test_valid_out_of_range(tmp_path: Path, valid: int) -> None:
+    with pytest.raises(UsageError, match=f"valid={valid}: expected 0 to 11"):
+        data.load("tiny", data_dir=put(tmp_path, arrays()), valid=valid)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "a\\b", "a\0b", "", ".", "-x", "a\nb", "x" * 65, "é"]
+)
+def test_names_that_are_no_names(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        data.load(name)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_synthetic_takes_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="leave out data_dir"):
+        data.load("synthetic", data_dir=tmp_path)
+
+
+# What is refused
+
+
+def damaged(four: list[np.ndarray], part: int, change: Callable[[np.ndarray], Any]) -> list[Any]:
+    return [change(array) if i == part else array for i, array in enumerate(four)]
+
+
+def set_label(index: int, value: int) -> Callable[[np.ndarray], np.ndarray]:
+    def change(labels: np.ndarray) -> np.ndarray:
+        labels = labels.copy()
+        labels[index] = value
+        return labels
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        (1, lambda labels: labels[:-1], "12 images and 11 labels"),
+        (3, lambda labels: np.append(labels, labels), "4 images and 8 labels"),
+        (2, lambda images: images[:, :4], r"found \(5, 6\) and \(4, 6\)"),
+        (1, set_label(7, 10), "training label 7 is 10, expected 0 to 9"),
+        (3, set_label(2, 255), "test label 2 is 255, expected 0 to 9"),
+    ],
+)
+def test_a_set_that_does_not_hold_together(
+    tmp_path: Path, part: int, change: Callable[[np.ndarray], Any], message: str
+) -> None:
+    put(tmp_path, damaged(arrays(), part, change))
+    with pytest.raises(DataError, match=message):
+        data.load("kmnist", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("counts", [(0, 4), (12, 0)])
+def test_an_empty_split(tmp_path: Path, counts: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="at least one"):
+        data.load("tiny", data_dir=put(tmp_path, arrays(*counts)))
+
+
+def test_images_without_pixels(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at least one"):
+        data.load("tiny", data_dir=put(tmp_path, arrays(shape=(0, 6))))
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_other_contents_than_published_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="train-images-idx3-ubyte: expected contents of sha256"):
+        data.load(name, data_dir=put(tmp_path, arrays()))
+
+
+def test_data_dir_is_the_only_place_asked(tmp_path: Path, monkeypatch: Any) -> None:
+    put(tmp_path / "system/tiny", arrays())
+    put(tmp_path / "xdg/lenet/tiny", arrays())
+    for directory in ("absent", "."):
+        with pytest.raises(DataError):
+            data.load("tiny", data_dir=tmp_path / directory / "in")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte, train-labels.* nor a prepared"):
+        data.load("tiny", data_dir=tmp_path / "in")
+
+
+@pytest.mark.parametrize("file", verify.FILES)
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path, file: str) -> None:
+    path = put(tmp_path, arrays()) / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=file):
+        data.load("tiny", data_dir=tmp_path)
+    path.unlink()
+    with pytest.raises(DataError, match=f"no file {file}"):
+        data.load("tiny", data_dir=tmp_path)
+
+
+def test_a_known_set_may_not_declare_more_than_it_has(tmp_path: Path) -> None:
+    put(tmp_path, arrays())
+    (tmp_path / verify.FILES[0]).write_bytes(idx.header((60_001, 28, 28)))
+    with pytest.raises(DataError, match="limit 47,040,000"):
+        data.load("mnist", data_dir=tmp_path)
+
+
+# Order of sources
+
+
+def test_sources_are_asked_in_order_and_the_first_success_is_kept(
+    entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def source(label: str, works: bool) -> Callable[[str], verify.Raw]:
+        def read(name: str) -> verify.Raw:
+            asked.append(label)
+            if not works:
+                raise DataError(f"no luck with {label}")
+            return verify.Raw(*arrays(), source=label)  # type: ignore[arg-type, misc]
+
+        return read
+
+    labels = [f"{module.__name__}.{function}" for module, function in SOURCES]
+    for last in range(len(SOURCES)):
+        for i, (module, function) in enumerate(SOURCES):
+            monkeypatch.setattr(module, function, source(labels[i], i >= last))
+        asked.clear()
+        assert labels[last] in data.load("tiny").source
+        assert asked == labels[: last + 1]
+        asked.clear()
+        assert str(entry) in data.load("tiny").source and asked == []
+        entry.rename(entry.with_name(f"gone-{last}"))
+
+
+def test_when_nothing_works_one_line_says_what_was_tried_and_what_helps(
+    tmp_path: Path,
+) -> None:
+    for name, parts in {
+        "fashion_mnist": ["apt install dataset-fashion-mnist", *verify.FILES, "--data_dir=DIR"],
+        "fashion_mnsit": ["did you mean fashion_mnist?"],
+        "Fashion-MNIST": ["did you mean fashion_mnist?"],
+        "cifar10": ["download_and_prepare()", "TensorFlow", "array_record"],
+    }.items():
+        with pytest.raises(DataError) as caught:
+            data.load(name)
+        tried = ["cache: not there", str(tmp_path / "system"), str(tmp_path / "tfds"), "apt-get"]
+        for part in (*tried, *parts):
+            assert part in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_source_that_fails_verification_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / "system/mnist", arrays())
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: expected.*; download:"):
+        data.load("mnist")
+    assert not (tmp_path / "xdg/lenet/mnist").exists()
+
+
+def test_one_info_line_names_the_source(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lenet")
+    data.load("tiny", data_dir=put(tmp_path, arrays()), valid=3)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"tiny: 12 training and 4 test images from {tmp_path} (not verified: no checksum published)"
+    ]
+
+
+# The cache
+
+
+def test_a_cached_set_is_the_set_and_is_verified_again(tmp_path: Path, entry: Path) -> None:
+    four = arrays()
+    put(tmp_path / "system/tiny", four, ".gz")
+    data.load("tiny")
+    (tmp_path / "system").rename(tmp_path / "gone")
+    cached = data.load("tiny")
+    same(cached.train, four[0], four[1])
+    same(cached.test, four[2], four[3])
+    assert str(entry) in cached.source
+    assert sorted(os.listdir(entry.parent)) == ["tiny"]  # nothing temporary stays
+
+
+@pytest.mark.parametrize("file", [*verify.FILES, "manifest.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
+def test_a_damaged_entry_is_moved_aside_with_a_warning_and_read_anew(
+    tmp_path: Path, entry: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
+) -> None:
+    four = arrays()
+    put(tmp_path / "system/tiny", four)
+    data.load("tiny")
+    contents = bytearray((entry / file).read_bytes())
+    contents[-2 if file == "manifest.json" else -1] ^= 4
+    if damage == "gone":
+        (entry / file).unlink()
+    else:
+        whole = len(contents)
+        length = {"flip": whole, "cut": whole - 3, "empty": 0}[damage]
+        (entry / file).write_bytes(contents[:length])
+    loaded = data.load("tiny")
+    same(loaded.train, four[0], four[1])
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    (aside,) = [path for path in entry.parent.iterdir() if path != entry]
+    assert aside.name in warning.getMessage() and "\n" not in warning.getMessage()
+    if damage == "flip":
+        assert (aside / file).read_bytes() == contents  # kept as it was
+    assert str(entry) in data.load("tiny").source
+
+
+@pytest.mark.parametrize(
+    "manifest", [b"[]", b"{}", b"null", b'{"sha256": 1}', b"\xff", b"[" * 9999]
+)
+def test_a_manifest_of_another_kind_is_damage(tmp_path: Path, entry: Path, manifest: bytes) -> None:
+    put(tmp_path / "system/tiny", arrays())
+    data.load("tiny")
+    (entry / "manifest.json").write_bytes(manifest)
+    assert str(tmp_path / "system") in data.load("tiny").source
+
+
+def test_a_cache_that_is_a_file_costs_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path / "system/tiny", arrays())
+    (tmp_path / "xdg").write_text("")
+    assert data.load("tiny").num_classes == 3
+    assert "tiny is not cached" in caplog.text
+
+
+def test_a_full_disk_costs_a_warning_and_leaves_no_half_entry(
+    tmp_path: Path, entry: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path / "system/tiny", arrays())
+
+    def full(path: Path, array: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(idx, "write", full)
+    assert data.load("tiny").num_classes == 3
+    assert "No space left on device" in caplog.text and os.listdir(entry.parent) == []
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_no_home_is_no_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    raises: bool,
+) -> None:
+    def user_cache_path(*_: object, **__: object) -> Path:
+        if raises:
+            raise RuntimeError("could not determine the home directory")
+        return Path("~/.cache/lenet")
+
+    put(tmp_path / "system/tiny", arrays())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_path", user_cache_path)
+    assert data.load("tiny").num_classes == 3
+    assert "not cached" in caplog.text and not (tmp_path / "~").exists()
+
+
+def test_processes_that_cache_at_once_leave_one_whole_entry(tmp_path: Path, entry: Path) -> None:
+    put(tmp_path / "system/tiny", arrays(2000))
+    code = (
+        "import sys, pathlib; from lenet import data, sources;"
+        "sources.SYSTEM = pathlib.Path(sys.argv[1]); sys.stdin.read(1);"
+        "print(data.load('tiny').train.labels.sum())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "system")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+    answers = [process.communicate(b"x") for process in running]
+    assert {out for out, _ in answers} == {b"1999\n"} and {err for _, err in answers} == {b""}
+    assert os.listdir(entry.parent) == ["tiny"]
+    assert str(entry) in data.load("tiny").source
+
+
+def test_the_second_of_two_writers_keeps_the_first_entry(
+    entry: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (
+        verify.verify("tiny", verify.Raw(*arrays(seed=seed), source="here"))  # type: ignore[arg-type, misc]
+        for seed in (1, 2)
+    )
+    cache.store("tiny", first)
+    cache.store("tiny", second)
+    read = cache.read("tiny")
+    assert read is not None and read.sha256 == first.sha256
+    assert os.listdir(entry.parent) == ["tiny"] and caplog.text == ""
+
+
+# tensorflow-datasets
+
+
+def test_a_prepared_set_by_its_default_directory_then_from_the_cache(
+    tmp_path: Path, entry: Path
+) -> None:
+    four = arrays(30, 5, shape=(5, 6, 3))
+    prepare(tmp_path / "tfds", four)
+    first, second = data.load("tiny"), data.load("tiny")
+    for loaded in (first, second):
+        assert loaded.class_names == ("ant", "bee", "cow")
+        assert loaded.image_shape == (5, 6, 3)
+        expected = data.Split(four[0], four[1].astype(np.int32))
+        assert rows(loaded.train) == rows(expected)
+    same(second.train, first.train.images, first.train.labels)
+    assert str(entry) in second.source
+
+
+def test_a_prepared_mnist_cannot_be_verified_but_its_cached_copy_can(tmp_path: Path) -> None:
+    prepare(tmp_path / "tfds", arrays(6, 3, shape=(5, 6, 1)), "mnist")
+    verdicts = [data.load("mnist").source.split("(")[-1] for _ in range(2)]
+    assert verdicts == ["not verified: no checksum published)", "as it was when cached)"]
+
+
+def test_a_prepared_set_by_data_dir_at_any_level_and_of_the_newest_version(tmp_path: Path) -> None:
+    prepare(tmp_path, arrays(3, 3, shape=(5, 6, 1)), version="9.0.0")
+    newest = prepare(tmp_path, arrays(30, 5, shape=(5, 6, 1)), version="10.0.0")
+    for place in (tmp_path, newest):
+        assert len(data.load("tiny", data_dir=place).train.labels) == 30
+    with pytest.raises(DataError, match="holds tiny, expected other"):
+        data.load("other", data_dir=newest)
+
+
+def test_a_prepared_set_without_a_test_split_is_refused(tmp_path: Path) -> None:
+    prepare(tmp_path, arrays(6, 0, shape=(5, 6, 1)))
+    with pytest.raises(DataError, match="no split test, only train"):
+        data.load("tiny", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", ["dataset_info.json", "features.json", "tiny-train.array_record"]
+)
+def test_a_damaged_prepared_set_is_one_line(tmp_path: Path, damage: str) -> None:
+    place = prepare(tmp_path, arrays(6, 3, shape=(5, 6, 1)))
+    (path,) = place.glob(damage + "*")
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError) as caught:
+        data.load("tiny", data_dir=tmp_path)
+    assert str(place) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_prepared_set_under_a_published_name_must_have_its_contents(tmp_path: Path) -> None:
+    prepare(tmp_path, arrays(6, 3, shape=(5, 6, 1)), "fashion_mnist")
+    with pytest.raises(DataError, match="training set: expected contents of sha256 fb88a2f5"):
+        data.load("fashion_mnist", data_dir=tmp_path)
+
+
+def test_tensorflow_is_never_imported_even_where_it_is_installed(tmp_path: Path) -> None:
+    prepare(tmp_path / "data", arrays(6, 3, shape=(5, 6, 1)))
+    trap = tmp_path / "path/tensorflow"
+    trap.mkdir(parents=True)
+    (trap / "__init__.py").write_text("print('tensorflow was imported')")
+    code = (
+        "import sys; from lenet import data; data.load('tiny', data_dir=sys.argv[1]);"
+        "print([name for name in ('tensorflow', 'jax', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(trap.parent), str(ROOT)))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+# The network
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A local host that serves what is in `answers` and remembers what it was asked."""
+
+    answers: dict[str, bytes]
+    asked: list[str]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name is http.server's
+            assert isinstance(self.server, Server)
+            self.server.asked.append(self.path)
+            answer = self.server.answers.get(self.path)
+            self.send_response(404 if answer is None else 200)
+            self.end_headers()
+            self.wfile.write(answer or b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as running:
+        running.answers, running.asked = {}, []
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def addresses_at(port: int, answers: dict[str, bytes]) -> list[download.Address]:
+    """List what the registry would, with the four files of `answers` at a local port."""
+    return [
+        download.Address(
+            f"http://127.0.0.1:{port}/{file}.gz",
+            len(answers[f"/{file}.gz"]),
+            hashlib.sha256(answers[f"/{file}.gz"]).hexdigest(),
+            f"{file}.gz",
+        )
+        for file in verify.FILES
+    ]
+
+
+@pytest.fixture
+def served(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Serve a set and list it in the registry, reachable without a proxy."""
+    put(tmp_path / "origin", arrays(), ".gz")
+    server.answers = {
+        f"/{path.name}": path.read_bytes() for path in (tmp_path / "origin").iterdir()
+    }
+    listed = addresses_at(server.server_port, server.answers)
+    monkeypatch.setattr(download, "addresses", lambda name: listed)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return server
+
+
+def test_a_download_is_checked_and_cached(served: Server, entry: Path) -> None:
+    four = arrays()
+    for where in ("127.0.0.1 (verified)", f"{entry} (as it was when cached)"):
+        loaded = data.load("tiny")
+        same(loaded.train, four[0], four[1])
+        assert loaded.source == where
+    assert len(served.asked) == 4
+
+
+@pytest.mark.parametrize("change", ["page", "absent", "flipped", "endless"])
+def test_a_download_of_other_bytes_is_refused_at_the_first_file(
+    served: Server, change: str
+) -> None:
+    path = f"/{download.addresses('tiny')[0].filename}"
+    right = served.answers.pop(path)
+    if change != "absent":
+        served.answers[path] = {
+            "page": b"<html>sorry</html>",
+            "flipped": right[:-1] + bytes([right[-1] ^ 1]),
+            "endless": right + bytes(10**7),
+        }[change]
+    with pytest.raises(DataError, match="404" if change == "absent" else "of sha256") as caught:
+        download.fetch("tiny")
+    assert served.asked == [path]
+    assert "10,000" not in str(caught.value)  # it hung up before the end
+
+
+def test_a_host_that_refuses_or_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    answers = {f"/{file}.gz": b"x" for file in verify.FILES}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
+        visits = []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # until it is closed
+                while True:
+                    connection, _ = listening.accept()
+                    visits.append(1)
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(DataError, match=r"download from 127\.0\.0\.1: no connection"):
+            download.fetch("tiny")
+        assert len(visits) == 1
+        listening.shutdown(socket.SHUT_RDWR)
+    tries = []
+    get = requests.get
+
+    def counted(*arguments: Any, **options: Any) -> requests.Response:
+        tries.append(arguments)
+        return get(*arguments, **options)
+
+    monkeypatch.setattr(requests, "get", counted)
+    with pytest.raises(DataError, match=r"download from 127\.0\.0\.1: no connection"):
+        download.fetch("tiny")  # the port is closed now
+    assert len(tries) == 1
+
+
+def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.1)
+    answers = {f"/{file}.gz": b"x" for file in verify.FILES}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
+        with pytest.raises(DataError, match="no answer within"):
+            download.fetch("tiny")
+
+
+def test_the_registry_lists_the_four_files_of_the_three_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    for name in verify.KNOWN:
+        listed = download.addresses(name)
+        assert {address.filename for address in listed} == {f"{file}.gz" for file in verify.FILES}
+        assert all(len(address.sha256) == 64 and address.size > 4000 for address in listed)
+    assert download.addresses("no_such_set") == [] and download.addresses("emnist") == []
+
+
+# Debian's package
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put an apt-get and a dpkg-deb on the PATH that log their arguments; the set is `arrays()`."""
+    put(tmp_path / "deb/usr/share/datasets/fashion-mnist", arrays(), ".gz")
+    scripts = {
+        "apt-get": f"""echo "$@" >> {tmp_path}/log
+case "$*" in
+  *"-c "*update*) test -d lists/partial && grep -q "$PWD/lists" apt.conf ;;
+  *download*) if test -e {tmp_path}/lists -o -e apt.conf
+      then : > dataset-fashion-mnist_0_all.deb
+      else echo "E: Unable to locate package dataset-fashion-mnist" >&2; exit 100; fi ;;
+esac""",
+        "dpkg-deb": f"cp -r {tmp_path}/deb unpacked",
+    }
+    for name, script in scripts.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    return tmp_path
+
+
+def test_debian_without_lists_fetches_private_ones(apt: Path) -> None:
+    assert len(debian.fetch("fashion_mnist").train_labels) == 12
+    asked = (apt / "log").read_text().splitlines()
+    assert [line.split()[-1] for line in asked] == [debian.PACKAGE, "update", debian.PACKAGE]
+    assert all("Acquire::Retries=0" in line for line in asked)
+
+
+def test_debian_with_lists_asks_once(apt: Path) -> None:
+    (apt / "lists").touch()
+    assert len(debian.fetch("fashion_mnist").train_labels) == 12
+    assert len((apt / "log").read_text().splitlines()) == 1
+
+
+def test_debian_unreachable_is_one_line_after_one_attempt(apt: Path) -> None:
+    (apt / "bin/apt-get").write_text(
+        f"#!/bin/sh\necho >> {apt}/log; echo 'W: hm' >&2; echo 'E: Could not connect' >&2; exit 100"
+    )
+    with pytest.raises(DataError, match=r"^apt-get: E: Could not connect$"):
+        debian.fetch("fashion_mnist")
+    assert (apt / "log").read_text() == "\n"
+
+
+def test_debian_has_one_set_only(apt: Path) -> None:
+    with pytest.raises(DataError, match="no package for mnist"):
+        debian.fetch("mnist")
+
+
+# The real set
+
+
+def test_fashion_mnist_is_what_the_text_says(fashion_mnist: data.Data) -> None:
+    assert fashion_mnist.train.images.shape == (60_000, 28, 28, 1)
+    assert fashion_mnist.test.images.shape == (10_000, 28, 28, 1)
+    assert np.bincount(fashion_mnist.train.labels).tolist() == [6000] * 10
+    assert fashion_mnist.class_names[9] == "Ankle boot" and fashion_mnist.train.labels[0] == 9
+    assert "(verified" in fashion_mnist.source
+
+
+def test_one_changed_pixel_of_fashion_mnist_is_refused(fashion_mnist: data.Data) -> None:
+    images = fashion_mnist.train.images.copy()
+    images[31_415, 14, 14] ^= 1
+    raw = verify.Raw(
+        images[..., 0],
+        fashion_mnist.train.labels.astype(np.uint8),
+        fashion_mnist.test.images[..., 0],
+        fashion_mnist.test.labels.astype(np.uint8),
+        source="here",
+    )
+    for shuffled, part in ((False, "train-images-idx3-ubyte"), (True, "training set")):
+        with pytest.raises(DataError, match=f"here: {part}: expected"):
+            verify.verify("fashion_mnist", raw._replace(shuffled=shuffled))
+
+
+def test_shuffled_fashion_mnist_is_recognised(fashion_mnist: data.Data) -> None:
+    order = np.random.default_rng(0).permutation(60_000)
+    raw = verify.Raw(
+        fashion_mnist.train.images[order],
+        fashion_mnist.train.labels[order],
+        fashion_mnist.test.images,
+        fashion_mnist.test.labels,
+        source="here",
+        shuffled=True,
+    )
+    assert verify.verify("fashion_mnist", raw).verdict.startswith("verified")
+    swapped = raw.train_labels.copy()
+    swapped[:2] = 3, 4
+    with pytest.raises(DataError, match="training set"):
+        verify.verify("fashion_mnist", raw._replace(train_labels=swapped))
+
+
+def test_manifest_is_json_that_says_where_the_set_came_from(tmp_path: Path, entry: Path) -> None:
+    put(tmp_path / "system/tiny", arrays())
+    data.load("tiny")
+    manifest = json.loads((entry / "manifest.json").read_text())
+    assert manifest["source"].startswith(str(tmp_path / "system/tiny"))
+    assert set(manifest["sha256"]) == set(verify.FILES)
