@@ -1,11 +1,13 @@
 """From a command line to a Config, and from an error to one line and an exit status."""
 
 import dataclasses
+import difflib
 import logging
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -41,7 +43,8 @@ def define_config() -> None:
         "preset", "book", list(PRESETS), "settings to start from; a flag given beside it wins"
     )
     for field in config_module.fields():
-        doc, default = field.metadata["doc"], field.default
+        doc: str = field.metadata["doc"]
+        default: Any = field.default
         if field.metadata.get("among"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
         elif isinstance(default, tuple):
@@ -62,7 +65,8 @@ def config() -> Config:
     Raises:
       UsageError: for a value out of its range.
     """
-    given = {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
+    flag = {f.name: FLAGS[f.name] for f in config_module.fields()}
+    given: dict[str, Any] = {name: f.value for name, f in flag.items() if f.present}
     return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given))
 
 
@@ -92,7 +96,8 @@ def _parse(argv: list[str]) -> None:
     try:
         rest = FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        guess = f", did you mean --{error.suggestions[0]}?" if error.suggestions else ""
+        close = difflib.get_close_matches(error.flagname, list(FLAGS), n=1)
+        guess = f", did you mean --{close[0]}?" if close else ""
         raise UsageError(f"unknown flag --{error.flagname}{guess} (--help lists all)") from None
     except flags.Error as error:
         raise UsageError(str(error)) from None
@@ -114,7 +119,9 @@ def _print_help(usage: str) -> None:
         for flag in defined if not module.startswith("absl") else ():
             negation = "[no]" if flag.boolean else ""
             print(f"  --{negation}{flag.name}" + ("" if flag.boolean else f"={_default(flag)}"))
-            print(textwrap.fill(_help(flag), width, initial_indent=indent, subsequent_indent=indent))
+            print(
+                textwrap.fill(_help(flag), width, initial_indent=indent, subsequent_indent=indent)
+            )
 
 
 def _help(flag: flags.Flag) -> str:
@@ -125,4 +132,6 @@ def _help(flag: flags.Flag) -> str:
 
 
 def _default(flag: flags.Flag) -> str:
-    return "" if flag.default is None else flag.serializer.serialize(flag.default)
+    if flag.default is None or flag.serializer is None:
+        return ""
+    return flag.serializer.serialize(flag.default)

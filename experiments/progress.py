@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -62,7 +63,7 @@ def bar(epochs: int) -> Iterator["Bar"]:
         TextColumn("left"),
     )
     if not console.is_terminal:
-        yield Bar(None, None)
+        yield Bar(None, TaskID(0))
         return
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, progress.add_task("", total=epochs, text=""))
@@ -71,7 +72,7 @@ def bar(epochs: int) -> Iterator["Bar"]:
 class Bar:
     """The bar, or what stands for it without a terminal."""
 
-    def __init__(self, progress: Progress | None, task: object) -> None:
+    def __init__(self, progress: Progress | None, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def say(self, text: str) -> None:

@@ -57,7 +57,6 @@ def merge(x: Array, size: Size) -> Array:
     return images[:, : size[0], : size[1]]
 
 
-@jax.custom_vjp
 def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
     """Cross-correlate blocks with kernels and add the bias, at stride 1 and without padding.
 
@@ -67,10 +66,15 @@ def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
       bias: [Co].
 
     Returns:
-      blocks [t, t, Co, n − q, m − r, B], where q = ⌈(kh − 1)/t⌉ and r = ⌈(kw − 1)/t⌉. Cut to
-      H − kh + 1 by W − kw + 1, this is what `ops.conv2d` gives; the rest saw the filling of `split`.
+      blocks [t, t, Co, n − ⌊(kh − 1)/t⌋, m − ⌊(kw − 1)/t⌋, B]. Cut to
+      H − kh + 1 by W − kw + 1, this is what `ops.conv2d` gives; the rest saw the zeros that fill
+      the last blocks.
     """
-    return _forward(x, kernel, bias)[0]
+    t, (q, r) = x.shape[0], _reach(kernel.shape, x.shape[0])
+    rows, columns = q - 1 - (kernel.shape[0] - 1) // t, r - 1 - (kernel.shape[1] - 1) // t
+    if rows or columns:  # the last outputs see a part of a block that is not there
+        x = jnp.pad(x, ((0, 0),) * 3 + ((0, rows), (0, columns), (0, 0)))
+    return _product(x, kernel, bias)
 
 
 def pool(x: Array, window: int, mode: str) -> Array:
@@ -109,7 +113,9 @@ def toeplitz(kernel: Array, block: int) -> Array:
 
 def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
     """How many blocks, down and across, a block of outputs sees."""
-    return 1 + math.ceil((kernel_shape[0] - 1) / block), 1 + math.ceil((kernel_shape[1] - 1) / block)
+    return 1 + math.ceil((kernel_shape[0] - 1) / block), 1 + math.ceil(
+        (kernel_shape[1] - 1) / block
+    )
 
 
 def _patches(x: Array, reach: Size) -> Array:
@@ -122,6 +128,11 @@ def _patches(x: Array, reach: Size) -> Array:
         for j in range(reach[1])
     ]
     return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
+
+
+@jax.custom_vjp
+def _product(x: Array, kernel: Array, bias: Array) -> Array:
+    return _forward(x, kernel, bias)[0]
 
 
 def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple]:
@@ -159,4 +170,4 @@ def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
     return dx, d_kernel, d_bias
 
 
-conv2d.defvjp(_forward, _backward)
+_product.defvjp(_forward, _backward)

@@ -28,7 +28,7 @@ def load(path: Path) -> Params:
     """Read the parameters that `save` wrote; raise a RecordError naming what is wrong."""
     params: Params = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             for key in arrays.files:
                 layer, _, name = key.partition("/")
                 params.setdefault(layer, {})[name] = jnp.asarray(arrays[key])

@@ -1,8 +1,8 @@
 """What determines a run, besides the data: one Config, declared once.
 
 Flags, `--help`, config.json and the checks all come from the fields below. A field is either a
-number, which a compiled program takes as input, so that another value compiles nothing; or a choice,
-which shapes the program. This module needs no jax, so that `--help` is quick.
+number, which a compiled program takes as input, so that another value compiles nothing; or a
+choice, which shapes the program. This module needs no jax, so that `--help` is quick.
 """
 
 import dataclasses
@@ -12,13 +12,15 @@ from typing import Any
 from lenet.errors import UsageError
 
 
-def _number(default: float, doc: str, *, low: float, open_: bool = False, high: float = math.inf):
+def _number(
+    default: float, doc: str, *, low: float, open_: bool = False, high: float = math.inf
+) -> Any:
     """A field that a compiled program takes as input, within [low, high), or (low, high)."""
     meta = {"doc": doc, "kind": "number", "low": low, "open": open_, "high": high}
     return dataclasses.field(default=default, metadata=meta)
 
 
-def _choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int = 1):
+def _choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int = 1) -> Any:
     """A field that shapes the program: one of `among`, or sizes of at least `low`."""
     meta = {"doc": doc, "kind": "choice", "among": among, "low": low}
     return dataclasses.field(default=default, metadata=meta)
@@ -144,6 +146,5 @@ def from_dict(values: dict[str, Any]) -> Config:
     known = {f.name for f in fields()}
     if unknown := sorted(set(values) - known):
         raise UsageError(f"no such setting: {', '.join(unknown)}")
-    return check(
-        Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    )
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return check(Config(**plain))

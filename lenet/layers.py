@@ -20,7 +20,7 @@ class Layer(NamedTuple):
     stride: int | None  # pixels of the input between neighbours; none once there is no map
 
 
-def layers(model: LeNet, image_shape: tuple[int, int, int]) -> list[Layer]:
+def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
     A convolution with window k at input stride s widens the receptive field by (k − 1)·s; pooling
@@ -32,7 +32,7 @@ def layers(model: LeNet, image_shape: tuple[int, int, int]) -> list[Layer]:
     return [*_convolutional(model, image_shape), *_dense(model, image_shape)]
 
 
-def _convolutional(model: LeNet, image_shape: tuple[int, int, int]) -> Iterator[Layer]:
+def _convolutional(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
     channels, k = image_shape[2], model.kernel_size
     seen, stride = 1, 1
     for i, (convolved, pooled) in enumerate(feature_maps(model, image_shape[:2])):
@@ -53,7 +53,7 @@ def _convolutional(model: LeNet, image_shape: tuple[int, int, int]) -> Iterator[
         channels = out
 
 
-def _dense(model: LeNet, image_shape: tuple[int, int, int]) -> Iterator[Layer]:
+def _dense(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
     whole = (image_shape[0], image_shape[1])
     features = math.prod(feature_maps(model, whole)[-1][1]) * model.channels[-1]
     yield Layer("flatten", (features,), 0, 0, whole, None)

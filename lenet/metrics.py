@@ -1,14 +1,14 @@
 """Loss and accuracy as sums and counts, divided once."""
 
-from typing import NamedTuple
-
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
 
-class Metrics(NamedTuple):
+@flax.struct.dataclass
+class Metrics:
     """Sums over examples; add two of them by adding their fields."""
 
     loss_sum: Array  # float32 [...], cross-entropy in nats

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ KERNEL_INITIALIZERS: dict[str, initializers.Initializer] = {
 }
 
 
-def _uniform_bias(fan_in: int) -> initializers.Initializer:
+def _uniform_bias(fan_in: int) -> Any:
     """PyTorch's default: U(−1/√fan_in, 1/√fan_in), with the fan-in of the layer's kernel."""
     bound = 1 / math.sqrt(fan_in)
 
@@ -86,6 +87,7 @@ class Conv2D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """Map images or blocks to feature maps of the same layout."""
         channels = x.shape[2] if self.form == "matmul" else x.shape[-1]
         shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
@@ -94,7 +96,9 @@ class Conv2D(nn.Module):
             bias = self.param("bias", self.bias_init(math.prod(shape[:3])), (self.features,))
         if self.form == "matmul":
             return blocks.conv2d(x, kernel, bias)
-        return ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias
+        return (
+            ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias[None, None, None]
+        )
 
 
 class LeNet(nn.Module):
@@ -192,7 +196,8 @@ def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
     >>> feature_maps(LeNet(), (28, 28))
     [((28, 28), (14, 14)), ((10, 10), (5, 5))]
     """
-    maps, start = [], (int(size[0]), int(size[1]))
+    maps: list[tuple[Size, Size]] = []
+    start = (int(size[0]), int(size[1]))
     for i in range(len(model.channels)):
         before = maps[-1][1] if maps else start
         try:

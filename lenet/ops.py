@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from lenet.shapes import (
@@ -48,8 +49,9 @@ def conv2d(
     Raises:
       ValueError: wrong rank or channels, a stride of 0, a window larger than the padded images.
 
-    >>> conv2d(jnp.arange(9.0).reshape(1, 3, 3, 1), jnp.arange(4.0).reshape(2, 2, 1, 1)).ravel().tolist()
-    [19.0, 25.0, 37.0, 43.0]
+    >>> x, kernel = jnp.arange(9.0).reshape(1, 3, 3, 1), jnp.arange(4.0).reshape(2, 2, 1, 1)
+    >>> conv2d(x, kernel)[0, :, :, 0].tolist()
+    [[19.0, 25.0], [37.0, 43.0]]
     """
     check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
     check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
@@ -112,7 +114,7 @@ def max_pool(
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     return lax.reduce_window(
         x,
-        jnp.asarray(lowest, x.dtype),
+        np.asarray(lowest, x.dtype),  # of numpy: a traced one would hide that this is a maximum
         lax.max,
         window_dimensions=(1, *window, 1),
         window_strides=(1, *stride, 1),
@@ -150,7 +152,7 @@ def avg_pool(
     def window_sum(values: Array) -> Array:
         return lax.reduce_window(
             values,
-            jnp.zeros((), values.dtype),
+            np.zeros((), values.dtype),
             lax.add,
             window_dimensions=(1, *window, 1),
             window_strides=(1, *stride, 1),

@@ -2,23 +2,26 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lenet.published import Band
-from lenet.train import Row
 
 # Okabe and Ito's colours, told apart by colour-blind readers; line styles differ as well.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 
-def curves(rows: Sequence[Row], *, epochs: int, title: str, band: Band | None = None) -> bytes:
+def curves(
+    rows: Sequence[dict[str, Any]], *, epochs: int, title: str, band: Band | None = None
+) -> bytes:
     """Draw the book's figure: training loss and accuracy and test accuracy by epoch.
 
     Training curves are running means within an epoch, at fifths of it, as the book draws them.
 
     Args:
-      rows: the epochs so far.
+      rows: the epochs so far, as metrics.jsonl keeps them.
       epochs: how far the axis goes.
       title: what was run.
       band: published test accuracy, drawn behind.
@@ -38,15 +41,15 @@ def curves(rows: Sequence[Row], *, epochs: int, title: str, band: Band | None = 
             linewidth=0,
             label=f"test accuracy, 10 to 90 % of {band.runs} published runs",
         )
-    points = [point for row in rows for point in row.running]
+    points = [point for row in rows for point in row["running"]]
     at = [point[0] for point in points]
-    epoch = [row.epoch for row in rows]
+    epoch = [row["epoch"] for row in rows]
     axes.plot(at, [p[1] for p in points], "-", color=BLUE, label="training loss")
     axes.plot(at, [p[2] for p in points], "--", color=ORANGE, label="training accuracy")
-    if any(row.valid_accuracy is not None for row in rows):
-        accuracies = [row.valid_accuracy for row in rows]
+    if any(row["valid_accuracy"] is not None for row in rows):
+        accuracies = [np.nan if (a := row["valid_accuracy"]) is None else a for row in rows]
         axes.plot(epoch, accuracies, "x:", color="black", label="validation accuracy")
-    test = [row.test_accuracy for row in rows]
+    test = [row["test_accuracy"] for row in rows]
     axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy")
     axes.set(title=title, xlabel="epoch", ylabel="loss (nats), accuracy", xlim=(0, epochs))
     axes.set_ylim(bottom=0)

@@ -1,10 +1,10 @@
 """The run directory: what training leaves behind, each file whole or not there.
 
-    config.json     the Config, the data set and where it came from
-    metrics.jsonl   a row per epoch, in order
-    result.json     the last row, seconds to compile, the environment
-    curves.png      the book's figure
-    checkpoints/    parameters
+config.json     the Config, the data set and where it came from
+metrics.jsonl   a row per epoch, in order
+result.json     the last row, seconds to compile, the environment
+curves.png      the book's figure
+checkpoints/    parameters
 """
 
 import contextlib
@@ -55,6 +55,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
         lock.release()
         with contextlib.suppress(OSError):
             (run_dir / LOCK).unlink()
+            run_dir.rmdir()  # only if nothing was left in it
 
 
 def check_free(run_dir: Path) -> None:
@@ -167,7 +168,9 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "backend": jax.default_backend(),
         "device": device.device_kind,
     }

@@ -117,9 +117,9 @@ def pool2d(x: ArrayLike, pool_size: tuple[int, int], mode: str = "max") -> Array
     check_rank("x", x.shape, "H W", "pool_size", tuple(pool_size))
     height, width = output_shape(x.shape, pool_size)
     ph, pw = pool_size
-    reduce = {"max": jnp.max, "avg": jnp.mean}.get(mode)
-    if reduce is None:
+    if mode not in ("max", "avg"):
         raise ValueError(f'mode must be "max" or "avg", not {mode!r}')
+    reduce = jnp.max if mode == "max" else jnp.mean
     return jnp.stack(
         [
             jnp.stack([reduce(x[i : i + ph, j : j + pw]) for j in range(width)])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 Size = tuple[int, int]
-Padding = int | Sequence[int] | Sequence[Sequence[int]] | str
+Padding = int | Sequence[int | Sequence[int]] | str
 """An int, (ph, pw) for each side, ((top, bottom), (left, right)), "SAME" or "VALID"."""
 
 
@@ -14,7 +14,7 @@ def pair(value: int | Sequence[int], name: str, *, least: int) -> Size:
     >>> pair(2, "stride", least=1)
     (2, 2)
     """
-    values = (value, value) if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(values) != 2 or not all(_is_int(v) and v >= least for v in values):
         raise ValueError(f"{name} must be one integer >= {least} or a pair of them, not {value!r}")
     return int(values[0]), int(values[1])
@@ -59,6 +59,7 @@ def explicit_padding(
         ]
         top, left = (total // 2 for total in totals)
         return (top, totals[0] - top), (left, totals[1] - left)
+    sides: tuple[int | Sequence[int], ...]
     sides = (padding, padding) if isinstance(padding, int) else tuple(padding)
     if len(sides) != 2:
         raise ValueError(f"padding must have one entry for each of two axes, not {padding!r}")
@@ -99,7 +100,9 @@ def output_shape(
     return (padded[0] - windows[0]) // steps[0] + 1, (padded[1] - windows[1]) // steps[1] + 1
 
 
-def check_rank(name: str, shape: Sequence[int], axes: str, other: str, other_shape) -> None:
+def check_rank(
+    name: str, shape: Sequence[int], axes: str, other: str, other_shape: Sequence[int]
+) -> None:
     """Raise a ValueError that names both shapes unless `shape` has as many axes as `axes` names."""
     if len(shape) != len(axes.split()):
         raise ValueError(
@@ -108,7 +111,9 @@ def check_rank(name: str, shape: Sequence[int], axes: str, other: str, other_sha
         )
 
 
-def check_channels(shape: Sequence[int], channels: int, kernel_shape: Sequence[int], of_kernel: int) -> None:
+def check_channels(
+    shape: Sequence[int], channels: int, kernel_shape: Sequence[int], of_kernel: int
+) -> None:
     """Raise a ValueError that names both shapes unless input and kernel agree on the channels."""
     if channels != of_kernel:
         raise ValueError(

@@ -107,7 +107,7 @@ def _version(place: Path) -> tuple[int, ...]:
 
 def _prepared(name: str, place: Path) -> Raw:
     # Imported here, for it takes a second that a cached set need not wait.
-    import tensorflow_datasets  # type: ignore[import-untyped]
+    import tensorflow_datasets
 
     builder = tensorflow_datasets.builder_from_directory(place)
     if builder.name != name:

@@ -4,6 +4,7 @@ A run is determined by (config, data). Its numbers (learning rate, seed, ...) ar
 compiled program, so that another value compiles nothing; its choices shape the program.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ class State(NamedTuple):
     step: Array  # int32 [], steps taken; which epoch comes next follows from it
 
 
-class Row(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Row:
     """One epoch, as metrics.jsonl keeps it."""
 
     epoch: int
@@ -126,9 +128,10 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     )
 
 
-def to_float(images: Array) -> Array:
-    """Return uint8 images as float32 between 0 and 1."""
-    return images.astype(jnp.float32) / 255
+def logits(model: LeNet, params: Params, images: Array) -> Array:
+    """Return the network's logits [B, K] for uint8 images [B, H, W, C], scaled to 0 to 1."""
+    result: Array = model.apply({"params": params}, images.astype(jnp.float32) / 255)  # type: ignore[assignment]
+    return result
 
 
 def init(model: LeNet, config: Config, image_shape: tuple[int, ...]) -> State:
@@ -167,8 +170,7 @@ def step(
     """
 
     def mean_loss(params: Params) -> tuple[Array, Metrics]:
-        logits = model.apply({"params": params}, to_float(images))
-        sums = metrics.of_batch(logits, labels, mask)
+        sums = metrics.of_batch(logits(model, params, images), labels, mask)
         return sums.loss_sum / sums.count, sums
 
     gradients, sums = jax.grad(mean_loss, has_aux=True)(state.params)
@@ -220,8 +222,8 @@ def evaluate(model: LeNet, params: Params, split: Split) -> Metrics:
 
     def body(_: None, batch: tuple[Array, Array]) -> tuple[None, Metrics]:
         rows, mask = batch
-        logits = model.apply({"params": params}, to_float(split.images[rows]))
-        return None, metrics.of_batch(logits, split.labels[rows], mask)
+        images, labels = split.images[rows], split.labels[rows]
+        return None, metrics.of_batch(logits(model, params, images), labels, mask)
 
     _, sums = lax.scan(body, None, _batches(jnp.arange(count), min(count, EVALUATION_BATCH)))
     return metrics.total(sums)
@@ -239,12 +241,12 @@ class Start(NamedTuple):
     seconds_to_compile: float
 
 
-def start(config: Config, data: Data) -> Start:
-    """Put the data on the device, make the initial state and compile the two programs.
+def check(config: Config, data: Data) -> LeNet:
+    """Return the network for `data`, if all that `config` asks for can be done.
 
     Raises:
       UsageError: for a setting out of range, a batch larger than the training set, or images that
-        do not fit the network; before anything is compiled.
+        do not fit the network.
     """
     config_module.check(config)
     count = len(data.train.labels)
@@ -257,6 +259,16 @@ def start(config: Config, data: Data) -> Start:
         feature_maps(model, data.image_shape[:2])
     except ValueError as error:
         raise UsageError(f"{data.name}: {error}") from None
+    return model
+
+
+def start(config: Config, data: Data) -> Start:
+    """Put the data on the device, make the initial state and compile the two programs.
+
+    Raises:
+      UsageError: as `check`, before anything is compiled.
+    """
+    model = check(config, data)
     train, valid, test = jax.device_put((data.train, data.valid, data.test))
     state = init(model, config, data.image_shape)
     begin = time.monotonic()
@@ -288,11 +300,10 @@ def fit(run: Start) -> Iterator[tuple[Row, State]]:
         yield _row(number, seconds, sums, valid, test), state
 
 
-def _row(
-    number: int, seconds: float, steps: Metrics, valid: Metrics | None, test: Metrics
-) -> Row:
+def _row(number: int, seconds: float, steps: Metrics, valid: Metrics | None, test: Metrics) -> Row:
     # Summed in float64: the book's running mean over an epoch, at fifths of it as it plots them.
-    loss, correct, count = (np.cumsum(x, dtype=np.float64) for x in steps)
+    sums = (steps.loss_sum, steps.correct, steps.count)
+    loss, correct, count = (np.cumsum(x, dtype=np.float64) for x in sums)
     every = max(len(loss) // 5, 1)
     points = [i for i in range(len(loss)) if (i + 1) % every == 0 or i == len(loss) - 1]
     running = [

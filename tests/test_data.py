@@ -139,10 +139,15 @@ def test_a_folder(tmp_path: Path, suffix: str, place: str) -> None:
     loaded = data.load("tiny_set", data_dir=tmp_path / "in")
     same(loaded.train, four[0], four[1])
     same(loaded.test, four[2], four[3])
-    assert loaded.train.images.shape == (12, 5, 6, 1) and loaded.image_shape == (5, 6, 1)
-    assert loaded.train.images.dtype == np.uint8 and loaded.train.labels.dtype == np.int32
-    assert loaded.valid is None and loaded.name == "tiny_set" and loaded.num_classes == 3
-    assert str(tmp_path / "in") in loaded.source and "not verified" in loaded.source
+    assert loaded.train.images.shape == (12, 5, 6, 1)
+    assert loaded.image_shape == (5, 6, 1)
+    assert loaded.train.images.dtype == np.uint8
+    assert loaded.train.labels.dtype == np.int32
+    assert loaded.valid is None
+    assert loaded.name == "tiny_set"
+    assert loaded.num_classes == 3
+    assert str(tmp_path / "in") in loaded.source
+    assert "not verified" in loaded.source
 
 
 def test_a_directory_with_a_line_break_in_its_name_stays_in_one_line(tmp_path: Path) -> None:
@@ -154,7 +159,8 @@ def test_a_directory_with_a_line_break_in_its_name_stays_in_one_line(tmp_path: P
 
 def test_one_image_is_a_data_set(tmp_path: Path) -> None:
     loaded = data.load("tiny", data_dir=put(tmp_path, arrays(1, 1)))
-    assert loaded.num_classes == 1 and len(loaded.train.labels) == 1
+    assert loaded.num_classes == 1
+    assert len(loaded.train.labels) == 1
 
 
 def test_colour_keeps_its_channels_through_folder_and_cache(tmp_path: Path, entry: Path) -> None:
@@ -172,9 +178,12 @@ def test_valid_holds_out_the_same_examples_always(tmp_path: Path) -> None:
     whole, five, ten = (
         data.load("tiny", data_dir=put(tmp_path, four), valid=n) for n in (0, 5, 10)
     )
-    assert whole.valid is None and five.valid is not None and ten.valid is not None
+    assert whole.valid is None
+    assert five.valid is not None
+    assert ten.valid is not None
     assert rows(whole.train) == sorted(rows(ten.train) + rows(ten.valid))
-    assert len(five.valid.labels) == 5 and set(rows(five.valid)) < set(rows(ten.valid))
+    assert len(five.valid.labels) == 5
+    assert set(rows(five.valid)) < set(rows(ten.valid))
     # RandomState's stream is frozen, so these are the indices on every machine.
     held = np.sort(np.random.RandomState(0).permutation(40)[:5])
     assert held.tolist() == [4, 10, 20, 22, 25]
@@ -195,7 +204,8 @@ def test_valid_out_of_range(tmp_path: Path, valid: int) -> None:
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         data.load(name)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_synthetic_takes_no_directory(tmp_path: Path) -> None:
@@ -308,7 +318,8 @@ def test_sources_are_asked_in_order_and_the_first_success_is_kept(
         assert labels[last] in data.load("tiny").source
         assert asked == labels[: last + 1]
         asked.clear()
-        assert str(entry) in data.load("tiny").source and asked == []
+        assert str(entry) in data.load("tiny").source
+        assert asked == []
         entry.rename(entry.with_name(f"gone-{last}"))
 
 
@@ -379,7 +390,8 @@ def test_a_damaged_entry_is_moved_aside_with_a_warning_and_read_anew(
     same(loaded.train, four[0], four[1])
     (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     (aside,) = [path for path in entry.parent.iterdir() if path != entry]
-    assert aside.name in warning.getMessage() and "\n" not in warning.getMessage()
+    assert aside.name in warning.getMessage()
+    assert "\n" not in warning.getMessage()
     if damage == "flip":
         assert (aside / file).read_bytes() == contents  # kept as it was
     assert str(entry) in data.load("tiny").source
@@ -414,7 +426,8 @@ def test_a_full_disk_costs_a_warning_and_leaves_no_half_entry(
 
     monkeypatch.setattr(idx, "write", full)
     assert data.load("tiny").num_classes == 3
-    assert "No space left on device" in caplog.text and os.listdir(entry.parent) == []
+    assert "No space left on device" in caplog.text
+    assert os.listdir(entry.parent) == []
 
 
 @pytest.mark.parametrize("raises", [False, True])
@@ -433,7 +446,8 @@ def test_no_home_is_no_error(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(platformdirs, "user_cache_path", user_cache_path)
     assert data.load("tiny").num_classes == 3
-    assert "not cached" in caplog.text and not (tmp_path / "~").exists()
+    assert "not cached" in caplog.text
+    assert not (tmp_path / "~").exists()
 
 
 def test_processes_that_cache_at_once_leave_one_whole_entry(tmp_path: Path, entry: Path) -> None:
@@ -447,7 +461,8 @@ def test_processes_that_cache_at_once_leave_one_whole_entry(tmp_path: Path, entr
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(4)]  # type: ignore[call-overload]
     answers = [process.communicate(b"x") for process in running]
-    assert {out for out, _ in answers} == {b"1999\n"} and {err for _, err in answers} == {b""}
+    assert {out for out, _ in answers} == {b"1999\n"}
+    assert {err for _, err in answers} == {b""}
     assert os.listdir(entry.parent) == ["tiny"]
     assert str(entry) in data.load("tiny").source
 
@@ -462,8 +477,10 @@ def test_the_second_of_two_writers_keeps_the_first_entry(
     cache.store("tiny", first)
     cache.store("tiny", second)
     read = cache.read("tiny")
-    assert read is not None and read.sha256 == first.sha256
-    assert os.listdir(entry.parent) == ["tiny"] and caplog.text == ""
+    assert read is not None
+    assert read.sha256 == first.sha256
+    assert os.listdir(entry.parent) == ["tiny"]
+    assert caplog.text == ""
 
 
 # tensorflow-datasets
@@ -514,7 +531,8 @@ def test_a_damaged_prepared_set_is_one_line(tmp_path: Path, damage: str) -> None
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError) as caught:
         data.load("tiny", data_dir=tmp_path)
-    assert str(place) in str(caught.value) and "\n" not in str(caught.value)
+    assert str(place) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_prepared_set_under_a_published_name_must_have_its_contents(tmp_path: Path) -> None:
@@ -681,7 +699,8 @@ def test_the_registry_lists_the_four_files_of_the_three_sets(
         listed = download.addresses(name)
         assert {address.filename for address in listed} == {f"{file}.gz" for file in verify.FILES}
         assert all(len(address.sha256) == 64 and address.size > 4000 for address in listed)
-    assert download.addresses("no_such_set") == [] and download.addresses("emnist") == []
+    assert download.addresses("no_such_set") == []
+    assert download.addresses("emnist") == []
 
 
 # Debian's package
@@ -745,7 +764,8 @@ def test_fashion_mnist_is_what_the_text_says(fashion_mnist: data.Data) -> None:
     assert fashion_mnist.train.images.shape == (60_000, 28, 28, 1)
     assert fashion_mnist.test.images.shape == (10_000, 28, 28, 1)
     assert np.bincount(fashion_mnist.train.labels).tolist() == [6000] * 10
-    assert fashion_mnist.class_names[9] == "Ankle boot" and fashion_mnist.train.labels[0] == 9
+    assert fashion_mnist.class_names[9] == "Ankle boot"
+    assert fashion_mnist.train.labels[0] == 9
     assert "(verified" in fashion_mnist.source
 
 

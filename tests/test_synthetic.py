@@ -20,10 +20,14 @@ def nearest_mean_accuracy(made: data.Data) -> float:
 
 
 def test_form(made: data.Data) -> None:
-    assert made.train.images.shape == (3000, 28, 28, 1) and made.train.images.dtype == np.uint8
-    assert made.test.labels.shape == (1000,) and made.test.labels.dtype == np.int32
+    assert made.train.images.shape == (3000, 28, 28, 1)
+    assert made.train.images.dtype == np.uint8
+    assert made.test.labels.shape == (1000,)
+    assert made.test.labels.dtype == np.int32
     assert np.bincount(made.train.labels).tolist() == [300] * 10
-    assert made.name == "synthetic" and made.valid is None and made.num_classes == 10
+    assert made.name == "synthetic"
+    assert made.valid is None
+    assert made.num_classes == 10
 
 
 def test_same_on_every_machine_and_another_for_another_seed(made: data.Data) -> None:
@@ -47,7 +51,8 @@ def test_labels_tell_the_classes_apart_but_not_trivially(made: data.Data) -> Non
 
 def test_load_reaches_it_by_name_alone() -> None:
     loaded = data.load("synthetic", valid=10_000)
-    assert loaded.name == "synthetic" and loaded.valid is not None
+    assert loaded.name == "synthetic"
+    assert loaded.valid is not None
     assert [len(split.labels) for split in (loaded.train, loaded.valid, loaded.test)] == [
         50_000,
         10_000,

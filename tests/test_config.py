@@ -1,0 +1,85 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lenet import config
+from lenet.config import PRESETS, Config
+from lenet.errors import UsageError
+from lenet.model import ACTIVATIONS, BIAS_INITIALIZERS, FORMS, KERNEL_INITIALIZERS
+
+CONFIGS = st.builds(
+    Config,
+    lr=st.floats(1e-6, 1e3),
+    epochs=st.integers(1, 100),
+    momentum=st.floats(0, 0.99),
+    channels=st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    dataset=st.text(),
+)
+
+
+@given(CONFIGS)
+def test_it_survives_json(c):
+    assert config.from_dict(json.loads(json.dumps(config.to_dict(c)))) == c
+
+
+def test_the_default_is_the_book_s_run():
+    c = Config(**PRESETS["book"])
+    assert (c.lr, c.batch_size, c.epochs) == (0.9, 256, 10)
+    assert (c.activation, c.pool, c.init) == ("sigmoid", "avg", "xavier_uniform")
+    assert c.valid == 0
+    english = Config(**PRESETS["book-en"])
+    assert (english.lr, english.batch_size, english.epochs) == (0.1, 128, 10)
+    modern = Config(**PRESETS["modern"])
+    assert (modern.activation, modern.pool) == ("relu", "max")
+
+
+def test_every_preset_is_in_range_and_every_field_has_one_line_of_help():
+    for preset in PRESETS.values():
+        config.check(Config(**preset))
+    for field in config.fields():
+        assert field.metadata["doc"]
+        assert "\n" not in field.metadata["doc"]
+
+
+def test_the_choices_are_those_the_model_has():
+    among = {f.name: set(f.metadata["among"]) for f in config.fields("choice")}
+    assert among["activation"] == set(ACTIVATIONS)
+    assert among["init"] == set(KERNEL_INITIALIZERS)
+    assert among["bias_init"] == set(BIAS_INITIALIZERS)
+    assert among["conv"] == set(FORMS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": 0}, "--lr=0: must be above 0"),
+        ({"lr": -1.0}, "--lr=-1.0: must be above 0"),
+        ({"lr": float("nan")}, "--lr=nan: must be a finite number"),
+        ({"lr": float("inf")}, "--lr=inf: must be a finite number"),
+        ({"epochs": 0}, "--epochs=0: must be at least 1"),
+        ({"batch_size": 0}, "--batch_size=0: must be at least 1"),
+        ({"momentum": 1.0}, "--momentum=1.0: must be at least 0 and below 1"),
+        ({"weight_decay": -0.1}, "--weight_decay=-0.1: must be at least 0"),
+        ({"seed": 2**31}, "--seed=2147483648: must be at least 0 and below"),
+        ({"channels": ()}, "--channels=: needs at least one"),
+        ({"channels": (6, 0)}, "--channels=6,0: must be at least 1"),
+        ({"hidden": (1 << 30,)}, "--hidden=1073741824: must be at least 1 and at most"),
+        ({"activation": "swish"}, "--activation=swish: must be one of sigmoid"),
+        ({"nesterov": True}, "--nesterov needs --momentum"),
+        ({"warmup": 10.0}, "--warmup=10: must be below --epochs=10"),
+        ({"valid": -1}, "--valid=-1: must be at least 0"),
+    ],
+)
+def test_what_is_out_of_range_is_named_with_its_limit(change, said):
+    with pytest.raises(UsageError) as error:
+        config.check(dataclasses.replace(Config(), **change))
+    assert str(error.value).startswith(said)
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(UsageError, match="no such setting: learning_rate"):
+        config.from_dict({"learning_rate": 0.1})

@@ -1,0 +1,220 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lenet.layers import layers, table
+from lenet.model import (
+    BIAS_INITIALIZERS,
+    KERNEL_INITIALIZERS,
+    Conv2D,
+    LeNet,
+    feature_maps,
+)
+
+
+def torch_lenet(torch, params):
+    """The texts' nn.Sequential, with the weights of `params`."""
+    nn = torch.nn
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2, 2)),
+        *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10)),
+    )
+    for layer, name in ((0, "conv1"), (3, "conv2"), (7, "dense1"), (9, "dense2"), (11, "dense3")):
+        kernel = np.asarray(params[name]["kernel"])
+        if name.startswith("conv"):
+            kernel = kernel.transpose(3, 2, 0, 1)
+        else:
+            if name == "dense1":  # PyTorch flattens [C, H, W], we flatten [H, W, C]
+                kernel = kernel.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
+            kernel = kernel.T
+        net[layer].weight.data = torch.tensor(kernel.copy())
+        net[layer].bias.data = torch.tensor(np.array(params[name]["bias"]))
+    return net
+
+
+@pytest.mark.parametrize("form", ["matmul", "lax"])
+def test_logits_are_pytorchs(torch, form):
+    images = np.random.default_rng(0).random((64, 28, 28, 1), np.float32)
+    model = LeNet(conv=form)
+    variables = model.init(jax.random.key(0), images)
+    net = torch_lenet(torch, variables["params"])
+    expected = net(torch.tensor(images.transpose(0, 3, 1, 2))).detach().numpy()
+    logits = jax.jit(model.apply)(variables, images)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+
+
+def test_it_has_the_texts_parameters():
+    params = LeNet().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
+    sizes = {name: sum(p.size for p in jax.tree.leaves(leaves)) for name, leaves in params.items()}
+    assert sizes == {
+        "conv1": 156,
+        "conv2": 2416,
+        "dense1": 48120,
+        "dense2": 10164,
+        "dense3": 850,
+    }
+    assert sum(sizes.values()) == 61_706
+    assert all(set(leaves) == {"kernel", "bias"} for leaves in params.values())
+
+
+def test_the_table_has_the_texts_numbers():
+    rows = layers(LeNet(), (28, 28, 1))
+    assert [row.output_shape for row in rows] == [
+        *((28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16)),
+        *((400,), (120,), (84,), (10,)),
+    ]
+    assert sum(row.parameters for row in rows) == 61_706
+    multiply_adds = [row.multiply_adds for row in rows if row.multiply_adds]
+    assert multiply_adds == [117_600, 240_000, 48_000, 10_080, 840]
+    assert sum(multiply_adds) == 416_520
+    seen = [(row.receptive_field[0], row.stride) for row in rows if row.stride]
+    assert seen == [(5, 1), (6, 2), (14, 2), (16, 4)]
+    assert "61,706" in table(rows)
+    assert "416,520" in table(rows)
+
+
+NETWORKS = st.builds(
+    LeNet,
+    activation=st.sampled_from(["sigmoid", "relu", "tanh"]),
+    pool=st.sampled_from(["avg", "max"]),
+    channels=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
+    kernel_size=st.integers(1, 5),
+    hidden=st.sampled_from([(), (5,), (6, 5)]),
+    num_classes=st.integers(2, 4),
+    bias_init=st.sampled_from(sorted(BIAS_INITIALIZERS)),
+)
+
+
+def check_forms_and_table(model, shape):
+    """Both forms give the same logits and gradients, and the table counts the parameters."""
+    try:
+        rows = layers(model, shape)
+    except ValueError:
+        with pytest.raises(ValueError, match="too small for conv"):
+            jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
+        return
+    images = jax.random.uniform(jax.random.key(1), (2, *shape))
+    params = jax.jit(model.init)(jax.random.key(0), images)
+
+    def loss(params, form):
+        logits = model.clone(conv=form).apply(params, images)
+        return (logits**2).sum(), logits
+
+    both = jax.jit(jax.grad(loss, has_aux=True), static_argnums=1)
+    pairs = zip(
+        jax.tree.leaves(both(params, "matmul")), jax.tree.leaves(both(params, "lax")), strict=True
+    )
+    for matmul, lax in pairs:
+        np.testing.assert_allclose(matmul, lax, rtol=1e-3, atol=1e-4 * (1 + np.abs(lax).max()))
+    assert sum(row.parameters for row in rows) == sum(p.size for p in jax.tree.leaves(params))
+    assert rows[-1].output_shape == (model.num_classes,)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (LeNet(), (28, 28, 1)),
+        (LeNet(pool="max", activation="relu", hidden=()), (31, 30, 3)),
+        (LeNet(channels=(2,), kernel_size=3), (30, 30, 1)),
+        (LeNet(channels=(2, 3, 2), kernel_size=4), (45, 46, 1)),
+    ],
+)
+def test_both_forms_and_the_table_agree(model, shape):
+    check_forms_and_table(model, shape)
+
+
+@pytest.mark.slow
+@given(NETWORKS, st.integers(8, 50), st.integers(8, 50), st.integers(1, 3))
+@settings(max_examples=30)
+def test_both_forms_and_the_table_agree_for_any_network_and_image(model, height, width, channels):
+    check_forms_and_table(model, (height, width, channels))
+
+
+def test_receptive_fields_are_where_the_gradient_is_not_zero():
+    """Ask the network itself: which pixels move the middle of the last feature map?"""
+    model = LeNet(activation="tanh", conv="lax")
+    images = jax.random.normal(jax.random.key(0), (1, 28, 28, 1))
+    variables = model.init(jax.random.key(1), images)
+
+    def middle(images):
+        _, state = model.apply(variables, images, capture_intermediates=True)
+        return state["intermediates"]["conv2"]["__call__"][0][0, 5, 5].sum()
+
+    rows, columns = np.nonzero(np.asarray(jax.grad(middle)(images))[0, ..., 0])
+    expected = {row.name: row.receptive_field for row in layers(model, (28, 28, 1))}["conv2"]
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == expected
+
+
+FAN_IN, FAN_OUT = 25 * 6, 25 * 16
+
+
+@pytest.mark.parametrize(
+    ("name", "variance"),
+    [
+        ("xavier_uniform", 2 / (FAN_IN + FAN_OUT)),
+        ("xavier_normal", 2 / (FAN_IN + FAN_OUT)),
+        ("he_uniform", 2 / FAN_IN),
+        ("he_normal", 2 / FAN_IN),
+        ("lecun_uniform", 1 / FAN_IN),
+        ("lecun_normal", 1 / FAN_IN),
+        ("normal", 0.01**2),
+        ("pytorch", 1 / (3 * FAN_IN)),
+    ],
+)
+def test_initial_weights_have_the_variance_of_their_name(name, variance):
+    kernels = jax.vmap(lambda key: KERNEL_INITIALIZERS[name](key, (5, 5, 6, 16)))(
+        jax.random.split(jax.random.key(0), 40)
+    )
+    assert float(kernels.var()) == pytest.approx(variance, rel=0.03)
+    assert abs(float(kernels.mean())) < 0.01 * variance**0.5
+    if name == "pytorch":
+        assert float(jnp.abs(kernels).max()) <= 1 / FAN_IN**0.5
+
+
+def test_orthogonal_weights_are_orthogonal():
+    kernel = KERNEL_INITIALIZERS["orthogonal"](jax.random.key(0), (5, 5, 6, 16)).reshape(150, 16)
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(16), atol=1e-5)
+
+
+def test_initial_biases_are_zero_or_pytorchs():
+    images = jnp.zeros((1, 28, 28, 1))
+    zeros = LeNet(bias_init="zeros").init(jax.random.key(0), images)["params"]
+    assert not any(layer["bias"].any() for layer in zeros.values())
+    params = LeNet(bias_init="pytorch").init(jax.random.key(0), images)["params"]
+    for name, fan_in in (("conv1", 25), ("conv2", 150), ("dense1", 400), ("dense2", 120)):
+        largest = float(jnp.abs(params[name]["bias"]).max()) * fan_in**0.5
+        assert 0.5 < largest <= 1
+
+
+def test_conv2d_is_a_layer_of_its_own():
+    x = jnp.ones((1, 6, 8, 1)).at[:, :, 2:6].set(0)
+    layer = Conv2D(features=1, kernel_size=(1, 2), use_bias=False)
+    params = {"kernel": jnp.array([[1.0, -1.0]]).reshape(1, 2, 1, 1)}
+    assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), x)["params"]) == {
+        "kernel": (1, 2, 1, 1)
+    }
+    edges = layer.apply({"params": params}, x)
+    assert edges[0, ..., 0].tolist() == [[0, 1, 0, 0, 0, -1, 0]] * 6
+    strided = Conv2D(features=4, kernel_size=3, padding=1, stride=2)
+    assert strided.init_with_output(jax.random.key(0), x)[0].shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "said"),
+    [
+        (LeNet(), (1, 8, 8, 1), "8x8 are too small for conv2"),
+        (LeNet(kernel_size=7), (1, 14, 14, 1), "14x14 are too small for conv2"),
+        (LeNet(), (28, 28, 1), r"B H W C.*\(28, 28, 1\)"),
+    ],
+)
+def test_images_that_do_not_fit_are_an_error_that_says_where(model, shape, said):
+    with pytest.raises(ValueError, match=said):
+        model.init(jax.random.key(0), jnp.zeros(shape))
+
+
+def test_feature_maps_of_the_text():
+    assert feature_maps(LeNet(), (28, 28)) == [((28, 28), (14, 14)), ((10, 10), (5, 5))]

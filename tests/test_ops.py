@@ -1,0 +1,195 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from lenet import ops, reference
+from lenet.shapes import explicit_padding
+
+SIDES = st.tuples(st.integers(0, 2), st.integers(0, 2))
+PADDINGS = st.one_of(
+    st.integers(0, 2), SIDES, st.tuples(SIDES, SIDES), st.sampled_from(["SAME", "VALID"])
+)
+
+
+@st.composite
+def convolutions(draw):
+    """x [B, H, W, Ci], kernel [kh, kw, Ci, Co], stride and padding that go together."""
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    size = tuple(k + draw(st.integers(0, 3)) for k in kernel)
+    ci, co, batch = (draw(st.integers(1, 2)) for _ in range(3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    stride = draw(st.one_of(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    x = rng.normal(size=(batch, *size, ci)).astype(np.float32)
+    k = rng.normal(size=(*kernel, ci, co)).astype(np.float32)
+    return x, k, stride, draw(PADDINGS)
+
+
+def by_the_definition(x, k, stride, padding):
+    """Pad by hand, run the text's loops, keep what the stride visits."""
+    stride = (stride, stride) if isinstance(stride, int) else stride
+    sides = explicit_padding(x.shape[1:3], k.shape[:2], stride=stride, padding=padding)
+    padded = np.pad(x, ((0, 0), *sides, (0, 0)))
+    # Compiled as one program: each slice of the loops would otherwise be compiled by itself.
+    loops = jax.jit(jax.vmap(reference.corr2d_multi_in_out, (0, None)))
+    maps = loops(padded.transpose(0, 3, 1, 2), k.transpose(3, 2, 0, 1))
+    return np.asarray(maps).transpose(0, 2, 3, 1)[:, :: stride[0], :: stride[1]]
+
+
+@given(convolutions())
+def test_conv2d_is_the_definition(case):
+    x, k, stride, padding = case
+    found = jax.jit(lambda x, k: ops.conv2d(x, k, stride=stride, padding=padding))(x, k)
+    np.testing.assert_allclose(found, by_the_definition(*case), rtol=1e-4, atol=1e-5)
+    size = ops.output_shape(x.shape[1:3], k.shape[:2], stride=stride, padding=padding)
+    assert found.shape == (len(x), *size, k.shape[3])
+
+
+@given(convolutions())
+def test_conv2d_and_its_gradients_are_pytorchs(torch, case):
+    x, k, stride, padding = case
+    sides = explicit_padding(x.shape[1:3], k.shape[:2], stride=stride, padding=padding)
+    g = np.cos(np.arange(1000, dtype=np.float32))
+
+    @jax.jit
+    def both(x, k):
+        y, gradients = jax.vjp(lambda x, k: ops.conv2d(x, k, stride=stride, padding=padding), x, k)
+        return y, gradients(jnp.resize(g, y.shape))
+
+    y, (dx, dk) = both(x, k)
+    tx = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    tk = torch.tensor(k.transpose(3, 2, 0, 1), requires_grad=True)
+    padded = torch.nn.functional.pad(tx, (*sides[1], *sides[0]))
+    ty = torch.nn.functional.conv2d(padded, tk, stride=stride)
+    np.testing.assert_allclose(y, ty.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
+    ty.backward(torch.tensor(np.resize(g, y.shape).transpose(0, 3, 1, 2).copy()))
+    np.testing.assert_allclose(dx, tx.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(dk, tk.grad.numpy().transpose(2, 3, 1, 0), rtol=1e-4, atol=1e-4)
+
+
+@given(convolutions())
+def test_strict_convolution_is_scipys(case):
+    import scipy.signal
+
+    x, k, _, _ = case
+    found = jax.jit(ops.convolve2d)(x, k)
+    expected = [
+        sum(
+            scipy.signal.convolve2d(image[..., c], k[..., c, d], mode="valid")
+            for c in range(k.shape[2])
+        )
+        for image in x
+        for d in range(k.shape[3])
+    ]
+    expected = np.stack(expected).reshape(len(x), k.shape[3], *found.shape[1:3])
+    np.testing.assert_allclose(found, expected.transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
+
+
+X = jnp.arange(16.0).reshape(1, 4, 4, 1)
+
+
+def test_the_pooling_examples_of_the_text():
+    assert ops.max_pool(X, 3).ravel().tolist() == [10]
+    assert ops.max_pool(X, 3, padding=1, stride=2)[0, ..., 0].tolist() == [[5, 7], [13, 15]]
+    strided = ops.max_pool(X, (2, 3), stride=(2, 3), padding=(0, 1))
+    assert strided[0, ..., 0].tolist() == [[5, 7], [13, 15]]
+    two = ops.max_pool(jnp.concatenate([X, X + 1], 3), 3, padding=1, stride=2)
+    assert two[0, ..., 0].tolist() == [[5, 7], [13, 15]]
+    assert two[0, ..., 1].tolist() == [[6, 8], [14, 16]]
+
+
+def test_max_pool_pads_with_minus_infinity_and_not_with_zero():
+    assert ops.max_pool(-X - 1, 3, padding=1, stride=2)[0, ..., 0].tolist() == [[-1, -2], [-5, -6]]
+    assert ops.max_pool(X.astype(jnp.int32) - 20, 3, padding=1, stride=2).max() == -5
+
+
+@st.composite
+def poolings(draw):
+    """x [B, H, W, C], whole numbers with many ties, and a window, a stride and a padding."""
+    window = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    size = tuple(w + draw(st.integers(0, 4)) for w in window)
+    # PyTorch allows at most half a window of padding.
+    padding = tuple(draw(st.integers(0, w // 2)) for w in window)
+    stride = draw(st.one_of(st.none(), st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.integers(-2, 3, (draw(st.integers(1, 2)), *size, 2)).astype(np.float32)
+    return x, window, stride, padding
+
+
+@pytest.mark.parametrize("mode", ["max", "avg", "avg without padding"])
+@given(case=poolings())
+def test_pooling_and_its_gradient_are_pytorchs_ties_included(torch, mode, case):
+    x, window, stride, padding = case
+    g = np.arange(1, 1000, dtype=np.float32)
+    kwargs = {"stride": stride, "padding": padding}
+    include = mode != "avg without padding"
+
+    def ours(x):
+        if mode == "max":
+            return ops.max_pool(x, window, **kwargs)
+        return ops.avg_pool(x, window, count_include_pad=include, **kwargs)
+
+    @jax.jit
+    def both(x):
+        y, gradient = jax.vjp(ours, x)
+        return y, *gradient(jnp.resize(g, y.shape))
+
+    y, dx = both(x)
+    tx = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    if mode == "max":
+        ty = torch.nn.functional.max_pool2d(tx, window, **kwargs)
+    else:
+        ty = torch.nn.functional.avg_pool2d(tx, window, count_include_pad=include, **kwargs)
+    np.testing.assert_allclose(y, ty.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-6, atol=1e-6)
+    ty.backward(torch.tensor(np.resize(g, y.shape).transpose(0, 3, 1, 2).copy()))
+    np.testing.assert_allclose(dx, tx.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-5)
+
+
+def test_stride_one_pooling_is_the_text_s_loop():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6)), jnp.float32)
+    for mode, pool in (("max", ops.max_pool), ("avg", ops.avg_pool)):
+        found = pool(x[None, ..., None], (2, 3), stride=1)[0, ..., 0]
+        np.testing.assert_allclose(found, reference.pool2d(x, (2, 3), mode), rtol=1e-5, atol=1e-6)
+
+
+def test_every_operation_can_be_differentiated_jitted_and_mapped():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 1, 5, 5, 2)), jnp.float32)
+    k = jnp.asarray(rng.normal(size=(2, 2, 2, 3)), jnp.float32)
+    for op in (
+        lambda x: ops.conv2d(x, k, stride=2, padding=((0, 1), (1, 0))),
+        lambda x: ops.convolve2d(x, k),
+        lambda x: ops.max_pool(x, 2),
+        lambda x: ops.max_pool(x, 3, stride=1, padding=1),
+        lambda x: ops.avg_pool(x, 2),
+        lambda x: ops.avg_pool(x, 3, stride=2, padding=1),
+    ):
+        check_grads(op, (x[0],), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+        alone = jnp.stack([op(x[0]), op(x[1])])
+        np.testing.assert_allclose(jax.jit(jax.vmap(op))(x), alone, rtol=1e-5, atol=1e-5)
+
+
+K = jnp.ones((3, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ops.conv2d(X[0], K), r"\(4, 4, 1\).*\(3, 3, 1, 2\)"),
+        (lambda: ops.conv2d(X, K[0]), r"\(3, 1, 2\).*\(1, 4, 4, 1\)"),
+        (lambda: ops.convolve2d(X, K[0]), r"\(3, 1, 2\).*\(1, 4, 4, 1\)"),
+        (lambda: ops.conv2d(X, jnp.ones((3, 3, 2, 2))), r"\(1, 4, 4, 1\).*\(3, 3, 2, 2\)"),
+        (lambda: ops.conv2d(X, jnp.ones((5, 5, 1, 1))), r"\(5, 5\).*\(4, 4\)"),
+        (lambda: ops.conv2d(X, K, stride=0), "stride.*0"),
+        (lambda: ops.max_pool(X, 5), r"\(5, 5\).*\(4, 4\)"),
+        (lambda: ops.max_pool(X, 2, stride=0), "stride.*0"),
+        (lambda: ops.avg_pool(X[0], 2), r"\(4, 4, 1\).*\(2, 2\)"),
+        (lambda: ops.max_pool(X, 2, padding=2), r"\(2, 2\).*\(1, 4, 4, 1\)"),
+    ],
+)
+def test_shapes_that_do_not_go_together_are_both_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

@@ -1,0 +1,37 @@
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image
+
+from lenet import plots, published
+from lenet.train import Row
+
+
+def row(epoch: int, accuracy: float) -> dict:
+    running = [(epoch - 1 + i / 5, 2.0 / epoch, accuracy) for i in range(1, 6)]
+    row = Row(epoch, 2.0 / epoch, accuracy, None, None, 2.0, accuracy, 100, 1.0, 100.0, running)
+    return dataclasses.asdict(row)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)
+
+
+def test_the_figure_shows_every_curve_and_the_band():
+    rows = [row(1, 0.1), row(2, 0.5), row(3, 0.7)]
+    plain = pixels(plots.curves(rows, epochs=10, title="LeNet"))
+    banded = pixels(plots.curves(rows, epochs=10, title="LeNet", band=published.band()))
+    assert plain.shape[0] > 400
+    assert plain.shape[1] > 600
+    for colour in (plots.BLUE, plots.ORANGE, plots.GREEN):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (np.abs(plain - rgb).sum(-1) < 12).sum() > 50
+    assert (plain != banded).any(-1).sum() > 1000
+
+
+def test_the_published_band_is_the_published_runs():
+    band = published.band()
+    assert band.epochs == list(range(1, 11))
+    assert all(a <= b <= c for a, b, c in zip(band.low, band.median, band.high, strict=True))
+    assert published.band("mxnet").runs + published.band("tensorflow").runs + band.runs == 340

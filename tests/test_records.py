@@ -1,0 +1,98 @@
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lenet import checkpoint, records
+from lenet.errors import DiskError, InUseError, RecordError, UsageError
+
+
+def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
+    run_dir = tmp_path / "run"
+    script = (
+        "import sys; from pathlib import Path; from lenet import records\n"
+        "try:\n"
+        "    with records.claim(Path(sys.argv[1])): print('claimed')\n"
+        "except records.InUseError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", script, str(run_dir)]
+    with records.claim(run_dir):
+        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "another process is writing it" in inside
+    assert after == "claimed\n"
+    assert issubclass(InUseError, Exception)
+
+
+def test_a_directory_that_holds_something_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds 'notes.txt'"), records.claim(tmp_path):
+        pass
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds another run"), records.claim(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "loop", "x" * 300, "nul\0"])
+def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match="--run_dir"), records.claim(tmp_path / name):
+        pass
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    records.write_json(path, {"epoch": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records.os, "fsync", full)
+    with pytest.raises(DiskError, match="No space left on device"):
+        records.write_json(path, {"epoch": 2})
+    assert json.loads(path.read_text()) == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_rows_survive_and_a_bad_line_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [{"epoch": 1, "test_accuracy": 0.1}, {"epoch": 2, "test_accuracy": 0.5}]
+    records.write_rows(path, rows)
+    assert records.read_rows(path) == rows
+    path.write_text('{"epoch": 1}\n{"epoch"\n{"epoch": 3}\n')
+    with pytest.raises(RecordError, match=r"metrics\.jsonl: line 2"):
+        records.read_rows(path)
+
+
+def test_what_is_not_a_record_is_a_record_error(tmp_path):
+    for content in ("", "{", "[1]"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(RecordError, match=r"config\.json"):
+            records.read_json(tmp_path / "config.json")
+    with pytest.raises(RecordError, match="No such file"):
+        records.read_json(tmp_path / "absent.json")
+
+
+def test_parameters_survive_to_the_bit(tmp_path):
+    params = {"conv1": {"kernel": jnp.arange(6.0).reshape(1, 2, 3, 1) / 7, "bias": jnp.zeros(1)}}
+    checkpoint.save(tmp_path / "1.npz", params)
+    loaded = checkpoint.load(tmp_path / "1.npz")
+    assert loaded.keys() == params.keys()
+    for name, array in params["conv1"].items():
+        assert (loaded["conv1"][name] == array).all()
+        assert loaded["conv1"][name].dtype == array.dtype
+
+
+def test_a_checkpoint_holds_no_pickle_and_runs_no_code(tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez(path, **{"conv1/kernel": np.array([{"a": 1}], dtype=object)})
+    with pytest.raises(RecordError, match="not a file of parameters"):
+        checkpoint.load(path)
+    path.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(RecordError, match=r"bad\.npz"):
+        checkpoint.load(path)

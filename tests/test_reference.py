@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lenet.reference import (
+    corr2d,
+    corr2d_multi_in,
+    corr2d_multi_in_out,
+    corr2d_multi_in_out_1x1,
+    pool2d,
+)
+
+X = jnp.arange(9.0).reshape(3, 3)
+K = jnp.arange(4.0).reshape(2, 2)
+
+
+def test_the_first_example_of_the_text():
+    assert corr2d(X, K).tolist() == [[19, 25], [37, 43]]
+
+
+def test_the_edge_kernel_sees_vertical_edges_only():
+    image = jnp.ones((6, 8)).at[:, 2:6].set(0)
+    edge = jnp.array([[1.0, -1.0]])
+    assert corr2d(image, edge).tolist() == [[0, 1, 0, 0, 0, -1, 0]] * 6
+    assert not corr2d(image.T, edge).any()
+
+
+def test_channels_in_and_out():
+    x = jnp.stack([X, X + 1])
+    k = jnp.stack([K, K + 1])
+    assert corr2d_multi_in(x, k).tolist() == [[56, 72], [104, 120]]
+    stacked = jnp.stack([k, k + 1, k + 2])
+    assert stacked.shape == (3, 2, 2, 2)
+    assert corr2d_multi_in_out(x, stacked).tolist() == [
+        [[56, 72], [104, 120]],
+        [[76, 100], [148, 172]],
+        [[96, 128], [192, 224]],
+    ]
+
+
+def test_pooling():
+    assert pool2d(X, (2, 2)).tolist() == [[4, 5], [7, 8]]
+    assert pool2d(X, (2, 2), "avg").tolist() == [[2, 3], [5, 6]]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4))
+def test_a_1x1_convolution_is_a_matrix_product_over_channels(seed, ci, co, side):
+    rng = np.random.default_rng(seed)
+    x, k = rng.normal(size=(ci, side, side)), rng.normal(size=(co, ci, 1, 1))
+    product, loop = corr2d_multi_in_out_1x1(x, k), jax.jit(corr2d_multi_in_out)(x, k)
+    # Relative to the terms that were added: with cancellation an absolute bound fails.
+    scale = np.einsum("oc,chw->ohw", np.abs(k[:, :, 0, 0]), np.abs(x)).max()
+    assert np.abs(product - loop).max() <= 4 * np.finfo(np.float32).eps * scale
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_corr2d_is_scipys(seed, kernel, more):
+    rng = np.random.default_rng(seed)
+    k = rng.integers(-9, 10, kernel)
+    x = rng.integers(-9, 10, (kernel[0] + more[0], kernel[1] + more[1]))
+    assert (jax.jit(corr2d)(x, k) == scipy.signal.correlate2d(x, k, mode="valid")).all()
+
+
+def test_the_loops_can_be_differentiated_jitted_and_mapped():
+    # The gradient with respect to the kernel is a cross-correlation with the output's gradient.
+    gradient = jax.jit(jax.grad(lambda k: corr2d(X, k).sum()))(K)
+    assert gradient.tolist() == corr2d(X, jnp.ones((2, 2))).tolist()
+    many = jax.vmap(corr2d, (0, None))(jnp.stack([X, 2 * X]), K)
+    assert many.tolist() == [[[19, 25], [37, 43]], [[38, 50], [74, 86]]]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: corr2d(X, jnp.ones((4, 1))), r"\(4, 1\).*\(3, 3\)"),
+        (lambda: corr2d(X[0], K), r"\(3,\).*\(2, 2\)"),
+        (lambda: corr2d_multi_in(X[None], jnp.ones((2, 2, 2))), r"\(1, 3, 3\).*\(2, 2, 2\)"),
+        (lambda: corr2d_multi_in_out(X[None], K[None]), r"\(1, 2, 2\).*\(1, 3, 3\)"),
+        (lambda: corr2d_multi_in_out_1x1(X[None], K[None, None]), r"\(1, 1, 2, 2\).*\(1, 3, 3\)"),
+        (lambda: pool2d(X, (4, 4)), r"\(4, 4\).*\(3, 3\)"),
+        (lambda: pool2d(X, (2, 2), "min"), "min"),
+    ],
+)
+def test_shapes_that_do_not_go_together_are_both_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

@@ -1,0 +1,207 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_model import torch_lenet
+
+from lenet import metrics, synthetic, train
+from lenet.config import Config
+from lenet.data import Data, Split, hold_out
+from lenet.errors import DivergedError, UsageError
+
+
+@pytest.fixture(scope="session")
+def small() -> Data:
+    return synthetic.make(700, 130)
+
+
+def _timeless(rows: list[train.Row]) -> list[train.Row]:
+    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
+
+
+def fit(config: Config, data: Data) -> list[train.Row]:
+    return [row for row, _ in train.fit(train.start(config, data))]
+
+
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 9), st.integers(0, 5))
+def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, batch, seed, epoch):
+    config = Config(batch_size=min(batch, count), seed=seed)
+    order = jax.jit(train.order, static_argnums=2)
+    rows, mask = order(config, epoch, count)
+    assert rows.shape == (math.ceil(count / config.batch_size), config.batch_size)
+    assert sorted(np.asarray(rows)[np.asarray(mask)]) == list(range(count))
+    assert mask[:-1].all()
+    assert (rows == order(config, epoch, count)[0]).all()
+    if count > 20:
+        assert (rows != order(config, epoch + 1, count)[0]).any()
+        assert (rows != order(dataclasses.replace(config, seed=seed + 1), epoch, count)[0]).any()
+
+
+def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
+    rows, mask = train.order(Config(), 0, 60_000)
+    assert rows.shape == (235, 256)
+    assert mask.sum(1).tolist() == [256] * 234 + [96]
+
+
+def test_evaluation_counts_every_example_whatever_the_batch(small, monkeypatch):
+    config = Config(channels=(2, 3), hidden=(8,))
+    model = train.network(config, 10)
+    params = train.init(model, config, small.image_shape).params
+    split = jax.device_put(small.train)
+    all_logits = jax.jit(train.logits, static_argnums=0)(model, params, split.images)
+    whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
+    found = train.evaluate(model, params, split)
+    assert int(found.count) == 700
+    assert int(found.correct) == int(whole.correct)
+    np.testing.assert_allclose(found.loss_sum, whole.loss_sum, rtol=1e-6)
+    monkeypatch.setattr(train, "EVALUATION_BATCH", 99)
+    train.evaluate.clear_cache()
+    again = train.evaluate(model, params, split)
+    assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
+
+
+def test_the_padding_of_a_short_batch_changes_nothing(small):
+    config = Config(channels=(2, 3), hidden=(8,))
+    model = train.network(config, 10)
+    images, labels = (jnp.asarray(x[:8]) for x in small.train)
+
+    @jax.jit
+    def after(images, labels, mask):
+        state = train.init(model, config, small.image_shape)
+        return train.step(model, config, 1, state, images, labels, mask)
+
+    short = after(images[:5], labels[:5], jnp.ones(5, bool))
+    padded = after(images, labels, jnp.arange(8) < 5)
+    for a, b in zip(jax.tree.leaves(short), jax.tree.leaves(padded), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert int(padded[1].count) == 5
+
+
+def test_another_number_compiles_nothing_and_another_choice_does(small):
+    train.epoch.clear_cache()
+    base = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
+    for change in (
+        {},
+        {"lr": 0.1},
+        {"momentum": 0.9, "weight_decay": 1e-4},
+        {"seed": 7, "epochs": 2, "warmup": 0.5},
+    ):
+        fit(dataclasses.replace(base, **change), small)
+    assert train.epoch._cache_size() == 1
+    fit(dataclasses.replace(base, activation="relu"), small)
+    assert train.epoch._cache_size() == 2
+
+
+def test_the_program_has_no_convolution_no_float64_and_no_callback(small):
+    """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
+    config = Config(batch_size=100)
+    run = train.start(config, small)
+    compiled = train.epoch.lower(run.model, config, run.state, run.train).compile().as_text()
+    assert " dot(" in compiled
+    assert " while(" in compiled
+    for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
+        assert unwanted not in compiled
+
+
+def test_the_same_run_twice_gives_the_same_bits(small):
+    config = Config(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
+    assert _timeless(fit(config, small)) == _timeless(fit(config, small))
+    other = dataclasses.replace(config, seed=1)
+    assert fit(config, small)[0].train_loss != fit(other, small)[0].train_loss
+
+
+def test_both_forms_of_convolution_train_alike(small):
+    losses = [
+        fit(Config(batch_size=64, epochs=1, conv=form), small)[0].train_loss
+        for form in ("matmul", "lax")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_row_is_the_sums_divided_once(small):
+    data = hold_out(small, 50)
+    (row,) = fit(Config(batch_size=64, epochs=1, channels=(2, 3), hidden=(8,)), data)
+    assert row.count == 650
+    assert row.train_accuracy * 650 == pytest.approx(round(row.train_accuracy * 650))
+    assert row.valid_accuracy * 50 == pytest.approx(round(row.valid_accuracy * 50))
+    assert row.test_accuracy * 130 == pytest.approx(round(row.test_accuracy * 130))
+    assert row.running[-1] == (1.0, row.train_loss, row.train_accuracy)
+    assert len(row.running) in (5, 6)
+
+
+def test_it_can_overfit_32_images(small):
+    few = Split(small.train.images[:32], small.train.labels[:32])
+    data = dataclasses.replace(small, train=few, test=few)
+    config = Config(activation="relu", pool="max", lr=0.1, batch_size=32, epochs=150)
+    assert fit(config, data)[-1].test_accuracy == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 1e-3}])
+def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
+    """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
+    config = Config(lr=0.9 if not options else 0.1, **options)
+    model = train.network(config, 10)
+    state = train.init(model, config, (28, 28, 1))
+    net = torch_lenet(torch, state.params)
+    sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
+    rows, mask = train.order(config, 0, 60_000)
+    step = jax.jit(train.step, static_argnums=(0, 2))
+    ours, theirs = [], []
+    for i in range(50):
+        images = fashion_mnist.train.images[np.asarray(rows[i])]
+        labels = fashion_mnist.train.labels[np.asarray(rows[i])]
+        state, sums = step(model, config, 235, state, images, labels, mask[i])
+        ours.append(float(sums.loss_sum / sums.count))
+        x = torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+        loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+        theirs.append(loss.item())
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+    assert len(set(ours)) == 50
+
+
+def test_schedules_fall_to_zero_and_warm_up_rises():
+    steps = 10
+    for schedule, middle in (("constant", 1), ("linear", 0.5), ("cosine", 0.5)):
+        rate = train.learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
+        assert float(rate(0)) == pytest.approx(0.5)
+        assert float(rate(20)) == pytest.approx(0.5 * middle)
+        assert float(rate(40)) == pytest.approx(0.5 if schedule == "constant" else 0, abs=1e-6)
+    rate = train.learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
+    rising = [float(rate(i)) for i in range(12)]
+    np.testing.assert_allclose(rising, [0.05 * min(i + 1, 10) for i in range(12)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("lr", [1e6, 1e30])
+def test_a_run_that_diverges_says_where(small, lr):
+    config = Config(lr=lr, batch_size=64, epochs=3, activation="relu")
+    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*smaller --lr"):
+        fit(config, small)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch_size": 701}, "--batch_size=701: must be at most the 700 training examples"),
+        ({"kernel_size": 15}, "synthetic: images of 28x28 are too small for conv2"),
+        ({"lr": -1.0}, "--lr=-1.0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said):
+    with pytest.raises(UsageError, match=said):
+        train.start(Config(**change), small)
+
+
+def test_real_evaluation_counts_ten_thousand(fashion_mnist):
+    config = Config()
+    model = train.network(config, 10)
+    params = train.init(model, config, (28, 28, 1)).params
+    found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
+    assert int(found.count) == 10_000
