@@ -18,11 +18,11 @@ from lenet.train import Row
 ROOT = Path(__file__).parent.parent
 
 
-def train(*flags: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "experiments.train", *flags],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -152,8 +152,8 @@ def test_a_batch_larger_than_the_data_and_a_missing_data_dir(tiny, tmp_path):
 
 
 def test_a_run_that_diverges_leaves_with_status_5(tiny, tmp_path):
-    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--activation=relu")
-    done = train(*flags, "--lr=1e6", "--run_dir=run", cwd=tmp_path)
+    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--preset=modern")
+    done = train(*flags, "--valid=50", "--lr=1e6", "--run_dir=run", cwd=tmp_path)
     assert done.returncode == 5
     assert done.stderr.startswith("error: diverged")
     assert done.stderr.count("\n") == 1
