@@ -58,11 +58,16 @@ def conv2d(
     check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
     size, window = x.shape[1:3], kernel.shape[:2]
     output_shape(size, window, stride=stride, padding=padding)
+    sides = explicit_padding(size, window, stride=stride, padding=padding)
+    if any(low >= k for (low, _), k in zip(sides, window, strict=True)):
+        # The gradient of such a convolution is one of negative padding, for which XLA reads
+        # outside its buffers on a CPU (github.com/openxla/xla, issue 48713).
+        x, sides = jnp.pad(x, ((0, 0), *sides, (0, 0))), ((0, 0), (0, 0))
     return lax.conv_general_dilated(
         x,
         kernel,
         window_strides=pair(stride, "stride", least=1),
-        padding=explicit_padding(size, window, stride=stride, padding=padding),
+        padding=sides,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 

@@ -60,14 +60,25 @@ def test_conv2d_and_its_gradients_are_pytorchs(torch, case):
         return y, gradients(jnp.resize(g, y.shape))
 
     y, (dx, dk) = both(x, k)
-    tx = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
-    tk = torch.tensor(k.transpose(3, 2, 0, 1), requires_grad=True)
+    tx = torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), requires_grad=True)
+    tk = torch.tensor(np.ascontiguousarray(k.transpose(3, 2, 0, 1)), requires_grad=True)
     padded = torch.nn.functional.pad(tx, (*sides[1], *sides[0]))
     ty = torch.nn.functional.conv2d(padded, tk, stride=stride)
     np.testing.assert_allclose(y, ty.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
     ty.backward(torch.tensor(np.resize(g, y.shape).transpose(0, 3, 1, 2).copy()))
     np.testing.assert_allclose(dx, tx.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(dk, tk.grad.numpy().transpose(2, 3, 1, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_the_gradient_under_more_padding_than_kernel_stays_within_its_buffers():
+    """openxla/xla#48713: the last row came out with what lies behind it, or as 1e29."""
+    x, k = jnp.ones((2, 3, 2, 1)), jnp.ones((2, 2, 1, 2))
+
+    @jax.jit
+    def gradient(x, g):
+        return jax.vjp(lambda x: ops.conv2d(x, k, padding=((2, 0), (2, 2))), x)[1](g)[0]
+
+    assert gradient(x, jnp.ones((2, 4, 5, 2))).ravel().tolist() == [8, 8, 8, 8, 4, 4] * 2
 
 
 @given(convolutions())
@@ -138,7 +149,7 @@ def test_pooling_and_its_gradient_are_pytorchs_ties_included(torch, mode, case):
         return y, *gradient(jnp.resize(g, y.shape))
 
     y, dx = both(x)
-    tx = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    tx = torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), requires_grad=True)
     if mode == "max":
         ty = torch.nn.functional.max_pool2d(tx, window, **kwargs)
     else:
