@@ -1,13 +1,16 @@
 """From a command line to a Config, and from an error to one line and an exit status."""
 
+import contextlib
 import dataclasses
 import difflib
 import logging
+import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO, cast
 
 from absl import flags
 
@@ -39,11 +42,14 @@ class _SizesText(flags.ArgumentSerializer):
 
 def define_config() -> None:
     """Define a flag for each field of Config, and --preset."""
-    flags.DEFINE_enum(
-        "preset", "book", list(PRESETS), "settings to start from; a flag given beside it wins"
+    settings = (
+        f"{name}: {', '.join(f'{k} {v}' for k, v in values.items()) or 'the defaults below'}"
+        for name, values in PRESETS.items()
     )
+    doc = f"settings to start from; a flag given beside it wins. {'; '.join(settings)}"
+    flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
     for field in config_module.fields():
-        doc: str = field.metadata["doc"]
+        doc = field.metadata["doc"]
         default: Any = field.default
         if field.metadata.get("among"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
@@ -74,8 +80,10 @@ def run(main: Callable[[], None], usage: str) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
 
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
-    130 interrupted. An error that a user can cause is one line on stderr.
+    130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
     """
+    sys.stdout = cast(TextIO, _Lasting(sys.stdout))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_complain("terminated", 143)))
     log = logging.getLogger("lenet")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
@@ -90,6 +98,34 @@ def run(main: Callable[[], None], usage: str) -> None:
         sys.exit(_complain(str(error), error.exit_status))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted", 130))
+    except Exception as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        message = "this network does not fit the memory; use smaller --channels or --hidden"
+        sys.exit(_complain(message, UsageError.exit_status))
+
+
+class _Lasting:
+    """A stdout that outlives its reader: when nobody listens any more, training goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do nothing where that has become impossible."""
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush; once that fails, send what is left and what follows nowhere."""
+        try:
+            self._stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _parse(argv: list[str]) -> None:

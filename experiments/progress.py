@@ -1,5 +1,6 @@
 """What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
 
+import datetime
 import math
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
+    TimeElapsedColumn,
 )
 
 from lenet.published import LEFT_PLATEAU_BY_EPOCH_2
@@ -37,7 +39,11 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     start there.
     """
     guess = math.log(num_classes)
-    if abs(row.train_loss - guess) > 0.05 * guess or row.test_accuracy > 1.5 / num_classes:
+    if (
+        num_classes < 2
+        or abs(row.train_loss - guess) > 0.05 * guess
+        or row.test_accuracy > 1.5 / num_classes
+    ):
         return None
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
@@ -56,17 +62,17 @@ def bar(epochs: int) -> Iterator["Bar"]:
     """Show a bar over epochs on a terminal, and lines above it; elsewhere the lines alone."""
     console = Console(file=sys.stdout, highlight=False)
     columns = (
+        SpinnerColumn("line"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("epochs  {task.fields[text]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TimeElapsedColumn(),
     )
     if not console.is_terminal:
         yield Bar(None, TaskID(0))
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, progress.add_task("", total=epochs, text=""))
+        yield Bar(progress, progress.add_task("", total=epochs, text="the first is under way"))
 
 
 class Bar:
@@ -82,11 +88,13 @@ class Bar:
         else:
             self._progress.console.print(text, markup=False, soft_wrap=True)
 
-    def advance(self, row: Row) -> None:
+    def advance(self, row: Row, epochs: int) -> None:
         """Move on by one epoch."""
         if self._progress is not None:
+            # From the last epoch: an average would count the first, which may wait for a compiler.
+            left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
             text = (
                 f"loss {row.train_loss:.3f}  test acc {row.test_accuracy:.3f}  "
-                f"{row.examples_per_second:,.0f} examples/s"
+                f"{row.examples_per_second:,.0f} examples/s  {left} left, elapsed"
             )
             self._progress.update(self._task, advance=1, text=text)

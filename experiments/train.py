@@ -11,6 +11,7 @@ row an epoch), result.json, curves.png and the parameters.
 """
 
 import dataclasses
+import os
 import shlex
 import sys
 import time
@@ -21,6 +22,7 @@ from absl import flags
 
 from experiments import cli
 from lenet.config import Config
+from lenet.errors import UsageError
 
 if TYPE_CHECKING:
     from lenet.data import Data
@@ -41,7 +43,9 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check, load, train; write as it goes."""
     config = cli.config()
-    run_dir = Path(FLAGS.run_dir or _fresh_name(config.seed))
+    if FLAGS.run_dir == "":
+        raise UsageError("--run_dir=: name a directory, or leave the flag out")
+    run_dir = Path(FLAGS.run_dir or _fresh_name(config.seed)).expanduser()
     # Only now, for it takes a second and the flags may be wrong.
     from lenet import data, records, train
 
@@ -63,11 +67,12 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
     print(layers.table(layers.layers(run.model, data.image_shape)), end="\n\n")
     print(f"training on {environment['device']} (compiled in {run.seconds_to_compile:.1f} s)")
 
+    synthetic = config.dataset == "synthetic"
     compares = published.comparable(config)
     rows: list[dict[str, Any]] = []
     with progress.bar(config.epochs) as bar:
         for row, state in train.fit(run):
-            rows.append(dataclasses.asdict(row))
+            rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
             records.write_rows(run_dir / "metrics.jsonl", rows)
             picture = plots.curves(
                 rows,
@@ -78,32 +83,33 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
             records.write(run_dir / "curves.png", picture)
             if row.epoch == config.epochs:
                 checkpoint.save(run_dir / "checkpoints" / f"{row.epoch:05d}.npz", state.params)
-            bar.advance(row)
+            bar.advance(row, config.epochs)
             bar.say(progress.line(row, config.epochs))
             if note := progress.plateau(row, data.num_classes, compares):
                 bar.say(f"  {note}")
 
     seconds = sum(row["seconds"] for row in rows)
     extra = {
+        "dataset": config.dataset,
+        "synthetic": synthetic,
         "seconds_to_compile": run.seconds_to_compile,
         "seconds_to_train": seconds,
         "environment": environment,
     }
     records.write_json(run_dir / "result.json", rows[-1] | extra)
-    made = " (synthetic data)" if config.dataset == "synthetic" else ""
     print(
         f"loss {row.train_loss:.3f}, train acc {row.train_accuracy:.3f}, "
-        f"test acc {row.test_accuracy:.3f}{made}"
+        f"test acc {row.test_accuracy:.3f}{' (synthetic data)' if synthetic else ''}"
     )
     print(f"{sum(r['count'] for r in rows) / seconds:.1f} examples/sec on {environment['device']}")
     print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, checkpoints/")
 
 
 def _fresh_name(seed: int) -> Path:
-    """Return a directory that is not there yet: runs/DATE-TIME-PRESET-seedN."""
+    """Return a directory that is not there yet: runs/DATE-TIME-PRESET-seedN-PROCESS."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{FLAGS.preset}-seed{seed}"
-    names = (Path("runs") / (stem + (f"-{i}" if i else "")) for i in range(1000))
-    return next(name for name in names if not name.exists())
+    # The process tells apart what starts in the same second.
+    return Path("runs") / f"{stem}-{os.getpid()}"
 
 
 def _title(config: Config) -> str:

@@ -68,7 +68,7 @@ def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
     Returns:
       blocks [t, t, Co, n − ⌊(kh − 1)/t⌋, m − ⌊(kw − 1)/t⌋, B]. Cut to
       H − kh + 1 by W − kw + 1, this is what `ops.conv2d` gives; the rest saw the zeros that fill
-      the last blocks.
+      the last blocks. Differentiable in reverse mode; `ops.conv2d` is in both.
     """
     t, (q, r) = x.shape[0], _reach(kernel.shape, x.shape[0])
     rows, columns = q - 1 - (kernel.shape[0] - 1) // t, r - 1 - (kernel.shape[1] - 1) // t
@@ -80,8 +80,10 @@ def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
 def pool(x: Array, window: int, mode: str) -> Array:
     """Reduce each window×window of pixels to its maximum or mean; windows must divide the block.
 
-    [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B]
+    [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B], with mode "avg" or "max"
     """
+    if mode not in ("avg", "max") or x.shape[0] % window:
+        raise ValueError(f"cannot pool blocks of shape {x.shape} by mode={mode!r}, {window=}")
     t, _, channels, rows, columns, batch = x.shape
     s = t // window
     x = x.reshape(s, window, s, window, channels, rows, columns, batch)

@@ -83,6 +83,11 @@ class Config:
     dataset: str = _choice("fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own")
     valid: int = _choice(0, "training examples held out for validation", low=0)
 
+    def __post_init__(self) -> None:
+        for field in fields("number"):  # lr=1 is lr=1.0, and so the same compiled program
+            if isinstance(field.default, float) and isinstance(getattr(self, field.name), int):
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
+
 
 PRESETS: dict[str, dict[str, Any]] = {
     "book": {},

@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of paths
 class Split(NamedTuple):
     """Examples for one purpose."""
 
-    images: np.ndarray  # uint8 [N,H,W,C]
+    images: np.ndarray  # uint8 [N,H,W,C]; a jax.Array once on the device
     labels: np.ndarray  # int32 [N], 0 to K-1
 
 
@@ -117,7 +117,8 @@ def _find(name: str) -> Raw:
     """Return the set from the first source that has it and passes verification."""
     tried = []
     try:
-        if (cached := cache.read(name)) is not None:
+        # Only what has one content for ever: a set of one's own may change where it lies.
+        if name in KNOWN and (cached := cache.read(name)) is not None:
             return verify(name, cached)
         tried.append("cache: not there")
     except DataError as error:
@@ -129,7 +130,8 @@ def _find(name: str) -> Raw:
         except DataError as error:
             tried.append(str(error))
         else:
-            cache.store(name, raw)
+            if name in KNOWN:
+                cache.store(name, raw)
             return raw
     reasons = "; ".join(tried)
     raise DataError(f"data set {name} not found{_guess(name)} ({reasons}); {_remedy(name)}")

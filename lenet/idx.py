@@ -6,20 +6,19 @@ Source: "The IDX file format" on the MNIST page, http://yann.lecun.com/exdb/mnis
 here may come from anywhere: nothing is believed unchecked, and no more is read than declared.
 """
 
-import contextlib
 import gzip
 import hashlib
 import math
 import os
 import stat
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from lenet import files
 from lenet.errors import DataError
 
 LIMIT = 2**30  # bytes: a set that lives whole on the device is far smaller than 1 GiB
@@ -79,19 +78,7 @@ def write(path: str | Path, array: np.ndarray) -> None:
     """
     if array.dtype != np.uint8 or not 1 <= array.ndim <= MAX_RANK:
         raise ValueError(f"expected uint8 of rank 1 to 4, found {array.dtype} of rank {array.ndim}")
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "wb") as file:
-            file.write(header(array.shape))
-            file.write(np.ascontiguousarray(array).data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    files.write(Path(path), [header(array.shape), np.ascontiguousarray(array).data])
 
 
 def digest(array: np.ndarray) -> str:

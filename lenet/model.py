@@ -1,7 +1,7 @@
 """LeNet, after LeCun et al. (1998) as the chapter has it: two convolutions, three dense layers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -54,6 +54,8 @@ BIAS_INITIALIZERS: dict[str, BiasInitializer] = {
     "pytorch": _uniform_bias,
 }
 
+POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
+
 FORMS = ("matmul", "lax")
 """How a convolution is computed: `blocks.conv2d` or `ops.conv2d`. Parameters are the same."""
 
@@ -90,11 +92,17 @@ class Conv2D(nn.Module):
         """Map images or blocks to feature maps of the same layout."""
         channels = x.shape[2] if self.form == "matmul" else x.shape[-1]
         shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        bias = jnp.zeros(self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias = jnp.zeros(self.features, jnp.float32)
         if self.use_bias:
-            bias = self.param("bias", self.bias_init(math.prod(shape[:3])), (self.features,))
+            init = self.bias_init(math.prod(shape[:3]))
+            bias = self.param("bias", init, (self.features,), jnp.float32)
         if self.form == "matmul":
+            if self.padding != 0 or self.stride != 1:
+                raise ValueError(
+                    f"the matmul form pads in blocks.split and has stride 1, "
+                    f"not padding={self.padding} and stride={self.stride}"
+                )
             return blocks.conv2d(x, kernel, bias)
         return (
             ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias[None, None, None]
@@ -139,6 +147,7 @@ class LeNet(nn.Module):
     @nn.compact
     def __call__(self, images: Array) -> Array:
         """Map images [B, H, W, C] to logits [B, K]; raise a ValueError if a layer does not fit."""
+        _check_settings(self)
         check_rank("images", images.shape, "B H W C", "kernel", (self.kernel_size,) * 2)
         maps = feature_maps(self, images.shape[1:3])
         features = self._features_matmul if self.conv == "matmul" else self._features_lax
@@ -149,7 +158,7 @@ class LeNet(nn.Module):
         return self._dense(self.num_classes, f"dense{len(self.hidden) + 1}", x)
 
     def _features_lax(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
-        pool = {"avg": ops.avg_pool, "max": ops.max_pool}[self.pool]
+        pool = POOLS[self.pool]
         for i in range(len(maps)):
             padding = same_padding(self.kernel_size) if i == 0 else 0
             x = self._convolution(i, "lax", padding)(x)
@@ -185,6 +194,24 @@ class LeNet(nn.Module):
             bias_init=BIAS_INITIALIZERS[self.bias_init](x.shape[1]),
             name=name,
         )(x)
+
+
+def _check_settings(model: LeNet) -> None:
+    """Raise a ValueError that names the setting, its value and what it may be."""
+    choices: tuple[tuple[str, Iterable[str]], ...] = (
+        ("activation", ACTIVATIONS),
+        ("pool", POOLS),
+        ("kernel_init", KERNEL_INITIALIZERS),
+        ("bias_init", BIAS_INITIALIZERS),
+        ("conv", FORMS),
+    )
+    for name, among in choices:
+        if getattr(model, name) not in among:
+            value = getattr(model, name)
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(among)}")
+    sizes = (*model.channels, *model.hidden, model.kernel_size, model.num_classes)
+    if not model.channels or min(sizes) < 1:
+        raise ValueError(f"every size must be at least 1, with at least one convolution: {model}")
 
 
 def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:

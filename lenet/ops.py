@@ -56,9 +56,8 @@ def conv2d(
     check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
     check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
     check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
-    size, window = x.shape[1:3], kernel.shape[:2]
-    output_shape(size, window, stride=stride, padding=padding)
-    sides = explicit_padding(size, window, stride=stride, padding=padding)
+    window = (kernel.shape[0], kernel.shape[1])
+    steps, sides = _geometry(x, window, stride, padding, f"kernel of shape {kernel.shape}")
     if any(low >= k for (low, _), k in zip(sides, window, strict=True)):
         # The gradient of such a convolution is one of negative padding, for which XLA reads
         # outside its buffers on a CPU (github.com/openxla/xla, issue 48713).
@@ -66,7 +65,7 @@ def conv2d(
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=pair(stride, "stride", least=1),
+        window_strides=steps,
         padding=sides,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
@@ -138,7 +137,7 @@ def avg_pool(
     """Return the mean of each window, channel by channel.
 
     Args:
-      x: images [B, H, W, C], floating point.
+      x: images [B, H, W, C]; whole numbers become float32.
       window: one integer or (ph, pw).
       stride: defaults to the window.
       padding: zeros, as in `conv2d`, and smaller than the window on every side.
@@ -151,6 +150,8 @@ def avg_pool(
     [2.5, 4.5, 10.5, 12.5]
     """
     window, stride, sides = _pool_geometry(x, window, stride, padding)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(jnp.float32)
     if stride == window and sides == ((0, 0), (0, 0)):
         return _split_windows(x, window).mean((2, 4))
 
@@ -169,9 +170,9 @@ def avg_pool(
     return window_sum(x) / window_sum(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def first_max(x: Array, axes: tuple[int, int]) -> Array:
-    """Return the maximum over two axes; its gradient goes to the first maximum, row by row.
+    """Return the maximum over two axes; its derivative is that of the first maximum, row by row.
 
     `jnp.max` would share the gradient of a tie. A window of ReLU outputs is often all ties, so the
     rule decides how a network trains; this one is PyTorch's and XLA's.
@@ -179,28 +180,33 @@ def first_max(x: Array, axes: tuple[int, int]) -> Array:
     return x.max(axes)
 
 
-def _first_max_forward(x: Array, axes: tuple[int, int]) -> tuple[Array, tuple[Array, Array]]:
-    top = x.max(axes)
-    return top, (x, top)
-
-
-def _first_max_backward(
-    axes: tuple[int, int], saved: tuple[Array, Array], g: Array
-) -> tuple[Array]:
+@first_max.defjvp
+def _first_max_jvp(
+    axes: tuple[int, int], primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
     # Comparisons instead of XLA's select-and-scatter, which is many times slower on a CPU.
-    x, top = saved
-    g = jnp.expand_dims(g, axes)
+    (x,), (dx,) = primals, tangents
+    top = x.max(axes)
     open_, rows = jnp.expand_dims(jnp.ones(top.shape, bool), axes), []
     for row in jnp.split(x == jnp.expand_dims(top, axes), x.shape[axes[0]], axes[0]):
         cells = []
         for hit in jnp.split(row, x.shape[axes[1]], axes[1]):
-            cells.append(jnp.where(hit & open_, g, 0))
+            cells.append(hit & open_)
             open_ &= ~hit
         rows.append(jnp.concatenate(cells, axes[1]))
-    return (jnp.concatenate(rows, axes[0]),)
+    return top, jnp.where(jnp.concatenate(rows, axes[0]), dx, 0).sum(axes)
 
 
-first_max.defvjp(_first_max_forward, _first_max_backward)
+def _geometry(
+    x: Array, window: Size, stride: int | Sequence[int], padding: Padding, beside: str
+) -> tuple[Size, tuple[Size, Size]]:
+    """Stride and padding of a window over images, or a ValueError that names both shapes."""
+    try:
+        steps = pair(stride, "stride", least=1)
+        output_shape(x.shape[1:3], window, stride=steps, padding=padding)
+        return steps, explicit_padding(x.shape[1:3], window, stride=steps, padding=padding)
+    except ValueError as error:
+        raise ValueError(f"{error} (images of shape {x.shape}, {beside})") from None
 
 
 def _pool_geometry(
@@ -211,15 +217,14 @@ def _pool_geometry(
 ) -> tuple[Size, Size, tuple[Size, Size]]:
     window = pair(window, "window", least=1)
     check_rank("x", x.shape, "B H W C", "window", window)
-    stride = window if stride is None else pair(stride, "stride", least=1)
-    output_shape(x.shape[1:3], window, stride=stride, padding=padding)
-    sides = explicit_padding(x.shape[1:3], window, stride=stride, padding=padding)
+    beside = f"window of shape {window}"
+    steps, sides = _geometry(x, window, window if stride is None else stride, padding, beside)
     if any(side >= size for axis, size in zip(sides, window, strict=True) for side in axis):
         raise ValueError(
-            f"padding {sides} must be smaller than the window of shape {window} on every side "
-            f"(input of shape {x.shape}): a window that sees only padding has no value"
+            f"padding {sides} must be smaller than the window on every side, for a window that "
+            f"sees only padding has no value (images of shape {x.shape}, {beside})"
         )
-    return window, stride, sides
+    return window, steps, sides
 
 
 def _split_windows(x: Array, window: Size) -> Array:

@@ -13,7 +13,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import filelock
 
 from lenet import config as config_module
+from lenet import files
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
@@ -31,83 +31,91 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 @contextlib.contextmanager
 def claim(run_dir: Path) -> Iterator[Path]:
-    """Make `run_dir` this process's own for one new run.
+    """Make `run_dir` this process's own for one new run, and hold it until the block ends.
+
+    The lock file stays, for to remove it would let two processes lock two files of that name; if
+    the block leaves nothing else in a directory that was made for it, both go.
 
     Raises:
       UsageError: if it holds anything, or cannot be made or written.
       InUseError: if another process has it.
     """
     check_free(run_dir)
+    new = not run_dir.exists()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(run_dir / LOCK, timeout=0)
+        lock = _lock(run_dir)
+    except OSError as error:
+        raise _cannot(f"--run_dir={run_dir}", error) from None
+    try:
+        _check_empty(run_dir)  # another process may have come and gone
+        yield run_dir
+    finally:
+        if new and os.listdir(run_dir) == [LOCK]:
+            (run_dir / LOCK).unlink()
+            run_dir.rmdir()
+        lock.release()
+
+
+def check_free(run_dir: Path) -> None:
+    """Raise an error, as `claim` would, unless a new run may begin in `run_dir`; write nothing."""
+    try:
+        too_long = any(len(part.encode()) > 255 for part in run_dir.parts)
+    except UnicodeEncodeError:
+        too_long = True
+    if too_long or "\0" in str(run_dir):
+        raise UsageError(f"--run_dir={ascii(str(run_dir))[:80]}: not a name a directory can have")
+    try:
+        if (run_dir / LOCK).exists():
+            _lock(run_dir).release()
+        _check_empty(run_dir)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot(f"--run_dir={run_dir}", error) from None
+
+
+def _lock(run_dir: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(run_dir / LOCK, timeout=0)
+    try:
         lock.acquire()
     except filelock.Timeout:
         raise InUseError(
             f"--run_dir={run_dir}: another process is writing it; choose another"
         ) from None
-    except OSError as error:
-        raise _unusable(run_dir, error) from None
-    try:
-        check_free(run_dir)  # another process may have come and gone
-        yield run_dir
-    finally:
-        lock.release()
-        with contextlib.suppress(OSError):
-            (run_dir / LOCK).unlink()
-            run_dir.rmdir()  # only if nothing was left in it
+    return lock
 
 
-def check_free(run_dir: Path) -> None:
-    """Raise a UsageError unless a new run may begin in `run_dir`."""
-    if "\0" in str(run_dir) or any(len(os.fsencode(part)) > 255 for part in run_dir.parts):
-        raise UsageError(f"--run_dir={str(run_dir)[:80]!r}: not a name a directory can have")
-    try:
-        held = [path.name for path in run_dir.iterdir() if path.name != LOCK]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _unusable(run_dir, error) from None
+def _check_empty(run_dir: Path) -> None:
+    held = sorted(path.name for path in run_dir.iterdir() if path.name != LOCK)
     if "config.json" in held:
         raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
     if held:
-        raise UsageError(
-            f"--run_dir={run_dir}: holds {sorted(held)[0]!r}; a new run wants an empty directory"
-        )
+        raise UsageError(f"--run_dir={run_dir}: holds {held[0]!r}; a new run wants it empty")
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: aside, flushed to the disk, then renamed.
+    """Write a file whole or not at all.
 
     Raises:
       DiskError: when the disk does not take it.
+      UsageError: when it may not be written there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with open(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)
-            raise
+        files.write(path, [content])
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error.strerror}; free some space") from error
+        raise _cannot(str(path), error) from error
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write `values` as JSON, whole or not at all."""
-    write(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
+    write(path, (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write a row per line as JSON, all of them, whole or not at all."""
-    write(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -173,6 +181,7 @@ def environment() -> dict[str, Any]:
         else os.cpu_count(),
         "backend": jax.default_backend(),
         "device": device.device_kind,
+        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
     }
 
 
@@ -184,7 +193,8 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _unusable(run_dir: Path, error: OSError) -> UsageError | DiskError:
+def _cannot(what: str, error: OSError) -> UsageError | DiskError:
+    """The error of ours for an OSError at writing `what`."""
     if error.errno in _DISK:
-        return DiskError(f"--run_dir={run_dir}: cannot be written: {error.strerror}")
-    return UsageError(f"--run_dir={run_dir}: cannot be used: {error.strerror}; choose another")
+        return DiskError(f"{what}: cannot be written: {error.strerror}; free some space")
+    return UsageError(f"{what}: cannot be used: {error.strerror}; choose another")

@@ -1,7 +1,7 @@
 """The shape arithmetic of windows that slide over an image: one place for every check."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 Size = tuple[int, int]
 Padding = int | Sequence[int | Sequence[int]] | str
@@ -14,7 +14,7 @@ def pair(value: int | Sequence[int], name: str, *, least: int) -> Size:
     >>> pair(2, "stride", least=1)
     (2, 2)
     """
-    values = tuple(value) if isinstance(value, Sequence) else (value, value)
+    values = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(values) != 2 or not all(_is_int(v) and v >= least for v in values):
         raise ValueError(f"{name} must be one integer >= {least} or a pair of them, not {value!r}")
     return int(values[0]), int(values[1])
@@ -60,7 +60,7 @@ def explicit_padding(
         top, left = (total // 2 for total in totals)
         return (top, totals[0] - top), (left, totals[1] - left)
     sides: tuple[int | Sequence[int], ...]
-    sides = (padding, padding) if isinstance(padding, int) else tuple(padding)
+    sides = tuple(padding) if isinstance(padding, Iterable) else (padding, padding)
     if len(sides) != 2:
         raise ValueError(f"padding must have one entry for each of two axes, not {padding!r}")
     rows, columns = (pair(side, "padding", least=0) for side in sides)

@@ -114,7 +114,7 @@ def learning_rate(config: Config, steps: int) -> optax.Schedule:
             "cosine": (1 + jnp.cos(jnp.pi * progress)) / 2,
         }[config.schedule]
         warm = jnp.where(step < rising, (step + 1) / jnp.maximum(rising, 1), 1)
-        return config.lr * decay * jnp.minimum(warm, 1)
+        return (config.lr * decay * jnp.minimum(warm, 1)).astype(jnp.float32)
 
     return rate
 
@@ -141,7 +141,7 @@ def init(model: LeNet, config: Config, image_shape: tuple[int, ...]) -> State:
       ValueError: if images of `image_shape` = (H, W, C) do not fit the network.
     """
     init_key, _ = keys(config.seed)
-    params = model.init(init_key, jnp.zeros((1, *image_shape)))["params"]
+    params = model.init(init_key, jnp.zeros((1, *image_shape), jnp.float32))["params"]
     return State(params, optimizer(config, 1).init(params), jnp.zeros((), jnp.int32))
 
 
@@ -270,8 +270,8 @@ def start(config: Config, data: Data) -> Start:
     """
     model = check(config, data)
     train, valid, test = jax.device_put((data.train, data.valid, data.test))
-    state = init(model, config, data.image_shape)
     begin = time.monotonic()
+    state = init(model, config, data.image_shape)
     # Compiling ahead fills the cache that the calls below look in.
     epoch.lower(model, config, state, train).compile()
     for split in filter(None, (valid, test)):
@@ -282,13 +282,14 @@ def start(config: Config, data: Data) -> Start:
 def fit(run: Start) -> Iterator[tuple[Row, State]]:
     """Train to the end; yield a row and the state after each epoch.
 
-    The state of an epoch is given up when the next begins: copy what has to outlive it.
+    The state of an epoch is given up when the next begins: copy what has to outlive it. `run`
+    itself is left as it was.
 
     Raises:
       DivergedError: naming the first step whose loss was no finite number, or the epoch whose mean
         loss was far above that of a guess.
     """
-    state = run.state
+    state = jax.tree.map(jnp.copy, run.state)  # `epoch` gives up what it is passed
     for number in range(1, run.config.epochs + 1):
         begin = time.monotonic()
         state, sums = epoch(run.model, run.config, state, run.train)
@@ -297,6 +298,9 @@ def fit(run: Start) -> Iterator[tuple[Row, State]]:
         _check_finite(run, number, sums)
         valid = evaluate(run.model, state.params, run.valid) if run.valid else None
         test = evaluate(run.model, state.params, run.test)
+        for sums_after in filter(None, (valid, test)):
+            if not np.isfinite(sums_after.loss_sum):  # the last step went too far
+                raise _diverged(run, f"the loss was {sums_after.loss_sum} after epoch {number}")
         yield _row(number, seconds, sums, valid, test), state
 
 
@@ -329,19 +333,18 @@ def _row(number: int, seconds: float, steps: Metrics, valid: Metrics | None, tes
 
 def _check_finite(run: Start, number: int, steps: Metrics) -> None:
     losses = np.asarray(steps.loss_sum, np.float64) / np.asarray(steps.count)
-    remedy = f"with --lr={run.config.lr:g}: try a smaller --lr"
     if not np.isfinite(losses).all():
         first = int(np.flatnonzero(~np.isfinite(losses))[0])
         at = (number - 1) * len(losses) + first + 1
-        raise DivergedError(
-            f"diverged: the loss was {losses[first]} at step {at} (epoch {number}) {remedy}"
-        )
+        raise _diverged(run, f"the loss was {losses[first]} at step {at} (epoch {number})")
     guess = math.log(run.model.num_classes)
     if losses.mean() > DIVERGED * guess:
-        raise DivergedError(
-            f"diverged: mean loss {losses.mean():.3g} in epoch {number}, more than {DIVERGED} "
-            f"times that of a guess ({guess:.2f}), {remedy}"
-        )
+        mean = f"mean loss {losses.mean():.3g} in epoch {number}"
+        raise _diverged(run, f"{mean}, more than {DIVERGED} times that of a guess ({guess:.2f})")
+
+
+def _diverged(run: Start, what: str) -> DivergedError:
+    return DivergedError(f"diverged: {what} with --lr={run.config.lr:g}: try a smaller --lr")
 
 
 def _batches(indices: Array, batch_size: int) -> tuple[Array, Array]:

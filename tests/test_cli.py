@@ -3,16 +3,20 @@
 import io
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from experiments import progress
-from lenet import checkpoint, config, idx, synthetic
+from lenet import checkpoint, config, idx, records, synthetic
 from lenet.train import Row
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +74,9 @@ def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
     assert {key: result[key] for key in last} == last
     assert result["seconds_to_compile"] > 0
     assert result["environment"]["versions"]["jax"]
-    assert sorted(path.name for path in run_dir.iterdir()) == [
+    assert result["dataset"] == "tiny"
+    assert result["synthetic"] is False
+    assert sorted(path.name for path in run_dir.iterdir() if path.name[0] != ".") == [
         *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "result.json")
     ]
     assert Image.open(io.BytesIO((run_dir / "curves.png").read_bytes())).size[0] > 600
@@ -107,6 +113,8 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "(synthetic data)" in done.stdout.splitlines()[-3]
     assert json.loads((tmp_path / "run/config.json").read_text())["data"]["synthetic"] is True
+    assert json.loads((tmp_path / "run/result.json").read_text())["synthetic"] is True
+    assert json.loads((tmp_path / "run/metrics.jsonl").read_text())["synthetic"] is True
 
 
 @pytest.mark.parametrize(
@@ -125,6 +133,7 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
         (["--channels=6,x"], "--channels=6,x"),
         (["--seed=-1"], "--seed=-1: must be at least 0"),
         (["extra"], "unexpected argument 'extra'"),
+        (["--run_dir="], "--run_dir=: name a directory"),
         (["--run_dir=file"], "--run_dir=file: cannot be used: Not a directory"),
         (["--dataset=../x"], "data set '../x'"),
     ],
@@ -166,10 +175,77 @@ def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     for field in config.fields():
         assert f"--{field.name}=" in done.stdout or f"--[no]{field.name}" in done.stdout
-        assert field.metadata["doc"].split()[0] in done.stdout
+        assert field.metadata["doc"] in " ".join(done.stdout.split())
     assert "--lr=0.9" in done.stdout
     assert "--channels=6,16" in done.stdout
     assert "--run_dir=" in done.stdout
+
+
+def popen(*flags: str, cwd: Path, **kwargs) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", *flags],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
+    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=100000")
+    with popen(*flags, "--run_dir=run", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("epoch "):
+            assert process.poll() is None
+        process.send_signal(number)
+        _, stderr = process.communicate()
+    assert process.returncode == status
+    assert stderr.count("\n") == 1
+    assert (tmp_path / "run/metrics.jsonl").exists()
+
+
+def test_it_trains_to_the_end_when_nobody_reads_any_more(tiny, tmp_path):
+    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=2")
+    with popen(*flags, "--run_dir=run", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        stderr = process.stderr.read()
+    assert (process.returncode, stderr) == (0, "")
+    assert (tmp_path / "run/result.json").exists()
+
+
+def test_a_full_disk_is_status_7_and_leaves_no_torn_file(tiny, tmp_path):
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=2")
+    with popen(*flags, "--run_dir=run", cwd=tmp_path, preexec_fn=little_room) as process:
+        _, stderr = process.communicate()
+    assert process.returncode == 7
+    assert "curves.png: cannot be written" in stderr
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        *(".lock", "config.json", "metrics.jsonl")
+    ]
+
+
+def test_a_directory_in_use_is_status_6(tmp_path):
+    with records.claim(tmp_path / "run"):
+        done = train("--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 6
+    assert "another process is writing it" in done.stderr
+
+
+def test_a_network_too_large_for_the_memory_is_one_line(tiny, tmp_path):
+    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--channels=1048576,1048576")
+    done = train(*flags, "--batch_size=64", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "does not fit the memory" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def row(epoch: int, loss: float, accuracy: float) -> Row:
@@ -183,3 +259,16 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
     assert "ln(5) = 1.609" in str(progress.plateau(row(1, 1.61, 0.2), 5, published=False))
     assert progress.plateau(row(3, 0.9, 0.6), 10, published=True) is None
     assert progress.plateau(row(1, 2.25, 0.4), 10, published=True) is None
+
+
+def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
+    screen = io.StringIO()
+    terminal = partial(Console, force_terminal=True, width=120)
+    monkeypatch.setattr(progress, "Console", lambda file, **_: terminal(file=screen))
+    with progress.bar(2) as bar:
+        bar.say(progress.line(row(1, 0.5, 0.8), 2))
+        bar.advance(row(1, 0.5, 0.8), 2)
+    shown = screen.getvalue()
+    assert "epoch 1/2  loss 0.500" in shown
+    assert "1/2 epochs" in shown
+    assert "0:00:01 left" in shown

@@ -185,7 +185,13 @@ def test_initial_biases_are_zero_or_pytorchs():
     zeros = LeNet(bias_init="zeros").init(jax.random.key(0), images)["params"]
     assert not any(layer["bias"].any() for layer in zeros.values())
     params = LeNet(bias_init="pytorch").init(jax.random.key(0), images)["params"]
-    for name, fan_in in (("conv1", 25), ("conv2", 150), ("dense1", 400), ("dense2", 120)):
+    for name, fan_in in (
+        ("conv1", 25),
+        ("conv2", 150),
+        ("dense1", 400),
+        ("dense2", 120),
+        ("dense3", 84),
+    ):
         largest = float(jnp.abs(params[name]["bias"]).max()) * fan_in**0.5
         assert 0.5 < largest <= 1
 
@@ -214,6 +220,40 @@ def test_conv2d_is_a_layer_of_its_own():
 def test_images_that_do_not_fit_are_an_error_that_says_where(model, shape, said):
     with pytest.raises(ValueError, match=said):
         model.init(jax.random.key(0), jnp.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"pool": "average"}, "pool='average': must be one of avg, max"),
+        ({"conv": "xla"}, "conv='xla': must be one of matmul, lax"),
+        ({"activation": "swish"}, "activation='swish'"),
+        ({"kernel_init": "glorot"}, "kernel_init='glorot'"),
+        ({"bias_init": "one"}, "bias_init='one'"),
+        ({"channels": ()}, "at least one convolution"),
+        ({"num_classes": 0}, "at least 1"),
+        ({"kernel_size": 0}, "at least 1"),
+    ],
+)
+def test_a_setting_that_is_not_there_is_named(setting, said):
+    with pytest.raises(ValueError, match=said):
+        LeNet(**setting).init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+
+
+def test_the_matmul_form_of_a_layer_refuses_what_it_would_ignore():
+    with pytest.raises(ValueError, match="padding=1"):
+        Conv2D(1, 3, padding=1, form="matmul").init(
+            jax.random.key(0), jnp.zeros((1, 1, 1, 9, 9, 2))
+        )
+
+
+def test_the_lax_form_can_be_differentiated_forwards():
+    model = LeNet(pool="max", channels=(1, 1), hidden=(2,), conv="lax")
+    images = jax.random.normal(jax.random.key(0), (1, 28, 28, 1))
+    variables = model.init(jax.random.key(1), images)
+    call = jax.jit(lambda x: model.apply(variables, x)[0, 0])
+    _, forward = jax.jvp(call, (images,), (images,))
+    np.testing.assert_allclose(forward, (jax.grad(call)(images) * images).sum(), rtol=1e-4)
 
 
 def test_feature_maps_of_the_text():

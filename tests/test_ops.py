@@ -178,9 +178,29 @@ def test_every_operation_can_be_differentiated_jitted_and_mapped():
         lambda x: ops.avg_pool(x, 2),
         lambda x: ops.avg_pool(x, 3, stride=2, padding=1),
     ):
-        check_grads(op, (x[0],), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+        check_grads(op, (x[0],), order=1, modes=["fwd", "rev"], atol=1e-2, rtol=1e-2)
         alone = jnp.stack([op(x[0]), op(x[1])])
         np.testing.assert_allclose(jax.jit(jax.vmap(op))(x), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_strict_convolution_takes_stride_and_padding():
+    rng = np.random.default_rng(0)
+    x, k = rng.normal(size=(1, 6, 7, 2)), rng.normal(size=(3, 2, 2, 3))
+    found = ops.convolve2d(x, k, stride=2, padding=1)
+    expected = ops.conv2d(x, k[::-1, ::-1], stride=2, padding=1)
+    assert found.shape == (1, 3, 4, 3)
+    assert (found == expected).all()
+
+
+def test_the_mean_of_whole_numbers_does_not_wrap():
+    x = jnp.full((1, 3, 3, 1), 200, jnp.uint8)
+    for stride in (1, 3):
+        assert (ops.avg_pool(x, 3, stride=stride) == 200).all()
+
+
+def test_numbers_of_numpy_will_do():
+    y = ops.conv2d(X, K, stride=np.array([2, 2]), padding=np.int64(1))
+    assert (y == ops.conv2d(X, K, stride=2, padding=1)).all()
 
 
 K = jnp.ones((3, 3, 1, 2))
@@ -193,10 +213,12 @@ K = jnp.ones((3, 3, 1, 2))
         (lambda: ops.conv2d(X, K[0]), r"\(3, 1, 2\).*\(1, 4, 4, 1\)"),
         (lambda: ops.convolve2d(X, K[0]), r"\(3, 1, 2\).*\(1, 4, 4, 1\)"),
         (lambda: ops.conv2d(X, jnp.ones((3, 3, 2, 2))), r"\(1, 4, 4, 1\).*\(3, 3, 2, 2\)"),
-        (lambda: ops.conv2d(X, jnp.ones((5, 5, 1, 1))), r"\(5, 5\).*\(4, 4\)"),
-        (lambda: ops.conv2d(X, K, stride=0), "stride.*0"),
+        (lambda: ops.conv2d(X, jnp.ones((5, 5, 1, 1))), r"\(1, 4, 4, 1\).*\(5, 5, 1, 1\)"),
+        (lambda: ops.conv2d(X, K, stride=0), r"stride.*0.*\(1, 4, 4, 1\).*\(3, 3, 1, 2\)"),
+        (lambda: ops.conv2d(X, K, padding=1.5), r"padding.*1.5.*\(1, 4, 4, 1\)"),
+        (lambda: ops.conv2d(X, K, padding=None), r"padding.*None.*\(1, 4, 4, 1\)"),
         (lambda: ops.max_pool(X, 5), r"\(5, 5\).*\(4, 4\)"),
-        (lambda: ops.max_pool(X, 2, stride=0), "stride.*0"),
+        (lambda: ops.max_pool(X, 2, stride=0), r"stride.*0.*\(1, 4, 4, 1\)"),
         (lambda: ops.avg_pool(X[0], 2), r"\(4, 4, 1\).*\(2, 2\)"),
         (lambda: ops.max_pool(X, 2, padding=2), r"\(2, 2\).*\(1, 4, 4, 1\)"),
     ],

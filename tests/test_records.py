@@ -24,7 +24,26 @@ def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
     after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "another process is writing it" in inside
     assert after == "claimed\n"
-    assert issubclass(InUseError, Exception)
+
+
+def test_a_run_under_way_is_in_use_and_not_just_another_run(tmp_path):
+    with records.claim(tmp_path / "run") as run_dir:
+        records.write_json(run_dir / "config.json", {})
+        for attempt in (records.check_free, lambda path: records.claim(path).__enter__()):
+            with pytest.raises(InUseError, match="another process is writing it"):
+                attempt(run_dir)
+    with pytest.raises(UsageError, match="holds another run"):
+        records.check_free(run_dir)
+
+
+def test_a_run_that_leaves_nothing_leaves_no_directory(tmp_path):
+    with pytest.raises(KeyError), records.claim(tmp_path / "run"):
+        raise KeyError
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyError), records.claim(tmp_path / "mine"):
+        raise KeyError
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_a_directory_that_holds_something_is_refused(tmp_path):
@@ -37,7 +56,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["file", "file/below", "loop", "x" * 300, "nul\0"])
+@pytest.mark.parametrize("name", ["file", "file/below", "loop", "x" * 300, "nul\0", "\udcff"])
 def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
@@ -52,7 +71,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(records.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskError, match="No space left on device"):
         records.write_json(path, {"epoch": 2})
     assert json.loads(path.read_text()) == {"epoch": 1}

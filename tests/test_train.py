@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,19 +83,46 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
     assert int(padded[1].count) == 5
 
 
-def test_another_number_compiles_nothing_and_another_choice_does(small):
+def test_another_number_traces_nothing_and_another_choice_does(small, monkeypatch):
+    """Counted where jax traces: a call that finds its compiled program does not come by."""
+    monkeypatch.setattr(train, "step", chex.assert_max_traces(train.step, n=2))
     train.epoch.clear_cache()
     base = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
     for change in (
         {},
+        {"lr": 1},  # whole, as from JSON
         {"lr": 0.1},
         {"momentum": 0.9, "weight_decay": 1e-4},
         {"seed": 7, "epochs": 2, "warmup": 0.5},
     ):
         fit(dataclasses.replace(base, **change), small)
-    assert train.epoch._cache_size() == 1
     fit(dataclasses.replace(base, activation="relu"), small)
-    assert train.epoch._cache_size() == 2
+    with pytest.raises(AssertionError, match="traced"):
+        fit(dataclasses.replace(base, activation="tanh"), small)
+    train.epoch.clear_cache()
+
+
+def test_a_start_can_be_fitted_twice(small):
+    run = train.start(Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
+    first, second = ([row for row, _ in train.fit(run)] for _ in range(2))
+    assert _timeless(first) == _timeless(second)
+
+
+def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
+    for form in ("matmul", "lax"):
+        config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
+        expected = fit(config, small)[0].train_loss
+        with jax.enable_x64(True):
+            run = train.start(config, small)
+            ((row, state),) = train.fit(run)
+        assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state.params))
+        assert row.train_loss == pytest.approx(expected, rel=1e-2)
+
+
+def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
+    config = Config(lr=1e30, batch_size=700, epochs=1, activation="relu")
+    with pytest.raises(DivergedError, match="after epoch 1"):
+        fit(config, small)
 
 
 def test_the_program_has_no_convolution_no_float64_and_no_callback(small):

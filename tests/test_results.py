@@ -1,0 +1,39 @@
+"""The committed records of real runs, and that the READMEs say what they say."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lenet import config
+from lenet.config import PRESETS, Config
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def book() -> dict:
+    return json.loads((ROOT / "results/book.json").read_text())
+
+
+def test_the_book_runs_lie_where_the_published_ones_do(book):
+    recorded = config.from_dict(book["config"] | {"seed": 0})
+    assert recorded == Config(**PRESETS["book"])
+    assert [run["seed"] for run in book["runs"]] == list(range(32))
+    assert all(len(run["rows"]) == 10 for run in book["runs"])
+    assert all(row["count"] == 60_000 for run in book["runs"] for row in run["rows"])
+    last = [run["rows"][-1] for run in book["runs"]]
+    assert 0.460 < statistics.fmean(row["train_loss"] for row in last) < 0.480
+    assert 0.818 < statistics.fmean(row["train_accuracy"] for row in last) < 0.829
+    assert 0.795 < statistics.fmean(row["test_accuracy"] for row in last) < 0.825
+    off = [run["rows"][1]["test_accuracy"] > 0.15 for run in book["runs"]]
+    assert statistics.fmean(off) >= 0.8
+
+
+def test_the_readmes_are_written_from_the_records():
+    command = [sys.executable, "scripts/readme.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
