@@ -134,6 +134,7 @@ def logits(model: LeNet, params: Params, images: Array) -> Array:
     return result
 
 
+@partial(jax.jit, static_argnames=("model", "image_shape"))
 def init(model: LeNet, config: Config, image_shape: tuple[int, ...]) -> State:
     """Return the state before the first step.
 

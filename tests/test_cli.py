@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from experiments import progress
+from experiments import cli, progress
 from lenet import checkpoint, config, idx, records, synthetic
 from lenet.train import Row
 
@@ -240,12 +240,18 @@ def test_a_directory_in_use_is_status_6(tmp_path):
     assert "another process is writing it" in done.stderr
 
 
-def test_a_network_too_large_for_the_memory_is_one_line(tiny, tmp_path):
-    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--channels=1048576,1048576")
-    done = train(*flags, "--batch_size=64", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "does not fit the memory" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_network_too_large_for_the_memory_is_one_line(monkeypatch, capsys):
+    def too_large() -> None:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 109951162777600 bytes.")
+
+    monkeypatch.setattr("sys.argv", ["train"])
+    monkeypatch.setattr("sys.stdout", sys.stdout)  # put back what `run` replaces
+    with pytest.raises(SystemExit) as ended:
+        cli.run(too_large, "")
+    assert ended.value.code == 2
+    assert "does not fit the memory" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="ours"):
+        cli.run(lambda: (_ for _ in ()).throw(RuntimeError("ours")), "")
 
 
 def row(epoch: int, loss: float, accuracy: float) -> Row:
@@ -263,12 +269,13 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
 
 def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     screen = io.StringIO()
-    terminal = partial(Console, force_terminal=True, width=120)
+    terminal = partial(Console, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda file, **_: terminal(file=screen))
     with progress.bar(2) as bar:
         bar.say(progress.line(row(1, 0.5, 0.8), 2))
         bar.advance(row(1, 0.5, 0.8), 2)
     shown = screen.getvalue()
-    assert "epoch 1/2  loss 0.500" in shown
+    assert "epoch 1/2" in shown
+    assert "loss 0.500, train acc 0.800" in shown
     assert "1/2 epochs" in shown
     assert "0:00:01 left" in shown

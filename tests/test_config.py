@@ -56,7 +56,7 @@ def test_the_choices_are_those_the_model_has():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"lr": 0}, "--lr=0: must be above 0"),
+        ({"lr": 0}, "--lr=0.0: must be above 0"),
         ({"lr": -1.0}, "--lr=-1.0: must be above 0"),
         ({"lr": float("nan")}, "--lr=nan: must be a finite number"),
         ({"lr": float("inf")}, "--lr=inf: must be a finite number"),
