@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -76,6 +77,32 @@ def config() -> Config:
     return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given))
 
 
+class Stopped(BaseException):
+    """A signal asked this process to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+_asked: list[int] = []
+
+
+def _stop(number: int, _: object) -> None:
+    _asked.append(number)
+    raise Stopped(number)
+
+
+def stop_if_asked() -> None:
+    """Raise Stopped if a signal has come; long work calls this now and then.
+
+    Python drops an exception that a signal raises within a callback of the garbage collector, and
+    jax has one: the signal would be lost.
+    """
+    if _asked:
+        raise Stopped(_asked[0])
+
+
 def run(main: Callable[[], None], usage: str) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
 
@@ -83,7 +110,8 @@ def run(main: Callable[[], None], usage: str) -> None:
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
     """
     sys.stdout = cast(TextIO, _Lasting(sys.stdout))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_complain("terminated", 143)))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     log = logging.getLogger("lenet")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
@@ -96,8 +124,9 @@ def run(main: Callable[[], None], usage: str) -> None:
         main()
     except LenetError as error:
         sys.exit(_complain(str(error), error.exit_status))
-    except KeyboardInterrupt:
-        sys.exit(_complain("interrupted", 130))
+    except Stopped as stopped:
+        what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+        sys.exit(_complain(what, 128 + stopped.number))
     except Exception as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise
@@ -132,13 +161,25 @@ def _parse(argv: list[str]) -> None:
     try:
         rest = FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        close = difflib.get_close_matches(error.flagname, list(FLAGS), n=1)
+        words = error.flagname.replace("_", " ")
+        close = difflib.get_close_matches(error.flagname, list(FLAGS), n=1) or [
+            name for name in FLAGS if words in (FLAGS[name].help or "")
+        ]
         guess = f", did you mean --{close[0]}?" if close else ""
         raise UsageError(f"unknown flag --{error.flagname}{guess} (--help lists all)") from None
     except flags.Error as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(_reason(str(error))) from None
     if rest[1:]:
         raise UsageError(f"unexpected argument {rest[1]!r}: flags look like --lr=0.9")
+
+
+def _reason(message: str) -> str:
+    """What absl says of a value, with what was expected in place of Python's own words."""
+    value = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    expected = FLAGS[value[1]].parser.syntactic_help if value else ""
+    if value is None or not expected or isinstance(FLAGS[value[1]], flags.EnumFlag):
+        return message
+    return f"--{value[1]}={value[2]}: expected {expected}"
 
 
 def _complain(message: str, status: int) -> int:

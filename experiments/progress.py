@@ -14,7 +14,6 @@ from rich.progress import (
     SpinnerColumn,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
 )
 
 from lenet.published import LEFT_PLATEAU_BY_EPOCH_2
@@ -24,11 +23,16 @@ from lenet.train import Row
 def line(row: Row, epochs: int) -> str:
     """Say in one line how an epoch went."""
     width = len(str(epochs))
+    speed = f"{row.examples_per_second:,.0f} examples/s"
+    return f"epoch {row.epoch:{width}}/{epochs}  {summary(row)}, {speed}"
+
+
+def summary(row: Row) -> str:
+    """Say loss and accuracies as the book does."""
     valid = "" if row.valid_accuracy is None else f"valid acc {row.valid_accuracy:.3f}, "
     return (
-        f"epoch {row.epoch:{width}}/{epochs}  loss {row.train_loss:.3f}, "
-        f"train acc {row.train_accuracy:.3f}, {valid}test acc {row.test_accuracy:.3f}, "
-        f"{row.examples_per_second:,.0f} examples/s"
+        f"loss {row.train_loss:.3f}, train acc {row.train_accuracy:.3f}, "
+        f"{valid}test acc {row.test_accuracy:.3f}"
     )
 
 
@@ -63,16 +67,17 @@ def bar(epochs: int) -> Iterator["Bar"]:
     console = Console(file=sys.stdout, highlight=False)
     columns = (
         SpinnerColumn("line"),
-        BarColumn(),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
-        TextColumn("epochs  {task.fields[text]}"),
-        TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}"),
     )
     if not console.is_terminal:
         yield Bar(None, TaskID(0))
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, progress.add_task("", total=epochs, text="the first is under way"))
+        yield Bar(
+            progress, progress.add_task("", total=epochs, text="epochs, the first is under way")
+        )
 
 
 class Bar:
@@ -94,7 +99,7 @@ class Bar:
             # From the last epoch: an average would count the first, which may wait for a compiler.
             left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
             text = (
-                f"loss {row.train_loss:.3f}  test acc {row.test_accuracy:.3f}  "
-                f"{row.examples_per_second:,.0f} examples/s  {left} left, elapsed"
+                f"loss {row.train_loss:.3f} test acc {row.test_accuracy:.3f} "
+                f"{row.examples_per_second:,.0f} examples/s {left} left"
             )
             self._progress.update(self._task, advance=1, text=text)

@@ -51,7 +51,7 @@ def main() -> None:
 
     records.check_free(run_dir)
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
-    train.check(config, loaded)
+    train.check(config, loaded)  # before there is a directory
     with records.claim(run_dir):
         _train(config, loaded, run_dir)
 
@@ -60,11 +60,12 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
     from experiments import progress
     from lenet import checkpoint, layers, plots, published, records, train
 
+    print(layers.table(layers.layers(train.check(config, data), data.image_shape)), end="\n\n")
+    print("compiling ...", flush=True)
     run = train.start(config, data)
     command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
     records.write_json(run_dir / "config.json", records.describe(config, data, command))
     environment = records.environment()
-    print(layers.table(layers.layers(run.model, data.image_shape)), end="\n\n")
     print(f"training on {environment['device']} (compiled in {run.seconds_to_compile:.1f} s)")
 
     synthetic = config.dataset == "synthetic"
@@ -83,6 +84,7 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
             records.write(run_dir / "curves.png", picture)
             if row.epoch == config.epochs:
                 checkpoint.save(run_dir / "checkpoints" / f"{row.epoch:05d}.npz", state.params)
+            cli.stop_if_asked()
             bar.advance(row, config.epochs)
             bar.say(progress.line(row, config.epochs))
             if note := progress.plateau(row, data.num_classes, compares):
@@ -97,10 +99,7 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
         "environment": environment,
     }
     records.write_json(run_dir / "result.json", rows[-1] | extra)
-    print(
-        f"loss {row.train_loss:.3f}, train acc {row.train_accuracy:.3f}, "
-        f"test acc {row.test_accuracy:.3f}{' (synthetic data)' if synthetic else ''}"
-    )
+    print(progress.summary(row) + (" (synthetic data)" if synthetic else ""))
     print(f"{sum(r['count'] for r in rows) / seconds:.1f} examples/sec on {environment['device']}")
     print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, checkpoints/")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from lenet import records
+from lenet import config, records
 from lenet.errors import RecordError
-from lenet.train import Params
+from lenet.model import LeNet
+from lenet.train import Params, network
 
 
 def save(path: Path, params: Params) -> None:
@@ -37,3 +38,20 @@ def load(path: Path) -> Params:
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(f"{path}: not a file of parameters: {error}") from None
     return params
+
+
+def restore(run_dir: str | Path) -> tuple[LeNet, Params]:
+    """Return the network of a finished run and the parameters it ended with.
+
+    `train.logits(model, params, images)` then takes uint8 images [B, H, W, C] as they were read.
+
+    Raises:
+      RecordError: if the directory does not hold a finished run.
+    """
+    run_dir = Path(run_dir)
+    record = records.read_json(run_dir / "config.json")
+    files = sorted((run_dir / "checkpoints").glob("*.npz"))
+    if not files:
+        raise RecordError(f"{run_dir}: holds no parameters: its run has not finished")
+    model = network(config.from_dict(record["config"]), len(record["data"]["class_names"]))
+    return model, load(files[-1])

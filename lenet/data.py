@@ -133,13 +133,14 @@ def _find(name: str) -> Raw:
             if name in KNOWN:
                 cache.store(name, raw)
             return raw
-    reasons = "; ".join(tried)
-    raise DataError(f"data set {name} not found{_guess(name)} ({reasons}); {_remedy(name)}")
+    if guess := _guess(name):
+        raise DataError(f"data set {name} not found, did you mean {guess}?")
+    raise DataError(f"data set {name} not found ({'; '.join(tried)}); {_remedy(name)}")
 
 
 def _guess(name: str) -> str:
     close = [] if name in NAMES else difflib.get_close_matches(name.lower(), NAMES, n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    return close[0] if close else ""
 
 
 def _remedy(name: str) -> str:

@@ -55,8 +55,9 @@ def _convolutional(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer
 
 def _dense(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
     whole = (image_shape[0], image_shape[1])
-    features = math.prod(feature_maps(model, whole)[-1][1]) * model.channels[-1]
-    yield Layer("flatten", (features,), 0, 0, whole, None)
+    *_, last = _convolutional(model, image_shape)
+    features = math.prod(last.output_shape)
+    yield Layer("flatten", (features,), 0, 0, last.receptive_field, None)
     for i, width in enumerate((*model.hidden, model.num_classes), start=1):
         weights = features * width
         yield Layer(f"dense{i}", (width,), weights + width, weights, whole, None)

@@ -50,7 +50,7 @@ def curves(
         accuracies = [np.nan if (a := row["valid_accuracy"]) is None else a for row in rows]
         axes.plot(epoch, accuracies, "x:", color="black", label="validation accuracy")
     test = [row["test_accuracy"] for row in rows]
-    axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy")
+    axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy", clip_on=False)
     axes.set(title=title, xlabel="epoch", ylabel="loss (nats), accuracy", xlim=(0, epochs))
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="x", integer=True)

@@ -35,7 +35,7 @@ HEADS = {
         "test accuracy",
         "off 0.10 by epoch 2",
     ),
-    "README.zh-CN.md": ("来源", "n", "训练损失", "训练精度", "测试精度", "第 2 轮前离开 0.10"),
+    "README.zh-CN.md": ("来源", "n", "训练损失", "训练精度", "测试精度", "到第 2 轮为止离开 0.10"),
 }
 
 
@@ -86,7 +86,7 @@ def table(head: tuple[str, ...], book: dict) -> str:
             spread([row[key] for row in last], 4)
             for key in ("train_loss", "train_accuracy", "test_accuracy")
         ),
-        f"{off} of {len(last)}",
+        f"{off} / {len(last)}",
     )
     left, runs = published.LEFT_PLATEAU_BY_EPOCH_2
     others = [
@@ -94,21 +94,23 @@ def table(head: tuple[str, ...], book: dict) -> str:
             name,
             n,
             *(f"{mean:.4f} ± {sd:.4f}" for mean, sd in columns),
-            f"{left} of {runs}" if name == "PyTorch" else "",
+            f"{left} / {runs}" if name == "PyTorch" else "",
         )
         for name, n, *columns in PUBLISHED
     ]
     return tabulate([ours, *others], headers=head, tablefmt="github", disable_numparse=True)
 
 
-def facts(book: dict) -> str:
-    """Hardware and versions."""
+def facts(name: str, book: dict) -> str:
+    """Hardware and versions, in the language of the README `name`."""
     env = book["environment"]
     versions = ", ".join(f"{name} {v}" for name, v in env["versions"].items() if name != "lenet")
-    return (
-        f"n = {len(book['runs'])} seeds; mean ± standard deviation [range]; "
-        f"{env['processor']}, {env['cores']} cores; Python {env['python']}, {versions}."
-    )
+    spread = {
+        "README.md": "n seeds; mean ± standard deviation [range]",
+        "README.zh-CN.md": "n 为种子数；平均值 ± 标准差 [范围]",
+    }[name]
+    machine = f"{env['processor']}, {env['cores']} cores; Python {env['python']}"
+    return f"{spread}; {machine}, {versions}."
 
 
 def rendered() -> dict[Path, bytes]:
@@ -120,7 +122,8 @@ def rendered() -> dict[Path, bytes]:
         begin, end = "<!-- book: begin -->", "<!-- book: end -->"
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        body = f"{begin}\n{table(head, book)}\n\n{facts(book)}\n\n```bash\n{COMMANDS}\n```\n{end}"
+        code = f"```bash\n{COMMANDS}\n```"
+        body = f"{begin}\n{table(head, book)}\n\n{facts(name, book)}\n\n{code}\n{end}"
         files[ROOT / name] = f"{before}{body}{after}".encode()
     return files
 

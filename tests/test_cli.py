@@ -1,5 +1,6 @@
 """The entry point as a person meets it: a process, its output, its exit status, what it leaves."""
 
+import contextlib
 import io
 import json
 import os
@@ -16,8 +17,9 @@ from PIL import Image
 from rich.console import Console
 
 from experiments import cli, progress
-from lenet import checkpoint, config, idx, records, synthetic
-from lenet.train import Row
+from lenet import checkpoint, config, data, idx, records, synthetic
+from lenet.errors import RecordError
+from lenet.train import Row, logits
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,8 +39,8 @@ def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def tiny(tmp_path_factory) -> Path:
     """A folder of IDX files that trains in no time."""
     folder = tmp_path_factory.mktemp("tiny")
-    data = synthetic.make(300, 60)
-    for part, split in (("train", data.train), ("t10k", data.test)):
+    made = synthetic.make(300, 60)
+    for part, split in (("train", made.train), ("t10k", made.test)):
         idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
         idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
     return folder
@@ -63,7 +65,7 @@ def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
     last = rows[-1]
     assert lines[-3] == (
         f"loss {last['train_loss']:.3f}, train acc {last['train_accuracy']:.3f}, "
-        f"test acc {last['test_accuracy']:.3f}"
+        f"valid acc {last['valid_accuracy']:.3f}, test acc {last['test_accuracy']:.3f}"
     )
     assert lines[-2].endswith(f"examples/sec on {result['environment']['device']}")
     assert any(line.startswith("tiny: 300 training and 60 test images from") for line in lines)
@@ -93,9 +95,24 @@ def test_a_flag_beside_a_preset_wins_and_the_config_is_recorded(trained):
     assert "--preset=modern" in record["command"]
 
 
-def test_the_final_parameters_are_left(trained):
-    params = checkpoint.load(trained[0] / "checkpoints" / "00003.npz")
+def test_the_trained_network_comes_back_as_it_was(trained, tiny):
+    run_dir, _ = trained
+    model, params = checkpoint.restore(run_dir)
+    assert (model.activation, model.pool) == ("relu", "max")
     assert sum(p.size for layer in params.values() for p in layer.values()) == 61_706
+    test = data.load("tiny", data_dir=tiny).test
+    hits = np.asarray(logits(model, params, test.images)).argmax(-1) == test.labels
+    result = json.loads((run_dir / "result.json").read_text())
+    assert hits.mean() == pytest.approx(result["test_accuracy"])
+    with pytest.raises(RecordError, match="no parameters"):
+        checkpoint.restore(_without_checkpoints(run_dir))
+
+
+def _without_checkpoints(run_dir: Path) -> Path:
+    copy = run_dir.parent / "copy"
+    copy.mkdir()
+    (copy / "config.json").write_bytes((run_dir / "config.json").read_bytes())
+    return copy
 
 
 def test_a_second_run_in_the_same_directory_is_refused_and_changes_nothing(trained):
@@ -121,12 +138,13 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
     ("flags", "said"),
     [
         (["--lrr=1"], "unknown flag --lrr, did you mean --lr?"),
-        (["--lr=ten"], "--lr=ten"),
+        (["--lr=ten"], "--lr=ten: expected a number"),
         (["--lr=-1"], "--lr=-1.0: must be above 0"),
         (["--lr=nan"], "--lr=nan: must be a finite number"),
         (["--lr=1e400"], "--lr=inf: must be a finite number"),
         (["--epochs=0"], "--epochs=0: must be at least 1"),
-        (["--epochs=1.5"], "--epochs=1.5"),
+        (["--epochs=1.5"], "--epochs=1.5: expected an integer"),
+        (["--learning_rate=1"], "unknown flag --learning_rate, did you mean --lr?"),
         (["--batch_size=0"], "--batch_size=0: must be at least 1"),
         (["--activation=swish"], "sigmoid|relu|tanh"),
         (["--preset=bok"], "book|book-en|modern"),
@@ -201,10 +219,20 @@ def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
         while not process.stdout.readline().startswith("epoch "):
             assert process.poll() is None
         process.send_signal(number)
-        _, stderr = process.communicate()
+        _, stderr = process.communicate(timeout=300)  # else it would hang
     assert process.returncode == status
     assert stderr.count("\n") == 1
     assert (tmp_path / "run/metrics.jsonl").exists()
+
+
+def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
+    """As when it arrives in a callback of the garbage collector."""
+    monkeypatch.setattr(cli, "_asked", [])
+    cli.stop_if_asked()
+    with contextlib.suppress(cli.Stopped):
+        cli._stop(signal.SIGTERM, None)
+    with pytest.raises(cli.Stopped):
+        cli.stop_if_asked()
 
 
 def test_it_trains_to_the_end_when_nobody_reads_any_more(tiny, tmp_path):
@@ -246,6 +274,7 @@ def test_a_network_too_large_for_the_memory_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["train"])
     monkeypatch.setattr("sys.stdout", sys.stdout)  # put back what `run` replaces
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         cli.run(too_large, "")
     assert ended.value.code == 2
@@ -269,7 +298,7 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
 
 def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     screen = io.StringIO()
-    terminal = partial(Console, force_terminal=True, width=120, color_system=None)
+    terminal = partial(Console, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda file, **_: terminal(file=screen))
     with progress.bar(2) as bar:
         bar.say(progress.line(row(1, 0.5, 0.8), 2))
@@ -277,5 +306,4 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     shown = screen.getvalue()
     assert "epoch 1/2" in shown
     assert "loss 0.500, train acc 0.800" in shown
-    assert "1/2 epochs" in shown
-    assert "0:00:01 left" in shown
+    assert "1/2 loss 0.500 test acc 0.800 100 examples/s 0:00:01 left" in shown
