@@ -113,6 +113,25 @@ def hold_out(data: Data, valid: int) -> Data:
     return dataclasses.replace(data, train=train, valid=split)
 
 
+def take(data: Data, *, train: int, test: int | None = None) -> Data:
+    """Keep the first `train` training examples, and the first `test` of the test set.
+
+    For experiments that are to take seconds; say with a result how many it saw. The sets come
+    shuffled by those who made them.
+
+    Raises:
+      UsageError: for more than there are, or none.
+    """
+    splits = []
+    for split, count in ((data.train, train), (data.test, test)):
+        there = len(split.labels)
+        count = there if count is None else count
+        if not 1 <= count <= there:
+            raise UsageError(f"take {count} examples: expected 1 to {there}, what there are")
+        splits.append(Split(split.images[:count], split.labels[:count]))
+    return dataclasses.replace(data, train=splits[0], test=splits[1])
+
+
 def _find(name: str) -> Raw:
     """Return the set from the first source that has it and passes verification."""
     tried = []

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from lenet.model import WINDOW, LeNet, feature_maps
+from lenet.receptive_field import Window, receptive_field
 
 
 class Layer(NamedTuple):
@@ -23,8 +24,7 @@ class Layer(NamedTuple):
 def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
-    A convolution with window k at input stride s widens the receptive field by (k − 1)·s; pooling
-    does the same and multiplies s. A dense layer sees the whole image.
+    The receptive field is that of `receptive_field`; a dense layer sees the whole image.
 
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
@@ -34,22 +34,23 @@ def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
 
 def _convolutional(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
     channels, k = image_shape[2], model.kernel_size
-    seen, stride = 1, 1
+    windows: list[Window] = []
     for i, (convolved, pooled) in enumerate(feature_maps(model, image_shape[:2])):
         out = model.channels[i]
         weights = k * k * channels * out
-        seen += (k - 1) * stride
+        windows.append(Window(k))
+        field = receptive_field(windows)
         yield Layer(
             f"conv{i + 1}",
             (*convolved, out),
             weights + out,
             math.prod(convolved) * weights,
-            (seen, seen),
-            stride,
+            (field.size, field.size),
+            field.stride,
         )
-        seen += (WINDOW - 1) * stride
-        stride *= WINDOW
-        yield Layer(f"pool{i + 1}", (*pooled, out), 0, 0, (seen, seen), stride)
+        windows.append(Window(WINDOW, stride=WINDOW))
+        field = receptive_field(windows)
+        yield Layer(f"pool{i + 1}", (*pooled, out), 0, 0, (field.size, field.size), field.stride)
         channels = out
 
 

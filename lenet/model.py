@@ -155,15 +155,25 @@ class LeNet(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden, start=1):
             x = ACTIVATIONS[self.activation](self._dense(width, f"dense{i}", x))
-        return self._dense(self.num_classes, f"dense{len(self.hidden) + 1}", x)
+            self._keep(f"dense{i}", x)
+        x = self._dense(self.num_classes, f"dense{len(self.hidden) + 1}", x)
+        self._keep(f"dense{len(self.hidden) + 1}", x)
+        return x
 
     def _features_lax(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
         pool = POOLS[self.pool]
         for i in range(len(maps)):
             padding = same_padding(self.kernel_size) if i == 0 else 0
-            x = self._convolution(i, "lax", padding)(x)
-            x = pool(ACTIVATIONS[self.activation](x), WINDOW)
+            x = ACTIVATIONS[self.activation](self._convolution(i, "lax", padding)(x))
+            self._keep(f"conv{i + 1}", x)
+            x = pool(x, WINDOW)
+            self._keep(f"pool{i + 1}", x)
         return x
+
+    def _keep(self, layer: str, x: Array) -> None:
+        # For `lenet.activations`; of no effect, and no cost, where nobody asks for it.
+        if not self.is_initializing():
+            self.sow("activations", f"{layer}_out", x)
 
     def _features_matmul(self, images: Array, maps: list[tuple[Size, Size]]) -> Array:
         # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from.

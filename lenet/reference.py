@@ -11,6 +11,59 @@ from jax.typing import ArrayLike
 from lenet.shapes import check_channels, check_rank, output_shape
 
 
+def dense2d(w: ArrayLike, x: ArrayLike) -> Array:
+    """Apply a fully connected layer that keeps the image an image.
+
+    y[i, j] = Σ_k Σ_l w[i, j, k, l] · x[k, l]
+
+    Args:
+      w: weight [H', W', H, W]: an image of weights for each output pixel.
+      x: image [H, W].
+
+    Returns:
+      [H', W']
+    """
+    w, x = jnp.asarray(w), jnp.asarray(x)
+    check_rank("x", x.shape, "H W", "w", w.shape)
+    check_rank("w", w.shape, "H' W' H W", "x", x.shape)
+    return jnp.einsum("ijkl,kl->ij", w, x)
+
+
+def tied_weight(v: ArrayLike, size: tuple[int, int]) -> Array:
+    """Return the weight of a fully connected layer whose units all share one window of weights.
+
+    w[i, j, k, l] = v[k − i + Δ, l − j + Δ'] where that lies in v, and 0 elsewhere: tied by
+    translation invariance, cut off by locality. `dense2d` with it is a convolution.
+
+    Args:
+      v: [2Δ + 1, 2Δ' + 1], the weights by offset; with Δ ≥ H − 1 nothing is cut off.
+      size: (H, W) of the image and of the output.
+
+    Returns:
+      [H, W, H, W]
+
+    Raises:
+      ValueError: for an even side of v.
+
+    >>> tied_weight([[1, 2, 3]], (1, 4))[0, :, 0].tolist()
+    [[2, 3, 0, 0], [1, 2, 3, 0], [0, 1, 2, 3], [0, 0, 1, 2]]
+    """
+    v = jnp.asarray(v)
+    check_rank("v", v.shape, "2Δ+1 2Δ+1", "size", tuple(size))
+    if not all(side % 2 for side in v.shape):
+        raise ValueError(f"v must have odd sides, 2Δ + 1, not shape {v.shape}")
+    rows, row_in = _offsets(size[0], v.shape[0])
+    columns, column_in = _offsets(size[1], v.shape[1])
+    inside = row_in[:, None, :, None] & column_in[None, :, None, :]
+    return jnp.where(inside, v[rows[:, None, :, None], columns[None, :, None, :]], 0)
+
+
+def _offsets(size: int, side: int) -> tuple[Array, Array]:
+    """[n, n] the index into a window for output i and input k, and whether it lies in it."""
+    index = jnp.arange(size)[None, :] - jnp.arange(size)[:, None] + side // 2
+    return index.clip(0, side - 1), (index >= 0) & (index < side)
+
+
 def corr2d(x: ArrayLike, k: ArrayLike) -> Array:
     """Cross-correlate one image with one kernel.
 

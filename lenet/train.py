@@ -305,6 +305,17 @@ def fit(run: Start) -> Iterator[tuple[Row, State]]:
         yield _row(number, seconds, sums, valid, test), state
 
 
+def run(config: Config, data: Data) -> tuple[Row, Params]:
+    """Train to the end; return the row of the last epoch and the final parameters.
+
+    Raises:
+      UsageError, DivergedError: as `start` and `fit`.
+    """
+    for row, state in fit(start(config, data)):  # noqa: B007  the last of them is what is wanted
+        pass
+    return row, state.params
+
+
 def _row(number: int, seconds: float, steps: Metrics, valid: Metrics | None, test: Metrics) -> Row:
     # Summed in float64: the book's running mean over an epoch, at fifths of it as it plots them.
     sums = (steps.loss_sum, steps.correct, steps.count)

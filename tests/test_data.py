@@ -825,3 +825,19 @@ def test_manifest_is_json_that_says_where_the_set_came_from(tmp_path: Path, entr
     manifest = json.loads((entry / "manifest.json").read_text())
     assert manifest["source"].startswith(str(tmp_path / "system/tiny"))
     assert set(manifest["sha256"]) == set(verify.FILES)
+
+
+def test_take_keeps_the_first_of_each_split(tmp_path: Path) -> None:
+    put(tmp_path, arrays())
+    whole = data.load("tiny", data_dir=tmp_path, valid=2)
+    some = data.take(whole, train=7, test=3)
+    assert (some.train.images == whole.train.images[:7]).all()
+    assert (some.train.labels == whole.train.labels[:7]).all()
+    assert (some.test.images == whole.test.images[:3]).all()
+    assert (some.test.labels == whole.test.labels[:3]).all()
+    assert some.valid is whole.valid
+    assert len(data.take(whole, train=1).test.labels) == 4
+    assert len(whole.train.labels) == 10
+    for asked in ({"train": 11}, {"train": 0}, {"train": 1, "test": 5}, {"train": 1, "test": 0}):
+        with pytest.raises(UsageError, match=r"take \d+ examples: expected 1 to"):
+            data.take(whole, **asked)

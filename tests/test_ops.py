@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
@@ -224,5 +224,111 @@ K = jnp.ones((3, 3, 1, 2))
     ],
 )
 def test_shapes_that_do_not_go_together_are_both_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+@st.composite
+def transposed(draw):
+    """y [B, H', W', Co], kernel, stride and padding for conv_transpose2d: whole numbers, exact."""
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    size = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    stride = draw(st.one_of(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3))))
+    padding = draw(st.one_of(st.integers(0, 2), SIDES, st.tuples(SIDES, SIDES)))
+    steps = (stride, stride) if isinstance(stride, int) else stride
+    sides = explicit_padding(size, kernel, padding=padding)
+    whole = [(n - 1) * s + k for n, s, k in zip(size, steps, kernel, strict=True)]
+    assume(all(sum(cut) < n for cut, n in zip(sides, whole, strict=True)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    batch, ci, co = (draw(st.integers(1, 2)) for _ in range(3))
+    y = rng.integers(-9, 10, (batch, *size, co)).astype(np.float32)
+    k = rng.integers(-9, 10, (*kernel, ci, co)).astype(np.float32)
+    return y, k, stride, padding
+
+
+@given(transposed())
+def test_conv_transpose2d_is_pytorchs(torch, case):
+    y, k, stride, padding = case
+    call = jax.jit(lambda y, k: ops.conv_transpose2d(y, k, stride=stride, padding=padding))
+    ty, tk = (torch.tensor(a.transpose(0, 3, 1, 2).copy()) for a in (y, k.transpose(3, 0, 1, 2)))
+    whole = torch.nn.functional.conv_transpose2d(ty, tk, stride=stride)
+    (top, bottom), (left, right) = explicit_padding(y.shape[1:3], k.shape[:2], padding=padding)
+    height, width = whole.shape[2:]
+    expected = whole[:, :, top : height - bottom, left : width - right]
+    assert (np.asarray(call(y, k)) == expected.numpy().transpose(0, 2, 3, 1)).all()
+    if (top, left) == (bottom, right):
+        cut = torch.nn.functional.conv_transpose2d(ty, tk, stride=stride, padding=(top, left))
+        assert (cut == expected).all()
+
+
+@given(transposed())
+def test_conv_transpose2d_is_the_transpose_of_conv2d(case):
+    """⟨conv2d(x), y⟩ = ⟨x, conv_transpose2d(y)⟩, in whole numbers."""
+    y, k, stride, padding = case
+    spread = ops.conv_transpose2d(y, k, stride=stride, padding=padding)
+    x = np.random.default_rng(y.size).integers(-9, 10, spread.shape).astype(np.float32)
+    convolved = ops.conv2d(x, k, stride=stride, padding=padding)
+    assert convolved.shape == y.shape
+    assert np.vdot(convolved, y) == np.vdot(x, spread)
+
+
+def test_the_transpose_of_a_stride_of_two_by_hand():
+    y, k = jnp.array([[1.0, 10.0]]).reshape(1, 1, 2, 1), jnp.array([1.0, 2.0, 3.0])
+    spread = ops.conv_transpose2d(y, k.reshape(1, 3, 1, 1), stride=2)
+    assert spread.ravel().tolist() == [1, 2, 3 + 10, 20, 30]
+    cut = ops.conv_transpose2d(y, k.reshape(1, 3, 1, 1), stride=2, padding=((0, 0), (1, 2)))
+    assert cut.ravel().tolist() == [2, 13]
+
+
+@given(convolutions())
+def test_patches_times_the_kernel_is_conv2d(case):
+    x, k, stride, padding = case
+    x, k = np.round(3 * x), np.round(3 * k)  # whole numbers: exact in any order
+
+    @jax.jit
+    def both(x, k):
+        rows = ops.patches(x, k.shape[:2], stride=stride, padding=padding)
+        return rows @ k.reshape(-1, k.shape[3]), ops.conv2d(x, k, stride=stride, padding=padding)
+
+    product, expected = both(x, k)
+    assert (product == expected).all()
+
+
+def test_patches_are_in_the_order_of_a_kernels_axes():
+    x = jnp.arange(18.0).reshape(1, 3, 3, 2)
+    assert ops.patches(x, (1, 2))[0, 0, 1].tolist() == [2, 3, 4, 5]
+    assert ops.patches(x, (2, 1), stride=2)[0, 0, 1].tolist() == [4, 5, 10, 11]
+
+
+def test_the_transpose_and_patches_can_be_differentiated_jitted_and_mapped():
+    rng = np.random.default_rng(1)
+    x = jnp.asarray(rng.normal(size=(2, 1, 4, 5, 3)), jnp.float32)
+    k = jnp.asarray(rng.normal(size=(2, 3, 2, 3)), jnp.float32)
+    for op in (
+        lambda x: ops.conv_transpose2d(x, k, stride=2, padding=((0, 1), (1, 0))),
+        lambda x: ops.patches(x, (2, 3), stride=2, padding="SAME"),
+    ):
+        check_grads(op, (x[0],), order=1, modes=["fwd", "rev"], atol=1e-2, rtol=1e-2)
+        alone = jnp.stack([op(x[0]), op(x[1])])
+        np.testing.assert_allclose(jax.jit(jax.vmap(op))(x), alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ops.conv_transpose2d(X, K), r"\(1, 4, 4, 1\).*\(3, 3, 1, 2\)"),
+        (lambda: ops.conv_transpose2d(X[0], K), r"\(4, 4, 1\).*\(3, 3, 1, 2\)"),
+        (lambda: ops.conv_transpose2d(X, K[0]), r"\(3, 1, 2\).*\(1, 4, 4, 1\)"),
+        (lambda: ops.conv_transpose2d(X, K[..., :1], stride=0), "stride.*0"),
+        (lambda: ops.conv_transpose2d(X, K[..., :1], padding=(3, 0)), r"nothing.*\(1, 4, 4, 1\)"),
+        (lambda: ops.conv_transpose2d(X, K[..., :1], padding=(0, 3)), r"nothing.*\(1, 4, 4, 1\)"),
+        (lambda: ops.conv_transpose2d(X, K[..., :1], padding=-1), "padding.*-1"),
+        (lambda: ops.patches(X, 5), r"\(5, 5\).*\(4, 4\)"),
+        (lambda: ops.patches(X, 0), "^window must.*0"),
+        (lambda: ops.patches(X, 2, stride=0), r"stride.*0.*\(1, 4, 4, 1\)"),
+        (lambda: ops.patches(X[0], 2), r"\(4, 4, 1\).*\(2, 2\)"),
+    ],
+)
+def test_shapes_that_cannot_be_spread_or_cut_are_named(call, said):
     with pytest.raises(ValueError, match=said):
         call()

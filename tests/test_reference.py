@@ -6,12 +6,15 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lenet import ops
 from lenet.reference import (
     corr2d,
     corr2d_multi_in,
     corr2d_multi_in_out,
     corr2d_multi_in_out_1x1,
+    dense2d,
     pool2d,
+    tied_weight,
 )
 
 X = jnp.arange(9.0).reshape(3, 3)
@@ -90,5 +93,52 @@ def test_the_loops_can_be_differentiated_jitted_and_mapped():
     ],
 )
 def test_shapes_that_do_not_go_together_are_both_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_a_fully_connected_layer_by_hand():
+    weight = jnp.array([[[[1, 2], [3, 4]]], [[[0, 0], [0, 1]]]])  # 2×1 outputs of 2×2 pixels
+    assert dense2d(weight, [[5, 6], [7, 8]]).tolist() == [[5 + 12 + 21 + 32], [8]]
+
+
+def test_a_tied_weight_by_hand():
+    weight = tied_weight(jnp.arange(1, 10).reshape(3, 3), (2, 2))
+    assert weight[0].tolist() == [[[5, 6], [8, 9]], [[4, 5], [7, 8]]]
+    assert weight[1].tolist() == [[[2, 3], [5, 6]], [[1, 2], [4, 5]]]
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(0, 5), st.integers(0, 5)),
+)
+def test_a_tied_fully_connected_layer_is_a_padded_convolution(seed, size, reach):
+    """With windows of up to 11×11, larger than the image, too."""
+    rng = np.random.default_rng(seed)
+    v = rng.integers(-9, 10, [2 * r + 1 for r in reach]).astype(np.float32)
+    x = rng.integers(-9, 10, size).astype(np.float32)
+
+    @jax.jit
+    def both(v, x):
+        convolved = ops.conv2d(x[None, ..., None], v[..., None, None], padding=reach)
+        return dense2d(tied_weight(v, size), x), convolved[0, ..., 0]
+
+    dense, convolved = both(v, x)
+    assert dense.shape == size
+    assert (dense == convolved).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tied_weight(jnp.ones((2, 3)), (4, 4)), r"odd.*\(2, 3\)"),
+        (lambda: tied_weight(jnp.ones((3, 4)), (4, 4)), r"odd.*\(3, 4\)"),
+        (lambda: tied_weight(jnp.ones(3), (4, 4)), r"\(3,\).*\(4, 4\)"),
+        (lambda: dense2d(jnp.ones((2, 3, 3)), X), r"\(2, 3, 3\).*\(3, 3\)"),
+        (lambda: dense2d(jnp.ones((1, 1, 3, 3)), X[0]), r"\(3,\).*\(1, 1, 3, 3\)"),
+    ],
+)
+def test_weights_that_cannot_be_are_named(call, said):
     with pytest.raises(ValueError, match=said):
         call()

@@ -233,3 +233,13 @@ def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     params = train.init(model, config, (28, 28, 1)).params
     found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000
+
+
+def test_a_run_ends_with_the_last_row_and_parameters_of_fit(small):
+    config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
+    row, params = train.run(config, small)
+    *_, (expected, state) = train.fit(train.start(config, small))
+    assert row.epoch == 2
+    assert _timeless([row]) == _timeless([expected])
+    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(state.params), strict=True):
+        assert (a == b).all()

@@ -1,0 +1,113 @@
+"""The chapter's first learning: a 1×2 kernel finds the edges, and every loss has a closed form.
+
+With the image x and the target y = corr2d(x, [1, −1]), the loss of a kernel k is the quadratic
+
+    L(k) = Σ (corr2d(x, k) − y)² = eᵀ M e,  e = k − [1, −1],  M = [[18, 12], [12, 18]]
+
+so gradient descent at rate η multiplies the sum e₁ + e₂ by 1 − 60η and the difference e₁ − e₂ by
+1 − 12η at each step. It converges for η < 1/30, fastest at 1/36.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+
+from lenet.model import Conv2D
+
+CURVATURE = {"sum": 60.0, "difference": 12.0}
+"""The eigenvalues of the loss's second derivative, 2M, by direction."""
+
+LIMIT, BEST = 1 / 30, 1 / 36
+"""The learning rate from which on it diverges, and the one that converges fastest."""
+
+
+class Learned(NamedTuple):
+    """What learning the kernel gave."""
+
+    losses: Array  # float32 [S], each before its step, as the chapter prints them
+    kernels: Array  # float32 [S + 1, 2], the first as it started
+
+
+def problem() -> tuple[Array, Array]:
+    """Return the chapter's image [1, 6, 8, 1], white with a black band, and its edges [1, 6, 7, 1].
+
+    >>> problem()[1][0, 0, :, 0].tolist()
+    [0.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0]
+    """
+    image = jnp.ones((1, 6, 8, 1)).at[:, :, 2:6].set(0)
+    return image, image[:, :, :-1] - image[:, :, 1:]
+
+
+@partial(jax.jit, static_argnames="steps")
+def learn(kernel: Array, lr: float | Array, steps: int = 10) -> Learned:
+    """Learn the kernel with a Flax `Conv2D` and optax SGD on the summed squared error.
+
+    Args:
+      kernel: where to start, [2].
+      lr: learning rate; one program serves them all.
+      steps: how many.
+
+    >>> learned = learn(jnp.array([0.0, 0.0]), 0.03)
+    >>> [round(float(loss), 3) for loss in learned.losses[1::2]]
+    [4.915, 0.825, 0.138, 0.023, 0.004]
+    """
+    image, edges = problem()
+    layer = Conv2D(features=1, kernel_size=(1, 2), use_bias=False)
+    optimizer = optax.sgd(lr)
+
+    def loss(params: dict[str, Array]) -> Array:
+        prediction: Array = layer.apply({"params": params}, image)  # type: ignore[assignment]
+        return ((prediction - edges) ** 2).sum()
+
+    def step(
+        state: tuple[dict[str, Array], optax.OptState], _: None
+    ) -> tuple[tuple[dict[str, Array], optax.OptState], tuple[Array, Array]]:
+        params, memory = state
+        value, gradient = jax.value_and_grad(loss)(params)
+        updates, memory = optimizer.update(gradient, memory)
+        params = optax.apply_updates(params, updates)
+        return (params, memory), (value, params["kernel"].ravel())
+
+    start = {"kernel": jnp.asarray(kernel, jnp.float32).reshape(1, 2, 1, 1)}
+    _, (losses, kernels) = lax.scan(step, (start, optimizer.init(start)), None, length=steps)
+    return Learned(losses, jnp.concatenate([start["kernel"].reshape(1, 2), kernels]))
+
+
+def predict(kernel: np.ndarray, lr: float, steps: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `learn` must give, by the closed form, in float64.
+
+    With s the sum and d the difference of the error, L = 15 s² + 3 d². Shapes as in `Learned`.
+    """
+    s, d = _modes(kernel)
+    kept_s, kept_d = (np.array([(1 - c * lr) ** t for t in range(steps + 1)]) for c in _CURVATURES)
+    losses = 15 * (s * kept_s) ** 2 + 3 * (d * kept_d) ** 2
+    return losses[:-1], _kernel(s * kept_s, d * kept_d)
+
+
+def start_of(kernel: np.ndarray, lr: float, steps: int = 10) -> np.ndarray:
+    """Return the kernel [2] from which learning comes to `kernel` in `steps`: `predict` reversed.
+
+    >>> start_of(predict(np.array([2.0, 1.0]), 0.03)[1][-1], 0.03).round(6).tolist()
+    [2.0, 1.0]
+    """
+    modes = zip(_modes(kernel), _CURVATURES, strict=True)
+    return _kernel(*(error / (1 - c * lr) ** steps for error, c in modes))
+
+
+_CURVATURES = (CURVATURE["sum"], CURVATURE["difference"])
+
+
+def _modes(kernel: np.ndarray) -> tuple[float, float]:
+    """Return the sum and the difference of the error."""
+    e1, e2 = np.asarray(kernel, np.float64) - [1, -1]
+    return float(e1 + e2), float(e1 - e2)
+
+
+def _kernel(s: float | np.ndarray, d: float | np.ndarray) -> np.ndarray:
+    """Return the kernel whose error has this sum and difference, [..., 2]."""
+    return np.stack([(s + d) / 2 + 1, (s - d) / 2 - 1], axis=-1)
