@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import io
 import logging
 import os
 import re
@@ -103,12 +104,17 @@ def stop_if_asked() -> None:
         raise Stopped(_asked[0])
 
 
-def run(main: Callable[[], None], usage: str) -> None:
+def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
+
+    With `operands`, what is no flag is passed to `main`; without, it is an error.
 
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a ? for it
+            stream.reconfigure(errors="replace")
     sys.stdout = cast(TextIO, _Lasting(sys.stdout))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
@@ -120,8 +126,7 @@ def run(main: Callable[[], None], usage: str) -> None:
         if {"--help", "-h", "-help"} & set(sys.argv[1:]):
             _print_help(usage)
             return
-        _parse(sys.argv)
-        main()
+        main(*_parse(sys.argv, operands))
     except LenetError as error:
         sys.exit(_complain(str(error), error.exit_status))
     except Stopped as stopped:
@@ -157,7 +162,7 @@ class _Lasting:
         return getattr(self._stream, name)
 
 
-def _parse(argv: list[str]) -> None:
+def _parse(argv: list[str], operands: bool) -> list[str]:
     try:
         rest = FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
@@ -169,8 +174,9 @@ def _parse(argv: list[str]) -> None:
         raise UsageError(f"unknown flag --{error.flagname}{guess} (--help lists all)") from None
     except flags.Error as error:
         raise UsageError(_reason(str(error))) from None
-    if rest[1:]:
+    if rest[1:] and not operands:
         raise UsageError(f"unexpected argument {rest[1]!r}: flags look like --lr=0.9")
+    return rest[1:]
 
 
 def _reason(message: str) -> str:

@@ -1,0 +1,75 @@
+"""Cross-correlation and strict convolution (Chinese edition 6.1 and 6.2, English 7.1 and 7.2)."""
+
+import jax
+import jax.numpy as jnp
+
+from experiments.page import Page
+from lenet import ops, plots, reference
+
+
+def cross_correlation(page: Page) -> None:
+    """What deep learning calls a convolution is a cross-correlation: the kernel is not flipped."""
+    x, k = jnp.arange(9.0).reshape(3, 3), jnp.arange(4.0).reshape(2, 2)
+    page.say("A kernel slides over the image; at each place the products are summed.")
+    y = reference.corr2d(x, k)
+    page.show("corr2d(X, K)", y)
+    page.check(
+        "the first is 0·0 + 1·1 + 3·2 + 4·3 = 19, and all four are the chapter's",
+        (y == jnp.array([[19, 25], [37, 43]])).all(),
+    )
+    page.check(
+        "the output has (n − k + 1) rows: {rows} of {n} with k = {k}",
+        y.shape[0] == x.shape[0] - k.shape[0] + 1,
+        rows=y.shape[0],
+        n=x.shape[0],
+        k=k.shape[0],
+    )
+    page.check(
+        "conv2d, batched and with channels, gives the same as the loops",
+        (_conv2d(x, k) == y).all(),
+    )
+
+    page.say("The convolution of mathematics uses g(i − a, j − b): the kernel is flipped first.")
+    strict = _convolve2d(x, k)
+    page.show("convolve2d(X, K)", strict)
+    page.check(
+        "flip the kernel and cross-correlate, and that is the strict convolution",
+        (reference.corr2d(x, k[::-1, ::-1]) == strict).all(),
+    )
+    page.check(
+        "a kernel equal to its own flip does not tell them apart",
+        (_conv2d(x, k + k[::-1, ::-1]) == _convolve2d(x, k + k[::-1, ::-1])).all(),
+    )
+    page.say("A learned kernel comes out flipped if the layer flips it: the output is the same.")
+    page.check(
+        "strict convolution with a kernel = cross-correlation with its flip, in {n} random pairs",
+        _same_outputs(1000),
+        n=1000,
+    )
+
+    caption = "The window over 0, 1, 3, 4 gives 19 by cross-correlation, 5 with the flipped kernel"
+    with page.figure("cross_correlation", caption, size=(10, 2.8)) as figure:
+        axes = figure.subplots(1, 5)
+        first = [(0, 0, 2, 2)]
+        plots.matrix(axes[0], x, title=page.t("input X"), windows=first)
+        plots.matrix(axes[1], k, title=page.t("kernel K"))
+        plots.matrix(axes[2], y, title=page.t("cross-correlation"), windows=[(0, 0, 1, 1)])
+        plots.matrix(axes[3], k[::-1, ::-1], title=page.t("K flipped"))
+        plots.matrix(axes[4], strict, title=page.t("strict convolution"), windows=[(0, 0, 1, 1)])
+
+
+def _conv2d(x: jax.Array, k: jax.Array) -> jax.Array:
+    """`ops.conv2d` for one image and one kernel."""
+    return ops.conv2d(x[None, :, :, None], k[:, :, None, None])[0, :, :, 0]
+
+
+def _convolve2d(x: jax.Array, k: jax.Array) -> jax.Array:
+    return ops.convolve2d(x[None, :, :, None], k[:, :, None, None])[0, :, :, 0]
+
+
+def _same_outputs(draws: int) -> bool:
+    """Whole numbers, so that equality is exact."""
+    x_key, k_key = jax.random.split(jax.random.key(1))
+    x = jax.random.randint(x_key, (draws, 6, 5), -9, 10).astype(jnp.float32)
+    k = jax.random.randint(k_key, (draws, 3, 2), -9, 10).astype(jnp.float32)
+    return bool((jax.vmap(_convolve2d)(x, k) == jax.vmap(_conv2d)(x, k[:, ::-1, ::-1])).all())

@@ -1,0 +1,92 @@
+"""Edges, found by a kernel and learned (Chinese edition 6.2, English 7.2)."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.page import Page
+from lenet import edge, plots, reference
+
+PUBLISHED_LOSSES = {2: 23.292, 4: 8.424, 6: 3.263, 8: 1.305, 10: 0.529}
+PUBLISHED_KERNEL = np.array([1.0637, -0.9139])  # after the tenth step
+
+
+def edges(page: Page) -> None:
+    """The kernel [1, −1] finds edges; gradient descent finds the kernel, as algebra foretells."""
+    image, target = edge.problem()
+    x, k = image[0, :, :, 0], jnp.array([[1.0, -1.0]])
+    page.say(
+        "White with a black band in columns 2 to 5, counted from 0; the kernel subtracts the "
+        "right neighbour."
+    )
+    y = reference.corr2d(x, k)
+    page.show("corr2d(X, K)[0]", y[0])
+    page.check(
+        "1 from white to black, −1 from black to white, 0 elsewhere",
+        (y == jnp.array([[0, 1, 0, 0, 0, -1, 0]])).all(),
+    )
+    page.check(
+        "on the transposed image it finds nothing: its edges are horizontal",
+        (reference.corr2d(x.T, k) == 0).all(),
+    )
+    page.check("and this is what the layer is to learn", (y == target[0, :, :, 0]).all())
+
+    page.say("A Flax Conv2D learns the kernel with optax SGD at 0.03, from [1, 1]:")
+    learned = edge.learn(jnp.ones(2), 0.03)
+    for i in range(1, 10, 2):
+        page.table(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
+    page.show("kernel", learned.kernels[-1])
+    page.say(
+        "The loss is a quadratic: at rate η the error of k₁ + k₂ is multiplied by 1 − 60η at every "
+        "step, that of k₁ − k₂ by 1 − 12η. At 0.03 that is −0.8 and 0.64."
+    )
+    losses, _ = edge.predict(np.ones(2), 0.03)
+    worst = np.abs(np.asarray(learned.losses) / losses - 1).max()
+    page.check("ten measured losses lie within {worst:.0e} of these", worst < 1e-4, worst=worst)
+    page.check(
+        "the book's losses, 23.292 to 0.529, follow from the kernel that it prints at the end",
+        _follow_from_the_kernel(PUBLISHED_LOSSES, PUBLISHED_KERNEL),
+    )
+    ratio = {rate: _last_ratio(rate) for rate in (0.03, edge.BEST, 0.99 * edge.LIMIT, 0.034)}
+    page.check(
+        "it converges below 1/30 and diverges above it",
+        all((r < 1) == (rate < edge.LIMIT) for rate, r in ratio.items()),
+    )
+    page.check("1/36 converges fastest", min(ratio, key=ratio.__getitem__) == edge.BEST)
+
+    caption = "Measured losses lie on the closed form at every rate; above 1/30 they grow"
+    with page.figure("edges", caption, size=(10, 5.4)) as figure:
+        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.5))
+        top, bottom = parts
+        pictures = top.subplots(1, 3, width_ratios=(8, 3, 7))
+        plots.matrix(pictures[0], x, title=page.t("input X"))
+        plots.matrix(pictures[1], k, title=page.t("kernel K"), signed=True)
+        plots.matrix(pictures[2], y, title=page.t("edges"), signed=True)
+        axes = bottom.subplots()
+        steps = np.arange(1, 21)
+        for rate, marker in ((0.01, "s"), (0.03, "o"), (edge.BEST, "v"), (0.035, "^")):
+            predicted = edge.predict(np.ones(2), rate, 20)[0]
+            measured = np.asarray(edge.learn(jnp.ones(2), rate, 20).losses)
+            (line,) = axes.semilogy(steps, predicted, lw=1.2)
+            label = page.t("η = {rate:.4f}", rate=rate)
+            axes.semilogy(steps, measured, marker, color=line.get_color(), ms=5, label=label)
+        axes.set(xlabel=page.t("step"), ylabel=page.t("loss"), xticks=range(2, 21, 2))
+        axes.set_title(page.t("measured (marks) on the closed form (lines)"))
+        axes.set_ylim(1e-6, 1e4)
+        axes.legend(ncols=4, loc="upper left")
+
+
+def _last_ratio(lr: float) -> float:
+    """By how much the error shrinks in the slowest direction, measured far from rounding."""
+    kernels = np.asarray(edge.learn(jnp.array([3.0, 2.0]), lr, 10).kernels, np.float64)
+    error = np.hypot(*(kernels - [1, -1]).T)
+    return float((error[-1] / error[-3]) ** 0.5)
+
+
+def _follow_from_the_kernel(published: dict[int, float], kernel: np.ndarray) -> bool:
+    """Whether each printed loss is within what four printed decimals of the kernel allow."""
+    corners = kernel + 5e-5 * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+    losses = np.array([edge.predict(edge.start_of(corner, 0.03), 0.03)[0] for corner in corners])
+    low, high = losses.min(0) - 5e-4, losses.max(0) + 5e-4
+    return all(low[step - 1] <= loss <= high[step - 1] for step, loss in published.items())

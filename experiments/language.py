@@ -1,0 +1,42 @@
+"""English or Chinese: which one, and the catalogue that holds the Chinese.
+
+The English text is the key, as gettext has it; `zh.po` holds what stands for it.
+"""
+
+import functools
+import locale
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+CATALOGUE = Path(__file__).with_name("zh.po")
+LANGUAGES = ("en", "zh")
+
+Translate = Callable[[str], str]
+
+
+def default() -> str:
+    """Return the language of the locale: zh where LC_ALL, LC_MESSAGES or LANG says so, else en."""
+    given = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), None)
+    name = given or locale.getlocale()[0] or ""  # the latter knows what Windows says
+    return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
+
+
+def mark(text: str) -> str:
+    """Return `text` as it is: it is translated where it is printed, and found here."""
+    return text
+
+
+def translation(language: str) -> Translate:
+    """Return the function from English text to that of `language`."""
+    if language == "en":
+        return str
+    return lambda text: _catalogue().get(text, text)
+
+
+@functools.cache
+def _catalogue() -> dict[str, str]:
+    with CATALOGUE.open("rb") as file:
+        return {str(m.id): str(m.string) for m in read_po(file) if m.id and m.string}

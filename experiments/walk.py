@@ -1,0 +1,91 @@
+"""Runs the pages that were asked for, one after another: what chapter and exercises share."""
+
+import contextlib
+import difflib
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from absl import flags
+
+from experiments import language
+from lenet.errors import LenetError, UsageError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags(out_dir: str) -> None:
+    """Define --list, --lang and --out_dir."""
+    flags.DEFINE_boolean("list", False, "say what there is, and run nothing")
+    flags.DEFINE_enum(
+        "lang", None, language.LANGUAGES, "English or Chinese; without it, that of the locale"
+    )
+    flags.DEFINE_string("out_dir", out_dir, "directory for the figures")
+
+
+def translate(text: str) -> str:
+    """Return `text` in the language asked for."""
+    return language.translation(FLAGS.lang or language.default())(text)
+
+
+def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """Return the names in `known` that were asked for, in its order; all, if none was.
+
+    Upper case and hyphens do not matter. A name asks also for those that go on from it with a
+    letter: 2.2 for 2.2a and 2.2b.
+
+    Raises:
+      UsageError: for an unknown name, with the nearest.
+    """
+    known = list(known)
+    chosen = set()
+    for name in asked:
+        plain = unicodedata.normalize("NFKC", name).lower().replace("-", "_")
+        found = {k for k in known if k == plain or (k[:-1] == plain and k[-1].isalpha())}
+        if not found:
+            near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
+            near = near or [k for k in known if k.startswith(plain[:1])][:5]
+            guess = f", did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"no {what} {name!r}{guess} (--list names all)")
+        chosen |= found
+    return [name for name in known if not asked or name in chosen]
+
+
+def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
+    """Run pages, each under its heading; go on after one that fails, and fail at the end.
+
+    Args:
+      pages: by name, a heading and the function that fills the page.
+
+    Raises:
+      LenetError: with exit status 1 if a check did not hold, else the first error of a page.
+    """
+    import jax
+
+    from experiments.page import CheckError, Page, console
+
+    out, begin = console(), time.monotonic()
+    translated = language.translation(FLAGS.lang or language.default())
+    directory = Path(FLAGS.out_dir).expanduser()
+    failed, errors, checks = [], [], 0
+    for name, (heading, fill) in pages.items():
+        page = Page(translated, directory, out)
+        out.print(f"\n{name}  {heading}", style="bold")
+        # A GPU would otherwise round the factors of a product to 10 bits.
+        with jax.default_matmul_precision("highest"):
+            try:
+                fill(page)
+            except CheckError:
+                failed.append(name)
+            except LenetError as error:
+                errors.append(error)
+                out.print(page.t("  not run: {error}", error=error))
+        checks += sum(event.kind == "check" for event in page.events)
+    if failed:
+        raise LenetError(f"a check did not hold in {', '.join(failed)}")
+    with contextlib.suppress(IndexError):
+        raise errors[0]
+    text = translated("{checks} checks held, in {seconds} s; figures in {directory}/")
+    seconds = f"{time.monotonic() - begin:.0f}"
+    out.print("\n" + text.format(checks=checks, seconds=seconds, directory=directory))

@@ -1,0 +1,194 @@
+"""Write docs/chapter*.md and docs/exercises*.md: what every section and exercise says and draws.
+
+python scripts/pages.py run [NAME...]   run them (all: a quarter of an hour on two cores), keep what
+                                        they said in results/pages.json and their figures in docs/
+python scripts/pages.py                 write the pages from the record
+python scripts/pages.py --check         fail if that would change them, or the record is out of date
+"""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from PIL import Image
+from rich.console import Console
+
+from experiments.chapter import SECTIONS, title
+from experiments.chapter.claims import claims, ledger
+from experiments.exercises import exercises
+from experiments.language import LANGUAGES, translation
+from experiments.page import Page
+from lenet import records
+from lenet.errors import DataError
+
+ROOT = Path(__file__).parent.parent
+RECORD = ROOT / "results" / "pages.json"
+FILES = {"en": "{}.md", "zh": "{}.zh-CN.md"}
+TEXT = {
+    "en": {
+        "chapter": "The chapter, run",
+        "exercises": "The chapter's exercises, answered",
+        "how": "Written by `{command}` from `results/pages.json`, on {machine}. Run any of it: "
+        "`python -m experiments.{what} {example}`.",
+        "count": "{count} exercises, all answered by what runs: R is an experiment, P a proof "
+        "checked in numbers. Seconds are from a cold start of each.",
+        "head": "| | | seconds | question |\n|---|---|---|---|",
+        "not run": "Not run here: {error}",
+        "other": "[中文]({})",
+    },
+    "zh": {
+        "chapter": "让这一章运行起来",
+        "exercises": "本章练习的解答",
+        "how": "由 `{command}` 根据 `results/pages.json` 生成，环境：{machine}。"
+        "任何一部分都可以自己运行："
+        "`python -m experiments.{what} {example} --lang=zh`。",
+        "count": "{count} 道练习，全部由可运行的代码解答：R 为实验，P 为用数值检验的证明。"
+        "秒数为各自冷启动的用时。",
+        "head": "| | | 秒 | 问题 |\n|---|---|---|---|",
+        "not run": "此处未运行：{error}",
+        "other": "[English]({})",
+    },
+}
+
+
+def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
+    """Every page by kind and name: its heading, and what fills it."""
+    sections = {name: (title(fill), fill) for name, fill in SECTIONS.items()}
+    return {
+        "chapter": sections | {"claims": (title(claims), claims)},
+        "exercises": {e.number: (e.question, e.answer) for e in exercises().values()},
+    }
+
+
+def run(chosen: list[str]) -> None:
+    """Run pages in both languages; keep what they say, and their figures."""
+    old = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {"pages": {}}
+    record: dict[str, Any] = {
+        "command": "python scripts/pages.py run",
+        "environment": records.environment(),
+        "pages": {},
+    }
+    for what, known in pages().items():
+        record["pages"][what] = old["pages"].get(what, {})
+        for name, (heading, fill) in known.items():
+            if chosen and name not in chosen:
+                continue
+            begin = time.monotonic()
+            kept = {"heading": heading} | {
+                language: one(what, fill, language) for language in LANGUAGES
+            }
+            kept["seconds"] = round((time.monotonic() - begin) / len(LANGUAGES), 1)
+            record["pages"][what][name] = kept
+            print(f"{what} {name}: {kept['seconds']} s", flush=True)
+        record["pages"][what] = {  # in order, and nothing that is no more
+            name: record["pages"][what][name] for name in known if name in record["pages"][what]
+        }
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    records.write(RECORD, (text + "\n").encode())
+
+
+def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
+    """What a page says in a language, from a cold start."""
+    jax.clear_caches()
+    directory = ROOT / "docs" / what / language
+    page = Page(translation(language), directory, Console(file=io.StringIO()))
+    try:
+        with jax.default_matmul_precision("highest"):
+            fill(page)
+    except DataError as error:
+        return [("error", str(error).partition(";")[0], "")]
+    for event in page.events:
+        if event.file:  # a palette takes a third of the room
+            path = directory / event.file
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    return [tuple(event) for event in page.events]
+
+
+def rendered() -> dict[Path, str]:
+    """Every page with its content."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    environment = record["environment"]
+    versions = environment["versions"]
+    machine = (
+        f"{environment['processor']}, {environment['cores']} cores, "
+        f"Python {environment['python']}, jax {versions['jax']}"
+    )
+    files = {}
+    for what, known in pages().items():
+        for language in LANGUAGES:
+            text, t = TEXT[language], translation(language)
+            other = FILES[next(lang for lang in LANGUAGES if lang != language)].format(what)
+            how = text["how"].format(
+                command=record["command"], machine=machine, what=what, example=next(iter(known))
+            )
+            lines = [f"# {text[what]}", "", text["other"].format(other), "", how, ""]
+            if what == "exercises":
+                lines += [text["count"].format(count=len(known)), "", text["head"]]
+                for number, e in exercises().items():
+                    seconds = record["pages"][what][number]["seconds"]
+                    anchor = number.replace(".", "")
+                    lines.append(
+                        f"| [{number}](#{anchor}) | {e.kind} | {seconds:.0f} | {t(e.question)} |"
+                    )
+                lines.append("")
+            for name, (heading, _) in known.items():
+                lines += [f"## {name}", "", f"**{t(heading)}**", ""]
+                lines += body(record["pages"][what][name][language], what, language)
+            files[ROOT / "docs" / FILES[language].format(what)] = "\n".join(lines).rstrip() + "\n"
+    return files
+
+
+def body(events: list[Any], what: str, language: str) -> list[str]:
+    """A page's events as Markdown; code that stands together in one block."""
+    lines: list[str] = []
+    for kind, text, file in events:
+        if kind == "show":
+            if lines and lines[-2:] == ["```", ""]:
+                del lines[-2:]
+            else:
+                lines.append("```python")
+            lines += [*text.splitlines(), "```", ""]
+        elif kind == "figure":
+            lines += [f"![{text}]({what}/{language}/{file})", "", f"*{text}*", ""]
+        else:
+            form = {"say": "{}", "check": "- ✓ {}", "answer": "**→ {}**"}.get(kind)
+            shown = text.replace("*", r"\*").replace("|", r"\|")
+            lines += [form.format(shown) if form else TEXT[language]["not run"].format(error=text)]
+            lines.append("")
+    return lines
+
+
+def stale() -> list[str]:
+    """What the record lacks, or says of another question."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"]
+    wrong = []
+    for what, known in pages().items():
+        for name, (heading, _) in known.items():
+            if record[what].get(name, {}).get("heading") != heading:
+                wrong.append(f"{what} {name} is not in results/pages.json as it is now")
+    recorded = sum(event[0] == "check" for event in record["chapter"]["claims"]["en"])
+    if recorded != len(ledger()):
+        wrong.append("results/pages.json holds other claims")
+    return wrong
+
+
+def main(arguments: list[str]) -> None:
+    """Run, write or check."""
+    if arguments[:1] == ["run"]:
+        run(arguments[1:])
+    if wrong := stale():
+        sys.exit("\n".join(["error: run scripts/pages.py run:", *wrong]))
+    for path, content in rendered().items():
+        if arguments != ["--check"]:
+            records.write(path, content.encode())
+        elif path.read_text(encoding="utf-8") != content:
+            sys.exit(f"error: {path.name} is not what its record gives: run scripts/pages.py")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

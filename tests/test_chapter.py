@@ -1,0 +1,111 @@
+"""The chapter's sections and claims run, in both languages, and a check that fails is heard."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments import walk
+from experiments.chapter import SECTIONS
+from experiments.chapter.claims import Finding, ledger
+from experiments.language import translation
+from experiments.page import CheckError, Page, console
+from lenet.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def page(tmp_path) -> Page:
+    return Page(translation("en"), tmp_path, console())
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_holds_and_draws_its_figure(page, name):
+    SECTIONS[name](page)
+    assert [event.kind for event in page.events].count("check") >= 3
+    assert (page.directory / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [name for name, claim in ledger().items() if not claim.seconds])
+def test_the_verdict_of_each_claim_is_as_recorded(page, name):
+    claim = ledger()[name]
+    assert claim.compute(page).verdict == claim.verdict
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fashion_mnist")
+@pytest.mark.parametrize("name", [name for name, claim in ledger().items() if claim.seconds])
+def test_the_verdict_of_each_trained_claim_is_as_recorded(page, name):
+    claim = ledger()[name]
+    assert claim.compute(page).verdict == claim.verdict
+
+
+def test_there_are_at_least_the_seventeen_claims():
+    assert len(ledger()) >= 17
+    assert {claim.verdict for claim in ledger().values()} == {"true", "partly", "false"}
+
+
+def test_a_verdict_that_changes_is_heard(page, monkeypatch):
+    from experiments.chapter import claims
+
+    entry = next(iter(ledger().values()))
+    changed = entry._replace(compute=lambda page: Finding("false", "how", "measured"))
+    monkeypatch.setattr(claims, "ledger", lambda: {entry.name: changed})
+    with pytest.raises(CheckError, match="verdict: false"):
+        claims.claims(page)
+
+
+def test_in_chinese_it_says_and_draws_chinese(tmp_path):
+    page = Page(translation("zh"), tmp_path, console())
+    SECTIONS["padding"](page)
+    spoken = [event for event in page.events if event.kind != "show"]
+    assert all(any("一" <= c <= "鿿" for c in event.text) for event in spoken)
+
+
+def test_the_catalogue_is_complete():
+    command = [sys.executable, "scripts/translations.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_stands_for_itself_its_parts_and_its_spellings():
+    known = ["one_by_one", "2.2a", "2.2b", "2.3"]
+    assert walk.choose(["One-by-One"], known, "section") == ["one_by_one"]
+    assert walk.choose(["2.3", "2.2"], known, "exercise") == ["2.2a", "2.2b", "2.3"]
+    assert walk.choose([], known, "exercise") == known
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match=r"no section 'pading', did you mean padding or pooling\?"):
+        walk.choose(["pading"], SECTIONS, "section")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"LC_ALL": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, "zh"),
+        ({"LANG": "zh_TW.UTF-8"}, "zh"),
+        ({"LC_MESSAGES": "de_DE.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LANG": "C"}, "en"),
+    ],
+)
+def test_the_language_is_that_of_the_locale(monkeypatch, variables, expected):
+    from experiments import language
+
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language.default() == expected
+
+
+def test_the_edge_kernel_is_the_same_program_at_every_rate():
+    from lenet import edge
+
+    before = edge.learn._cache_size()
+    for lr in (0.01, 0.02, 0.03):
+        edge.learn(jax.numpy.zeros(2), lr)
+    assert edge.learn._cache_size() <= before + 1

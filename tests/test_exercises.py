@@ -1,0 +1,43 @@
+"""Every exercise is answered: its checks hold, and its figure is there."""
+
+import pytest
+from conftest import skip
+
+from experiments.exercises import exercises
+from experiments.language import translation
+from experiments.page import Page, console
+from lenet.errors import DataError
+
+QUICK = [e.number for e in exercises().values() if not e.seconds]
+SLOW = [e.number for e in exercises().values() if e.seconds]
+
+
+def check(number: str, tmp_path) -> None:
+    page = Page(translation("en"), tmp_path, console())
+    exercises()[number].answer(page)
+    kinds = [event.kind for event in page.events]
+    assert kinds.count("check") >= 1
+    assert kinds[-1] == "answer"
+    for event in page.events:
+        assert not event.file or (tmp_path / event.file).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("number", QUICK)
+def test_the_answer_holds(number, tmp_path):
+    check(number, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SLOW)
+def test_the_answer_that_takes_long_holds(number, tmp_path):
+    try:
+        check(number, tmp_path)
+    except DataError as error:
+        skip(f"its data cannot be reached: {error}")
+
+
+def test_the_chapters_exercises_are_all_there():
+    numbers = {e.number.rstrip("abcdefg") for e in exercises().values()}
+    listed = {1: 6, 2: 4, 3: 7, 4: 7, 5: 7, 6: 5}
+    assert numbers == {f"{s}.{n}" for s, count in listed.items() for n in range(1, count + 1)}
+    assert all(e.question.endswith(("?", ".", ")")) for e in exercises().values())
