@@ -53,8 +53,8 @@ def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str,
     """
     images = len(data.train.labels)
     page.say(
-        "Trained: {settings} settings, each with {seeds} seeds, on {images:,} images; {seen:,} "
-        "images seen in all. Mean ± standard deviation of the accuracy over seeds:",
+        "Settings to train: {settings}; seeds for each: {seeds}; training images: {images:,}; "
+        "images seen in all: {seen:,}. Mean ± standard deviation of the accuracy over seeds:",
         settings=len(settings),
         seeds=len(SEEDS),
         images=images,
@@ -127,8 +127,8 @@ def draw(page: Page, axes: Axes, scores: Mapping[str, np.ndarray], xlabel: str) 
 def label_parameters(page: Page, axes: Axes, settings: Mapping[str, Config], data: Data) -> None:
     """Write below each setting how many parameters its network has."""
     counts = {name: parameters(config, data) for name, config in settings.items()}
-    labels = [name + "\n" + page.t("{n:,} parameters", n=n) for name, n in counts.items()]
-    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(counts)), [f"{name}\n{n:,}" for name, n in counts.items()])
+    axes.set_xlabel(page.t("{what}; below it, parameters", what=axes.get_xlabel()))
 
 
 def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[train.Params]]:
