@@ -65,8 +65,8 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
 
 @exercise("6.1b", "R", seconds=120)
 def relu_learns_sooner_than_sigmoid(page: Page) -> None:
-    """Put ReLU in the place of the sigmoid (the English edition says "softmax layer", a slip). Is the
-    network better for it?
+    """Put ReLU in the place of the sigmoid (the English edition says "softmax layer", a slip). Is
+    the network better for it?
     """
     page.say(
         "The network has no softmax to replace: the activations between its layers are meant. "
@@ -137,8 +137,8 @@ def half_the_channels_cost_a_little(page: Page) -> None:
         training.label_parameters(page, axes, widths, images)
     page.answer(
         "A little: from half the channels to twice as many the accuracy on validation images goes "
-        "from {half:.3f} to {double:.3f}, with {book:.3f} for the chapter's 6 and 16. Three seeds do "
-        "not tell neighbours apart.",
+        "from {half:.3f} to {double:.3f}, with {book:.3f} for the chapter's 6 and 16. Three seeds "
+        "do not tell neighbours apart.",
         half=half,
         book=book,
         double=double,
