@@ -5,7 +5,7 @@ Source: Zhang et al., Dive into Deep Learning, sections "Convolutions for Images
 """
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from lenet.shapes import check_channels, check_rank, output_shape
@@ -86,10 +86,9 @@ def corr2d(x: ArrayLike, k: ArrayLike) -> Array:
     check_rank("x", x.shape, "H W", "k", k.shape)
     check_rank("k", k.shape, "kh kw", "x", x.shape)
     height, width = output_shape(x.shape, k.shape)
-    kh, kw = k.shape
     return jnp.stack(
         [
-            jnp.stack([(x[i : i + kh, j : j + kw] * k).sum() for j in range(width)])
+            jnp.stack([(_window(x, i, j, k.shape) * k).sum() for j in range(width)])
             for i in range(height)
         ]
     )
@@ -169,13 +168,17 @@ def pool2d(x: ArrayLike, pool_size: tuple[int, int], mode: str = "max") -> Array
     x = jnp.asarray(x)
     check_rank("x", x.shape, "H W", "pool_size", tuple(pool_size))
     height, width = output_shape(x.shape, pool_size)
-    ph, pw = pool_size
     if mode not in ("max", "avg"):
         raise ValueError(f'mode must be "max" or "avg", not {mode!r}')
     reduce = jnp.max if mode == "max" else jnp.mean
     return jnp.stack(
         [
-            jnp.stack([reduce(x[i : i + ph, j : j + pw]) for j in range(width)])
+            jnp.stack([reduce(_window(x, i, j, tuple(pool_size))) for j in range(width)])
             for i in range(height)
         ]
     )
+
+
+def _window(x: Array, i: int, j: int, size: tuple[int, ...]) -> Array:
+    """x[i : i + kh, j : j + kw], as one program for all places: a slice would compile at each."""
+    return lax.dynamic_slice(x, (i, j), size)
