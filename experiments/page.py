@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
@@ -20,6 +22,7 @@ from experiments.language import Translate
 from lenet import plots, records
 
 T = TypeVar("T")
+Kind = Literal["say", "show", "value", "check", "answer", "figure"]
 
 
 class CheckError(Exception):
@@ -29,7 +32,7 @@ class CheckError(Exception):
 class Event(NamedTuple):
     """One thing on a page, as text in its language."""
 
-    kind: Literal["say", "show", "check", "answer", "figure"]
+    kind: Kind
     text: str
     file: str = ""  # of a figure
 
@@ -64,6 +67,12 @@ class Page:
         gap = "\n" if "\n" in shown else "   "
         self._print("show", f">>> {expression}{gap}{shown}", 4)
 
+    def value(self, text: str, value: Any, **values: Any) -> None:
+        """Print what a number or an array is, in words, and the value."""
+        shown = _shown(value)
+        gap = ":\n" if "\n" in shown else ": "
+        self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
+
     def table(self, text: str) -> None:
         """Print lines as they stand. Not translated."""
         self._print("show", text, 4)
@@ -90,7 +99,6 @@ class Page:
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=110)
         path = self.directory / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         records.write(path, picture.getvalue())
         sentence = self.t(caption, **values)
         self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
@@ -111,7 +119,7 @@ class Page:
 
     def _print(
         self,
-        kind: Literal["say", "show", "check", "answer", "figure"],
+        kind: Kind,
         text: str,
         indent: int,
         *,
@@ -120,13 +128,31 @@ class Page:
         file: str = "",
     ) -> None:
         self.events.append(Event(kind, event or text, file))
-        if kind == "show":  # as it stands, however wide
+        if kind in ("show", "value"):  # as it stands, however wide
             self.console.print(textwrap.indent(text, " " * indent), soft_wrap=True)
             return
         style = {"✓ ": "green", "✗ ": "bold red", "→ ": "bold"}.get(mark, "")
-        body = Text.assemble((mark, style), text)
-        for line in body.wrap(self.console, self.console.width - indent):
-            self.console.print(Text(" " * indent) + line, soft_wrap=True)
+        for number, line in enumerate(wrapped(mark + text, self.console.width - indent)):
+            shown = Text(" " * indent + line)
+            if number == 0:
+                shown.stylize(style, indent, indent + len(mark))
+            self.console.print(shown, soft_wrap=True)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break text into lines of `width` cells: at spaces, and between Chinese characters.
+
+    rich takes a run of Chinese for one word. A stop or a closing bracket begins no line.
+
+    >>> wrapped("步幅为 2 时减半。", 11)
+    ['步幅为 2', '时减半。']
+    """
+    lines = [""]
+    for piece in re.findall(r"[\u2e80-\u9fff\uff00-\uffef][，。；：、！？）”》]*|\s|[!-⹿]+", text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] or piece.strip() else ""
+    return [line.rstrip() for line in lines]
 
 
 def console() -> Console:

@@ -1,7 +1,7 @@
 """Runs the pages that were asked for, one after another: what chapter and exercises share."""
 
-import contextlib
 import difflib
+import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -32,8 +32,7 @@ def translate(text: str) -> str:
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
     """Return the names in `known` that were asked for, in its order; all, if none was.
 
-    Upper case and hyphens do not matter. A name asks also for those that go on from it with a
-    letter: 2.2 for 2.2a and 2.2b.
+    Upper case and hyphens do not matter. A number asks also for its parts: 2.2 for 2.2a and 2.2b.
 
     Raises:
       UsageError: for an unknown name, with the nearest.
@@ -42,7 +41,7 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
     chosen = set()
     for name in asked:
         plain = unicodedata.normalize("NFKC", name).lower().replace("-", "_")
-        found = {k for k in known if k == plain or (k[:-1] == plain and k[-1].isalpha())}
+        found = {k for k in known if k == plain or (k[:-1] == plain and plain[-1:].isdigit())}
         if not found:
             near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
             near = near or [k for k in known if k.startswith(plain[:1])][:5]
@@ -50,6 +49,26 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
             raise UsageError(f"no {what} {name!r}{guess} (--list names all)")
         chosen |= found
     return [name for name in known if not asked or name in chosen]
+
+
+def writable(name: str) -> Path:
+    """Return the directory for the figures, made if need be.
+
+    Raises:
+      UsageError: where that cannot be, before anything has run.
+    """
+    directory = Path(name).expanduser()
+    try:
+        if not name:
+            raise FileNotFoundError
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        reason = error.strerror or "no name"
+        message = f"--out_dir={name}: cannot write there ({reason}): name a directory of yours"
+        raise UsageError(message) from None
+    return directory
 
 
 def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
@@ -67,7 +86,7 @@ def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
 
     out, begin = console(), time.monotonic()
     translated = language.translation(FLAGS.lang or language.default())
-    directory = Path(FLAGS.out_dir).expanduser()
+    directory = writable(FLAGS.out_dir)
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():
         page = Page(translated, directory, out)
@@ -80,11 +99,11 @@ def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
                 failed.append(name)
             except LenetError as error:
                 errors.append(error)
-                out.print(page.t("  not run: {error}", error=error))
+                page.note("not run: {error}", error=error)
         checks += sum(event.kind == "check" for event in page.events)
     if failed:
         raise LenetError(f"a check did not hold in {', '.join(failed)}")
-    with contextlib.suppress(IndexError):
+    if errors:
         raise errors[0]
     text = translated("{checks} checks held, in {seconds} s; figures in {directory}/")
     seconds = f"{time.monotonic() - begin:.0f}"

@@ -23,7 +23,7 @@ CURVATURE = {"sum": 60.0, "difference": 12.0}
 """The eigenvalues of the loss's second derivative, 2M, by direction."""
 
 LIMIT, BEST = 1 / 30, 1 / 36
-"""The learning rate from which on it diverges, and the one that converges fastest."""
+"""The learning rate above which it diverges, and the one that converges fastest."""
 
 
 class Learned(NamedTuple):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lenet.ops import conv_transpose2d, output_shape
+
 
 class Window(NamedTuple):
     """What a convolution or a pooling does along one axis."""
@@ -68,3 +70,19 @@ def influence(function: Callable[[Array], Array], image: Array, unit: tuple[int,
     [False, True, True, False]
     """
     return jnp.asarray(jax.grad(lambda x: function(x)[unit])(image) != 0)
+
+
+def uses(size: tuple[int, int], window: int, *, padding: int = 0) -> Array:
+    """Return how many windows see each pixel of an image, [H, W].
+
+    Args:
+      size: (H, W) of the image.
+      window: its side; the stride is 1.
+      padding: on each side.
+
+    >>> uses((3, 3), 3, padding=1).astype(int).tolist()
+    [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
+    """
+    windows = jnp.ones((1, *output_shape(size, window, padding=padding), 1))
+    kernel = jnp.ones((window, window, 1, 1))
+    return conv_transpose2d(windows, kernel, padding=padding)[0, :, :, 0]

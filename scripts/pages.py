@@ -8,6 +8,7 @@ python scripts/pages.py --check         fail if that would change them, or the r
 
 import io
 import json
+import re
 import sys
 import time
 import zlib
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import translations
 from PIL import Image
 from rich.console import Console
 
 from experiments.chapter import SECTIONS, title
-from experiments.chapter.claims import claims, ledger
+from experiments.chapter.claims import claims
 from experiments.exercises import exercises
 from experiments.language import LANGUAGES, translation
 from experiments.page import Page
@@ -69,33 +71,40 @@ def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
 
 
 def run(chosen: list[str]) -> None:
-    """Run pages in both languages; keep what they say, and their figures."""
-    old = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {"pages": {}}
+    """Run pages in both languages; keep what they say, and their figures, page by page."""
+    known = {(what, name): page for what, of in pages().items() for name, page in of.items()}
+    if unknown := set(chosen) - {name for _, name in known}:
+        sys.exit(f"error: no page {', '.join(sorted(unknown))}")
+    old = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
+    kept = {(what, name): page for what, of in old.items() for name, page in of.items()}
     # What training gave for the first language is what the second tells of.
-    train.run = once(train.run)
-    record: dict[str, Any] = {
-        "command": "python scripts/pages.py run",
-        "environment": records.environment(),
-        "pages": {},
-    }
-    for what, known in pages().items():
-        record["pages"][what] = old["pages"].get(what, {})
-        for name, (heading, fill) in known.items():
-            if chosen and name not in chosen:
-                continue
-            kept: dict[str, Any] = {"heading": heading}
-            jax.clear_caches()  # as for someone who runs this page alone
-            for language in LANGUAGES:
-                begin = time.monotonic()
-                kept[language] = one(what, fill, language)
-                kept.setdefault("seconds", round(time.monotonic() - begin, 1))
-            record["pages"][what][name] = kept
-            print(f"{what} {name}: {kept['seconds']} s", flush=True)
-        record["pages"][what] = {  # in order, and nothing that is no more
-            name: record["pages"][what][name] for name in known if name in record["pages"][what]
-        }
-    text = json.dumps(record, ensure_ascii=False, indent=1)
-    records.write(RECORD, (text + "\n").encode())
+    train.run = once(train.run)  # type: ignore[assignment]
+    for (what, name), (heading, fill) in known.items():
+        if chosen and name not in chosen:
+            continue
+        page: dict[str, Any] = {"heading": heading, "machine": machine()}
+        jax.clear_caches()  # as for someone who runs this page alone
+        for language in LANGUAGES:
+            begin = time.monotonic()
+            page[language] = one(what, fill, language)
+            page.setdefault("seconds", round(time.monotonic() - begin, 1))
+        kept[what, name] = page
+        record: dict[str, Any] = {"command": "python scripts/pages.py run", "pages": {}}
+        for key in filter(kept.__contains__, known):  # in order, and nothing that is no more
+            record["pages"].setdefault(key[0], {})[key[1]] = kept[key]
+        text = json.dumps(record, ensure_ascii=False, indent=1)
+        records.write(RECORD, (text + "\n").encode())
+        print(f"{what} {name}: {page['seconds']} s", flush=True)
+
+
+def machine() -> str:
+    """Hardware and versions."""
+    environment = records.environment()
+    versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("jax", "flax"))
+    return (
+        f"{environment['processor']}, {environment['cores']} cores, "
+        f"Python {environment['python']}, {versions}"
+    )
 
 
 def once(run: Callable[[Config, Data], Any]) -> Callable[[Config, Data], Any]:
@@ -130,19 +139,17 @@ def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
 def rendered() -> dict[Path, str]:
     """Every page with its content."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    environment = record["environment"]
-    versions = environment["versions"]
-    machine = (
-        f"{environment['processor']}, {environment['cores']} cores, "
-        f"Python {environment['python']}, jax {versions['jax']}"
-    )
+    machines = sorted({p["machine"] for of in record["pages"].values() for p in of.values()})
     files = {}
     for what, known in pages().items():
         for language in LANGUAGES:
             text, t = TEXT[language], translation(language)
             other = FILES[next(lang for lang in LANGUAGES if lang != language)].format(what)
             how = text["how"].format(
-                command=record["command"], machine=machine, what=what, example=next(iter(known))
+                command=record["command"],
+                machine="; ".join(machines),
+                what=what,
+                example=next(iter(known)),
             )
             lines = [f"# {text[what]}", "", text["other"].format(other), "", how, ""]
             if what == "exercises":
@@ -165,11 +172,11 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
     """A page's events as Markdown; code that stands together in one block."""
     lines: list[str] = []
     for kind, text, file in events:
-        if kind == "show":
+        if kind in ("show", "value"):
             if lines and lines[-2:] == ["```", ""]:
                 del lines[-2:]
             else:
-                lines.append("```python")
+                lines.append("```text")
             lines += [*text.splitlines(), "```", ""]
         elif kind == "figure":
             lines += [f"![{text}]({what}/{language}/{file})", "", f"*{text}*", ""]
@@ -182,16 +189,20 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
 
 
 def stale() -> list[str]:
-    """What the record lacks, or says of another question."""
-    record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"]
+    """What the record lacks, or says in words that the code has no more."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
+    said = [re.escape(text) for text in translations.texts()]
+    # a name in braces stands for anything
+    patterns = re.compile("|".join(re.sub(r"\\{.*?\\}", ".*", text) for text in said), re.DOTALL)
     wrong = []
     for what, known in pages().items():
         for name, (heading, _) in known.items():
-            if record[what].get(name, {}).get("heading") != heading:
-                wrong.append(f"{what} {name} is not in results/pages.json as it is now")
-    said = record["chapter"].get("claims", {}).get("en", [])
-    if sum(kind == "check" for kind, *_ in said) != len(ledger()):
-        wrong.append("results/pages.json holds other claims")
+            page = record.get(what, {}).get(name, {"heading": "", "en": []})
+            sentences = [
+                text for kind, text, _ in page["en"] if kind not in ("show", "value", "error")
+            ]
+            if page["heading"] != heading or not all(map(patterns.fullmatch, sentences)):
+                wrong.append(name)
     return wrong
 
 
@@ -199,12 +210,14 @@ def main(arguments: list[str]) -> None:
     """Run, write or check."""
     if arguments[:1] == ["run"]:
         run(arguments[1:])
+    elif arguments not in ([], ["--check"]):
+        sys.exit(f"error: {' '.join(arguments)}: expected run [NAME...], --check or nothing")
     if wrong := stale():
-        sys.exit("\n".join(["error: run scripts/pages.py run:", *wrong]))
+        sys.exit(f"error: not recorded as they are now: scripts/pages.py run {' '.join(wrong)}")
     for path, content in rendered().items():
         if arguments != ["--check"]:
             records.write(path, content.encode())
-        elif path.read_text(encoding="utf-8") != content:
+        elif not path.exists() or path.read_text(encoding="utf-8") != content:
             sys.exit(f"error: {path.name} is not what its record gives: run scripts/pages.py")
 
 

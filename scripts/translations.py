@@ -13,6 +13,7 @@ import string
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from babel.messages import Catalog, Message
 from babel.messages.pofile import read_po, write_po
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 ARGUMENTS = {  # which arguments of a call are text
     "page.say": (0,),
     "page.note": (0,),
+    "page.value": (0,),
     "page.check": (0,),
     "page.answer": (0,),
     "page.t": (0,),
@@ -47,7 +49,7 @@ def texts() -> dict[str, str]:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         for text in literals(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(text, str(path.relative_to(ROOT)))
-    documented = [(title(section), section) for section in SECTIONS.values()]
+    documented: list[tuple[str, Any]] = [(title(s), s) for s in SECTIONS.values()]
     documented += [(entry.text, entry.compute) for entry in ledger().values()]
     documented += [(entry.question, entry.answer) for entry in exercises().values()]
     documented += [(title(claims), claims) for claims in [sys.modules[ledger.__module__].claims]]
@@ -80,7 +82,7 @@ def updated(old: Catalog, found: dict[str, str]) -> Catalog:
     new = Catalog(locale="zh", fuzzy=False, header_comment="# Chinese for what experiments/ says.")
     for text, place in sorted(found.items(), key=lambda item: item[1]):
         known = old.get(text)
-        new.add(text, known.string if known else "", locations=[(place, None)])
+        new.add(text, known.string if known else "", locations=[(place, 1)])
     return new
 
 
@@ -93,15 +95,15 @@ def faults(catalogue: Catalog) -> Iterator[str]:
             continue
         if not message.string:
             yield f"no translation of {message.id!r}"
-        elif names(message.string) != names(message.id):
-            yield f"other names in braces: {message.string!r}"
+        elif names(str(message.string)) != names(str(message.id)):
+            yield f"other names or formats in braces: {message.string!r}"
         elif lacking := {c for c in message.string if ord(c) not in glyphs and c.isprintable()}:
             yield f"no glyph for {''.join(sorted(lacking))} in {message.string!r}"
 
 
-def names(text: str) -> set[str]:
-    """The names in braces."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+def names(text: str) -> set[tuple[str, str | None]]:
+    """The names in braces, each with its format."""
+    return {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name is not None}
 
 
 def content(catalogue: Catalog) -> bytes:

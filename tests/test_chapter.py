@@ -4,15 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from experiments import walk
 from experiments.chapter import SECTIONS
-from experiments.chapter.claims import Finding, ledger
+from experiments.chapter.claims import VERDICTS, Finding, ledger
 from experiments.language import translation
-from experiments.page import CheckError, Page, console
-from lenet.errors import UsageError
+from experiments.page import CheckError, Page, console, wrapped
+from lenet.errors import DataError, UsageError
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +47,7 @@ def test_the_verdict_of_each_trained_claim_is_as_recorded(page, name):
 
 def test_there_are_at_least_the_seventeen_claims():
     assert len(ledger()) >= 17
-    assert {claim.verdict for claim in ledger().values()} == {"true", "partly", "false"}
+    assert {claim.verdict for claim in ledger().values()} == set(VERDICTS)
 
 
 def test_a_verdict_that_changes_is_heard(page, monkeypatch):
@@ -54,8 +56,22 @@ def test_a_verdict_that_changes_is_heard(page, monkeypatch):
     entry = next(iter(ledger().values()))
     changed = entry._replace(compute=lambda page: Finding("false", "how", "measured"))
     monkeypatch.setattr(claims, "ledger", lambda: {entry.name: changed})
-    with pytest.raises(CheckError, match="verdict: false"):
+    with pytest.raises(CheckError, match=f"changed: {entry.name}"):
         claims.claims(page)
+
+
+def test_without_data_the_other_claims_are_still_checked(page, monkeypatch):
+    from experiments.chapter import claims
+
+    def nowhere(page):
+        raise DataError("no data")
+
+    entry = next(iter(ledger().values()))
+    both = {"trained": entry._replace(compute=nowhere), entry.name: entry}
+    monkeypatch.setattr(claims, "ledger", lambda: both)
+    with pytest.raises(DataError):
+        claims.claims(page)
+    assert [event.text for event in page.events if event.kind == "answer"] == ["verdict: true"]
 
 
 def test_in_chinese_it_says_and_draws_chinese(tmp_path):
@@ -63,6 +79,14 @@ def test_in_chinese_it_says_and_draws_chinese(tmp_path):
     SECTIONS["padding"](page)
     spoken = [event for event in page.events if event.kind != "show"]
     assert all(any("一" <= c <= "鿿" for c in event.text) for event in spoken)
+
+
+@given(st.text("abc 步幅，。（）Δ→", max_size=60), st.integers(8, 30))
+def test_wrapping_loses_nothing_and_keeps_the_width(text, width):
+    lines = wrapped(text, width)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    assert all(cell_len(line) <= width or " " not in line for line in lines)
+    assert not any(line.startswith(tuple("，。）")) for line in lines[1:] if "（" not in text)
 
 
 def test_the_catalogue_is_complete():
@@ -79,8 +103,20 @@ def test_a_name_stands_for_itself_its_parts_and_its_spellings():
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="no section 'claim'"):  # not the minutes of claims
+        walk.choose(["claim"], ["claims"], "section")
     with pytest.raises(UsageError, match=r"no section 'pading', did you mean padding or pooling\?"):
         walk.choose(["pading"], SECTIONS, "section")
+
+
+@pytest.mark.parametrize("directory", ["", "/dev/null", "/proc/none"])
+def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(directory):
+    command = [sys.executable, "-m", "experiments.chapter", "padding", f"--out_dir={directory}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: --out_dir={directory}: cannot write there")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -100,12 +136,3 @@ def test_the_language_is_that_of_the_locale(monkeypatch, variables, expected):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert language.default() == expected
-
-
-def test_the_edge_kernel_is_the_same_program_at_every_rate():
-    from lenet import edge
-
-    before = edge.learn._cache_size()
-    for lr in (0.01, 0.02, 0.03):
-        edge.learn(jax.numpy.zeros(2), lr)
-    assert edge.learn._cache_size() <= before + 1

@@ -37,3 +37,9 @@ def test_the_readmes_are_written_from_the_records():
     command = [sys.executable, "scripts/readme.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_pages_are_written_from_the_record_and_say_what_the_code_says():
+    command = [sys.executable, "scripts/pages.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -49,5 +49,11 @@ def test_it_is_not_much_wider_than_what_happens():
 
 
 def test_by_hand():
-    # γ = 4ε/(1 − 4ε) for three terms and one more rounding, ε = 2⁻²⁴; twice that, times 1
-    assert float(tolerance(3, jnp.float32(1))) == pytest.approx(8 * 2.0**-24, rel=1e-6)
+    # 2nu/(1 − 2nu) with n = 3 and u = 2⁻²⁴
+    assert float(tolerance(3, jnp.float32(1))) == pytest.approx(6 * 2.0**-24, rel=1e-6)
+    assert float(tolerance(512, jnp.float16(1))) == 1  # u = 2⁻¹¹: 2nu is a half
+
+
+def test_so_many_terms_that_there_is_no_bound():
+    with pytest.raises(ValueError, match="1024 terms have no bound in float16"):
+        tolerance(1024, jnp.float16(1))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from experiments.language import mark
 from experiments.page import Page
 from lenet import ops, plots, reference, rounding, transforms
 
@@ -26,8 +27,12 @@ def fully_connected(page: Page) -> None:
     whole = jax.random.normal(keys[2], (2 * n - 1, 2 * n - 1))  # every offset there is
     local = whole[n - 1 - delta : n + delta, n - 1 - delta : n + delta]
     tied, cut = (reference.tied_weight(v, (n, n)) for v in (whole, local))
-    for name, numbers in (("free", free.size), ("tied", whole.size), ("cut", local.size)):
-        page.show(f"numbers to learn, {name}", numbers)
+    for name, numbers in (
+        (mark("free"), free.size),
+        (mark("tied"), whole.size),
+        (mark("cut"), local.size),
+    ):
+        page.value("numbers to learn, {kind}", numbers, kind=page.t(name))
 
     for v, weight in ((whole, tied), (local, cut)):
         reach = v.shape[0] // 2
@@ -37,8 +42,8 @@ def fully_connected(page: Page) -> None:
             reach=reach,
         )
     page.check(
-        "the tied layer gives a shifted answer to a shifted image; the free one does not",
-        _follows_a_shift(cut, x) and not _follows_a_shift(free, x),
+        "tied layers give a shifted answer to a shifted image; the free one does not",
+        all(_follows_a_shift(w, x) for w in (tied, cut)) and not _follows_a_shift(free, x),
     )
 
     caption = (

@@ -16,27 +16,27 @@ def one_by_one(page: Page) -> None:
     x = jax.random.normal(x_key, (draws, 3, 3, 3))
     k = jax.random.normal(k_key, (draws, 2, 3, 1, 1))
     page.say("Three channels to two, on 3×3 pixels: as a matrix product, and as a convolution.")
-    page.show("corr2d_multi_in_out_1x1(X, K).shape", (2, 3, 3))
     product = jax.jit(jax.vmap(reference.corr2d_multi_in_out_1x1))(x, k)
+    page.show("corr2d_multi_in_out_1x1(X, K).shape", product.shape[1:])
     loop = jax.jit(jax.vmap(reference.corr2d_multi_in_out))(x, k)
     size = jax.vmap(reference.corr2d_multi_in_out_1x1)(abs(x), abs(k))
+    bound = rounding.tolerance(3, size)
     page.check(
         "in {draws} random draws both agree to the rounding of a sum of three",
-        (abs(product - loop) <= rounding.tolerance(3, size)).all(),
+        (abs(product - loop) <= bound).all(),
         draws=draws,
     )
-    pixel = jnp.einsum("dc,c->d", k[0, :, :, 0, 0], x[0, :, 1, 2])
-    bound = rounding.tolerance(3, size[0, :, 1, 2])
+    dense = jnp.einsum("ndc,nchw->ndhw", k[..., 0, 0], x)
     page.check(
-        "at each pixel it is one fully connected layer, the same everywhere",
-        (abs(product[0, :, 1, 2] - pixel) <= bound).all(),
+        "so does one fully connected layer, applied to the channels of each pixel",
+        (abs(product - dense) <= bound).all(),
     )
-    weights = ops.conv2d(jnp.zeros((1, 3, 3, 3)), jnp.zeros((1, 1, 3, 2)))
-    page.show("conv2d(x, kernel_1x1).shape", weights.shape)
+    kernel = k.transpose(0, 3, 4, 2, 1)  # [draws, 1, 1, Ci, Co]
+    convolved = jax.vmap(ops.conv2d)(x.transpose(0, 2, 3, 1)[:, None], kernel)[:, 0]
     page.check(
-        "its weight has co·ci = {n} numbers, whatever the image",
-        k[0].size == 6,
-        n=k[0].size,
+        "and conv2d, whose kernel of shape {shape} has no number for the image's size",
+        (abs(convolved.transpose(0, 3, 1, 2) - product) <= bound).all(),
+        shape=kernel.shape[1:],
     )
     caption = (
         "Every output pixel is made of the three numbers of its own pixel, and of no neighbour"

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from experiments.page import Page
 from lenet import ops, plots
+from lenet.receptive_field import uses
 from lenet.shapes import same_padding
 
 
@@ -45,16 +46,13 @@ def padding(page: Page) -> None:
     caption = "How often each pixel of a 5×5 image is used by a 3×3 window, by padding on each side"
     with page.figure("padding", caption, size=(9, 3.4)) as figure:
         for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
-            used = ops.conv_transpose2d(
-                jnp.ones((1, *ops.output_shape((5, 5), 3, padding=p), 1)), kernel, padding=p
-            )
+            used = uses((5, 5), 3, padding=p)
             title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)
-            plots.matrix(axes, used[0, :, :, 0], title=title, limits=(0, 9))
-    page.check("even with padding 1 a corner is used 4 times, the centre 9", _uses(1) == (4, 9))
-
-
-def _uses(p: int) -> tuple[int, int]:
-    """How many 3×3 windows on 5×5 pixels see a corner, and the centre."""
-    windows = jnp.ones((1, *ops.output_shape((5, 5), 3, padding=p), 1))
-    used = ops.conv_transpose2d(windows, jnp.ones((3, 3, 1, 1)), padding=p)[0, :, :, 0]
-    return int(used[0, 0]), int(used[2, 2])
+            plots.matrix(axes, used, title=title, limits=(0, 9))
+    used = uses((5, 5), 3, padding=1)
+    page.check(
+        "even with padding 1 a corner is used {corner:.0f} times, the centre {centre:.0f}",
+        (used[0, 0], used[2, 2]) == (4, 9),
+        corner=used[0, 0],
+        centre=used[2, 2],
+    )

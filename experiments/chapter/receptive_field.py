@@ -19,7 +19,7 @@ def receptive_field(page: Page) -> None:
     x, k = jnp.arange(1.0, 10.0).reshape(3, 3), jnp.ones((2, 2))
     one = influence(lambda image: reference.corr2d(image, k), x, (0, 0))
     two = influence(lambda image: reference.corr2d(reference.corr2d(image, k), k), x, (0, 0))
-    page.show("influence of each pixel on z", two.astype(int))
+    page.value("pixels that reach the second layer's only output", two.astype(int))
     page.check("four pixels after one layer, nine after two", (one.sum(), two.sum()) == (4, 9))
     page.check(
         "and so says the arithmetic: sizes 2 and 3",
@@ -37,7 +37,7 @@ def receptive_field(page: Page) -> None:
     seen = {name: _seen(name, at) for name, at in units.items()}
     for name, pixels in seen.items():
         size, stride = rows[name].receptive_field, rows[name].stride
-        page.show(f"{name}: pixels across, pixels between neighbours", (size[0], stride))
+        page.value("{name}: pixels across, and between neighbours", (size[0], stride), name=name)
         page.check(
             "a unit of {name} sees {across}×{across} pixels",
             pixels.sum() == size[0] * size[1],

@@ -13,7 +13,6 @@ from experiments.chapter.claims import (
     LENET,
     POOLING,
     Finding,
-    Verdict,
     claim,
     truth,
 )
@@ -31,12 +30,10 @@ def permuted_pixels_are_alike_to_a_dense_network(page: Page) -> Finding:
     """Putting the pixels into another order changes nothing for a fully connected network, unlike
     for a convolutional one.
     """
-    images = data.load(valid=10_000)
+    images = data.load()
     key = jax.random.key(0)
-    learnt, chosen_by, tested = (
-        _permuted(split, key) for split in (images.train, images.valid or images.test, images.test)
-    )
-    shuffled = dataclasses.replace(images, train=learnt, valid=chosen_by, test=tested)
+    learnt, tested = (_permuted(split, key) for split in (images.train, images.test))
+    shuffled = dataclasses.replace(images, train=learnt, test=tested)
     settings = [dataclasses.replace(training.modern(), seed=seed) for seed in training.SEEDS]
     pairs = [
         [training.accuracies(config, each)[1] for each in (images, shuffled)]
@@ -94,9 +91,9 @@ def _dense_paths(split: Split, key: Array, steps: int = 50) -> tuple[float, floa
     )
 
 
-@claim(POOLING, "partly", seconds=60)
-def pooling_forgives_a_shift(page: Page) -> Finding:
-    """Pooling makes the network tolerate a shift of the image by a pixel."""
+@claim(POOLING, "true", seconds=60)
+def a_pixel_of_shift_is_forgiven(page: Page) -> Finding:
+    """LeNet, with its pooling, tolerates a shift of the image by a pixel."""
     images = data.load(valid=10_000)
     found: dict[str, list[list[float]]] = {"avg": [], "max": []}
     runs = [(pool, seed) for pool in found for seed in training.SEEDS]
@@ -114,15 +111,16 @@ def pooling_forgives_a_shift(page: Page) -> Finding:
         axes.set(xlabel=page.t("shift, in pixels"), ylabel=page.t("test accuracy"), ylim=(0, 1))
         axes.set_xticks(list(SHIFTS))
         axes.legend()
-    lost = {pool: values[:, :1] - values for pool, values in curves.items()}
-    one = max(values[:, 1].max() for values in lost.values())
-    four = min(values[:, 4].min() for values in lost.values())
-    verdict: Verdict = "true" if four < 0.05 else "partly" if one < 0.06 < 0.15 < four else "false"
+    lost = {pool: values[:, :1] - values for pool, values in curves.items()}  # [S, shifts]
+    # In proportion to the shift, one pixel would cost a quarter of what four cost.
+    forgiven = all((values[:, 1] < values[:, 4] / 4).all() for values in lost.values())
     return Finding(
-        verdict,
-        "LeNet with ReLU is trained for a pass, and tested on images shifted by 0 to 4 pixels.",
+        truth(forgiven),
+        "LeNet with ReLU is trained for a pass, and tested on images shifted by 0 to 4 pixels: "
+        "does the first pixel cost less than a quarter of what four cost, with every seed?",
         "One pixel costs {avg1:.3f} of accuracy with average and {max1:.3f} with max-pooling, four "
-        "cost {avg4:.3f} and {max4:.3f} ({n} seeds each): a pixel is forgiven, more is not.",
+        "cost {avg4:.3f} and {max4:.3f} ({n} seeds each). What a network without pooling would "
+        "lose is not measured.",
         {
             "avg1": lost["avg"][:, 1].mean(),
             "max1": lost["max"][:, 1].mean(),
@@ -156,7 +154,7 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
         f"{activation}, {pool}": training.tune(
             page,
             dataclasses.replace(base, activation=activation, pool=pool),
-            (0.1, 0.3, 0.9),
+            (0.1, 0.3, 0.9, 2.7),
             images,
         )
         for activation in ("sigmoid", "relu")
@@ -166,9 +164,11 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
     test = {name: score[:, 1] for name, score in scores.items()}
     relu = (test["relu, avg"] + test["relu, max"] - test["sigmoid, avg"] - test["sigmoid, max"]) / 2
     pool = (test["sigmoid, max"] + test["relu, max"] - test["sigmoid, avg"] - test["relu, avg"]) / 2
+    both, one = ((a > 0).all() for a in (np.stack([relu, pool]), np.stack([relu + pool])))
     return Finding(
-        truth(test["relu, max"].min() > test["sigmoid, avg"].max()),
-        "All four networks are trained, each at the best of three learning rates on validation.",
+        "true" if both else "partly" if one else "false",
+        "All four networks are trained, each at the best of four learning rates on validation: "
+        "does each change help, with every seed?",
         "ReLU with max-pooling reaches {modern:.3f} on test images, sigmoid with average pooling "
         "{book:.3f}, after {epochs} passes. ReLU adds {relu}, max-pooling {pool} ({n} seeds).",
         {
