@@ -1,5 +1,9 @@
 """Every exercise is answered: its checks hold, and its figure is there."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from conftest import skip
 
@@ -41,3 +45,26 @@ def test_the_chapters_exercises_are_all_there():
     listed = {1: 6, 2: 4, 3: 7, 4: 7, 5: 7, 6: 5}
     assert numbers == {f"{s}.{n}" for s, count in listed.items() for n in range(1, count + 1)}
     assert all(e.question.endswith(("?", ".", ")")) for e in exercises().values())
+
+
+def ask(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "experiments.exercises", *arguments]
+    root = Path(__file__).parent.parent
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_an_unknown_number_is_one_line_with_the_nearest():
+    done = ask("2.2e")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: no exercise '2.2e', did you mean ")
+    assert "2.2d" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_list_names_all_of_a_section_with_what_takes_long():
+    done = ask("--list", "6", "--lang=zh")
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("6.")]
+    assert [line[0] for line in lines] == [n for n in exercises() if n.startswith("6.")]
+    assert all(line[1] == "R" and int(line[2]) >= 10 and line[3] == "s" for line in lines)
