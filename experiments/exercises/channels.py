@@ -11,9 +11,9 @@ from jax import Array, lax
 from tabulate import tabulate
 
 from experiments.exercises import exercise
-from experiments.exercises.padding import integers, multiply_adds
+from experiments.exercises.draws import integers
 from experiments.page import Page
-from lenet import ops, plots, reference, rounding
+from lenet import cost, ops, plots, reference, rounding
 from lenet.shapes import Padding, Size
 
 
@@ -101,15 +101,25 @@ def backward_costs_twice_the_forward(page: Page) -> None:
         x, kernel = zeros(1, n, n, ci), zeros(k, k, ci, co)
         y = jax.eval_shape(convolve, x, kernel)
         formula = y.size * k * k * ci
-        forward = multiply_adds(convolve, x, kernel)
-        back = multiply_adds(partial(backward, convolve), x, kernel, y)
+        forward = cost.operations(convolve, x, kernel) / 2
+        back = cost.operations(partial(backward, convolve), x, kernel, y) / 2
         costs.append((formula, forward, back))
         # What the function of gradients holds is what the forward pass has to keep.
         held = jax.tree.leaves(jax.eval_shape(lambda *a, f=convolve: jax.vjp(f, *a)[1], x, kernel))
         kept.append({a.shape for a in held} == {x.shape, kernel.shape})
         megabytes = (a.size * a.dtype.itemsize / 1e6 for a in (x, kernel, y))
-        rows.append((f"{k}x{k}", f"{n}x{n}x{ci}", co, s, forward, back, *megabytes))
-    headers = ("kernel", "input", "Co", "stride", "forward", "backward", "MB in", "kernel", "out")
+        rows.append((f"{k}x{k}", f"{n}x{n}x{ci}", co, s, int(forward), int(back), *megabytes))
+    headers = (
+        page.t("kernel"),
+        page.t("input"),
+        "Co",
+        page.t("stride"),
+        page.t("forward"),
+        page.t("backward"),
+        page.t("MB in"),
+        page.t("kernel"),
+        page.t("out"),
+    )
     page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=".3f"))
     page.check("the compiler counts what the formula says", all(f == c for f, c, _ in costs))
     page.check("and for the backward pass twice that", all(b == 2 * f for f, _, b in costs))
@@ -142,9 +152,9 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
     """
     page.say("A 5×5 layer from 8 to 16 channels, and from 16 to 32:")
     small, large = (
-        multiply_adds(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) for c in (8, 16)
+        cost.operations(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) / 2 for c in (8, 16)
     )
-    page.show("small, large", (small, large))
+    page.value("multiply-adds", (int(small), int(large)))
     page.check("twice as many channels on both sides cost 4 times as much", large == 4 * small)
 
     page.say("With padding p on each side, 28×28 pixels and a 5×5 kernel give (24 + 2p)² outputs:")
@@ -152,12 +162,13 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
     for p in (0, 1, 2, 4, 8, 16, 32, 64):
         formula = (28 + 2 * p - 5 + 1) ** 2 * 25
         one = zeros(1, 28, 28, 1), zeros(5, 5, 1, 1)
-        all_products = multiply_adds(lambda x, k, p=p: ops.conv2d(padded(x, p), k), *one)
+        all_products = cost.operations(lambda x, k, p=p: ops.conv2d(padded(x, p), k), *one) / 2
         rows.append((p, 24 + 2 * p, formula, all_products))
-    page.table(tabulate(rows, headers=("padding", "output", "formula", "compiler")))
+    headers = (page.t("padding"), page.t("output"), page.t("formula"), page.t("compiler"))
+    page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=",.0f"))
     page.check("the compiler counts what the formula says", all(f == c for _, _, f, c in rows))
     grown = [after[3] / before[3] for before, after in pairwise(rows[1:])]
-    page.show("grown", [round(g, 2) for g in grown])
+    page.value("factor from each padding to the next, from 1 on", [round(g, 2) for g in grown])
     page.check(
         "each doubling of p takes a larger factor than the last, and always less than 4",
         is_rising(grown, 4),
@@ -172,7 +183,7 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
 
 def padded(x: Array, p: int) -> Array:
     """Return images with zeros that the compiler takes for pixels and counts."""
-    return jnp.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
+    return lax.pad(x, jnp.float32(0), ((0, 0, 0), (p, p, 0), (p, p, 0), (0, 0, 0)))
 
 
 def is_rising(values: list[float], limit: float) -> bool:
@@ -250,13 +261,15 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
     )
     shapes = zeros(1, 64, 64, 3), zeros(5, 5, 3, 8)
     matrix = jax.eval_shape(partial(ops.patches, window=5), shapes[0])
-    by_product = multiply_adds(as_product, *shapes)
-    page.show("multiply_adds(as_product, x, kernel)", by_product)
-    page.check("the multiply-adds are the same", by_product == multiply_adds(ops.conv2d, *shapes))
+    by_product = cost.operations(as_product, *shapes) / 2
+    page.show("operations(as_product, x, kernel) / 2", by_product)
+    page.check(
+        "the multiply-adds are the same", 2 * by_product == cost.operations(ops.conv2d, *shapes)
+    )
     more = matrix.size / shapes[0].size
     page.show("patches(x_64x64, 5).size / x_64x64.size", f"{more:.1f}")
     page.check(
-        "but the patches are kh·kw·H'·W'/(H·W) times as large as the image",
+        "but at stride 1 the patches are kh·kw·H'·W'/(H·W) times as large as the image",
         more == 25 * 60**2 / 64**2,
     )
     with page.figure(
@@ -271,7 +284,8 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
     page.answer(
         "Copy the pixels under each window into a row; that matrix times the kernels as columns is "
         "the convolution, for any window, stride, padding and channels. It costs the same "
-        "multiply-adds, but nearly kh·kw times the memory of the input."
+        "multiply-adds, but at stride 1, on an image much larger than the window, nearly kh·kw "
+        "times the memory of the input."
     )
 
 
@@ -315,8 +329,12 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
         for m in memories
     }
     table = [(d, formula[d], *(reads[m][d] for m in memories)) for d in widths]
-    heads = ("outputs D", "formula", *(f"memory {m}" for m in memories))
-    page.table(tabulate(table, headers=heads, floatfmt=".3f"))
+    headers = (
+        page.t("outputs D"),
+        page.t("formula"),
+        *(page.t("memory {m}", m=m) for m in memories),
+    )
+    page.table(tabulate(table, headers=headers, floatfmt=".3f"))
     page.check(
         "counted with memory for all pixels, it is the formula", reads[memories[0]] == formula
     )
@@ -379,8 +397,8 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
     c, b = 16, 4
     x, first, second = (
         integers(0, (1000, 1, 1, c)),
-        positive(1, (c // b, c)),
-        positive(2, (c // b, c)),
+        integers(1, (c // b, c), least=1),
+        integers(2, (c // b, c), least=1),
     )
     whole = np.kron(np.eye(b), np.ones((c // b, c // b))) * np.tile(first, (b, 1))
     page.check(
@@ -389,16 +407,19 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         b=b,
     )
     counts = {
-        n: multiply_adds(in_blocks, zeros(1, 1, 1, c), zeros(c // n, c)) for n in (1, 2, 4, 8, 16)
+        n: cost.operations(in_blocks, zeros(1, 1, 1, c), zeros(c // n, c)) / 2
+        for n in (1, 2, 4, 8, 16)
     }
-    page.show("counts", counts)
+    page.value("multiply-adds by number of blocks", {n: int(v) for n, v in counts.items()})
     page.check("b blocks cost c²/b: b times fewer", all(n * v == c * c for n, v in counts.items()))
 
     page.say("Put a 1 into one input channel at a time: which output channels are not 0?")
     masks = {
-        "one layer": seen(lambda v: in_blocks(v, first), c),
-        "two layers": seen(lambda v: in_blocks(in_blocks(v, first), second), c),
-        "shuffled": seen(lambda v: in_blocks(shuffled(in_blocks(v, first), b), second), c),
+        "one layer": reach(lambda v: in_blocks(v, first), c),
+        "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),
+        "shuffled": reach(
+            lambda v: in_blocks(channels_shuffled(in_blocks(v, first), b), second), c
+        ),
     }
     page.show(
         "{name: m.sum(0).max() for name, m in masks.items()}",
@@ -423,11 +444,6 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
     )
 
 
-def positive(seed: int, shape: tuple[int, ...]) -> Array:
-    """Draw whole numbers from 1 to 9, so that no two ways cancel."""
-    return jnp.asarray(np.random.default_rng(seed).integers(1, 10, shape), jnp.float32)
-
-
 def in_blocks(x: Array, kernel: Array) -> Array:
     """Convolve 1×1 in groups: x [B, H, W, C], kernel [C/b, C']; group i gives outputs i·C'/b on."""
     return lax.conv_general_dilated(
@@ -440,13 +456,13 @@ def in_blocks(x: Array, kernel: Array) -> Array:
     )
 
 
-def shuffled(x: Array, blocks: int) -> Array:
+def channels_shuffled(x: Array, blocks: int) -> Array:
     """Deal the channels out like cards, so that each block gets some of every block."""
     dealt = x.reshape(*x.shape[:3], blocks, -1).swapaxes(3, 4)
     return dealt.reshape(x.shape)
 
 
-def seen(layer: Callable[[Array], Array], channels: int) -> Array:
+def reach(layer: Callable[[Array], Array], channels: int) -> Array:
     """Return [C, C'], which input channels (down) each output channel of a linear layer sees."""
     one_at_a_time = jnp.eye(channels)[:, None, None, :]
     return layer(one_at_a_time)[:, 0, 0, :] != 0

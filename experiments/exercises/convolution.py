@@ -10,14 +10,10 @@ import numpy as np
 from jax import Array
 
 from experiments.exercises import exercise
+from experiments.exercises.draws import integers
 from experiments.page import Page
 from lenet import ops, plots, reference
 from lenet.model import Conv2D
-
-
-def _integers(key: int, shape: tuple[int, ...]) -> Array:
-    """Whole numbers from −9 to 9 as floats: sums of their products have no rounding."""
-    return jax.random.randint(jax.random.key(key), shape, -9, 10).astype(jnp.float32)
 
 
 def correlate(images: Array, kernel: Array) -> Array:
@@ -46,7 +42,7 @@ def a_diagonal_edge_is_seen_across_and_down(page: Page) -> None:
     )
 
     page.say("The last is a rule: transposing exchanges rows and columns in the sum.")
-    images, kernels = _integers(0, (1000, 6, 8)), _integers(1, (3, 2))
+    images, kernels = integers(0, (1000, 6, 8)), integers(1, (3, 2))
     down = jnp.swapaxes(images, 1, 2)
     page.check(
         "corr2d(Xᵀ, K) = corr2d(X, Kᵀ)ᵀ for {n} random images and a 3×2 kernel, exactly",
@@ -149,7 +145,7 @@ def the_second_difference_takes_three(page: Page) -> None:
     page.say("The second derivative is the derivative of the derivative, so difference twice:")
     second = np.convolve([1, -1], [1, -1])
     page.show("np.convolve([1, -1], [1, -1])", second)
-    a, b, c = _integers(0, (3, 1000, 1))
+    a, b, c = integers(0, (3, 1000, 1))
     t = jnp.arange(12.0)[None, :]
     quadratics = (a * t**2 + b * t + c)[:, None, :]  # images of one row
     row = jnp.asarray(second, jnp.float32)[None, :]
@@ -173,13 +169,14 @@ def the_second_difference_takes_three(page: Page) -> None:
     image = structures()
     y = correlate(jnp.pad(image, 1, mode="edge"), laplacian)
     # Where in the picture, and what the kernel gives there.
-    at = {"constant": y[8, 11], "edge": y[4, 2], "corner": y[6, 2], "line": y[4, 6]}
-    at |= {"end of a line": y[6, 6], "point": y[3, 10]}
-    sizes = {name: abs(value).item() for name, value in at.items()}
-    page.show("size of the response", sizes)
+    places = ((8, 11), (4, 2), (6, 2), (4, 6), (6, 6), (3, 10))
+    sizes = [abs(y[place]).item() for place in places]
+    page.value(
+        "size of the response to a constant, an edge, a corner, a line, its end, a point", sizes
+    )
     page.check(
         "a point is answered most, then the end of a line, line and corner, edge, constant",
-        list(sizes.values()) == [0, 1, 2, 2, 3, 4] and abs(y).max() == 4,
+        sizes == [0, 1, 2, 2, 3, 4] and abs(y).max() == 4,
     )
     with page.figure(
         "2.2b", "What the second derivative of an image answers", (9.5, 3.4)
@@ -192,9 +189,9 @@ def the_second_difference_takes_three(page: Page) -> None:
         "[1, −2, 1], and nothing smaller: two numbers that give 0 on constants and on slopes are "
         "both 0. Slopes leave no trace; thin structures answer most: here {point:.0f} for a point, "
         "{line:.0f} for a line, {edge:.0f} for an edge.",
-        point=sizes["point"],
-        line=sizes["line"],
-        edge=sizes["edge"],
+        point=sizes[5],
+        line=sizes[3],
+        edge=sizes[1],
     )
 
 
@@ -220,7 +217,9 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
     quiet = correlate(noise, kernel)[:, ::3, ::3]  # windows that share no pixel
     measured, predicted = float((quiet**2).mean()), float((kernel**2).sum())
     error = predicted * math.sqrt(2 / quiet.size)  # the standard error of a variance
-    page.show("measured, predicted", f"{measured:.4f}, {predicted:.4f}")
+    page.value(
+        "variance after the blur, measured and predicted", f"{measured:.4f}, {predicted:.4f}"
+    )
     page.check(
         "the variance falls from 1 to {predicted:.3f}: measured on {n} pixels, within five "
         "standard errors",
@@ -247,7 +246,10 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
     page.say("Blur with [1/2, 1/2] again and again: binomial numbers, close to a Gauss curve.")
     apart = {n: float(abs(binomial(n) - gauss(n, offsets(n))).max()) for n in (2, 4, 8, 16)}
     apart = {n: difference / gauss(n, 0.0) for n, difference in apart.items()}
-    page.show("largest difference / height", {n: f"{d:.3f}" for n, d in apart.items()})
+    page.value(
+        "largest difference / height, by number of means",
+        {n: round(d, 3) for n, d in apart.items()},
+    )
     page.check(
         "the difference halves with twice as many, to {last:.1%} at 16",
         all(apart[2 * n] < 0.6 * apart[n] for n in (2, 4, 8)),
@@ -298,7 +300,7 @@ def a_derivative_takes_its_order_and_one(page: Page) -> None:
         "Let the kernel have n numbers k₀ to kₙ₋₁, for the places t = 0 to n − 1. The derivative "
         "of order d is 0 on 1, t, …, t^(d−1), and d! on t^d: d + 1 equations Σ k_t · t^j."
     )
-    page.show("powers(4)  # row j: t^j at t = 0, 1, 2, 3", powers(4))
+    page.value("row j is t^j at t = 0, 1, 2, 3", powers(4))
     page.say(
         "If n ≤ d, the first n equations have 0 on the right. Their matrix is Vandermonde's, with "
         "the determinant 1! · 2! · … · (n − 1)!, which is not 0: so k = 0, and the last one fails."
@@ -359,7 +361,7 @@ def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
     """Ask for the gradient of a convolution written by hand, as a loop. What goes wrong if the loop
     assigns to its result?
     """
-    x, k, weight = (_integers(i, shape) for i, shape in enumerate(((5, 6), (2, 3), (4, 4))))
+    x, k, weight = (integers(i, shape) for i, shape in enumerate(((5, 6), (2, 3), (4, 4))))
     page.say("A loop that assigns Y[i, j] = …, on an array of zeros of jax:")
     error = error_of(lambda: corr2d_in_place(x, k, jnp.zeros((4, 4))))
     page.show("corr2d_in_place(x, k, jnp.zeros((4, 4)))", first_sentence(error))
@@ -450,7 +452,7 @@ def first_sentence(error: Exception | None) -> str:
 @exercise("2.4", "P")
 def cross_correlation_is_a_matrix_product(page: Page) -> None:
     """Write cross-correlation as a matrix product, by changing the kernel or the image."""
-    x, k = _integers(0, (1000, 5, 6)), _integers(1, (2, 3))
+    x, k = integers(0, (1000, 5, 6)), integers(1, (2, 3))
     y = correlate(x, k).reshape(1000, -1)
     page.say("The kernel as a matrix: a row for each output, a column for each pixel.")
     matrix = kernel_matrix(k, (5, 6))

@@ -1,8 +1,8 @@
 """Section 3: padding and stride."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ from jax import Array, lax
 from tabulate import tabulate
 
 from experiments.exercises import exercise
+from experiments.exercises.draws import integers
 from experiments.page import Page
-from lenet import ops, plots
+from lenet import cost, ops, plots
 from lenet.receptive_field import Window, receptive_field
 from lenet.shapes import same_padding
 
@@ -222,11 +223,18 @@ def stride_s_saves_s_squared(page: Page) -> None:
     )
     page.say("Multiply-adds by the formula B·H'·W'·Co·kh·kw·Ci, and as the compiler counts them:")
     formula = {s: maps[s].size * 3 * 3 * 3 for s in strides}
-    counted = {
-        s: multiply_adds(lambda x, k, s=s: ops.conv2d(x, k, stride=s), x, kernel) for s in strides
-    }
-    rows = [(s, formula[s], counted[s], maps[s].nbytes, formula[1] / formula[s]) for s in strides]
-    page.table(tabulate(rows, headers=("stride", "formula", "compiler", "bytes", "saved")))
+    counted = {s: cost.operations(partial(ops.conv2d, stride=s), x, kernel) / 2 for s in strides}
+    rows = [
+        (s, formula[s], int(counted[s]), maps[s].nbytes, formula[1] / formula[s]) for s in strides
+    ]
+    headers = (
+        page.t("stride"),
+        page.t("formula"),
+        page.t("compiler"),
+        page.t("bytes"),
+        page.t("saved (times)"),
+    )
+    page.table(tabulate(rows, headers=headers, intfmt=","))
     page.check("the compiler counts what the formula says", counted == formula)
     page.check(
         "multiply-adds and the bytes of the output fall by s²",
@@ -239,19 +247,6 @@ def stride_s_saves_s_squared(page: Page) -> None:
         "A stride of s saves a factor of s² in multiply-adds and in the memory of the output, and "
         "in all that later layers do with it. Exactly s², if s divides the size at stride 1."
     )
-
-
-def multiply_adds(function: Callable[..., Any], *arguments: Any) -> int:
-    """Return how many multiply-adds XLA counts in a function before it compiles it.
-
-    Those with zeros of the padding are not counted.
-
-    Args:
-      function: of convolutions and matrix products, in which every operation is a multiply-add.
-      arguments: arrays, or jax.ShapeDtypeStruct: nothing is computed.
-    """
-    cost: Any = jax.jit(function).lower(*arguments).cost_analysis()
-    return int(cost["flops"]) // 2
 
 
 @exercise("3.5", "R")
@@ -281,7 +276,8 @@ def neighbours_say_the_same(page: Page) -> None:
     inputs = {s: ops.output_shape((1, 64), (1, 4), stride=s)[1] for s in strides}
     expected = {s: inputs[s] / (100 - inputs[s] - 1) for s in strides}
     rows = [(s, inputs[s], errors[s].mean(), expected[s]) for s in strides]
-    page.table(tabulate(rows, headers=("stride", "weights d", "excess error", "d/(100-d-1)")))
+    headers = (page.t("stride"), page.t("weights d"), page.t("excess error"), "d/(100 − d − 1)")
+    page.table(tabulate(rows, headers=headers))
     page.check(
         "the error beyond the noise is d/(n − d − 1) for d weights, within 5 standard errors",
         all(
@@ -389,15 +385,26 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
         "4×4 becomes 8×8, and inside a ramp of slope 1 has slope 1/2",
         finer.shape == (1, 8, 8, 1) and (jnp.diff(finer[0, 1:-1, 1:-1, 0], axis=0) == 0.5).all(),
     )
-    page.say("But windows overlap. How many meet in a pixel, for 3 and 4 pixels at stride 2:")
-    page.show("windows_met(3, 2), windows_met(4, 2)", (windows_met(3, 2), windows_met(4, 2)))
+    page.say(
+        "But windows overlap: a pixel gets every s-th weight of the kernel, from a start that goes "
+        "by its place. What an image of ones becomes at stride 2, in two neighbouring pixels:"
+    )
+    for row in ([1, 1, 1], [1, 2, 1], [1, 3, 1, 2], [1, 3, 3, 1]):
+        page.show(f"spread_ones({row}, 2)", spread_ones(row, 2))
+    rng = np.random.default_rng(3)
+    drawn = [(rng.integers(-9, 10, k), s) for k in range(1, 9) for s in range(1, 9)]
     page.check(
-        "for k and s up to 8, the numbers are equal exactly where s divides k",
-        all(
-            (len(set(windows_met(k, s))) == 1) == (k % s == 0)
-            for k in range(1, 9)
-            for s in range(1, 9)
-        ),
+        "in s neighbours these are the sums of every s-th weight, for sizes and strides up to 8",
+        all(spread_ones(w, s) == [w[a::s].sum() for a in range(s)] for w, s in drawn),
+    )
+    page.check(
+        "with equal weights they are the same exactly where the stride divides the size",
+        all((len(set(spread_ones(0 * w + 1, s))) == 1) == (len(w) % s == 0) for w, s in drawn),
+    )
+    page.check(
+        "with others not: 1, 2, 1 leaves stride 2 even, though 2 does not divide 3, and 1, 3, 1, 2 "
+        "does not, though 2 divides 4",
+        (spread_ones([1, 2, 1], 2), spread_ones([1, 3, 1, 2], 2)) == ([2, 2], [2, 5]),
     )
     with page.figure("3.6", "Stride 1/2: interpolation, and windows that meet", (9, 3.2)) as figure:
         small, large, uneven, even = figure.subplots(1, 4)
@@ -409,21 +416,20 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     page.answer(
         "By the transposed convolution: each pixel is spread over a window, windows 2 apart. It "
         "serves where a map must become larger: a label for each pixel, a picture drawn by a "
-        "network, a finer picture. The kernel's size should be a multiple of the stride, or a "
-        "checkerboard shows."
+        "network, a finer picture. Every s-th weight of the kernel, from each of the s starts, "
+        "should add up to the same, or a checkerboard shows; for equal weights that is where the "
+        "stride divides the size."
     )
 
 
-def integers(seed: int, shape: tuple[int, ...]) -> Array:
-    """Draw whole numbers from −9 to 9, whose sums of products are exact in float32."""
-    return jnp.asarray(np.random.default_rng(seed).integers(-9, 10, shape), jnp.float32)
-
-
-def windows_met(k: int, stride: int) -> list[int]:
-    """Return how many windows of k pixels, `stride` apart, hold each of a few pixels inside."""
-    held = stride * np.arange(20)[:, None] + np.arange(k)[None, :]
-    counts = np.bincount(held.ravel(), minlength=20 * stride)
-    return counts[8 * stride : 10 * stride].tolist()
+def spread_ones(weights: Sequence[int] | np.ndarray, stride: int) -> list[int]:
+    """Spread a row of ones over windows of `weights`, `stride` apart: `stride` pixels inside."""
+    length = len(weights)
+    ones = np.ones(2 * length, int)
+    row = np.zeros(stride * len(ones) + length, int)
+    for i, one in enumerate(ones):
+        row[stride * i : stride * i + length] += one * np.asarray(weights)
+    return row[stride * length : stride * (length + 1)].tolist()
 
 
 @exercise("3.7", "R")
@@ -432,7 +438,8 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
     page.say("Some combinations on 8×8, with padding on each side:")
     tries = [(3, 1, 1), (3, 1, 2), (5, 2, 2), (3, 0, 3), (5, 0, 1), (2, 1, 4), (8, 0, 1), (1, 0, 8)]
     rows = [(k, p, s, shape_by_lax(8, k, (p, p), s)) for k, p, s in tries]
-    page.table(tabulate(rows, headers=("kernel", "padding", "stride", "rows")))
+    headers = (page.t("kernel"), page.t("padding"), page.t("stride"), page.t("rows"))
+    page.table(tabulate(rows, headers=headers))
     grid = [
         (n, k, (above, below), s)
         for n in range(1, 9)

@@ -10,15 +10,10 @@ import numpy as np
 from jax import Array
 
 from experiments.exercises import exercise
+from experiments.exercises.draws import integers
 from experiments.page import Page
-from lenet import layers, ops, plots, rounding
+from lenet import cost, layers, ops, plots, rounding
 from lenet.model import WINDOW, LeNet
-
-
-def _integers(seed: int, shape: tuple[int, ...], most: int = 9) -> Array:
-    """Whole numbers from −most to most as floats: sums of their products are exact."""
-    draws = np.random.default_rng(seed).integers(-most, most + 1, shape)
-    return jnp.asarray(draws, jnp.float32)
 
 
 @exercise("5.1", "P")
@@ -27,7 +22,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
     page.say("Take a kernel of 1/(p·q) whose output channel d sees input channel d only:")
     kernel = jnp.eye(3)[None, None] / 8 * jnp.ones((2, 4, 1, 1))
     page.show("kernel[0, 0]", kernel[0, 0])
-    x = _integers(0, (1000, 6, 8, 3))
+    x = integers(0, (1000, 6, 8, 3))
     page.check(
         "with stride (2, 4) equal to avg_pool(x, (2, 4)) in {n} images of random integers, exactly",
         (ops.conv2d(x, kernel, stride=(2, 4)) == ops.avg_pool(x, (2, 4))).all(),
@@ -53,8 +48,8 @@ def average_pooling_is_a_convolution(page: Page) -> None:
 @exercise("5.2", "P")
 def max_pooling_is_not_linear(page: Page) -> None:
     """Show that no convolution alone gives max pooling. (The Chinese edition asks if one can.)"""
-    kernels, bias = _integers(0, (2, 2, 1, 1000)), _integers(1, (1000,))
-    a, b = _integers(2, (2, 100, 2, 2, 1))
+    kernels, bias = integers(0, (2, 2, 1, 1000)), integers(1, (1000,))
+    a, b = integers(2, (2, 100, 2, 2, 1))
 
     def convolution(x: Array) -> Array:
         return ops.conv2d(x, kernels) + bias[None, None, None]
@@ -97,7 +92,7 @@ def max_pooling_from_relu(page: Page) -> None:
     How many layers and channels does a 2×2 window take, and how many a 3×3 window?
     """
     page.say("If a is larger, ReLU(a − b) is what b lacks; if not, it is 0.")
-    a, b = _integers(0, (2, 1000))
+    a, b = integers(0, (2, 1000))
     page.check(
         "max(a, b) = b + ReLU(a − b) for {n} pairs of integers",
         (jnp.maximum(a, b) == b + jax.nn.relu(a - b)).all(),
@@ -108,7 +103,7 @@ def max_pooling_from_relu(page: Page) -> None:
         "differences, a ReLU follows, and the next convolution adds. A value that is to pass a "
         "ReLU goes as two channels, for b = ReLU(b) − ReLU(−b)."
     )
-    x, channels, rounds = _integers(1, (1000, 6, 6, 1)), [], []
+    x, channels, rounds = integers(1, (1000, 6, 6, 1)), [], []
     for p in (2, 3):
         kernels = relu_pool_kernels(p)
         channels.append([kernel.shape[3] for kernel in kernels])
@@ -179,7 +174,10 @@ def pooling_is_cheap(page: Page) -> None:
         side, _ = ops.output_shape((n, n), p, stride=stride, padding=padding)
         outputs = c * side * side
         operations = [
-            count(partial(pool, window=p, stride=stride, padding=padding), (1, n, n, c))["flops"]
+            cost.operations(
+                partial(pool, window=p, stride=stride, padding=padding),
+                jax.ShapeDtypeStruct((1, n, n, c), jnp.float32),
+            )
             for pool in (ops.max_pool, ops.avg_pool)
         ]
         page.check(
@@ -188,7 +186,11 @@ def pooling_is_cheap(page: Page) -> None:
             operations == [outputs * (p * p - 1), outputs * p * p],
             most=operations[0],
             mean=operations[1],
-            **{"n": n, "c": c, "p": p, "stride": stride, "padding": padding},
+            n=n,
+            c=c,
+            p=p,
+            stride=stride,
+            padding=padding,
         )
     costs = {
         row.name: math.prod(row.output_shape) * (WINDOW**2 - 1)
@@ -211,12 +213,6 @@ def pooling_is_cheap(page: Page) -> None:
         "parameters. In LeNet that is {share:.2%} of all operations.",
         share=share,
     )
-
-
-def count(function: Callable[[Array], Array], shape: tuple[int, ...]) -> dict[str, float]:
-    """Return XLA's count of what `function` does to an image of `shape`: "flops" and more."""
-    found = jax.jit(function).lower(jax.ShapeDtypeStruct(shape, jnp.float32)).cost_analysis()
-    return dict(found or {})
 
 
 @exercise("5.5", "R")
@@ -247,10 +243,8 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     )
     spot, all_four = noise.at[:, 0, 0].add(4), noise + 1
     rises = [(rise(ops.max_pool, x, noise), rise(ops.avg_pool, x, noise)) for x in (spot, all_four)]
-    page.show("rise(max_pool, spot), rise(avg_pool, spot)", "{:.2f}, {:.2f}".format(*rises[0]))
-    page.show(
-        "rise(max_pool, all_four), rise(avg_pool, all_four)", "{:.2f}, {:.2f}".format(*rises[1])
-    )
+    page.value("one pixel: rise of the maximum and of the mean", np.round(rises[0], 2))
+    page.value("all four: rise of the maximum and of the mean", np.round(rises[1], 2))
     page.check("the maximum shows the one bright pixel better", rises[0][0] > 1.5 * rises[0][1])
     page.check("the mean shows the brighter window better", rises[1][1] > 1.2 * rises[1][0])
 
@@ -314,7 +308,7 @@ def largest_of_normals(n: int) -> float:
 def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
     """Is a layer for min pooling needed, or does another operation give it?"""
     page.say("The smallest number is the largest once all signs are turned: min(x) = −max(−x).")
-    x = _integers(0, (1000, 8, 8, 1))
+    x = integers(0, (1000, 8, 8, 1))
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(x), (3, 3), axis=(1, 2))
     page.check(
         "equal to the minimum of every 3×3 window at stride 2, in {n} images of integers",
@@ -322,7 +316,7 @@ def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
         n=len(x),
     )
     page.say("Between two layers with weights, those can take over both signs:")
-    kernel, weight = _integers(1, (3, 3, 1, 4)), _integers(2, (3 * 3 * 4, 10))
+    kernel, weight = integers(1, (3, 3, 1, 4)), integers(2, (3 * 3 * 4, 10))
     smallest = min_pool(ops.conv2d(x, kernel), 2).reshape(len(x), -1) @ weight
     largest = ops.max_pool(ops.conv2d(x, -kernel), 2).reshape(len(x), -1) @ -weight
     page.check(
@@ -351,7 +345,7 @@ def min_pool(x: Array, window: int, *, stride: int | None = None) -> Array:
 def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
     """What would pooling by softmax do, and why is it not popular?"""
     page.say("Weigh the pixels x of a window by softmax(β·x): Σ softmax(β·x)·x.")
-    x = _integers(0, (1000, 2, 2, 1), most=3)
+    x = integers(0, (1000, 2, 2, 1), least=-3, most=3)
     between = jnp.stack([softmax_pool(x, 2, beta) for beta in (0, 1 / 4, 1 / 2, 1, 2)])
     page.check("with β = 0 it is the mean, exactly", (between[0] == ops.avg_pool(x, 2)).all())
     bound = rounding.tolerance(7, ops.max_pool(abs(x), 2))
@@ -386,14 +380,16 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
     page.show("softmax_pool(x, 2), softmax_pool(10 * x, 2) / 10", jnp.stack([small, large]).ravel())
     page.check("pooling ten times x does not give ten times as much", large > 1.02 * small)
 
-    soft, hard = (
-        count(partial(pool, window=2), (1, 28, 28, 6)) for pool in (softmax_pool, ops.max_pool)
+    page.say(
+        "By its definition it takes an exponential for each pixel. The other operations on the "
+        "first map of LeNet, 28×28×6, as XLA counts them:"
     )
-    page.say("For the first map of LeNet, 28×28×6, XLA counts:")
-    page.show("max_pool", f"{hard['flops']:,.0f}")
-    page.show("softmax_pool", f"{soft['flops']:,.0f} + {soft['transcendentals']:,.0f} exp")
-    page.check("an exponential for each pixel", soft["transcendentals"] == 28 * 28 * 6)
-    page.check("and besides several times the operations", soft["flops"] > 3 * hard["flops"])
+    maps = jax.ShapeDtypeStruct((1, 28, 28, 6), jnp.float32)
+    soft, hard = (
+        cost.operations(partial(pool, window=2), maps) for pool in (softmax_pool, ops.max_pool)
+    )
+    page.show("operations(max_pool, maps), operations(softmax_pool, maps)", (hard, soft))
+    page.check("several times those of a maximum: more than 3", soft > 3 * hard)
 
     _draw_softmax_pool(page, window)
     page.answer(
@@ -401,7 +397,7 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
         "everywhere. But it takes an exponential for each pixel and {times:.0f} times the other "
         "operations of a maximum, β has to be chosen for the scale of its input, and the two ends "
         "are cheap.",
-        times=soft["flops"] / hard["flops"],
+        times=soft / hard,
     )
 
 

@@ -9,15 +9,11 @@ import numpy as np
 from jax import Array
 
 from experiments.exercises import exercise
+from experiments.exercises.draws import integers
 from experiments.page import Page
 from lenet import ops, plots
-from lenet.receptive_field import Window, influence, receptive_field
+from lenet.receptive_field import Window, influence, receptive_field, uses
 from lenet.transforms import permute_pixels, shift
-
-
-def _integers(key: int, shape: tuple[int, ...]) -> Array:
-    """Whole numbers from −9 to 9 as floats: sums of their products have no rounding."""
-    return jax.random.randint(jax.random.key(key), shape, -9, 10).astype(jnp.float32)
 
 
 @exercise("1.1", "P")
@@ -28,7 +24,7 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
     page.say(
         "At Δ = 0 no neighbour is left in the sum: y[i, j, d] = Σ_c kernel[c, d] · x[i, j, c]."
     )
-    x, first, second = _integers(0, (100, 5, 5, 3)), _integers(1, (3, 4)), _integers(2, (4, 2))
+    x, first, second = integers(0, (100, 5, 5, 3)), integers(1, (3, 4)), integers(2, (4, 2))
 
     def convolutions(images: Array) -> Array:
         hidden = jax.nn.relu(ops.conv2d(images, first[None, None]))
@@ -51,7 +47,7 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
 
     page.say("The gradient of output pixel (2, 3), under weights that are all 1:")
 
-    def seen(side: int) -> Array:  # of 5×5 pixels with 3 channels
+    def used(side: int) -> Array:  # of 5×5 pixels with 3 channels
         kernel = jnp.ones((side, side, 3, 1))
         return influence(
             lambda image: ops.conv2d(image[None], kernel, padding=side // 2)[0, :, :, 0],
@@ -60,12 +56,12 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
         )
 
     alone = jnp.zeros((5, 5, 3), bool).at[2, 3].set(True)
-    page.check("at Δ = 0 it is 0 at every pixel but (2, 3)", (seen(1) == alone).all())
-    page.check("at Δ = 1 it is not: 9 pixels count", seen(3).any(-1).sum() == 9)
+    page.check("at Δ = 0 it is 0 at every pixel but (2, 3)", (used(1) == alone).all())
+    page.check("at Δ = 1 it is not: 9 pixels count", used(3).any(-1).sum() == 9)
     with page.figure("1.1", "The pixels that output pixel (2, 3) depends on", (6, 3)) as figure:
         for axes, side in zip(figure.subplots(1, 2), (1, 3), strict=True):
             title = page.t("Δ = {delta}: {side}×{side} window", delta=side // 2, side=side)
-            plots.matrix(axes, seen(side).any(-1), title=title)
+            plots.matrix(axes, used(side).any(-1), title=title)
     page.answer(
         "At Δ = 0 the layer is a matrix product over the channels of each pixel. With a ReLU "
         "between two of them it is a fully connected network that all pixels share, and no pixel "
@@ -79,7 +75,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     invariance make sense there, and can tools for images be used?
     """
     page.say("One axis is left: y[i] = Σ_a k[a] · x[i + a]. It is conv2d on an image of height 1.")
-    sounds, kernels = np.asarray(_integers(0, (100, 50))), np.asarray(_integers(1, (100, 7)))
+    sounds, kernels = np.asarray(integers(0, (100, 50))), np.asarray(integers(1, (100, 7)))
     page.show("conv1d(sounds, kernels).shape", conv1d(sounds, kernels).shape)
     own = conv1d(sounds, kernels)[np.arange(100), :, np.arange(100)]  # sound n by kernel n
     by_numpy = [np.correlate(s, k, "valid") for s, k in zip(sounds, kernels, strict=True)]
@@ -191,7 +187,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
     )
     images = jnp.eye(64).reshape(64, 8, 8, 1)
     lower = jnp.arange(64) >= 32
-    kernels, bias = _integers(0, (3, 3, 1, 1000)), _integers(1, (1000,))
+    kernels, bias = integers(0, (3, 3, 1, 1000)), integers(1, (1000,))
 
     def total(images: Array) -> Array:
         maps = ops.conv2d(images, kernels) + bias[None, None, None]
@@ -239,9 +235,9 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
             plots.matrix(right, weights, title=title, numbers=False, signed=True)
     page.answer(
         "When the place is the answer: sky is above and ground below. A convolution with a sum "
-        "over the map gives both halves the same number, so it is right for half of the images, "
-        "while one fully connected unit is right for all. LeNet keeps the place, for its dense "
-        "layers see where in the map a value is."
+        "over the map gives both halves the same number, away from the border, so it is right for "
+        "half of the images, while one fully connected unit is right for all. LeNet keeps the "
+        "place, for its dense layers see where in the map a value is."
     )
 
 
@@ -282,7 +278,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
 
     reach = receptive_field([Window(3)] * 3).size
     heard = influence(three_layers, jnp.ones((1, 1, 20, 1)), (0, 0, 0, 0)).ravel()
-    page.show("influence of 20 words on the first output", heard.astype(int))
+    page.value("words, of 20, that the first output depends on", heard.astype(int))
     page.check(
         "the gradient is 0 beyond the {reach} words that arithmetic says",
         (heard == (jnp.arange(20) < reach)).all(),
@@ -344,8 +340,8 @@ def depth(n: int, k: int) -> int:
 def the_border_is_seen_less(page: Page) -> None:
     """What happens to an object at the border of the image?"""
     page.say("How many 3×3 windows see each pixel? Without padding, on 6×6 pixels:")
-    none, one = (uses(6, padding) for padding in (0, 1))
-    page.show("uses(6, 0)", none)
+    none, one = (uses((6, 6), 3, padding=padding) for padding in (0, 1))
+    page.show("uses((6, 6), 3)", none)
     page.check("a corner is seen once, the middle 9 times", (none[0, 0], none[3, 3]) == (1, 9))
     page.check(
         "one row of zeros around it helps, but is not fair: corner 4, border 6, middle 9",
@@ -357,7 +353,7 @@ def the_border_is_seen_less(page: Page) -> None:
     kernel = jnp.ones((3, 3, 1, 1))
     moved = jnp.concatenate([shift(image, 0, right) for right in range(8)])
     plain, padded = (ops.conv2d(moved, kernel, padding=p).max((1, 2, 3)) for p in (0, 1))
-    page.show(
+    page.value(
         "largest output, by the column of its right edge", dict(enumerate(plain.tolist(), start=6))
     )
     page.check(
@@ -388,13 +384,6 @@ def the_border_is_seen_less(page: Page) -> None:
     )
 
 
-def uses(n: int, padding: int) -> Array:
-    """Return how many 3×3 windows see each of n×n pixels: the transpose of a sum over windows."""
-    outputs = n + 2 * padding - 2
-    windows = jnp.ones((1, outputs, outputs, 1))
-    return ops.conv_transpose2d(windows, jnp.ones((3, 3, 1, 1)), padding=padding)[0, :, :, 0]
-
-
 @exercise("1.6", "P")
 def convolution_commutes(page: Page) -> None:
     """Prove that f ∗ g = g ∗ f."""
@@ -403,7 +392,7 @@ def convolution_commutes(page: Page) -> None:
         "a = i − b. As a takes every whole number once, so does b, and the sum is "
         "Σ_b g(b) · f(i − b) = (g ∗ f)(i). With two indices, substitute in both."
     )
-    f, g = (np.asarray(_integers(key, (1000, *size))) for key, size in ((0, (5, 4)), (1, (2, 6))))
+    f, g = (np.asarray(integers(key, (1000, *size))) for key, size in ((0, (5, 4)), (1, (2, 6))))
     page.show("convolve(f, g).shape", convolve(f, g).shape)
     page.check(
         "f ∗ g = g ∗ f for {n} random pairs of sequences, exactly",
@@ -426,15 +415,15 @@ def convolution_commutes(page: Page) -> None:
         "g and f give at −i."
     )
     one, other = np.array([[[1, 2, 3]]]), np.array([[[1, 0, 0]]])
-    page.show("correlate([1, 2, 3], [1, 0, 0])", correlate(one, other).ravel())
-    page.show("correlate([1, 0, 0], [1, 2, 3])", correlate(other, one).ravel())
+    page.show("correlate_all([1, 2, 3], [1, 0, 0])", correlate_all(one, other).ravel())
+    page.show("correlate_all([1, 0, 0], [1, 2, 3])", correlate_all(other, one).ravel())
     page.check(
         "the two differ, so cross-correlation does not commute",
-        (correlate(one, other) != correlate(other, one)).any(),
+        (correlate_all(one, other) != correlate_all(other, one)).any(),
     )
     page.check(
         "swapping gives the flipped result, for all {n} pairs of images",
-        (correlate(g, f) == correlate(f, g)[:, ::-1, ::-1]).all(),
+        (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
         n=len(f),
     )
     caption = (
@@ -472,6 +461,6 @@ def convolve(f: np.ndarray, g: np.ndarray) -> np.ndarray:
     return total
 
 
-def correlate(f: np.ndarray, g: np.ndarray) -> np.ndarray:
+def correlate_all(f: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Cross-correlate f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap."""
     return convolve(f, g[:, ::-1, ::-1])
