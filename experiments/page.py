@@ -22,7 +22,7 @@ from experiments.language import Translate
 from lenet import plots, records
 
 T = TypeVar("T")
-Kind = Literal["say", "show", "value", "check", "answer", "figure"]
+Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
 
 
 class CheckError(Exception):
@@ -59,7 +59,7 @@ class Page:
 
     def note(self, text: str, **values: Any) -> None:
         """Print a sentence or two that belong to the one before."""
-        self._print("say", self.t(text, **values), 4)
+        self._print("note", self.t(text, **values), 4)
 
     def show(self, expression: str, value: Any) -> None:
         """Print code and what it gives, as a notebook does. Not translated."""

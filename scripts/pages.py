@@ -181,7 +181,7 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
         elif kind == "figure":
             lines += [f"![{text}]({what}/{language}/{file})", "", f"*{text}*", ""]
         else:
-            form = {"say": "{}", "check": "- ✓ {}", "answer": "**→ {}**"}.get(kind)
+            form = {"say": "{}", "note": "- {}", "check": "- ✓ {}", "answer": "**→ {}**"}.get(kind)
             shown = text.replace("*", r"\*").replace("|", r"\|")
             lines += [form.format(shown) if form else TEXT[language]["not run"].format(error=text)]
             lines.append("")

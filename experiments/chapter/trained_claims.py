@@ -154,7 +154,7 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
         f"{activation}, {pool}": training.tune(
             page,
             dataclasses.replace(base, activation=activation, pool=pool),
-            (0.1, 0.3, 0.9, 2.7),
+            (0.1, 0.3, 0.9),
             images,
         )
         for activation in ("sigmoid", "relu")
@@ -167,7 +167,7 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
     both, one = ((a > 0).all() for a in (np.stack([relu, pool]), np.stack([relu + pool])))
     return Finding(
         "true" if both else "partly" if one else "false",
-        "All four networks are trained, each at the best of four learning rates on validation: "
+        "All four networks are trained, each at the best of three learning rates on validation: "
         "does each change help, with every seed?",
         "ReLU with max-pooling reaches {modern:.3f} on test images, sigmoid with average pooling "
         "{book:.3f}, after {epochs} passes. ReLU adds {relu}, max-pooling {pool} ({n} seeds).",
