@@ -24,9 +24,14 @@ def define_flags(out_dir: str) -> None:
     flags.DEFINE_string("out_dir", out_dir, "directory for the figures")
 
 
+def language_asked() -> str:
+    """Return the language asked for, en or zh."""
+    return FLAGS.lang or language.default()
+
+
 def translate(text: str) -> str:
     """Return `text` in the language asked for."""
-    return language.translation(FLAGS.lang or language.default())(text)
+    return language.translation(language_asked())(text)
 
 
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -85,7 +90,7 @@ def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
     from experiments.page import CheckError, Page, console
 
     out, begin = console(), time.monotonic()
-    translated = language.translation(FLAGS.lang or language.default())
+    translated = language.translation(language_asked())
     directory = writable(FLAGS.out_dir)
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():

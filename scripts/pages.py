@@ -21,7 +21,7 @@ import translations
 from PIL import Image
 from rich.console import Console
 
-from experiments.chapter import SECTIONS, title
+from experiments.chapter import NAMES, SECTIONS, title
 from experiments.chapter.claims import claims
 from experiments.exercises import exercises
 from experiments.language import LANGUAGES, translation
@@ -162,7 +162,8 @@ def rendered() -> dict[Path, str]:
                     )
                 lines.append("")
             for name, (heading, _) in known.items():
-                lines += [f"## {name}", "", f"**{t(heading)}**", ""]
+                spoken = f"{t(NAMES[name])}: " if name in NAMES and language != "en" else ""
+                lines += [f"## {name}", "", f"**{spoken}{t(heading)}**", ""]
                 lines += body(record["pages"][what][name][language], what, language)
             files[ROOT / "docs" / FILES[language].format(what)] = "\n".join(lines).rstrip() + "\n"
     return files

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from experiments import walk
-from experiments.chapter import SECTIONS
+from experiments.chapter import NAMES, SECTIONS
 from experiments.chapter.claims import VERDICTS, Finding, ledger
 from experiments.language import translation
 from experiments.page import CheckError, Page, console, wrapped
@@ -100,6 +100,14 @@ def test_a_name_stands_for_itself_its_parts_and_its_spellings():
     assert walk.choose(["One-by-One"], known, "section") == ["one_by_one"]
     assert walk.choose(["2.3", "2.2"], known, "exercise") == ["2.2a", "2.2b", "2.3"]
     assert walk.choose([], known, "exercise") == known
+
+
+def test_a_section_has_a_chinese_name():
+    command = [sys.executable, "-m", "experiments.chapter", "--list", "--lang=zh", "填充"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.split()[:2] == ["padding", "填充"]
+    assert set(NAMES) == {*SECTIONS, "claims"}
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -14,6 +14,7 @@ from experiments.chapter.padding import padding
 from experiments.chapter.pooling import pooling
 from experiments.chapter.receptive_field import receptive_field
 from experiments.chapter.stride import stride
+from experiments.language import mark
 from experiments.page import Page
 
 SECTIONS: dict[str, Callable[[Page], None]] = {
@@ -32,6 +33,23 @@ SECTIONS: dict[str, Callable[[Page], None]] = {
         lenet,
     )
 }
+
+
+NAMES = {
+    "fully_connected": mark("fully connected"),
+    "cross_correlation": mark("cross-correlation"),
+    "channels": mark("channels"),
+    "edges": mark("edges"),
+    "receptive_field": mark("receptive field"),
+    "padding": mark("padding"),
+    "stride": mark("stride"),
+    "multiple_channels": mark("multiple channels"),
+    "one_by_one": mark("one by one"),
+    "pooling": mark("pooling"),
+    "lenet": mark("lenet"),
+    "claims": mark("claims"),
+}
+"""What the sections are called where their name is read aloud: in Chinese, too."""
 
 
 def title(section: Callable[[Page], None]) -> str:

@@ -3,13 +3,14 @@
     python -m experiments.chapter                   every section, in the order of the texts
     python -m experiments.chapter padding stride    these two
     python -m experiments.chapter claims            what the texts claim, each checked now
-    python -m experiments.chapter --list --lang=zh
+    python -m experiments.chapter --list --lang=zh  their names; 填充 asks for padding, too
 
 A section prints what the texts print, says what was checked and saves its figure. No data set is
 needed, but for three of the claims, which train on Fashion-MNIST.
 """
 
 from absl import flags
+from tabulate import tabulate
 
 from experiments import cli, walk
 
@@ -19,18 +20,21 @@ FLAGS = flags.FLAGS
 
 def main(*names: str) -> None:
     """Run what was asked for, or list what there is."""
-    from experiments.chapter import SECTIONS, title
+    from experiments.chapter import NAMES, SECTIONS, title
     from experiments.chapter.claims import claims
 
-    known = {name: (walk.translate(title(fill)), fill) for name, fill in SECTIONS.items()}
-    ledger = {"claims": (walk.translate(title(claims)), claims)}
-    chosen = walk.choose(names, [*known, *ledger], "section")
+    known = {
+        name: (walk.translate(title(fill)), fill)
+        for name, fill in (SECTIONS | {"claims": claims}).items()
+    }
+    spoken = {walk.translate(name): key for key, name in NAMES.items()}
+    chosen = walk.choose([spoken.get(name, name) for name in names], known, "section")
     if FLAGS.list:
-        width = max(map(len, chosen))
-        for name in chosen:
-            print(f"{name:{width}}  {(known | ledger)[name][0]}")
+        rows = [(name, walk.translate(NAMES[name]), known[name][0]) for name in chosen]
+        columns = rows if walk.language_asked() != "en" else [(row[0], row[2]) for row in rows]
+        print(tabulate(columns, tablefmt="plain"))
         return
-    walk.walk({name: (known | ledger)[name] for name in chosen if names or name in known})
+    walk.walk({name: known[name] for name in chosen if names or name in SECTIONS})
 
 
 if __name__ == "__main__":

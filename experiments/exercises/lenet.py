@@ -22,7 +22,7 @@ HELD_OUT = 10_000
 """Training images kept for validation: what is chosen here is chosen on them."""
 
 
-@exercise("6.1a", "R", seconds=75)
+@exercise("6.1a", "R", seconds=90)
 def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
     """Put max-pooling in the place of average pooling. Is the network better for it?"""
     page.say(
@@ -74,7 +74,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
     )
 
 
-@exercise("6.1b", "R", seconds=120)
+@exercise("6.1b", "R", seconds=150)
 def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     """Put ReLU in the place of the sigmoid (the English edition says "softmax layer", a slip). Is
     the network better for it?
