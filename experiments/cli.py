@@ -94,6 +94,12 @@ def _stop(number: int, _: object) -> None:
     raise Stopped(number)
 
 
+def _note(number: int, _: object) -> None:
+    _asked.append(number)
+    if len(_asked) > 1:  # asked twice: at once, whatever is under way
+        raise Stopped(number)
+
+
 def stop_if_asked() -> None:
     """Raise Stopped if a signal has come; long work calls this now and then.
 
@@ -104,10 +110,14 @@ def stop_if_asked() -> None:
         raise Stopped(_asked[0])
 
 
-def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
+def run(
+    main: Callable[..., None], usage: str, *, operands: bool = False, patient: bool = False
+) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
 
-    With `operands`, what is no flag is passed to `main`; without, it is an error.
+    With `operands`, what is no flag is passed to `main`; without, it is an error. With `patient`, a
+    signal waits for the next `stop_if_asked`: an exception out of the handler may meet XLA in the
+    middle of something, and the process ends in a crash.
 
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
@@ -117,7 +127,7 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
             stream.reconfigure(errors="replace")
     sys.stdout = cast(TextIO, _Lasting(sys.stdout))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, _note if patient else _stop)
     log = logging.getLogger("lenet")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
@@ -131,7 +141,10 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
         sys.exit(_complain(str(error), error.exit_status))
     except Stopped as stopped:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
-        sys.exit(_complain(what, 128 + stopped.number))
+        _complain(what, 128 + stopped.number)
+        sys.stdout.flush()
+        # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
+        os._exit(128 + stopped.number)
     except Exception as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise

@@ -127,6 +127,7 @@ class Page:
         event: str = "",
         file: str = "",
     ) -> None:
+        cli.stop_if_asked()
         self.events.append(Event(kind, event or text, file))
         if kind in ("show", "value"):  # as it stands, however wide
             self.console.print(textwrap.indent(text, " " * indent), soft_wrap=True)

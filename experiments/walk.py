@@ -49,7 +49,10 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         found = {k for k in known if k == plain or (k[:-1] == plain and plain[-1:].isdigit())}
         if not found:
             near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
-            near = near or [k for k in known if k.startswith(plain[:1])][:5]
+            if plain[
+                :1
+            ].isdigit():  # the numbers of that section say more than those that look alike
+                near = [k for k in known if k.split(".")[0] == plain.split(".")[0]]
             guess = f", did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"no {what} {name!r}{guess} (--list names all)")
         chosen |= found
@@ -70,7 +73,7 @@ def writable(name: str) -> Path:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        reason = error.strerror or "no name"
+        reason = "not a directory" if directory.is_file() else error.strerror or "no name"
         message = f"--out_dir={name}: cannot write there ({reason}): name a directory of yours"
         raise UsageError(message) from None
     return directory

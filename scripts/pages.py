@@ -21,7 +21,7 @@ import translations
 from PIL import Image
 from rich.console import Console
 
-from experiments.chapter import NAMES, SECTIONS, title
+from experiments.chapter import NAMES, sections, title
 from experiments.chapter.claims import claims
 from experiments.exercises import exercises
 from experiments.language import LANGUAGES, translation
@@ -63,9 +63,9 @@ TEXT = {
 
 def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
     """Every page by kind and name: its heading, and what fills it."""
-    sections = {name: (title(fill), fill) for name, fill in SECTIONS.items()}
+    headed = {name: (title(fill), fill) for name, fill in sections().items()}
     return {
-        "chapter": sections | {"claims": (title(claims), claims)},
+        "chapter": headed | {"claims": (title(claims), claims)},
         "exercises": {e.number: (e.question, e.answer) for e in exercises().values()},
     }
 

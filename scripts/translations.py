@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po, write_po
 from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 
-from experiments.chapter import SECTIONS, title
+from experiments.chapter import sections, title
 from experiments.chapter.claims import ledger
 from experiments.exercises import exercises
 from experiments.language import CATALOGUE
@@ -49,7 +49,7 @@ def texts() -> dict[str, str]:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         for text in literals(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(text, str(path.relative_to(ROOT)))
-    documented: list[tuple[str, Any]] = [(title(s), s) for s in SECTIONS.values()]
+    documented: list[tuple[str, Any]] = [(title(s), s) for s in sections().values()]
     documented += [(entry.text, entry.compute) for entry in ledger().values()]
     documented += [(entry.question, entry.answer) for entry in exercises().values()]
     documented += [(title(claims), claims) for claims in [sys.modules[ledger.__module__].claims]]

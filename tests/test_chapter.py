@@ -1,5 +1,6 @@
 """The chapter's sections and claims run, in both languages, and a check that fails is heard."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from experiments import walk
-from experiments.chapter import NAMES, SECTIONS
+from experiments.chapter import NAMES, sections
 from experiments.chapter.claims import VERDICTS, Finding, ledger
 from experiments.language import translation
 from experiments.page import CheckError, Page, console, wrapped
 from lenet.errors import DataError, UsageError
 
 ROOT = Path(__file__).parent.parent
+SECTIONS = sections()
 
 
 @pytest.fixture
@@ -125,6 +127,18 @@ def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(director
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: --out_dir={directory}: cannot write there")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_is_one_line_and_130(tmp_path):
+    command = [sys.executable, "-m", "experiments.chapter", f"--out_dir={tmp_path}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        while "fully_connected" not in process.stdout.readline():  # so it has begun
+            pass
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint == "error: interrupted\n"
 
 
 @pytest.mark.parametrize(

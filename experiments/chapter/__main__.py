@@ -1,6 +1,6 @@
 """Walk through the chapter: what it defines, prints and claims, run and checked.
 
-    python -m experiments.chapter                   every section, in the order of the texts
+    python -m experiments.chapter                   every section but the claims, in order
     python -m experiments.chapter padding stride    these two
     python -m experiments.chapter claims            what the texts claim, each checked now
     python -m experiments.chapter --list --lang=zh  their names; 填充 asks for padding, too
@@ -20,12 +20,12 @@ FLAGS = flags.FLAGS
 
 def main(*names: str) -> None:
     """Run what was asked for, or list what there is."""
-    from experiments.chapter import NAMES, SECTIONS, title
+    from experiments.chapter import NAMES, sections, title
     from experiments.chapter.claims import claims
 
     known = {
         name: (walk.translate(title(fill)), fill)
-        for name, fill in (SECTIONS | {"claims": claims}).items()
+        for name, fill in (sections() | {"claims": claims}).items()
     }
     spoken = {walk.translate(name): key for key, name in NAMES.items()}
     chosen = walk.choose([spoken.get(name, name) for name in names], known, "section")
@@ -34,8 +34,8 @@ def main(*names: str) -> None:
         columns = rows if walk.language_asked() != "en" else [(row[0], row[2]) for row in rows]
         print(tabulate(columns, tablefmt="plain"))
         return
-    walk.walk({name: known[name] for name in chosen if names or name in SECTIONS})
+    walk.walk({name: known[name] for name in chosen if names or name != "claims"})
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__ or "", operands=True)
+    cli.run(main, __doc__ or "", operands=True, patient=True)

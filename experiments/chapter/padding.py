@@ -43,12 +43,6 @@ def padding(page: Page) -> None:
         (ops.conv2d(image, centre, padding=1) == image).all(),
     )
 
-    caption = "How often each pixel of a 5×5 image is used by a 3×3 window, by padding on each side"
-    with page.figure("padding", caption, size=(9, 3.4)) as figure:
-        for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
-            used = uses((5, 5), 3, padding=p)
-            title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)
-            plots.matrix(axes, used, title=title, limits=(0, 9))
     used = uses((5, 5), 3, padding=1)
     page.check(
         "even with padding 1 a corner is used {corner:.0f} times, the centre {centre:.0f}",
@@ -56,3 +50,9 @@ def padding(page: Page) -> None:
         corner=used[0, 0],
         centre=used[2, 2],
     )
+
+    caption = "How often each pixel of a 5×5 image is used by a 3×3 window, by padding on each side"
+    with page.figure("padding", caption, size=(9, 3.4)) as figure:
+        for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
+            title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)
+            plots.matrix(axes, uses((5, 5), 3, padding=p), title=title, limits=(0, 9))

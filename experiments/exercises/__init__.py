@@ -9,9 +9,10 @@ where their lists differ, the number is the English one and the question says so
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from experiments.page import Page
+if TYPE_CHECKING:
+    from experiments.page import Page
 
 MODULES = ("why_convolution", "convolution", "padding", "channels", "pooling", "lenet")
 
@@ -23,7 +24,7 @@ class Exercise(NamedTuple):
     kind: Literal["R", "P"]  # answered by an experiment that runs, or by a proof checked in numbers
     seconds: int  # about how long on two cores; 0: less than ten
     question: str  # in our own words
-    answer: Callable[[Page], None]
+    answer: Callable[["Page"], None]
 
 
 _EXERCISES: dict[str, Exercise] = {}
@@ -31,10 +32,10 @@ _EXERCISES: dict[str, Exercise] = {}
 
 def exercise(
     number: str, kind: Literal["R", "P"], *, seconds: int = 0
-) -> Callable[[Callable[[Page], None]], Callable[[Page], None]]:
+) -> Callable[[Callable[["Page"], None]], Callable[["Page"], None]]:
     """Enter a function as the answer to an exercise; its docstring is the question."""
 
-    def enter(answer: Callable[[Page], None]) -> Callable[[Page], None]:
+    def enter(answer: Callable[["Page"], None]) -> Callable[["Page"], None]:
         question = " ".join(inspect.cleandoc(answer.__doc__ or "").split())
         _EXERCISES[number] = Exercise(number, kind, seconds, question, answer)
         return answer

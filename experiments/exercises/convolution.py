@@ -120,7 +120,8 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
         grid["e"].set_ylim(-1.1, 1.5)
     page.answer(
         "The kernel is v₁ times the derivative across plus v₂ times the derivative down. It gives "
-        "v·g: most where the edge is orthogonal to v, and nothing where the edge runs along v."
+        "a multiple of v·g: most where the edge is orthogonal to v, and nothing where the edge "
+        "runs along v."
     )
 
 
