@@ -40,9 +40,12 @@ TEXT = {
         "exercises": "The chapter's exercises, answered",
         "how": "Written by `{command}` from `results/pages.json`, on {machine}. Run any of it: "
         "`python -m experiments.{what} {example}`.",
-        "count": "{count} exercises, all answered by what runs: R is an experiment, P a proof "
-        "checked in numbers. Seconds are from a cold start of each.",
+        "count": "{count} exercises, each answered by what runs: R is an experiment, P a proof "
+        'checked in numbers. {there} were run here; "data" marks one whose data set could not be '
+        "reached, so that its answer is written but not seen. Seconds are from a cold start; those "
+        "of section 6 were measured beside other work on the same cores.",
         "head": "| | | seconds | question |\n|---|---|---|---|",
+        "data": "data",
         "not run": "Not run here: {error}",
         "other": "[中文]({})",
     },
@@ -52,9 +55,11 @@ TEXT = {
         "how": "由 `{command}` 根据 `results/pages.json` 生成，环境：{machine}。"
         "任何一部分都可以自己运行："
         "`python -m experiments.{what} {example} --lang=zh`。",
-        "count": "{count} 道练习，全部由可运行的代码解答：R 为实验，P 为用数值检验的证明。"
-        "秒数为各自冷启动的用时。",
+        "count": "{count} 道练习，每道都由可运行的代码解答：R 为实验，P 为用数值检验的证明。"
+        "其中 {there} 道在此运行过；“数据”表示无法取得所需的数据集，解答已写好，但未见结果。"
+        "秒数为冷启动的用时；第 6 节的秒数是在同一处理器上还有其他工作时测得的。",
         "head": "| | | 秒 | 问题 |\n|---|---|---|---|",
+        "data": "数据",
         "not run": "此处未运行：{error}",
         "other": "[English]({})",
     },
@@ -128,7 +133,7 @@ def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
         with jax.default_matmul_precision("highest"):
             fill(page)
     except DataError as error:
-        return [("error", str(error).partition(";")[0], "")]
+        return [("error", str(error).partition(" (")[0], "")]
     for event in page.events:
         if event.file:  # a palette takes a third of the room
             path = directory / event.file
@@ -153,12 +158,15 @@ def rendered() -> dict[Path, str]:
             )
             lines = [f"# {text[what]}", "", text["other"].format(other), "", how, ""]
             if what == "exercises":
-                lines += [text["count"].format(count=len(known)), "", text["head"]]
+                there = [n for n in known if record["pages"][what][n][language][0][0] != "error"]
+                count = text["count"].format(count=len(known), there=len(there))
+                lines += [count, "", text["head"]]
                 for number, e in exercises().items():
-                    seconds = record["pages"][what][number]["seconds"]
+                    took = f"{record['pages'][what][number]['seconds']:.0f}"
+                    seconds = took if number in there else text["data"]
                     anchor = number.replace(".", "")
                     lines.append(
-                        f"| [{number}](#{anchor}) | {e.kind} | {seconds:.0f} | {t(e.question)} |"
+                        f"| [{number}](#{anchor}) | {e.kind} | {seconds} | {t(e.question)} |"
                     )
                 lines.append("")
             for name, (heading, _) in known.items():
