@@ -140,16 +140,22 @@ class Page:
             self.console.print(shown, soft_wrap=True)
 
 
+# A space; or a Chinese character or a run of others, with the stops and brackets that close it.
+PIECES = re.compile(
+    r"\s|(?:[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+)[，。；：、！？）”》]*"
+)
+
+
 def wrapped(text: str, width: int) -> list[str]:
     """Break text into lines of `width` cells: at spaces, and between Chinese characters.
 
     rich takes a run of Chinese for one word. A stop or a closing bracket begins no line.
 
     >>> wrapped("步幅为 2 时减半。", 11)
-    ['步幅为 2', '时减半。']
+    ['步幅为 2 时', '减半。']
     """
     lines = [""]
-    for piece in re.findall(r"[\u2e80-\u9fff\uff00-\uffef][，。；：、！？）”》]*|\s|[!-⹿]+", text):
+    for piece in PIECES.findall(text):
         if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece if lines[-1] or piece.strip() else ""
