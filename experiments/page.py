@@ -103,12 +103,11 @@ class Page:
         sentence = self.t(caption, **values)
         self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
 
-    def track(self, items: Iterable[T], text: str, total: int | None = None) -> Iterator[T]:
+    def track(self, items: Iterable[T], text: str) -> Iterator[T]:
         """Iterate over what takes long, with a bar where someone looks; signals are heard."""
         steps = track(
             items,
             self.t(text),
-            total=total,
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,

@@ -49,9 +49,7 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         found = {k for k in known if k == plain or (k[:-1] == plain and plain[-1:].isdigit())}
         if not found:
             near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
-            if plain[
-                :1
-            ].isdigit():  # the numbers of that section say more than those that look alike
+            if plain[:1].isdigit():  # its section's numbers say more than those that look alike
                 near = [k for k in known if k.split(".")[0] == plain.split(".")[0]]
             guess = f", did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"no {what} {name!r}{guess} (--list names all)")
