@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 
 from absl import flags
 
+from experiments import programs
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import LenetError, UsageError
@@ -136,7 +137,9 @@ def run(
         if {"--help", "-h", "-help"} & set(sys.argv[1:]):
             _print_help(usage)
             return
-        main(*_parse(sys.argv, operands))
+        operands_given = _parse(sys.argv, operands)
+        programs.keep()
+        main(*operands_given)
     except LenetError as error:
         sys.exit(_complain(str(error), error.exit_status))
     except Stopped as stopped:

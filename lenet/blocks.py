@@ -19,6 +19,7 @@ outside (github.com/jax-ml/jax, issue 12868); a matrix product has no such cliff
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -77,17 +78,23 @@ def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
     return _product(x, kernel, bias)
 
 
-def pool(x: Array, window: int, mode: str) -> Array:
-    """Reduce each window×window of pixels to its maximum or mean; windows must divide the block.
+def activate_and_pool(
+    x: Array, activation: Callable[[Array], Array], window: int, mode: str
+) -> Array:
+    """Activate every pixel, then reduce each window×window to its maximum or mean.
 
-    [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B], with mode "avg" or "max"
+    [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B], with mode "avg" or "max"; windows must
+    divide the block.
     """
     if mode not in ("avg", "max") or x.shape[0] % window:
         raise ValueError(f"cannot pool blocks of shape {x.shape} by mode={mode!r}, {window=}")
     t, _, channels, rows, columns, batch = x.shape
     s = t // window
-    x = x.reshape(s, window, s, window, channels, rows, columns, batch)
-    return x.mean((1, 3)) if mode == "avg" else first_max(x, (1, 3))
+    # The last axes as one: XLA then walks along it without working out a row and a column, here
+    # and in the gradient, which is a matrix with such rows to the convolution below.
+    x = activation(x.reshape(s, window, s, window, channels, rows * columns * batch))
+    x = x.mean((1, 3)) if mode == "avg" else first_max(x, (1, 3))
+    return x.reshape(s, s, channels, rows, columns, batch)
 
 
 def toeplitz(kernel: Array, block: int) -> Array:
@@ -121,15 +128,17 @@ def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
 
 
 def _patches(x: Array, reach: Size) -> Array:
-    """The patch matrix: a row for each input of a window, and a row of ones for the bias."""
+    """The patch matrix: a row for each input of a window, a column for each window."""
     t, _, channels, rows, columns, batch = x.shape
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
-    slices = [
-        x[:, :, :, i : i + n, j : j + m].reshape(t * t * channels, n * m * batch)
-        for i in range(reach[0])
-        for j in range(reach[1])
-    ]
-    return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
+
+    def shifted(s: Array) -> Array:
+        corner = (0, 0, 0, s // reach[1], s % reach[1], 0)
+        return lax.dynamic_slice(x, corner, (t, t, channels, n, m, batch))
+
+    # A loop of copies: as one expression XLA would fuse the reshape into it, and work out a row and
+    # a column for every number.
+    return lax.map(shifted, jnp.arange(reach[0] * reach[1])).reshape(-1, n * m * batch)
 
 
 @jax.custom_vjp
@@ -141,12 +150,9 @@ def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple]:
     t, _, _, rows, columns, batch = x.shape
     reach = _reach(kernel.shape, t)
     patches = _patches(x, reach)
-    # The bias is one more row of the matrix, so that both it and its gradient come out of the
-    # products; a sum over the output for it would read everything once more.
-    weights = jnp.concatenate([toeplitz(kernel, t), jnp.tile(bias, t * t)[None]])
-    y = lax.dot_general(weights, patches, (((0,), (0,)), ((), ())))
+    y = lax.dot_general(toeplitz(kernel, t), patches, (((0,), (0,)), ((), ())))
     y = y.reshape(t, t, -1, rows - reach[0] + 1, columns - reach[1] + 1, batch)
-    return y, (patches, kernel, x.shape)
+    return y + bias[None, None, :, None, None, None], (patches, kernel, x.shape)
 
 
 def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
@@ -155,10 +161,9 @@ def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
     reach = _reach(kernel.shape, t)
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
     g = g.reshape(-1, n * m * batch)
-    d_weights = patches @ g.T
     weights, to_kernel = jax.vjp(lambda k: toeplitz(k, t), kernel)
-    (d_kernel,) = to_kernel(d_weights[:-1])
-    d_bias = d_weights[-1].reshape(t * t, -1).sum(0)
+    (d_kernel,) = to_kernel((g @ patches.T).T)
+    d_bias = (g @ jnp.ones(g.shape[1], g.dtype)).reshape(t * t, -1).sum(0)
     d_patches = (weights @ g).reshape(-1, t, t, channels, n, m, batch)
 
     def add_slice(s: Array, dx: Array) -> Array:

@@ -59,9 +59,16 @@ class Config:
         among=("pytorch", "zeros"),
     )
     conv: str = _choice(
-        "matmul",
-        "how convolutions are computed: one matrix product, or XLA's convolution",
-        among=("matmul", "lax"),
+        "auto",
+        "how convolutions are computed: one matrix product, XLA's convolution, or whichever suits "
+        "the device",
+        among=("auto", "matmul", "lax"),
+    )
+    precision: str = _choice(
+        "float32",
+        "of products and activations (parameters are float32 always); tensorfloat32 is float32 but "
+        "on NVIDIA GPUs",
+        among=("float32", "tensorfloat32", "bfloat16"),
     )
 
     # The optimisation

@@ -59,6 +59,9 @@ POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
 FORMS = ("matmul", "lax")
 """How a convolution is computed: `blocks.conv2d` or `ops.conv2d`. Parameters are the same."""
 
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+"""Of products: exact float32, TF32 where a GPU has it, or bfloat16 for the activations, too."""
+
 
 class Conv2D(nn.Module):
     """A convolutional layer: cross-correlate with a learned kernel, then add a bias per channel.
@@ -97,6 +100,7 @@ class Conv2D(nn.Module):
         if self.use_bias:
             init = self.bias_init(math.prod(shape[:3]))
             bias = self.param("bias", init, (self.features,), jnp.float32)
+        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
         if self.form == "matmul":
             if self.padding != 0 or self.stride != 1:
                 raise ValueError(
@@ -107,6 +111,36 @@ class Conv2D(nn.Module):
         return (
             ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias[None, None, None]
         )
+
+
+class Dense(nn.Module):
+    """A fully connected layer: y = x · kernel + bias, with kernel [in, out] and bias [out].
+
+    Attributes:
+      features: the number of outputs.
+      form: "lax" maps rows [B, in] to rows [B, out]; "matmul" maps columns [in, B] to [out, B], as
+        blocks have their examples last, too.
+      grid: (H, W) of the maps that columns are made of, channel by channel; the kernel's rows are
+        the same features pixel by pixel, as rows [B, in] have them.
+    """
+
+    features: int
+    kernel_init: initializers.Initializer = KERNEL_INITIALIZERS["xavier_uniform"]
+    bias_init: BiasInitializer = BIAS_INITIALIZERS["zeros"]
+    form: str = "lax"
+    grid: Size = (1, 1)
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map rows to rows or columns to columns."""
+        inputs = x.shape[0] if self.form == "matmul" else x.shape[1]
+        kernel = self.param("kernel", self.kernel_init, (inputs, self.features), jnp.float32)
+        bias = self.param("bias", self.bias_init(inputs), (self.features,), jnp.float32)
+        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
+        if self.form == "lax":
+            return x @ kernel + bias[None]
+        kernel = kernel.reshape(*self.grid, -1, self.features).transpose(2, 0, 1, 3)
+        return kernel.reshape(inputs, -1).T @ x + bias[:, None]
 
 
 class LeNet(nn.Module):
@@ -125,6 +159,8 @@ class LeNet(nn.Module):
       kernel_init: a key of `KERNEL_INITIALIZERS`.
       bias_init: a key of `BIAS_INITIALIZERS`; the texts leave PyTorch's default.
       conv: a member of `FORMS`; both have the same parameters and, to rounding, the same result.
+      precision: a member of `PRECISIONS`. Parameters and logits are float32 always; for
+        "float32" and "tensorfloat32", products are what `jax.default_matmul_precision` says.
 
     >>> images = jnp.zeros((2, 28, 28, 1))
     >>> params = LeNet().init(jax.random.key(0), images)["params"]
@@ -143,6 +179,7 @@ class LeNet(nn.Module):
     kernel_init: str = "xavier_uniform"
     bias_init: str = "pytorch"
     conv: str = "matmul"
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
@@ -150,60 +187,69 @@ class LeNet(nn.Module):
         _check_settings(self)
         check_rank("images", images.shape, "B H W C", "kernel", (self.kernel_size,) * 2)
         maps = feature_maps(self, images.shape[1:3])
-        features = self._features_matmul if self.conv == "matmul" else self._features_lax
-        x = features(images, maps)
-        x = x.reshape(x.shape[0], -1)
-        for i, width in enumerate(self.hidden, start=1):
-            x = ACTIVATIONS[self.activation](self._dense(width, f"dense{i}", x))
-            self._keep(f"dense{i}", x)
-        x = self._dense(self.num_classes, f"dense{len(self.hidden) + 1}", x)
-        self._keep(f"dense{len(self.hidden) + 1}", x)
-        return x
+        x = images.astype(jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32)
+        x = self._on_blocks(x, maps) if self.conv == "matmul" else self._on_images(x, maps)
+        return x.astype(jnp.float32)
 
-    def _features_lax(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
-        pool = POOLS[self.pool]
+    def _on_images(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
+        pool, activation = POOLS[self.pool], ACTIVATIONS[self.activation]
         for i in range(len(maps)):
             padding = same_padding(self.kernel_size) if i == 0 else 0
-            x = ACTIVATIONS[self.activation](self._convolution(i, "lax", padding)(x))
+            x = activation(self._convolution(i, padding)(x))
             self._keep(f"conv{i + 1}", x)
             x = pool(x, WINDOW)
             self._keep(f"pool{i + 1}", x)
+        x = x.reshape(x.shape[0], -1)
+        for i, units in enumerate(self.hidden, start=1):
+            x = activation(self._dense(i, units)(x))
+            self._keep(f"dense{i}", x)
+        last = len(self.hidden) + 1
+        x = self._dense(last, self.num_classes)(x)
+        self._keep(f"dense{last}", x)
         return x
+
+    def _on_blocks(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
+        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from.
+        sides = [WINDOW ** min(len(maps) - i, 2) for i in range(len(maps))]
+        activation = ACTIVATIONS[self.activation]
+        x = blocks.split(x, sides[0], same_padding(self.kernel_size))
+        for i in range(len(maps)):
+            if x.shape[0] == 1:
+                x = blocks.split(blocks.merge(x, maps[i - 1][1]), sides[i])
+            x = self._convolution(i)(x)
+            x = blocks.activate_and_pool(x, activation, WINDOW, self.pool)
+        grid = maps[-1][1]
+        x = x[0, 0, :, : grid[0], : grid[1]].reshape(-1, x.shape[-1])
+        for i, units in enumerate(self.hidden, start=1):
+            x = activation(self._dense(i, units, grid)(x))
+            grid = (1, 1)
+        return self._dense(len(self.hidden) + 1, self.num_classes, grid)(x).T
 
     def _keep(self, layer: str, x: Array) -> None:
         # For `lenet.activations`; of no effect, and no cost, where nobody asks for it.
         if not self.is_initializing():
             self.sow("activations", f"{layer}_out", x)
 
-    def _features_matmul(self, images: Array, maps: list[tuple[Size, Size]]) -> Array:
-        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from.
-        sides = [WINDOW ** min(len(maps) - i, 2) for i in range(len(maps))]
-        x = blocks.split(images, sides[0], same_padding(self.kernel_size))
-        for i in range(len(maps)):
-            if x.shape[0] == 1:
-                x = blocks.split(blocks.merge(x, maps[i - 1][1]), sides[i])
-            x = self._convolution(i, "matmul")(x)
-            x = blocks.pool(ACTIVATIONS[self.activation](x), WINDOW, self.pool)
-        return blocks.merge(x, maps[-1][1])
-
-    def _convolution(self, i: int, form: str, padding: Padding = 0) -> Conv2D:
+    def _convolution(self, i: int, padding: Padding = 0) -> Conv2D:
         return Conv2D(
             features=self.channels[i],
             kernel_size=self.kernel_size,
             padding=padding,
             kernel_init=KERNEL_INITIALIZERS[self.kernel_init],
             bias_init=BIAS_INITIALIZERS[self.bias_init],
-            form=form,
+            form=self.conv,
             name=f"conv{i + 1}",
         )
 
-    def _dense(self, width: int, name: str, x: Array) -> Array:
-        return nn.Dense(
-            width,
+    def _dense(self, i: int, units: int, grid: Size = (1, 1)) -> Dense:
+        return Dense(
+            features=units,
+            grid=grid,
             kernel_init=KERNEL_INITIALIZERS[self.kernel_init],
-            bias_init=BIAS_INITIALIZERS[self.bias_init](x.shape[1]),
-            name=name,
-        )(x)
+            bias_init=BIAS_INITIALIZERS[self.bias_init],
+            form=self.conv,
+            name=f"dense{i}",
+        )
 
 
 def _check_settings(model: LeNet) -> None:
@@ -214,6 +260,7 @@ def _check_settings(model: LeNet) -> None:
         ("kernel_init", KERNEL_INITIALIZERS),
         ("bias_init", BIAS_INITIALIZERS),
         ("conv", FORMS),
+        ("precision", PRECISIONS),
     )
     for name, among in choices:
         if getattr(model, name) not in among:

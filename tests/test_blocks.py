@@ -72,10 +72,11 @@ def test_the_matrix_is_the_convolution_as_a_fully_connected_layer(kh, kw, block)
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
-def test_pooling_reduces_within_blocks(mode):
+def test_pooling_activates_and_reduces_within_blocks(mode):
     images = jax.random.normal(jax.random.key(0), (2, 8, 12, 3))
     pool = {"avg": ops.avg_pool, "max": ops.max_pool}[mode]
     for block in (2, 4):
-        pooled = blocks.pool(blocks.split(images, block), 2, mode)
+        pooled = blocks.activate_and_pool(blocks.split(images, block), jnp.tanh, 2, mode)
         assert pooled.shape[0] == block // 2
-        np.testing.assert_allclose(blocks.merge(pooled, (4, 6)), pool(images, 2), rtol=1e-6)
+        expected = pool(jnp.tanh(images), 2)
+        np.testing.assert_allclose(blocks.merge(pooled, (4, 6)), expected, rtol=1e-5, atol=1e-6)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lenet import config
 from lenet.config import PRESETS, Config
 from lenet.errors import UsageError
-from lenet.model import ACTIVATIONS, BIAS_INITIALIZERS, FORMS, KERNEL_INITIALIZERS
+from lenet.model import ACTIVATIONS, BIAS_INITIALIZERS, FORMS, KERNEL_INITIALIZERS, PRECISIONS
 
 CONFIGS = st.builds(
     Config,
@@ -50,7 +50,8 @@ def test_the_choices_are_those_the_model_has():
     assert among["activation"] == set(ACTIVATIONS)
     assert among["init"] == set(KERNEL_INITIALIZERS)
     assert among["bias_init"] == set(BIAS_INITIALIZERS)
-    assert among["conv"] == set(FORMS)
+    assert among["conv"] == {"auto", *FORMS}
+    assert among["precision"] == set(PRECISIONS)
 
 
 @pytest.mark.parametrize(

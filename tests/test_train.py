@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from test_model import torch_lenet
 
 from lenet import metrics, synthetic, train
-from lenet.config import Config
+from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out
 from lenet.errors import DivergedError, UsageError
+from lenet.model import PRECISIONS
 
 
 @pytest.fixture(scope="session")
@@ -125,15 +126,48 @@ def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
         fit(config, small)
 
 
-def test_the_program_has_no_convolution_no_float64_and_no_callback(small):
+@pytest.mark.parametrize("preset", ["book", "modern"])
+def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset):
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
-    config = Config(batch_size=100)
+    config = Config(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
     compiled = train.epoch.lower(run.model, config, run.state, run.train).compile().as_text()
     assert " dot(" in compiled
     assert " while(" in compiled
     for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
         assert unwanted not in compiled
+
+
+def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
+    assert train.network(Config(), 10).conv == "matmul"
+    assert train.network(Config(conv="lax"), 10).conv == "lax"
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert train.network(Config(), 10).conv == "lax"
+    assert train.network(Config(conv="matmul"), 10).conv == "matmul"
+
+
+def test_the_quickly_compiled_initial_state_is_the_same(small):
+    config = Config()
+    model = train.network(config, 10)
+    plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
+    expected = plain(train.keys(config.seed)[0])["params"]
+    chex.assert_trees_all_equal(train.start(config, small).state.params, expected)
+
+
+@pytest.mark.parametrize("form", ["matmul", "lax"])
+def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
+    configs = [Config(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
+    runs = [train.run(config, small) for config in configs]
+    for _, params in runs:
+        assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+    exact, tensorfloat, rounded = (row.train_loss for row, _ in runs)
+    assert tensorfloat == exact or jax.default_backend() == "gpu"
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=1e-2)
+    text = jax.jit(train.logits, static_argnums=0).lower(
+        train.network(configs[2], 10), runs[2][1], small.test.images
+    )
+    assert "bf16" in text.as_text()
 
 
 def test_the_same_run_twice_gives_the_same_bits(small):

@@ -1,0 +1,84 @@
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import programs
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A user whose cache is empty, and whose environment says nothing of programs."""
+    for name in list(os.environ):
+        if name.startswith(("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "TF_CPP")):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(programs.cache, "directory", lambda: tmp_path / "cache")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return tmp_path
+
+
+def test_the_directory_is_the_user_s_alone(home):
+    path = programs.keep()
+    assert path is not None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(path)
+
+
+def test_no_program_is_run_that_somebody_else_could_have_written(home):
+    path = programs.keep()
+    path.chmod(0o770)
+    del os.environ["JAX_COMPILATION_CACHE_DIR"]
+    assert programs.keep() is None
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+def test_the_user_s_own_directory_wins(home, monkeypatch):
+    monkeypatch.setitem(os.environ, "JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    assert programs.keep() is None
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(home):
+    (home / "cache").write_text("a file where the directory should be")
+    assert programs.keep() is None
+
+
+def test_another_jaxlib_or_another_processor_has_another_directory(home, monkeypatch):
+    paths = {programs.keep()}
+    del os.environ["JAX_COMPILATION_CACHE_DIR"]
+    monkeypatch.setattr(programs.importlib.metadata, "version", lambda name: "9.9.9")
+    paths.add(programs.keep())
+    del os.environ["JAX_COMPILATION_CACHE_DIR"]
+    monkeypatch.setattr(programs, "_processor", lambda: "another")
+    paths.add(programs.keep())
+    assert len(paths) == 3
+
+
+def test_a_second_process_finds_what_the_first_compiled_and_says_nothing(tmp_path):
+    programs_dir = tmp_path / "home" / "lenet" / "programs"
+    # Without what importing jax put there.
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("TF_CPP", "JAX_"))}
+    flags = ["--dataset=synthetic", "--channels=2,3", "--hidden=8", "--epochs=1"]
+
+    def run(name: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "experiments.train", *flags, f"--run_dir={name}"],
+            cwd=tmp_path,
+            env={**plain, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        return {path.name for path in programs_dir.rglob("*-cache")}
+
+    first = run("a")
+    assert any(name.startswith("jit_epoch-") for name in first)
+    assert run("b") == first
+    rows = [(tmp_path / name / "metrics.jsonl").read_text().split('"seconds"')[0] for name in "ab"]
+    assert rows[0] == rows[1]
