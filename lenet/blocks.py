@@ -162,7 +162,9 @@ def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
     g = g.reshape(-1, n * m * batch)
     weights, to_kernel = jax.vjp(lambda k: toeplitz(k, t), kernel)
-    (d_kernel,) = to_kernel((g @ patches.T).T)
+    # The matrix library is quicker with the larger operand first.
+    large_first = patches @ g.T if len(patches) > len(g) else (g @ patches.T).T
+    (d_kernel,) = to_kernel(large_first)
     d_bias = (g @ jnp.ones(g.shape[1], g.dtype)).reshape(t * t, -1).sum(0)
     d_patches = (weights @ g).reshape(-1, t, t, channels, n, m, batch)
 

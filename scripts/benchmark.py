@@ -1,0 +1,207 @@
+"""Measure this project beside PyTorch and plain Flax: the same data, batch and network, in one run.
+
+    scripts/bench                          all contenders, both networks, five rounds
+    scripts/bench --only=lenet,torch_eager --networks=book
+    scripts/bench --scaling                how our time grows with batch, epochs and width
+    scripts/bench --forms                  a convolutional layer in each of its forms
+
+Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
+GPU. Leaves a record in results/, of which scripts/readme.py makes the README's table. Let nothing
+else run meanwhile.
+"""
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from experiments import cli
+from lenet.config import PRESETS, Config
+from lenet.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+RECORDS = {"cpu": "bench.json", "gpu": "bench_gpu.json"}
+
+flags.DEFINE_integer("repeats", 5, "rounds, in each of which every contender takes its turn")
+flags.DEFINE_list("only", None, "contenders to measure; all of this machine's by default")
+flags.DEFINE_list("networks", ["book", "modern"], "presets that name the networks")
+flags.DEFINE_integer("examples", None, "training examples of an epoch; all by default")
+flags.DEFINE_boolean("ten", True, "train for ten epochs from the start of each process")
+flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and draw it")
+flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
+flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
+flags.DEFINE_string(
+    "record",
+    None,
+    "file to write; results/bench.json, bench_gpu.json, scaling.json or forms.json by default",
+)
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+    """Check what is asked, measure, write."""
+    # Contenders first: what is wrong with a flag is said before anything starts.
+    from benchmarks.contenders import BY_NAME, NETWORKS
+
+    for name in ("repeats", "examples"):
+        number = FLAGS[name].value
+        if number is not None and number < 1:
+            raise UsageError(f"--{name}={number}: must be at least 1")
+    for name, known in (("only", BY_NAME), ("networks", NETWORKS)):
+        for value in FLAGS[name].value or ():
+            if value not in known:
+                raise UsageError(f"--{name}={value}: must be among {', '.join(known)}")
+    batch = Config().batch_size
+    if FLAGS.examples is not None and FLAGS.examples < batch:
+        raise UsageError(f"--examples={FLAGS.examples}: must be at least {batch}, a batch")
+    if FLAGS.scaling:
+        scaling()
+    elif FLAGS.forms:
+        forms()
+    else:
+        compare()
+
+
+def compare() -> None:
+    """Measure the contenders of this machine and print their tables."""
+    from benchmarks import rounds, table
+    from benchmarks.contenders import BY_NAME, CONTENDERS
+    from lenet import records
+
+    record = started() | {"networks": {}}
+    device = "gpu" if record["environment"]["backend"] == "gpu" else "cpu"
+    here = [contender for contender in CONTENDERS if contender.device == device]
+    chosen = [BY_NAME[name] for name in FLAGS.only] if FLAGS.only else here
+    if elsewhere := [contender.name for contender in chosen if contender not in here]:
+        raise UsageError(f"--only={elsewhere[0]}: not on this machine, which has a {device} only")
+    left_out = []
+    if importlib.util.find_spec("torch") is None and any(c.torch for c in chosen):
+        left_out.append("PyTorch is not installed (scripts/setup torch): its rows are left out")
+        chosen = [contender for contender in chosen if not contender.torch]
+    if not chosen:
+        raise UsageError(f"nothing to measure: {left_out[0]}")
+    total = len(FLAGS.networks) * rounds.count(chosen, FLAGS.repeats, FLAGS.ten)
+    with progress(total) as tell:
+        for network in FLAGS.networks:
+            rows, without, environment = rounds.network(
+                network,
+                chosen,
+                repeats=FLAGS.repeats,
+                examples=FLAGS.examples,
+                dataset=FLAGS.dataset,
+                ten=FLAGS.ten,
+                tell=tell,
+            )
+            if not rows:
+                raise UsageError(f"nothing could be measured: {'; '.join(without)}")
+            left_out += without
+            record["environment"] |= environment
+            record["networks"][network] = rows
+    record["left_out"] = left_out
+    every = [row for rows in record["networks"].values() for row in rows]
+    record["examples"] = max(row["counts"]["epoch"] for row in every)
+    path = Path(FLAGS.record or ROOT / "results" / RECORDS[device])
+    records.write_json(path, record)
+    for network, rows in record["networks"].items():
+        print(f"{network}\n{table.table(rows)}\n")
+    print(*left_out, table.facts(record), f"left in {path}", sep="\n")
+
+
+def scaling() -> None:
+    """Measure how our time grows and draw it."""
+    from benchmarks import scaling
+    from lenet import records
+
+    record = started()
+    with progress(scaling.count(FLAGS.repeats)) as tell:
+        record |= scaling.measure(
+            FLAGS.networks[0],
+            repeats=FLAGS.repeats,
+            examples=FLAGS.examples or scaling.EXAMPLES,
+            dataset=FLAGS.dataset,
+            tell=tell,
+        )
+    path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
+    picture = path.with_suffix(".png") if FLAGS.record else ROOT / "docs" / "scaling.png"
+    records.write_json(path, record)
+    records.write(picture, scaling.figure(record))
+    print(f"left in {path} and {picture}")
+
+
+def forms() -> None:
+    """Measure the forms of a convolutional layer and print the table."""
+    from benchmarks import forms
+    from lenet import records
+
+    record = started()
+    with progress(forms.count(FLAGS.repeats)) as tell:
+        record |= forms.measure(FLAGS.repeats, tell)
+    path = Path(FLAGS.record or ROOT / "results" / "forms.json")
+    records.write_json(path, record)
+    print(forms.table(record, ("form", "multiply-adds")), f"left in {path}", sep="\n")
+
+
+def started() -> dict[str, Any]:
+    """Begin a record, and say if the machine is busy: others' work is measured with ours."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    environment = surroundings()
+    environment.pop("matmul_precision")  # a row has its own
+    if load is not None and load > 0.5:
+        print(f"warning: the machine is busy (load {load:.1f})", file=sys.stderr)
+    return {
+        "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
+        "repeats": FLAGS.repeats,
+        "dataset": FLAGS.dataset,
+        "batch_size": Config().batch_size,
+        "presets": {name: PRESETS[name] for name in FLAGS.networks},
+        "load_before": load,
+        "environment": environment,
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """Return versions and hardware, asked in a process that ends: a GPU is not held from here."""
+    code = "import json; from lenet import records; print(json.dumps(records.environment()))"
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    environment: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return environment
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Any]:
+    """Show what is measured and how much is left: a bar on a terminal, lines elsewhere."""
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, completed=-1)
+
+        def tell(what: str) -> None:
+            bar.update(task, advance=1, description=what)
+            if not console.is_terminal:
+                state = bar.tasks[0]
+                left = (
+                    "" if state.time_remaining is None else f", {state.time_remaining:.0f} s left"
+                )
+                print(f"{state.completed + 1:.0f}/{total}{left}  {what}", file=sys.stderr)
+
+        yield tell
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "")

@@ -1,0 +1,239 @@
+"""The benchmark: its protocol, its networks, its order and its arithmetic; never its clock."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from benchmarks import flax_plain, forms, rounds, scaling, table
+from benchmarks.contenders import BY_NAME, CONTENDERS
+from benchmarks.worker import Worker, WorkerError
+from lenet.config import PRESETS, Config
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = 300  # two batches, the second short
+
+
+def asked(name: str) -> dict[str, dict]:
+    with Worker(name, "book", examples=EXAMPLES, dataset="synthetic") as worker:
+        work = {"step": {"steps": 2}, "kernels": {"steps": 2}}
+        pieces = ("epoch", "step", "inference", "kernels", "memory", "environment")
+        return {piece: worker.ask(piece, **work.get(piece, {})) for piece in pieces}
+
+
+def check(answers: dict[str, dict]) -> None:
+    assert answers["epoch"]["examples"] == EXAMPLES
+    assert answers["inference"]["examples"] == 10_000
+    for piece in ("epoch", "inference"):
+        assert 1.5 < answers[piece]["loss"] < 4  # near a guess
+        assert 0 <= answers[piece]["accuracy"] <= 1
+    assert all(answers[piece]["seconds"] > 0 for piece in ("epoch", "step", "inference"))
+    assert 5e7 < answers["memory"]["host"] < 1e11
+    assert answers["memory"]["device"] is None
+    assert answers["kernels"] == {"kernels": None}
+
+
+def test_a_worker_trains_ours_and_answers_for_it():
+    check(asked("lenet"))
+
+
+def test_a_worker_trains_pytorch_and_answers_for_it(torch):
+    answers = asked("torch_eager")
+    check(answers)
+    assert answers["environment"]["torch"] == torch.__version__
+    assert answers["environment"]["threads"] == len(os.sched_getaffinity(0))
+
+
+def test_a_worker_says_in_one_line_what_went_wrong():
+    worker = Worker("lenet", "book", examples=10, dataset="synthetic")  # below a batch
+    with worker, pytest.raises(WorkerError, match=r"lenet: UsageError: --batch_size=256"):
+        worker.ask("epoch")
+
+
+def test_a_worker_that_is_gone_is_an_error_and_not_a_wait():
+    with Worker("lenet", "book", dataset="synthetic") as worker:
+        worker._process.kill()
+        with pytest.raises(WorkerError, match="ended with status -9"):
+            worker.ask("epoch")
+
+
+@pytest.mark.parametrize("preset", ["book", "modern"])
+def test_the_networks_are_the_same(preset, torch):
+    from benchmarks import pytorch
+
+    config = Config(**PRESETS[preset])
+    images = jax.random.uniform(jax.random.key(0), (2, 28, 28, 1))
+    model = flax_plain.network(config)
+    params = model.init(jax.random.key(1), images)["params"]
+    assert sum(p.size for p in jax.tree.leaves(params)) == 61_706
+    net = pytorch.network(config)
+    assert sum(p.numel() for p in net.parameters()) == 61_706
+    # With Flax's weights PyTorch's network gives Flax's logits; it flattens maps as CHW, not HWC.
+    layers = [layer for layer in net if hasattr(layer, "weight")]
+    for layer, (name, values) in zip(layers, params.items(), strict=True):
+        kernel = values["kernel"]
+        if name == "Dense_0":
+            kernel = kernel.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
+        moved = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
+        layer.weight.data = torch.tensor(jax.device_get(moved))
+        layer.bias.data = torch.tensor(jax.device_get(values["bias"]))
+    theirs = net(torch.tensor(jax.device_get(images.transpose(0, 3, 1, 2)))).detach().numpy()
+    assert jnp.allclose(model.apply({"params": params}, images), theirs, atol=1e-5)
+
+
+def test_contenders_take_turns():
+    order = [name for _, name in rounds.turns(3, ["epoch"], ["A", "B"])]
+    assert order == ["A", "B", "A", "B", "A", "B"]
+    order = list(rounds.turns(2, ["epoch", "step"], ["A", "B"]))
+    assert order[:4] == [("epoch", "A"), ("epoch", "B"), ("step", "A"), ("step", "B")]
+    assert order[4:] == order[:4]
+
+
+def test_names_are_unique_and_each_gpu_row_has_ours_to_compare_with():
+    assert len(BY_NAME) == len(CONTENDERS)
+    gpu = [contender for contender in CONTENDERS if contender.device == "gpu"]
+    ours = {contender.precision for contender in gpu if contender.ours}
+    assert {contender.precision for contender in gpu} == ours == {"TF32", "float32"}
+    assert {c.module for c in CONTENDERS} == {
+        path.stem for path in (ROOT / "benchmarks").glob("*.py") if "class Program:" in
+        path.read_text() or "class Program(pytorch" in path.read_text()
+    }  # fmt: skip
+
+
+def row(name: str, epoch: list[float], step: list[float], **given: object) -> dict:
+    """A row as `rounds.network` leaves it, of 1,000 examples an epoch and 25 steps of 256."""
+    made = {
+        "name": name,
+        "title": name,
+        "ours": name == "lenet",
+        "torch": name.startswith("torch"),
+        "precision": "float32",
+        "cut": False,
+        "counts": {"epoch": 1000, "step": 25, "inference": 1000},
+        "starts": [{"first_seconds": 5.0, "first_epoch": 7.0, "ten_epochs": 20.0}],
+        "seconds": {"epoch": epoch, "step": step, "inference": epoch},
+        "memory": {"host": 500_000_000, "device": None},
+        "kernels": None,
+    } | given
+    rounds._finish(made)
+    return made
+
+
+@pytest.fixture
+def rows() -> list[dict]:
+    return [
+        row("lenet", [1.0, 4.0, 2.0], [1.0, 1.0, 1.0]),
+        row("flax", [5.0, 40.0, 20.0], [8.0, 8.0, 8.0], cut=True),
+        row("torch_eager", [8.0, 3.0, 4.0], [9.0, 6.0, 3.0]),
+        row("torch_compile", [10.0, 9.0, 5.0], [3.0, 1.0, 2.0]),
+    ]
+
+
+def test_the_table_has_medians_and_ratios(rows):
+    lines = table.table(rows).splitlines()
+    cells = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    lenet, flax, eager, compiled, last = cells
+    # 1000 / 2, 1000 / 4, 1000 / 1; a step piece is 25 × 256 examples
+    assert lenet[:4] == ["lenet", "500 [250, 1,000]", "1.00", "6,400 [6,400, 6,400]"]
+    assert flax[:3] == ["flax (1,000 examples)", "50 [25, 200]", "10.00"]
+    assert [eager[2], compiled[2]] == ["2.00", "4.50"]
+    assert lenet[5:] == ["3.0", "7.0", "20.0", "500"]  # 5 − the median of an epoch, 2
+    assert flax[6:8] == ["", ""]  # of fewer examples
+    assert last[1] == "2.00 (torch_eager)"
+    assert last[3] == "2.00 (torch_compile)"
+    assert all(len(row) == 9 for row in cells)
+
+
+def test_ratios_are_between_rows_of_one_precision(rows):
+    tf32 = row("torch_eager", [1.0], [1.0], precision="TF32")
+    fast = row("lenet", [0.25], [1.0], precision="TF32")
+    assert table.ratio(tf32, [*rows, fast, tf32]) == 4
+    assert table.ratio(rows[2], [fast, tf32, *rows]) == 2
+    ended = table.table([fast, tf32, *rows]).splitlines()[-2:]
+    assert "4.00 (torch_eager)" in ended[0]
+    assert "2.00 (torch_eager)" in ended[1]
+
+
+def test_both_languages_say_all_that_the_other_says(rows):
+    english, chinese = table.TEXT["en"], table.TEXT["zh"]
+    assert set(english) == set(chinese)
+    assert len(english["heads"]) == len(chinese["heads"])
+    fields = [set(re.findall(r"{(\w+)", text["facts"])) for text in (english, chinese)]
+    assert fields[0] == fields[1]
+    assert len(table.table(rows, "zh").splitlines()) == len(table.table(rows).splitlines())
+
+
+def test_the_figure_of_scaling_is_drawn_from_its_record():
+    record = {
+        "examples": 1024,
+        "batch": [
+            {"batch_size": size, "steps": 1024 // size, "seconds": [1.0, 1.1]} for size in (64, 256)
+        ],
+        "epochs": [{"seconds": [1.0, 2.0], "memory": [5e8, 5e8]}],
+        "width": [
+            {"factor": k, "multiply_adds": 4e5 * k, "seconds": [1.0 * k, 2.0 * k]} for k in (1, 2)
+        ],
+    }
+    assert scaling.figure(record).startswith(b"\x89PNG")
+
+
+def test_width_multiplies_channels_and_hidden_layers():
+    assert scaling._wide("book", 2) == {"channels": [12, 32], "hidden": [240, 168]}
+    assert scaling._multiply_adds(scaling._wide("book", 1)) == 416_520
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--repeats=0", "error: --repeats=0: must be at least 1"),
+        ("--only=lenet,caffe", "error: --only=caffe: must be among lenet, flax_loop"),
+        ("--networks=alexnet", "error: --networks=alexnet: must be among book, modern"),
+        ("--examples=100", "error: --examples=100: must be at least 256, a batch"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
+    command = [sys.executable, "-P", "scripts/benchmark.py", flag, f"--record={tmp_path}/r.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
+    path = tmp_path / "bench.json"
+    flags = ["--only=lenet", "--networks=modern", "--repeats=2", "--examples=256", "--noten"]
+    command = [sys.executable, "-P", "scripts/benchmark.py", *flags, f"--record={path}"]
+    command.append("--dataset=synthetic")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(path.read_text())
+    (measured,) = record["networks"]["modern"]
+    assert [len(x) for x in measured["seconds"].values()] == [2, 2, 2]
+    assert len(measured["starts"]) == 2  # an empty and a filled cache
+    assert record["examples"] == 256
+    assert record["environment"]["versions"]["jax"] == jax.__version__
+    assert table.table([measured]) in done.stdout
+    assert table.facts(record) in done.stdout
+
+
+def test_every_form_of_a_layer_has_the_same_gradients():
+    images = jax.random.uniform(jax.random.key(0), (2, 12, 12, 1))
+    kernel, bias = jax.random.normal(jax.random.key(1), (5, 5, 1, 3)), jnp.ones(3)
+
+    def gradients(layout, layer):
+        y, pull = jax.vjp(lambda k, b: layer(layout(images), k, b), kernel, bias)
+        return pull(y)  # 12 is whole blocks of every size, so there is nothing besides the outputs
+
+    found = [gradients(layout, layer) for layout, layer, _ in forms.forms(padding=2).values()]
+    assert len(found) == 6
+    for other in found[1:]:
+        chex.assert_trees_all_close(other, found[0], rtol=1e-4, atol=1e-3)
