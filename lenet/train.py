@@ -288,7 +288,7 @@ def start(config: Config, data: Data) -> Start:
     begin = time.monotonic()
     with ThreadPoolExecutor() as threads:
         # Runs once: half the time to compile, and the same numbers, as a test asks.
-        quickly = {"xla_backend_optimization_level": 1}
+        quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
         initial = threads.submit(
             init.lower(model, config, data.image_shape).compile, compiler_options=quickly
         )
