@@ -37,8 +37,10 @@ def keep() -> Path | None:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     # XLA warns of every program it loads on a CPU that features of its own invention are not the
-    # processor's; that it is the same processor, the name above sees to.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # processor's; that it is the same processor, the name above sees to. Importing JAX sets 1, also
+    # for the processes that such a process starts.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") != "0":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     return path
 
 
