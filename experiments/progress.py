@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +17,7 @@ from rich.progress import (
     TextColumn,
 )
 
-from lenet.published import LEFT_PLATEAU_BY_EPOCH_2
+from lenet.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES
 from lenet.train import Row
 
 
@@ -59,6 +60,22 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
         f"{where}: unusual after epoch 2 ({left} of {runs} published runs had left it): "
         "it may still leave; else try another --seed"
     )
+
+
+def place(place: dict[str, Any]) -> str:
+    """Say where a run lies among the published ones, as lenet.published.place found it."""
+    accuracy, loss = (
+        _ordinal(round(place["percentile"][key])) for key in ("test_accuracy", "train_loss")
+    )
+    return (
+        f"among {place['runs']} published {NAMES[place['framework']]} runs: "
+        f"test accuracy at the {accuracy} percentile, training loss at the {loss}"
+    )
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"} if number // 10 % 10 != 1 else {}
+    return f"{number}{endings.get(number % 10, 'th')}"
 
 
 @contextmanager

@@ -6,8 +6,9 @@
     python -m experiments.train --preset=book-en      the English edition's lr 0.1, batch 128
     python -m experiments.train --dataset=kmnist --data_dir=DIR
 
-Prints the chapter's two lines at the end and leaves a run directory: config.json, metrics.jsonl (a
-row an epoch), result.json, curves.png and the parameters.
+Prints the chapter's two lines at the end, and where the chapter's own run lies among the published;
+leaves a run directory: config.json, metrics.jsonl (a row an epoch), result.json, curves.png and the
+parameters.
 """
 
 import dataclasses
@@ -91,16 +92,20 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
                 bar.say(f"  {note}")
 
     seconds = sum(row["seconds"] for row in rows)
+    place = published.place(config, rows[-1])
     extra = {
         "dataset": config.dataset,
         "synthetic": synthetic,
         "seconds_to_compile": run.seconds_to_compile,
         "seconds_to_train": seconds,
         "environment": environment,
+        "published": place,
     }
     records.write_json(run_dir / "result.json", rows[-1] | extra)
     print(progress.summary(row) + (" (synthetic data)" if synthetic else ""))
     print(f"{sum(r['count'] for r in rows) / seconds:.1f} examples/sec on {environment['device']}")
+    if place:
+        print(progress.place(place))
     print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, checkpoints/")
 
 

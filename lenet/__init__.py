@@ -8,7 +8,7 @@ Axes, by the letters used in every shape in this package:
 
 Reading order: `reference` (the chapter's loops), `shapes` and `ops` (the same operations for use),
 `blocks` (convolution as one matrix product), `model` (LeNet), `config`, `data`, `metrics`, `train`,
-then `records`, `checkpoint`, `plots` and `published`, which only look at what training wrote. To
-ask questions: `receptive_field`, `activations`, `transforms`, `rounding`, `cost`; `edge` is an
-example.
+then `records`, `checkpoint`, `plots`, `stats` and `published`, which only look at what training
+wrote. To ask questions: `receptive_field`, `activations`, `transforms`, `rounding`, `cost`; `edge`
+is an example.
 """

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
 from lenet.published import Band
 
@@ -147,6 +148,36 @@ def curves(
     axes.locator_params(axis="x", integer=True)
     axes.grid(color=GREY, alpha=0.3)
     axes.legend(fontsize="small", framealpha=0.9)
+    return _png(figure)
+
+
+@style()
+def distributions(panels: Mapping[str, Mapping[str, ArrayLike]]) -> bytes:
+    """Draw distributions over one another: the share of runs at or below each value.
+
+    The largest vertical gap between two lines is the statistic of Kolmogorov and Smirnov.
+
+    Args:
+      panels: by quantity, then by whose runs, the same in each: values [R]. The first are thick.
+
+    Returns:
+      a PNG
+    """
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
+    for axes, (quantity, groups) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for index, (who, values) in enumerate(groups.items()):
+            label = f"{who}, n = {np.size(values)}"
+            axes.ecdf(values, label=label, linewidth=1.4 if index else 2.6)
+        axes.set(xlabel=quantity)
+        axes.grid(color=GREY, alpha=0.3)
+    figure.axes[0].set_ylabel("share of runs at or below")
+    figure.axes[0].legend()
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()

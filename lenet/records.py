@@ -2,7 +2,7 @@
 
 config.json     the Config, the data set and where it came from
 metrics.jsonl   a row per epoch, in order
-result.json     the last row, seconds to compile, the environment
+result.json     the last row, seconds to compile, the environment, the place among the published
 curves.png      the book's figure
 checkpoints/    parameters
 """

@@ -77,6 +77,7 @@ def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
     assert result["environment"]["versions"]["jax"]
     assert result["dataset"] == "tiny"
     assert result["synthetic"] is False
+    assert result["published"] is None  # another experiment than the published one
     assert sorted(path.name for path in run_dir.iterdir() if path.name[0] != ".") == [
         *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "result.json")
     ]

@@ -35,3 +35,19 @@ def test_the_published_band_is_the_published_runs():
     assert band.epochs == list(range(1, 11))
     assert all(a <= b <= c for a, b, c in zip(band.low, band.median, band.high, strict=True))
     assert published.band("mxnet").runs + published.band("tensorflow").runs + band.runs == 340
+
+
+def test_the_distributions_lie_over_one_another_in_every_panel():
+    rng = np.random.default_rng(0)
+    groups = {who: rng.normal(size=n) for who, n in (("ours", 5), ("A", 40), ("B", 9))}
+    one = pixels(plots.distributions({"accuracy": groups}))
+    two = pixels(plots.distributions({"accuracy": groups, "loss": groups}))
+    assert one.shape[0] == two.shape[0]
+    assert two.shape[1] == 2 * one.shape[1]
+    for picture, panels in ((one, 1), (two, 2)):
+        width = picture.shape[1] // panels
+        for panel in range(panels):
+            part = picture[:, panel * width : (panel + 1) * width]
+            for colour in (plots.BLUE, plots.ORANGE, plots.GREEN):
+                rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+                assert (np.abs(part - rgb).sum(-1) < 12).sum() > 50

@@ -1,0 +1,98 @@
+"""What the README and docs/speed.md say of speed and precision, from the records in results/."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmarks import forms
+from benchmarks import table as bench
+from lenet import records, stats
+
+RESULTS = Path(__file__).parent.parent / "results"
+BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
+FORMS, PRECISION = RESULTS / "forms.json", RESULTS / "precision.json"
+COMMANDS_PRECISION = """\
+for seed in $(seq 0 15); do
+  scripts/train --preset=book --seed=$seed --run_dir=runs/book/$seed
+  scripts/train --preset=book --seed=$seed --run_dir=runs/bfloat16/$seed --precision=bfloat16
+done
+.venv/bin/python scripts/readme.py precision runs/book/* runs/bfloat16/*"""
+
+
+def speed(language: str) -> str:
+    """Return the tables of the CPU and of the GPU, each with the command that gave them."""
+    parts = [bench.section(records.read_json(BENCH), language)]
+    if BENCH_GPU.exists():
+        parts.append(bench.section(records.read_json(BENCH_GPU), language))
+    else:
+        parts.append(bench.TEXT[language]["no_gpu"])
+    return "\n\n".join(parts)
+
+
+def forms_table(language: str) -> str:
+    """Return the forms of a convolutional layer, with the command that measured them."""
+    record = records.read_json(FORMS)
+    heads = {"en": ("form", "multiply-adds"), "zh": ("形式", "乘加")}[language]
+    note = {
+        "en": "Median [min, max] of {} rounds, every form once a round. {}.",
+        "zh": "{} 次轮流测量的中位数 [最小值, 最大值]，每次各形式轮流一遍。{}。",
+    }[language].format(record["repeats"], bench.machine(record["environment"]))
+    return f"{forms.table(record, heads)}\n\n{note}\n\n    {record['command']}"
+
+
+def precision_table(language: str) -> str:
+    """Return what a precision does to the book's run, paired by seed."""
+    record = records.read_json(PRECISION)
+    heads = {
+        "en": ("precision", "n", "train loss", "train accuracy", "test accuracy"),
+        "zh": ("精度", "n", "训练损失", "训练精度", "测试精度"),
+    }[language]
+    exact, rounded = record["runs"].values()
+    rows = [
+        (name, len(runs), *(_spread([run[key] for run in runs]) for key in KEPT))
+        for name, runs in record["runs"].items()
+    ]
+    difference = stats.interval(
+        [b["test_accuracy"] - a["test_accuracy"] for a, b in zip(exact, rounded, strict=True)]
+    )
+    note = {
+        "en": "Seeds 0 to {}: mean ± standard deviation. bfloat16 minus float32, paired by seed, "
+        "95 % interval of the difference in test accuracy: {:+.4f} to {:+.4f}. {}.",
+        "zh": "种子 0 到 {}：平均值 ± 标准差。按种子配对，bfloat16 减 float32 的"
+        "测试精度之差的 95% 置信区间：{:+.4f} 到 {:+.4f}。{}。",
+    }[language]
+    note = note.format(
+        len(exact) - 1, difference.low, difference.high, bench.machine(record["environment"])
+    )
+    table = tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+    return f"{table}\n\n{note}\n\n```bash\n{record['command']}\n```"
+
+
+KEPT = ("train_loss", "train_accuracy", "test_accuracy")
+
+
+def collect_precisions(run_dirs: list[Path]) -> None:
+    """Keep the last rows of runs that differ in precision and seed alone."""
+    runs: dict[str, dict[int, dict]] = {"float32": {}, "bfloat16": {}}
+    rest = set()
+    for run_dir in run_dirs:
+        config = records.read_json(run_dir / "config.json")["config"]
+        result = records.read_json(run_dir / "result.json")
+        rest.add(json.dumps(config | {"seed": 0, "precision": ""}, sort_keys=True))
+        row = {"seed": config["seed"]} | {key: result[key] for key in KEPT}
+        runs[config["precision"]][config["seed"]] = row
+    if len(rest) != 1 or runs["float32"].keys() != runs["bfloat16"].keys():
+        sys.exit("error: these runs differ in more than precision, or not in their seeds alike")
+    record = {
+        "command": COMMANDS_PRECISION,
+        "environment": result["environment"],
+        "runs": {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()},
+    }
+    records.write_json(PRECISION, record)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"

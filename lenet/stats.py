@@ -1,0 +1,224 @@
+"""What a handful of runs can tell: intervals, paired comparisons, places among others' runs.
+
+Values are one number a run, [R]; all are finite. What is paired is paired by seed.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import scipy  # scipy.stats takes a while to import: scipy does so when it is first used
+from numpy.typing import ArrayLike, NDArray
+
+EXACT = 16
+"""Pairs up to which all 2^R flips of signs are counted."""
+
+
+class Interval(NamedTuple):
+    """A mean with the interval that contains the true one with the given confidence."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Paired(NamedTuple):
+    """What two cells of runs differ by."""
+
+    difference: Interval  # of a - b
+    p: float  # of a paired t-test of no difference
+    sign_flip_p: float | None  # of its exact permutation test; None above EXACT pairs
+
+
+class Outcome(NamedTuple):
+    """The statistic of a test and the chance of one as far out if nothing differs."""
+
+    statistic: float
+    p: float
+
+
+class Equality(NamedTuple):
+    """How two independent sets of runs differ: anywhere in distribution, and in the mean."""
+
+    ks: Outcome  # Kolmogorov and Smirnov's
+    welch: Outcome
+    difference: Interval  # of the means, by Welch
+
+
+class Effects(NamedTuple):
+    """What each of two factors changes, and how much the one depends on the other."""
+
+    first: Interval
+    second: Interval
+    interaction: Interval
+
+
+def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return the mean with Student's interval.
+
+    mean ± t((1 + confidence)/2; R - 1) · s/√R, with s² = Σ(x - mean)²/(R - 1).
+
+    Args:
+      values: [R], R at least 2; of a normal distribution, or R large.
+      confidence: within (0, 1).
+
+    Raises:
+      ValueError: for fewer than 2 values, one that is not finite, or another confidence.
+
+    >>> mean, low, high = interval([1, 2, 3])
+    >>> mean, round(low, 3), round(high, 3)
+    (2.0, -0.484, 4.484)
+    """
+    x = _sample(values, "values")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}: must be within (0, 1)")
+    mean = float(x.mean())
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(x) - 1) * _standard_error(x))
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Paired:
+    """Return the mean of a - b with its interval, and how likely one as large is by chance.
+
+    The t-test takes t = mean/(s/√R), two-sided. The permutation test assumes no distribution: it
+    counts among all 2^R flips of the differences' signs those whose mean is as far from 0.
+
+    Args:
+      a: [R], R at least 2.
+      b: [R], run i under the seed of run i of `a`.
+      confidence: of the interval.
+
+    Raises:
+      ValueError: as `interval` does, or for different numbers of runs.
+
+    >>> found = paired([2, 4, 6], [1, 2, 3])
+    >>> found.difference.mean, round(found.p, 3), found.sign_flip_p  # t = 2√3; 2 flips of 8
+    (2.0, 0.074, 0.25)
+    """
+    x, y = _sample(a, "a"), _sample(b, "b")
+    if x.shape != y.shape:
+        raise ValueError(f"{len(x)} runs paired with {len(y)}: expected as many")
+    d = x - y
+    flips = _sign_flip(d) if len(d) <= EXACT else None
+    return Paired(interval(d, confidence), _two_sided(d), flips)
+
+
+def place(value: float, others: ArrayLike) -> float:
+    """Return the percentile of `value` among `others`, from 0 to 100; ties count half (mid-rank).
+
+    100 · (those below + those equal/2) / R
+
+    Args:
+      value: a number of one run.
+      others: [R], R at least 1.
+
+    Raises:
+      ValueError: for no values, or one that is not finite.
+
+    >>> place(3, [1, 2, 3, 4])
+    62.5
+    """
+    x = _sample(others, "others", least=1)
+    if not np.isfinite(value):
+        raise ValueError(f"value {value}: must be a finite number")
+    return float(100 * ((x < value).mean() + (x == value).mean() / 2))
+
+
+def equal_distributions(ours: ArrayLike, theirs: ArrayLike) -> Equality:
+    """Test whether two independent sets of runs come from one distribution.
+
+    Kolmogorov-Smirnov: D = max |F_ours - F_theirs|, sensitive to any difference; its p is exact
+    without ties and too large with them. Welch: t = (mean - mean)/√(s²/R + s²/R), sensitive to the
+    means alone, whatever the spreads. A large p is no proof of equality: the interval says what
+    difference could have gone unseen.
+
+    Args:
+      ours: [R], R at least 2.
+      theirs: [R'], R' at least 2.
+
+    Raises:
+      ValueError: for fewer than 2 values, one that is not finite, or a set without any spread.
+
+    >>> found = equal_distributions([1, 2], [3, 4])
+    >>> found.ks.statistic, round(found.ks.p, 4)  # 2 of 6 orders
+    (1.0, 0.3333)
+    >>> round(found.welch.statistic, 4), found.difference.mean
+    (-2.8284, -2.0)
+    """
+    x, y = _sample(ours, "ours"), _sample(theirs, "theirs")
+    if not (np.ptp(x) and np.ptp(y)):
+        raise ValueError("a set of equal values: has no spread to test by")
+    with warnings.catch_warnings():
+        # Where p is 1, rounding may put scipy's exact one above; it then takes the asymptotic one.
+        warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful")
+        anywhere = scipy.stats.ks_2samp(x, y)
+    welch = scipy.stats.ttest_ind(x, y, equal_var=False)
+    low, high = welch.confidence_interval()
+    return Equality(
+        Outcome(float(anywhere.statistic), float(anywhere.pvalue)),
+        Outcome(float(welch.statistic), float(welch.pvalue)),
+        Interval(float(x.mean() - y.mean()), float(low), float(high)),
+    )
+
+
+def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
+    """Return main effects and interaction of a 2x2 design as contrasts within each seed.
+
+    With y_ij the run at level i of the first factor and j of the second, all under one seed:
+
+        first        (y_10 + y_11 - y_00 - y_01)/2
+        second       (y_01 + y_11 - y_00 - y_10)/2
+        interaction  (y_11 - y_10) - (y_01 - y_00): the second's effect at level 1 less that at 0
+
+    A seed's luck that all four share drops out.
+
+    Args:
+      cells: [2, 2, R], R at least 2: first factor, second factor, seed.
+      confidence: of the intervals.
+
+    Raises:
+      ValueError: as `interval` does, or for another shape.
+
+    >>> effects = main_effects([[[0, 1], [2, 3]], [[5, 7], [7, 9]]])  # +5.5, +2, independent
+    >>> [effect.mean for effect in effects]
+    [5.5, 2.0, 0.0]
+    """
+    y = np.asarray(cells, np.float64)
+    if y.ndim != 3 or y.shape[:2] != (2, 2):
+        raise ValueError(f"cells of shape {y.shape}: expected (2, 2, R)")
+    (y00, y01), (y10, y11) = y
+    contrasts = (
+        (y10 + y11 - y00 - y01) / 2,
+        (y01 + y11 - y00 - y10) / 2,
+        (y11 - y10) - (y01 - y00),
+    )
+    return Effects(*(interval(contrast, confidence) for contrast in contrasts))
+
+
+def _sample(values: ArrayLike, name: str, *, least: int = 2) -> NDArray[np.float64]:
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or len(x) < least:
+        raise ValueError(f"{name} of shape {x.shape}: expected at least {least} in a row")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: must be finite numbers")
+    return x
+
+
+def _standard_error(x: NDArray[np.float64]) -> float:
+    return float(x.std(ddof=1) / np.sqrt(len(x)))
+
+
+def _two_sided(differences: NDArray[np.float64]) -> float:
+    """p of the t-test; without any spread 1 for no difference, else 0."""
+    mean, error = float(abs(differences.mean())), _standard_error(differences)
+    if error == 0:
+        return float(mean == 0)
+    return float(2 * scipy.stats.t.sf(mean / error, len(differences) - 1))
+
+
+def _sign_flip(differences: NDArray[np.float64]) -> float:
+    """p of the permutation test; scipy flips signs where it gets one sample of pairs."""
+    test = scipy.stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
+    return float(test.pvalue)

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from experiments import progress
+from lenet import published
+from lenet.config import PRESETS, Config
+from lenet.errors import RecordError
+
+ROW = {"train_loss": 0.46851, "train_accuracy": 0.8242, "test_accuracy": 0.8064}
+
+
+def test_the_runs_are_the_340_and_agree_with_the_decoded_plots():
+    runs = published.runs()
+    assert {len(column) for column in runs} == {340}
+    assert len(set(zip(runs.framework, runs.repo, runs.commit, strict=True))) == 340
+    for framework in published.NAMES:
+        band, ours = published.band(framework), published.runs(framework)
+        assert len(ours.test_acc) == band.runs
+        for share, decoded in ((10, band.low), (50, band.median), (90, band.high)):
+            assert abs(np.percentile(ours.test_acc, share) - decoded[-1]) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("framework", "means", "deviations"),
+    [
+        ("pytorch", (0.4690, 0.8238, 0.8036), (0.0104, 0.0050, 0.0154)),
+        ("tensorflow", (0.4696, 0.8233, 0.8167), (0.0089, 0.0045, 0.0106)),
+        ("mxnet", (0.4719, 0.8224, 0.8114), (0.0021, 0.0012, 0.0238)),
+    ],
+)
+def test_their_means_and_deviations_are_those_stated_with_them(framework, means, deviations):
+    runs = published.runs(framework)
+    numbers = np.array([runs.loss, runs.train_acc, runs.test_acc])
+    np.testing.assert_allclose(numbers.mean(1), means, atol=0.5001e-4)
+    np.testing.assert_allclose(numbers.std(1, ddof=1), deviations, atol=0.5001e-4)
+
+
+def test_a_framework_s_runs_are_its_lines_of_all():
+    parts = [published.runs(framework) for framework in published.NAMES]
+    together = [np.sort(np.concatenate(columns)) for columns in zip(*parts, strict=True)]
+    for column, expected in zip(together, published.runs(), strict=True):
+        np.testing.assert_array_equal(column, np.sort(expected))
+    assert set(published.runs("mxnet").framework) == {"mxnet"}
+    with pytest.raises(ValueError, match="'jax': expected one of pytorch, tensorflow, mxnet"):
+        published.runs("jax")
+
+
+def test_what_was_not_printed_is_missing_and_nothing_else():
+    runs = published.runs()
+    missing = np.isnan(runs.examples_per_sec)
+    assert missing.sum() == 5
+    np.testing.assert_array_equal(missing, runs.device == "")
+    assert not np.isnan([runs.loss, runs.train_acc, runs.test_acc]).any()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("framework,loss,train_acc", "framework,train_acc,loss", "columns framework,train_acc"),
+        ("mxnet,0.479,0.820,0.825", "mxnet,,0.820,0.825", "line 2: not a run"),
+        ("mxnet,0.479,0.820,0.825", "mxnet,0.479,0.820,82.5", "line 2: not a run"),
+        ("mxnet,0.479", "jax,0.479", "line 2: not a run"),
+        ("mxnet,0.479,0.820,0.825,,,2019-07-03,d2l-ai/1day-notebooks,5ee996d3\n", "", "88 mxnet"),
+    ],
+)
+def test_a_damaged_file_is_refused(old, new, said):
+    text = published._file("published_runs.csv")
+    assert text.count(old) == 1
+    with pytest.raises(RecordError, match=said):
+        published._parse(text.replace(old, new))
+
+
+def test_a_run_has_its_place_among_pytorch_s():
+    place = published.place(Config(seed=7), ROW)
+    assert place is not None
+    assert (place["framework"], place["runs"]) == ("pytorch", 199)
+    runs = published.runs("pytorch")
+    # Counted in whole thousandths, with the run itself put among them: its mid-rank.
+    for key, column, printed in (
+        ("train_loss", runs.loss, 469),
+        ("train_accuracy", runs.train_acc, 824),
+        ("test_accuracy", runs.test_acc, 806),
+    ):
+        thousandths = np.rint(column * 1000).astype(int).tolist()
+        below = sum(x < printed for x in thousandths)
+        at_most = sum(x <= printed for x in thousandths)
+        assert at_most > below  # it does tie
+        assert place["percentile"][key] == pytest.approx(100 * (below + at_most) / 2 / 199)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Config(epochs=9), Config(lr=0.5), Config(dataset="mnist"), Config(**PRESETS["modern"])],
+)
+def test_another_experiment_has_no_place(config):
+    assert published.place(config, ROW) is None
+
+
+def test_the_place_is_told_in_a_line():
+    def told(accuracy: float, loss: float) -> str:
+        percentile = {"train_loss": loss, "train_accuracy": 0.0, "test_accuracy": accuracy}
+        place = {"framework": "mxnet", "runs": 89, "percentile": percentile}
+        return progress.place(place)
+
+    assert told(42.7, 61.3) == (
+        "among 89 published MXNet runs: "
+        "test accuracy at the 43rd percentile, training loss at the 61st"
+    )
+    assert "the 11th percentile, training loss at the 100th" in told(11, 100)
+    assert "the 0th percentile, training loss at the 22nd" in told(0, 22)
