@@ -3,7 +3,8 @@
 import datetime
 import math
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -120,3 +121,67 @@ class Bar:
                 f"{row.examples_per_second:,.0f} examples/s {left} left"
             )
             self._progress.update(self._task, advance=1, text=text)
+
+
+@contextmanager
+def tally(runs: int, epochs: int) -> Iterator["Tally"]:
+    """Show how far a sweep is, on one line of a terminal; elsewhere a line for each chunk of runs.
+
+    Args:
+      runs: to train.
+      epochs: of all of them together.
+    """
+    console = Console(file=sys.stdout, highlight=False)
+    columns = (SpinnerColumn("line"), BarColumn(bar_width=10), TextColumn("{task.fields[text]}"))
+    if not console.is_terminal:
+        yield Tally(runs, epochs, Bar(None, TaskID(0)), None)
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=epochs, text=f"0/{runs} runs, compiling")
+        yield Tally(
+            runs,
+            epochs,
+            Bar(progress, task),
+            lambda done, text: progress.update(task, completed=done, text=text),
+        )
+
+
+class Tally:
+    """How far a sweep is."""
+
+    def __init__(
+        self, runs: int, epochs: int, bar: Bar, show: Callable[[int, str], None] | None
+    ) -> None:
+        self._runs, self._epochs, self._bar, self._show = runs, epochs, bar, show
+        self._finished, self._trained, self._examples, self._seconds = 0, 0, 0, 0.0
+        self._begin = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line above."""
+        self._bar.say(text)
+
+    def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
+        """Count an epoch of runs that train together.
+
+        Args:
+          rows: one for each of them.
+          finished: how many runs that ended, in one way or another.
+          skipped: epochs that will not be, of runs that diverged.
+        """
+        self._finished += finished
+        self._trained += len(rows) + skipped
+        self._examples += sum(row.count for row in rows)
+        self._seconds += max((row.seconds for row in rows), default=0.0)  # they ran side by side
+        if self._show is None and not finished:
+            return
+        speed = self._examples / self._seconds if self._seconds else 0.0
+        spent = time.monotonic() - self._begin
+        left = round(spent / self._trained * (self._epochs - self._trained))
+        text = (
+            f"{self._finished}/{self._runs} runs, {speed:,.0f} examples/s, "
+            f"{datetime.timedelta(seconds=left)} left"
+        )
+        if self._show is None:
+            self.say(text)
+        else:
+            self._show(self._trained, text)

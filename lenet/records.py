@@ -46,7 +46,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
         run_dir.mkdir(parents=True, exist_ok=True)
         lock = _lock(run_dir)
     except OSError as error:
-        raise _cannot(f"--run_dir={run_dir}", error) from None
+        raise cannot(f"--run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
         yield run_dir
@@ -54,6 +54,24 @@ def claim(run_dir: Path) -> Iterator[Path]:
         if new and os.listdir(run_dir) == [LOCK]:
             (run_dir / LOCK).unlink()
             run_dir.rmdir()
+        lock.release()
+
+
+@contextlib.contextmanager
+def reclaim(run_dir: Path) -> Iterator[Path]:
+    """Hold the directory of work that is to go on, until the block ends.
+
+    Raises:
+      InUseError: if another process has it.
+      UsageError: if it cannot be written.
+    """
+    try:
+        lock = _lock(run_dir)
+    except OSError as error:
+        raise cannot(f"--run_dir={run_dir}", error) from None
+    try:
+        yield run_dir
+    finally:
         lock.release()
 
 
@@ -72,7 +90,7 @@ def check_free(run_dir: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _cannot(f"--run_dir={run_dir}", error) from None
+        raise cannot(f"--run_dir={run_dir}", error) from None
 
 
 def _lock(run_dir: Path) -> filelock.BaseFileLock:
@@ -88,6 +106,8 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
 
 def _check_empty(run_dir: Path) -> None:
     held = sorted(path.name for path in run_dir.iterdir() if path.name != LOCK)
+    if "sweep.json" in held:
+        raise UsageError(f"--run_dir={run_dir}: holds a sweep; --resume goes on with it")
     if "config.json" in held:
         raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
     if held:
@@ -105,7 +125,7 @@ def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, [content])
     except OSError as error:
-        raise _cannot(str(path), error) from error
+        raise cannot(str(path), error) from error
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -193,8 +213,8 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _cannot(what: str, error: OSError) -> UsageError | DiskError:
-    """The error of ours for an OSError at writing `what`."""
+def cannot(what: str, error: OSError) -> UsageError | DiskError:
+    """Return the error of ours for an OSError at writing `what`."""
     if error.errno in _DISK:
         return DiskError(f"{what}: cannot be written: {error.strerror}; free some space")
     return UsageError(f"{what}: cannot be used: {error.strerror}; choose another")

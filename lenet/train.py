@@ -7,7 +7,7 @@ compiled program, so that another value compiles nothing; its choices shape the 
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
+from jax.stages import Compiled, Lowered
 
 from lenet import config as config_module
 from lenet import metrics
@@ -286,17 +287,24 @@ def start(config: Config, data: Data) -> Start:
     model = check(config, data)
     train, valid, test = jax.device_put((data.train, data.valid, data.test))
     begin = time.monotonic()
-    with ThreadPoolExecutor() as threads:
-        # Runs once: half the time to compile, and the same numbers, as a test asks.
-        quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
-        initial = threads.submit(
-            init.lower(model, config, data.image_shape).compile, compiler_options=quickly
-        )
-        shapes = init.eval_shape(model, config, data.image_shape)
-        # Fills the cache that the calls in `fit` look in; evaluation can wait until it is needed.
-        epoch.lower(model, config, shapes, train).compile()
-        state = initial.result()(config)
+    shapes = init.eval_shape(model, config, data.image_shape)
+    # Fills the cache that the calls in `fit` look in; evaluation can wait until it is needed.
+    initial = compile_first(
+        init.lower(model, config, data.image_shape),
+        lambda: epoch.lower(model, config, shapes, train).compile(),
+    )
+    state = initial(config)
     return Start(model, config, state, train, valid, test, time.monotonic() - begin)
+
+
+def compile_first(initial: Lowered, meanwhile: Callable[[], object]) -> Compiled:
+    """Return the program of the initial state, compiled while `meanwhile` compiles what trains."""
+    # It runs once: half the time to compile, and the same numbers, as a test asks.
+    quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
+    with ThreadPoolExecutor() as threads:
+        ready = threads.submit(initial.compile, compiler_options=quickly)
+        meanwhile()
+        return ready.result()
 
 
 def fit(run: Start) -> Iterator[tuple[Row, State]]:
@@ -315,13 +323,9 @@ def fit(run: Start) -> Iterator[tuple[Row, State]]:
         state, sums = epoch(run.model, run.config, state, run.train)
         sums = jax.device_get(sums)
         seconds = time.monotonic() - begin
-        _check_finite(run, number, sums)
         valid = evaluate(run.model, state.params, run.valid) if run.valid else None
         test = evaluate(run.model, state.params, run.test)
-        for sums_after in filter(None, (valid, test)):
-            if not np.isfinite(sums_after.loss_sum):  # the last step went too far
-                raise _diverged(run, f"the loss was {sums_after.loss_sum} after epoch {number}")
-        yield _row(number, seconds, sums, valid, test), state
+        yield report(run.model, run.config, number, seconds, sums, valid, test), state
 
 
 def run(config: Config, data: Data) -> tuple[Row, Params]:
@@ -335,12 +339,33 @@ def run(config: Config, data: Data) -> tuple[Row, Params]:
     return row, state.params
 
 
-@jax.jit
-def _copy(state: State) -> State:
-    return jax.tree.map(jnp.copy, state)
+def report(
+    model: LeNet,
+    config: Config,
+    number: int,
+    seconds: float,
+    steps: Metrics,
+    valid: Metrics | None,
+    test: Metrics,
+) -> Row:
+    """Return what epoch `number` of a run came to.
 
+    Args:
+      model: for the loss of a guess.
+      config: of the run; its learning rate is what an error names.
+      number: of the epoch, from 1.
+      seconds: that its training took.
+      steps: the metrics of each step, [S].
+      valid: after the epoch.
+      test: after the epoch.
 
-def _row(number: int, seconds: float, steps: Metrics, valid: Metrics | None, test: Metrics) -> Row:
+    Raises:
+      DivergedError: as `fit`.
+    """
+    _check_finite(model, config, number, steps)
+    for after in filter(None, (valid, test)):
+        if not np.isfinite(after.loss_sum):  # the last step went too far
+            raise _diverged(config, f"the loss was {after.loss_sum} after epoch {number}")
     # Summed in float64: the book's running mean over an epoch, at fifths of it as it plots them.
     sums = (steps.loss_sum, steps.correct, steps.count)
     loss, correct, count = (np.cumsum(x, dtype=np.float64) for x in sums)
@@ -367,20 +392,25 @@ def _row(number: int, seconds: float, steps: Metrics, valid: Metrics | None, tes
     )
 
 
-def _check_finite(run: Start, number: int, steps: Metrics) -> None:
+@jax.jit
+def _copy(state: State) -> State:
+    return jax.tree.map(jnp.copy, state)
+
+
+def _check_finite(model: LeNet, config: Config, number: int, steps: Metrics) -> None:
     losses = np.asarray(steps.loss_sum, np.float64) / np.asarray(steps.count)
     if not np.isfinite(losses).all():
         first = int(np.flatnonzero(~np.isfinite(losses))[0])
         at = (number - 1) * len(losses) + first + 1
-        raise _diverged(run, f"the loss was {losses[first]} at step {at} (epoch {number})")
-    guess = math.log(run.model.num_classes)
+        raise _diverged(config, f"the loss was {losses[first]} at step {at} (epoch {number})")
+    guess = math.log(model.num_classes)
     if losses.mean() > DIVERGED * guess:
         mean = f"mean loss {losses.mean():.3g} in epoch {number}"
-        raise _diverged(run, f"{mean}, more than {DIVERGED} times that of a guess ({guess:.2f})")
+        raise _diverged(config, f"{mean}, more than {DIVERGED} times that of a guess ({guess:.2f})")
 
 
-def _diverged(run: Start, what: str) -> DivergedError:
-    return DivergedError(f"diverged: {what} with --lr={run.config.lr:g}: try a smaller --lr")
+def _diverged(config: Config, what: str) -> DivergedError:
+    return DivergedError(f"diverged: {what} with --lr={config.lr:g}: try a smaller --lr")
 
 
 def _batches(indices: Array, batch_size: int) -> tuple[Array, Array]:

@@ -1,0 +1,257 @@
+"""Train many LeNets in one go: every combination of the values that flags of train are given.
+
+    python -m experiments.sweep --lr=0.1,0.3,0.9 --seed=0:8      3 x 8 = 24 runs, seeds 0 to 7
+    python -m experiments.sweep --lr=0.01..1:log9 --valid=10000  nine rates, selected on validation
+    python -m experiments.sweep --activation=sigmoid,relu --pool=avg,max --seed=0:4
+    python -m experiments.sweep --channels=6,16/12,32            sizes: a slash between alternatives
+    python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two runs
+    python -m experiments.sweep --lr=0.01..1:log9 --momentum=0,0.5,0.9 --random=20 --seed=0:4
+                                                                 20 draws, each with four seeds
+    python -m experiments.sweep ... --run_dir=DIR --resume       go on after an interruption
+
+Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
+program. Prints a table ranked by validation accuracy and leaves a directory: sweep.json,
+runs.jsonl (a line for each finished run), summary.csv and pictures.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments import axes, cli
+from experiments.axes import Axis
+from lenet import config as config_module
+from lenet import records
+from lenet.config import PRESETS, Config
+from lenet.errors import DivergedError, RecordError, UsageError
+
+if TYPE_CHECKING:
+    from lenet.data import Data
+    from lenet.ledger import Entry
+    from lenet.train import Row
+
+axes.define()
+flags.DEFINE_boolean("zip", False, "pair axes of the same length in place of their product")
+flags.DEFINE_integer("random", None, "draw so many combinations, each with every --seed")
+flags.DEFINE_integer("random_seed", 0, "seed of the draws")
+flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "directory for the sweep; without it a new one below runs/")
+flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finished runs stay")
+flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
+FLAGS = flags.FLAGS
+
+MANY = 10_000
+SPEED = 30_000  # examples/s, for a cost before anything is measured
+
+DataSets = dict[tuple[str, int], "Data"]  # by Config's dataset and valid
+
+
+def main() -> None:
+    """Check everything, claim the directory, train what is missing, sum up."""
+    varied = axes.given()
+    count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
+    if FLAGS.zip and FLAGS.random is not None:
+        raise UsageError("--zip with --random: choose one")
+    run_dir = _run_dir()
+    base = Config(**PRESETS[FLAGS.preset])
+    _check_cost(count, varied, base)
+    configs = [
+        config_module.check(dataclasses.replace(base, **setting))
+        for setting in axes.settings(
+            varied, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
+        )
+    ]
+    _one_run_per_core(len(configs))
+    if not FLAGS.resume:
+        records.check_free(run_dir)
+    data = _load(configs)
+    _check(configs, varied, data)
+    with _directory(run_dir):
+        _sweep(configs, varied, data, run_dir)
+
+
+def _run_dir() -> Path:
+    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
+        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
+    fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-sweep-{os.getpid()}"
+    return Path(FLAGS.run_dir or fresh).expanduser()
+
+
+def _check_cost(count: int, varied: list[Axis], base: Config) -> None:
+    if count <= MANY or FLAGS.yes:
+        return
+    passes = next((a.values for a in varied if a.name == "epochs"), (base.epochs,))
+    hours = count * sum(passes) / len(passes) * 60_000 / SPEED / 3600
+    raise UsageError(
+        f"{count:,} runs: about {hours:,.0f} hours at {SPEED:,} examples/s and 60,000 examples an "
+        "epoch; --yes runs them, --random=N draws some"
+    )
+
+
+def _one_run_per_core(runs: int) -> None:
+    """Make each core a device, before jax starts: a core on its own gives more than its share."""
+    import jax
+
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        jax.config.update("jax_num_cpu_devices", min(cores or 1, runs))
+
+
+def _load(configs: list[Config]) -> DataSets:
+    # Only now, for it takes a second and the flags may be wrong.
+    from lenet import data
+
+    wanted = dict.fromkeys((config.dataset, config.valid) for config in configs)
+    return {
+        (name, valid): data.load(name, data_dir=FLAGS.data_dir, valid=valid)
+        for name, valid in wanted
+    }
+
+
+def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
+    """Refuse what cannot be trained before there is a directory; say what will train together."""
+    from lenet import sweep, train
+
+    for config in configs:
+        train.check(config, data[config.dataset, config.valid])
+    choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
+    names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
+    for group in sweep.groups(configs):
+        first = configs[group[0]]
+        over = sweep.lanes(first, data[first.dataset, first.valid], len(group))
+        which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
+        print(
+            f"one program for {len(group)} runs{which}: {over.size} at a time, "
+            f"about {over.bytes_per_run / 1e6:,.0f} MB each",
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _directory(run_dir: Path) -> Iterator[None]:
+    if FLAGS.resume and not (run_dir / "sweep.json").exists():
+        raise RecordError(f"--run_dir={run_dir}: holds no sweep to resume; leave out --resume")
+    with records.reclaim(run_dir) if FLAGS.resume else records.claim(run_dir):
+        yield
+
+
+def _sweep(configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path) -> None:
+    asked = _describe(configs, varied, data)
+    path = run_dir / "runs.jsonl"
+    if FLAGS.resume:
+        done = _done(configs, asked, run_dir)
+        print(f"{len(done)} of {len(configs)} runs are in {path}")
+    else:
+        records.write(path, b"")
+        records.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
+        done = set()
+    todo = {run: config for run, config in enumerate(configs) if run not in done}
+    if todo:
+        _train(todo, data, path)
+    _summarise(path, varied)
+
+
+def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[int]:
+    """Return the runs that the ledger has, if it is that of this sweep."""
+    from lenet import ledger
+
+    before = records.read_json(run_dir / "sweep.json")
+    entries = ledger.read(run_dir / "runs.jsonl")
+    wanted = {run: config_module.to_dict(config) for run, config in enumerate(configs)}
+    same = all(before.get(key) == asked[key] for key in ("preset", "axes", "pairing", "data"))
+    if not same or any(entry["config"] != wanted.get(entry["run"]) for entry in entries):
+        raise RecordError(
+            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags, "
+            "or choose another directory"
+        )
+    return {entry["run"] for entry in entries}
+
+
+def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict[str, Any]:
+    command = shlex.join(["python", "-m", "experiments.sweep", *sys.argv[1:]])
+    draws = {"random": FLAGS.random, "random_seed": FLAGS.random_seed}
+    return {
+        "command": command,
+        "preset": FLAGS.preset,
+        "axes": {axis.name: axes.plain(axis.values) for axis in varied},
+        "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
+        "runs": len(configs),
+        "data": [records.describe(configs[0], loaded, command)["data"] for loaded in data.values()],
+    }
+
+
+def _train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
+    """Train the runs, data set by data set; a run that is finished goes to the ledger."""
+    from experiments import progress
+    from lenet import ledger, sweep
+
+    with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
+        for key, loaded in data.items():
+            runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
+            order = list(runs.items())
+            rows: list[list[Row]] = [[] for _ in order]
+            for epoch in sweep.fit(list(runs.values()), loaded):
+                finished = [
+                    entry
+                    for place, row in epoch.rows.items()
+                    if (entry := _entry(*order[place], rows[place], row))
+                ]
+                ledger.append(path, finished)
+                for entry in finished:
+                    if entry["diverged"]:
+                        tally.say(f"run {entry['run']} {entry['diverged']}")
+                skipped = sum(entry["config"]["epochs"] - len(entry["rows"]) for entry in finished)
+                trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
+                tally.advance(trained, len(finished), skipped)
+                cli.stop_if_asked()
+
+
+def _entry(
+    run: int, config: Config, rows: "list[Row]", row: "Row | DivergedError"
+) -> "Entry | None":
+    """Take note of an epoch; return the run's line of the ledger if that was its last."""
+    diverged = str(row) if isinstance(row, DivergedError) else None
+    if not isinstance(row, DivergedError):
+        rows.append(row)
+    if not diverged and len(rows) < config.epochs:
+        return None
+    return {
+        "run": run,
+        "config": config_module.to_dict(config),
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "diverged": diverged,
+    }
+
+
+def _summarise(path: Path, varied: list[Axis]) -> None:
+    from lenet import ledger, summary, sweep_plots
+
+    entries = ledger.read(path)
+    names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name != "seed"]
+    settings, measure = summary.ranked(entries), summary.selection(entries)
+    records.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
+    pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
+    if "lr" in names:
+        pictures["rates.png"] = sweep_plots.by_rate(settings, names, measure)
+    if len(names) == 2:
+        pictures["map.png"] = sweep_plots.heat(settings, (names[0], names[1]), measure)
+    for name, picture in pictures.items():
+        records.write(path.with_name(name), picture)
+    print(summary.table(settings, names))
+    if any(setting.config["dataset"] == "synthetic" for setting in settings):
+        print("(synthetic data)")
+    if measure == "test_accuracy":
+        print("selected on test, for nothing was held out: --valid=10000 would")
+    print(f"left in {path.parent}: summary.csv, runs.jsonl, {', '.join(pictures)}")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", patient=True)

@@ -1,0 +1,61 @@
+"""The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypedDict
+
+from lenet import records
+from lenet.errors import RecordError
+
+
+class Entry(TypedDict):
+    """A finished run."""
+
+    run: int  # its place in the sweep, from 0
+    config: dict  # as config.to_dict
+    rows: list[dict]  # an epoch each, as metrics.jsonl
+    diverged: str | None  # where and why it stopped
+
+
+def append(path: Path, entries: Iterable[Entry]) -> None:
+    """Add entries, and return when the disk has them.
+
+    Raises:
+      DiskError: when the disk does not take them.
+    """
+    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
+    try:
+        with open(path, "ab") as file:
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise records.cannot(str(path), error) from error
+
+
+def read(path: Path) -> list[Entry]:
+    """Return the finished runs, in the order of the sweep.
+
+    A last line without its end was torn when the process died, and is cut off: the run is not
+    finished, and the next line must not follow on it.
+
+    Raises:
+      RecordError: naming the line that is no entry, or is there twice.
+    """
+    try:
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    entries: dict[int, Entry] = {}
+    for number, row in enumerate(records.read_rows(path), start=1):
+        if not isinstance(row, dict) or set(row) != set(Entry.__annotations__):
+            raise RecordError(f"{path}: line {number}: not a finished run")
+        if row["run"] in entries:
+            raise RecordError(f"{path}: line {number}: run {row['run']} is there twice")
+        entries[row["run"]] = Entry(**row)  # type: ignore[typeddict-item]
+    return [entries[run] for run in sorted(entries)]

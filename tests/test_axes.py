@@ -1,0 +1,125 @@
+import itertools
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from experiments import axes
+from experiments.axes import Axis
+from lenet import config
+from lenet.errors import UsageError
+
+NAMES = [field.name for field in config.fields()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("lr", "0.1,0.3,0.9", (0.1, 0.3, 0.9)),
+        ("lr", "1", (1.0,)),
+        ("lr", "0.01..1:log9", (0.01, 0.0177828, 0.0316228, 0.0562341, 0.1)),
+        ("lr", "1e-3..1e-1:log3", (0.001, 0.01, 0.1)),
+        ("seed", "0:8", tuple(range(8))),
+        ("seed", "0:2,10:12,7", (0, 1, 10, 11, 7)),
+        ("batch_size", "32..512:log5", (32, 64, 128, 256, 512)),
+        ("activation", "sigmoid,relu", ("sigmoid", "relu")),
+        ("nesterov", "false,true", (False, True)),
+        ("channels", "6,16/12,32", ((6, 16), (12, 32))),
+        ("hidden", "120,84/", ((120, 84), ())),
+    ],
+)
+def test_an_axis_is_what_its_flag_says(name, text, values):
+    assert axes.parse(name, text).values[: len(values)] == values
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("seed", "5:5", "--seed=5:5: an empty range"),
+        ("seed", "8:0", "--seed=8:0: an empty range"),
+        ("seed", "0:99999999999", "--seed=0:99999999999: more than 1,000,000"),
+        ("seed", "0.5", "--seed=0.5: expected"),
+        ("lr", "0.01..1:log", "--lr=0.01..1:log: expected"),
+        ("lr", "1..0.01:log9", "--lr=1..0.01:log9: a log grid goes up"),
+        ("lr", "0..1:log9", "a log grid goes up from above 0"),
+        ("lr", "0.1..1:log1", "in 2 steps or more"),
+        ("lr", "0.1..1:log99999999", "a log grid"),
+        ("lr", "", "--lr=: expected"),
+        ("lr", "0.1,,0.3", "--lr=: expected"),
+        ("lr", "0.1,0.10", "--lr=0.1,0.10: 0.1 is there twice"),
+        ("batch_size", "1..2:log9", "is there twice"),
+        ("activation", "relu,", "a word is missing"),
+        ("nesterov", "maybe", "expected true, false"),
+        ("channels", "6;16", "--channels=6;16: expected such as 6,16/12,32"),
+    ],
+)
+def test_what_is_no_axis_is_refused_by_name(name, text, said):
+    with pytest.raises(UsageError, match="^--" + name) as error:
+        axes.parse(name, text)
+    assert said in str(error.value)
+
+
+WORDS = st.sampled_from(["0:8", "..", ":log", ",", "/", "1e-3", "-", "inf", "nan", "1_0", "٣", "0"])
+
+
+@given(st.sampled_from(NAMES), st.text() | st.lists(WORDS).map("".join))
+@example("lr", "9" * 5000)
+@example("lr", "1..inf:log3")
+@example("lr", "5e-324..1e308:log9")
+@example("seed", "nan..1:log3")
+def test_a_flag_is_an_axis_or_a_usage_error(name, text):
+    try:
+        axis = axes.parse(name, text)
+        for setting in axes.settings([axis]):
+            config.from_dict(setting)
+    except UsageError:
+        return
+    assert len(axis.values) == len(set(axis.values)) >= 1
+
+
+@given(st.floats(1e-9, 1e3), st.floats(1.01, 1e6), st.integers(2, 50))
+def test_a_log_grid_has_its_ends_and_equal_ratios(low, factor, points):
+    values = axes.parse("lr", f"{low!r}..{low * factor!r}:log{points}").values
+    assert len(values) == points
+    assert values[0] == pytest.approx(low, rel=1e-5)
+    assert values[-1] == pytest.approx(low * factor, rel=1e-5)
+    for a, b in itertools.pairwise(values):
+        assert b / a == pytest.approx(factor ** (1 / (points - 1)), rel=2e-5)
+
+
+LR = axes.parse("lr", "0.01..1:log3")
+POOL = axes.parse("pool", "avg,max")
+SEED = axes.parse("seed", "0:3")
+
+
+def test_axes_multiply_or_pair():
+    assert len(list(axes.settings([LR, POOL, SEED]))) == axes.count([LR, POOL, SEED]) == 18
+    assert list(axes.settings([])) == [{}]
+    pairs = list(axes.settings([LR, SEED], zipped=True))
+    assert pairs == [{"lr": 0.01, "seed": 0}, {"lr": 0.1, "seed": 1}, {"lr": 1.0, "seed": 2}]
+    with pytest.raises(UsageError, match="--zip: --lr has 3, --pool has 2"):
+        axes.count([LR, POOL], zipped=True)
+
+
+def test_draws_are_different_repeatable_and_log_uniform_in_a_grid():
+    def drawn(seed):
+        return list(axes.settings([LR, POOL, SEED], draws=400, seed=seed))
+
+    runs = drawn(0)
+    assert runs == drawn(0) != drawn(1)
+    assert len(runs) == axes.count([LR, POOL, SEED], draws=400) == 1200
+    rates = [run["lr"] for run in runs[::3]]
+    assert len(set(rates)) > 350
+    assert all(0.01 <= rate <= 1 for rate in rates)
+    below = sum(rate < 0.1 for rate in rates)  # the middle of the logarithms
+    assert abs(below - 200) < 5 * math.sqrt(100)
+    assert [run["seed"] for run in runs[:3]] == [0, 1, 2]
+    every = list(axes.settings([POOL, Axis("lr", (0.1, 0.2))], draws=4))
+    assert len({tuple(run.items()) for run in every}) == 4
+
+
+@pytest.mark.parametrize("draws", [0, -1, 3])
+def test_no_more_is_drawn_than_there_is(draws):
+    with pytest.raises(UsageError, match=f"--random={draws}: must be at least 1"):
+        axes.count([POOL], draws=draws)

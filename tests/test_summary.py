@@ -1,0 +1,72 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+import scipy
+from PIL import Image
+
+from lenet import summary, sweep_plots
+from lenet.config import Config, to_dict
+from lenet.ledger import Entry
+
+
+def entry(run: int, accuracies: list[float], diverged: str | None = None, **config) -> Entry:
+    rows = [
+        {"epoch": i, "valid_accuracy": a, "valid_loss": 1.0}
+        | {"test_accuracy": a / 2, "test_loss": 2.0}
+        for i, a in enumerate(accuracies, start=1)
+    ]
+    return Entry(run=run, config=to_dict(Config(**config)), rows=rows, diverged=diverged)
+
+
+ENTRIES = [
+    entry(0, [0.1, 0.5], lr=0.1, seed=0),
+    entry(1, [0.1, 0.7], lr=0.1, seed=1),
+    entry(2, [0.2, 0.8], lr=0.3, seed=0),
+    entry(3, [], "diverged: ...", lr=0.3, seed=1),
+    entry(4, [], "diverged: ...", lr=0.9, seed=0),
+    entry(5, [0.9], "diverged: ...", lr=0.9, seed=1),
+]
+
+
+def test_settings_are_ranked_by_validation_and_seeds_are_taken_together():
+    settings = summary.ranked(ENTRIES)
+    assert [s.config["lr"] for s in settings] == [0.3, 0.1, 0.9]
+    assert [(len(s.rows), s.diverged) for s in settings] == [(1, 1), (2, 0), (0, 2)]
+    assert summary.selection(ENTRIES) == "valid_accuracy"
+    without = [{**e, "rows": [r | {"valid_accuracy": None} for r in e["rows"]]} for e in ENTRIES]
+    assert summary.selection(without) == "test_accuracy"
+
+
+def test_the_interval_is_students():
+    sample = np.random.default_rng(0).normal(size=9)
+    found = summary.estimate(list(sample))
+    low, high = scipy.stats.t.interval(0.95, 8, sample.mean(), scipy.stats.sem(sample))
+    np.testing.assert_allclose([found.mean - found.half, found.mean + found.half], [low, high])
+    assert summary.estimate([0.5]) == (1, 0.5, None, None)
+
+
+def test_the_table_and_the_csv_say_the_same():
+    settings = summary.ranked(ENTRIES)
+    best, second, last = csv.DictReader(io.StringIO(summary.to_csv(settings, ["lr"])))
+    assert (best["lr"], best["n"], best["diverged"], best["valid_accuracy_sd"]) == (
+        *("0.3", "1", "1", ""),
+    )
+    assert float(second["valid_accuracy_mean"]) == pytest.approx(0.6)
+    half = 12.7062 * 0.1  # t(0.975; 1) · 0.1414 / √2
+    assert float(second["valid_accuracy_high95"]) == pytest.approx(0.6 + half, rel=1e-5)
+    assert last["test_loss_mean"] == ""
+    assert "0.6000 ± 1.2706" in summary.table(settings, ["lr"])
+    assert "... 1 more" in summary.table(settings, ["lr"], most=2)
+
+
+def test_pictures_are_drawn_of_any_sweep():
+    for entries in (ENTRIES, ENTRIES[:1], ENTRIES[3:5]):
+        settings = summary.ranked(entries)
+        for png in (
+            sweep_plots.by_rate(settings, ["lr", "pool"], "valid_accuracy"),
+            sweep_plots.curves(settings, ["lr"], "valid_accuracy"),
+            sweep_plots.heat(settings, ("pool", "lr"), "valid_accuracy"),
+        ):
+            assert min(Image.open(io.BytesIO(png)).size) > 150

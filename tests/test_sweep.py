@@ -1,0 +1,204 @@
+"""The laws of a sweep: a run of it is the run alone, whatever runs beside it."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from lenet import sweep, synthetic, train
+from lenet.config import Config
+from lenet.data import Data, hold_out
+from lenet.errors import DivergedError, UsageError
+from lenet.train import Row
+
+ROOT = Path(__file__).parent.parent
+TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+
+
+def variants(*changes: dict, base: Config = TINY) -> list[Config]:
+    return [dataclasses.replace(base, **change) for change in changes]
+
+
+@pytest.fixture(scope="session")
+def small() -> Data:
+    return hold_out(synthetic.make(350, 50), 50)
+
+
+def one_by_one(share: int):
+    return lambda *_: sweep.together(share, vectorise=False)
+
+
+def at_once(share: int):
+    return lambda *_: sweep.together(share, vectorise=True)
+
+
+def results(configs, data, choose) -> dict[int, tuple[list, train.Params]]:
+    """The rows, or how it diverged, and the final parameters of each run."""
+    found = {i: ([], None) for i in range(len(configs))}
+    for epoch in sweep.fit(configs, data, choose=choose):
+        params = jax.device_get(epoch.state.params)
+        for lane, run in enumerate(epoch.runs):
+            if run in epoch.rows:
+                own = jax.tree.map(lambda x: x[lane], params)  # noqa: B023
+                found[run] = ([*found[run][0], epoch.rows[run]], own)
+    return found
+
+
+def alone(config: Config, data: Data) -> tuple[list[Row], train.Params]:
+    rows = []
+    for row, state in train.fit(train.start(config, data)):
+        rows.append(row)
+        params = jax.device_get(state.params)
+    return rows, params
+
+
+def timeless(rows: list[Row]) -> list[Row]:
+    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
+
+
+RUNS = variants(
+    {},
+    {"seed": 3},
+    {"lr": 0.1, "momentum": 0.9, "seed": 1},
+    {"weight_decay": 1e-3},
+    {"warmup": 0.5, "lr": 0.3},
+    {"pool": "max", "activation": "relu", "lr": 0.1},
+    {"pool": "max", "activation": "relu", "lr": 0.05, "seed": 2},
+)
+
+
+def check_bits(configs, data, choose) -> None:
+    for run, (rows, params) in results(configs, data, choose).items():
+        expected_rows, expected = alone(configs[run], data)
+        assert timeless(rows) == timeless(expected_rows)
+        chex.assert_trees_all_equal(params, expected)
+
+
+def test_a_run_of_a_sweep_is_the_run_alone_bit_for_bit(small):
+    check_bits(RUNS, small, one_by_one(3))
+
+
+EIGHT_DEVICES = """
+import jax
+from test_sweep import RUNS, check_bits, hold_out, one_by_one, synthetic
+assert jax.local_device_count() == 8
+check_bits(RUNS, hold_out(synthetic.make(350, 50), 50), one_by_one(1))
+"""
+
+
+def test_on_eight_devices_too():
+    env = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT_DEVICES], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_at_once_a_run_is_the_run_alone_nearly(small):
+    found = results(RUNS, small, at_once(3))
+    for run, (rows, params) in found.items():
+        expected_rows, expected = alone(RUNS[run], small)
+        chex.assert_trees_all_close(params, expected, rtol=1e-5, atol=1e-6)
+        for row, other in zip(rows, expected_rows, strict=True):
+            assert row.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+            assert row.test_loss == pytest.approx(other.test_loss, rel=1e-5)
+
+
+def test_a_run_that_diverges_is_reported_and_leaves_the_others_their_bits(small):
+    good = variants({"activation": "relu", "lr": 0.05}, {"activation": "relu", "lr": 0.1})
+    bad = variants({"activation": "relu", "lr": 1e30})
+    without = results(good, small, one_by_one(3))
+    found = results([good[0], *bad, good[1]], small, one_by_one(3))
+    (error,), _ = found[1]
+    assert isinstance(error, DivergedError)
+    with pytest.raises(DivergedError) as expected:
+        alone(bad[0], small)
+    assert str(error) == str(expected.value)
+    for with_bad, plain in ((0, 0), (2, 1)):
+        assert timeless(found[with_bad][0]) == timeless(without[plain][0])
+        chex.assert_trees_all_equal(found[with_bad][1], without[plain][1])
+
+
+def test_where_all_have_diverged_nothing_more_is_trained(small):
+    bad = variants(*({"activation": "relu", "lr": 1e30, "seed": seed} for seed in range(2)))
+    assert len(list(sweep.fit(bad, small, choose=one_by_one(2)))) == 1
+
+
+@pytest.fixture
+def fresh():
+    """Programs of other tests must not be found."""
+    for function in (train.epoch, sweep.epoch):
+        function.clear_cache()
+    yield
+    for function in (train.epoch, sweep.epoch):
+        function.clear_cache()
+
+
+def test_a_group_compiles_once(small, fresh, monkeypatch):
+    """Counted where jax traces, and where XLA compiles what trains."""
+    monkeypatch.setattr(train, "step", chex.assert_max_traces(train.step, n=2))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **about: (
+            compiled.append(about.get("fun_name"))
+            if event == "/jax/core/compile/backend_compile_duration"
+            else None
+        )
+    )
+    assert len(sweep.groups(RUNS)) == 2
+    results(RUNS, small, one_by_one(2))  # the last chunk of the first group is short
+    assert sum(name == "jit(epoch)" or name == "epoch" for name in compiled) == 2, compiled
+    with pytest.raises(AssertionError, match="traced"):
+        results(variants({"activation": "tanh"}), small, one_by_one(2))
+
+
+def test_runs_are_grouped_by_choices_and_epochs():
+    configs = variants({}, {"pool": "max"}, {"lr": 0.1, "seed": 2}, {"epochs": 3}, {"valid": 5})
+    assert sweep.groups(configs) == [[0, 2], [1], [3], [4]]
+
+
+def test_numbers_are_stacked_as_a_run_alone_takes_them():
+    stacked = sweep.stack(variants({"lr": 1, "seed": 2**31 - 1}, {"warmup": 1}))
+    assert (stacked.lr.dtype, stacked.seed.dtype) == (np.float32, np.int32)
+    assert stacked.seed.tolist() == [2**31 - 1, 0]
+    assert stacked.channels == (2, 3)
+
+
+@pytest.mark.parametrize("vectorise", [False, True])
+def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
+    over = sweep.together(2, vectorise=vectorise)
+    numbers = sweep.stack(RUNS[:2])
+    model = train.network(RUNS[0], 10)
+    state = sweep.init.eval_shape(model, over, numbers, small.image_shape)
+    compiled = sweep.epoch.lower(model, over, numbers, state, small.train).compile().as_text()
+    assert " dot(" in compiled
+    talk = r" (all-reduce|all-gather|all-to-all|collective-\w+|reduce-scatter)(-start)?\("
+    assert not re.search(talk + r"| convolution\(|f64\[", compiled)
+
+
+def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
+    needed = sweep.bytes_per_run(TINY, small)
+    assert sweep.lanes(TINY, small, 5, free=needed).size == jax.local_device_count()
+    with pytest.raises(UsageError, match=r"--batch_size=64 takes about .* GB"):
+        sweep.lanes(TINY, small, 5, free=needed - 1)
+
+
+def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
+    data = synthetic.make(2000, 100)
+    for batch in (250, 1000):
+        config = Config(batch_size=batch)
+        run = train.start(config, data)
+        program = train.epoch.lower(run.model, config, run.state, run.train).compile()
+        actual = program.memory_analysis().temp_size_in_bytes
+        assert 0.5 < sweep.bytes_per_run(config, data) / actual < 4

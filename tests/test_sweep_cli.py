@@ -1,0 +1,160 @@
+"""A sweep as a person meets it: a process, its output, its exit status, what it leaves."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_cli import ROOT, tiny  # noqa: F401  a fixture
+
+SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
+FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
+
+
+def command(*flags: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "experiments.sweep", *flags]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def sweep(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*flags), cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def ledger(run_dir: Path) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / "runs.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def swept(tiny, tmp_path_factory):  # noqa: F811
+    """A finished sweep of four runs: its directory and what it printed."""
+    cwd = tmp_path_factory.mktemp("sweeps")
+    done = sweep(*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd / "run", done
+
+
+def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
+    run_dir, done = swept
+    assert done.stderr == ""
+    entries = ledger(run_dir)
+    assert sorted(entry["run"] for entry in entries) == [0, 1, 2, 3]
+    assert {(e["config"]["lr"], e["config"]["seed"]) for e in entries} == {
+        *((0.05, 0), (0.05, 1), (0.1, 0), (0.1, 1))
+    }
+    assert all([row["epoch"] for row in entry["rows"]] == [1, 2] for entry in entries)
+    lines = (run_dir / "summary.csv").read_text().splitlines()
+    assert lines[0].startswith("rank,lr,n,diverged,valid_accuracy_mean,valid_accuracy_sd")
+    assert len(lines) == 3
+    means = [float(line.split(",")[4]) for line in lines[1:]]
+    assert means == sorted(means, reverse=True)
+    assert "±" in done.stdout
+    assert "selected on test" not in done.stdout
+    assert "4/4 runs" in done.stdout
+    for name in ("curves.png", "rates.png"):
+        assert Image.open(io.BytesIO((run_dir / name).read_bytes())).size[0] > 600
+    record = json.loads((run_dir / "sweep.json").read_text())
+    assert record["axes"]["lr"] == [0.05, 0.1]
+    assert record["environment"]["versions"]["jax"]
+
+
+def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path):  # noqa: F811
+    run_dir, _ = swept
+    flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+    with subprocess.Popen(
+        command(*flags), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
+    ) as process:
+        path = tmp_path / "run" / "runs.jsonl"
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                if path.read_bytes().count(b"\n"):
+                    process.send_signal(signal.SIGKILL)
+            time.sleep(0.001)
+    finished = path.read_bytes().splitlines()[:1]  # whatever came before the signal did
+    path.write_bytes(finished[0] + b'\n{"run": 3, "conf')  # and a line that was being written
+    for name in ("summary.csv",):
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+    done = sweep(*flags, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 4 runs are in" in done.stdout
+    assert path.read_bytes().splitlines()[0] == finished[0]
+    assert len(ledger(tmp_path / "run")) == 4
+    expected = (run_dir / "summary.csv").read_text()
+    assert (tmp_path / "run" / "summary.csv").read_text() == expected
+    again = sweep(*flags, "--resume", cwd=tmp_path)
+    assert "4 of 4 runs are in" in again.stdout
+    assert (tmp_path / "run" / "summary.csv").read_text() == expected
+
+
+def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
+    run_dir, _ = swept
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+    done = sweep(*FOUR, "--momentum=0.5", *where, "--resume", cwd=run_dir.parent)
+    assert done.returncode == 4
+    assert "holds another sweep" in done.stderr
+    done = sweep(*FOUR, *where, cwd=run_dir.parent)
+    assert done.returncode == 2
+    assert "--resume goes on with it" in done.stderr
+
+
+def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+    done = sweep(*SIZES, "--lr=1e30,0.1", "--pool=max,avg", *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "diverged: the loss was" in done.stdout
+    assert "selected on test" in done.stdout
+    assert sum(entry["diverged"] is not None for entry in ledger(tmp_path / "run")) == 2
+    assert (tmp_path / "run" / "map.png").exists()
+    last = (tmp_path / "run" / "summary.csv").read_text().splitlines()[-1]
+    assert last.startswith("4,max,1e+30,0,1,,") or last.startswith("4,avg,1e+30,0,1,,")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--seed=5:5"], "--seed=5:5: an empty range"),
+        (["--lr=0.01..1:log"], "--lr=0.01..1:log: expected such as"),
+        (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2, --seed has 3"),
+        (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
+        (["--seed=0:1000000"], "1,000,000 runs: about"),
+        (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
+        (["--activation=gelu"], "--activation=gelu: must be one of"),
+        (["--nesterov=perhaps"], "--nesterov=perhaps: expected true"),
+        (["--random=3"], "--random=3: must be at least 1 and at most the 1 combinations"),
+        (["--zip", "--random=1"], "--zip with --random: choose one"),
+        (["--resume"], "--run_dir=: name a directory, to resume"),
+        (["--lrs=0.1"], "did you mean --lr?"),
+        (["--dataset=synthetic", "--batch_size=70000"], "--batch_size=70000: must be at most"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(flags, said, tmp_path):
+    done = sweep(*flags, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_resume_is_said(tmp_path):
+    done = sweep("--run_dir=none", "--resume", "--dataset=synthetic", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "holds no sweep to resume" in done.stderr
+
+
+def test_help_shows_examples_and_defaults(tmp_path):
+    done = sweep("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for said in ("--seed=0:8", "log9", "6,16/12,32", "--zip", "--lr=0.9", "--channels=6,16"):
+        assert said in done.stdout
