@@ -225,6 +225,7 @@ def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
     assert table.facts(record) in done.stdout
 
 
+@pytest.mark.slow
 def test_every_form_of_a_layer_has_the_same_gradients():
     images = jax.random.uniform(jax.random.key(0), (2, 12, 12, 1))
     kernel, bias = jax.random.normal(jax.random.key(1), (5, 5, 1, 3)), jnp.ones(3)

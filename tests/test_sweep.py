@@ -93,6 +93,7 @@ check_bits(RUNS, hold_out(synthetic.make(350, 50), 50), one_by_one(1))
 """
 
 
+@pytest.mark.slow
 def test_on_eight_devices_too():
     env = {
         **os.environ,
@@ -194,6 +195,7 @@ def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
         sweep.lanes(TINY, small, 5, free=needed - 1)
 
 
+@pytest.mark.slow
 def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     data = synthetic.make(2000, 100)
     for batch in (250, 1000):
