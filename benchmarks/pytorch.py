@@ -1,6 +1,5 @@
 """The same network and training loop in PyTorch: eager, channels_last, torch.compile."""
 
-import os
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import nn
 
 from benchmarks import kernels
 from benchmarks.contenders import TEST_BATCH, Pass
+from lenet import records
 from lenet.config import Config
 from lenet.data import Data, Split
 
@@ -44,7 +44,7 @@ class Program:
         tf32: bool = False,
     ) -> None:
         """Put data and network on the device, with a thread for each core."""
-        torch.set_num_threads(_cores())
+        torch.set_num_threads(records.cores())
         torch.manual_seed(config.seed)
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32
@@ -127,9 +127,3 @@ class Program:
         loss.backward()
         self.optimizer.step()
         return loss, logits
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,7 +4,6 @@ Every point is a process of its own, and all points of a panel are asked in turn
 """
 
 import contextlib
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -145,9 +144,7 @@ def figure(record: dict[str, Any]) -> bytes:
             xlabel="multiply-adds forward, millions",
             ylabel="µs",
         )
-        file = io.BytesIO()
-        picture.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+        return plots.png(picture)
 
 
 def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]]) -> None:

@@ -101,8 +101,7 @@ def _one_run_per_core(runs: int) -> None:
     import jax
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        jax.config.update("jax_num_cpu_devices", min(cores or 1, runs))
+        jax.config.update("jax_num_cpu_devices", min(records.cores(), runs))
 
 
 def _load(configs: list[Config]) -> DataSets:

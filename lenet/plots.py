@@ -148,7 +148,7 @@ def curves(
     axes.locator_params(axis="x", integer=True)
     axes.grid(color=GREY, alpha=0.3)
     axes.legend(fontsize="small", framealpha=0.9)
-    return _png(figure)
+    return png(figure)
 
 
 @style()
@@ -174,10 +174,11 @@ def distributions(panels: Mapping[str, Mapping[str, ArrayLike]]) -> bytes:
         axes.grid(color=GREY, alpha=0.3)
     figure.axes[0].set_ylabel("share of runs at or below")
     figure.axes[0].legend()
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()

@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import scipy  # scipy.stats takes a while to import: scipy does so when it is first used
 from tabulate import tabulate
 
+from lenet import stats
 from lenet.ledger import Entry
 
 MEASURES = ("valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
@@ -40,8 +39,8 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     if n < 2:
         return Estimate(n, mean, None, None)
     sd = statistics.stdev(values)
-    half = float(scipy.stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
-    return Estimate(n, mean, sd, half)
+    _, low, high = stats.interval(values, level)
+    return Estimate(n, mean, sd, (high - low) / 2)
 
 
 class Setting(NamedTuple):

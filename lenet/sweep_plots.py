@@ -1,6 +1,5 @@
 """Pictures of a sweep, drawn from its settings; none needs a display."""
 
-import io
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -98,7 +97,7 @@ def heat(settings: Sequence[Setting], axes: tuple[str, str], measure: str) -> by
         drawn.set_yticks(range(len(down)), down)
         drawn.set(title=_data(settings), xlabel=axes[1], ylabel=axes[0])
         figure.colorbar(image, label=f"mean {_words(measure)}")
-        return _png(figure, None)
+        return plots.png(figure)
 
 
 def _figure(settings: Sequence[Setting], xlabel: str, measure: str) -> tuple[Figure, Axes]:
@@ -118,12 +117,10 @@ def _band(
     axes.fill_between(at, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _png(figure: Figure, axes: Axes | None) -> bytes:
-    if axes is not None and axes.get_legend_handles_labels()[0]:
+def _png(figure: Figure, axes: Axes) -> bytes:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize="small")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    return picture.getvalue()
+    return plots.png(figure)
 
 
 def _label(setting: Setting, axes: Sequence[str]) -> str:
