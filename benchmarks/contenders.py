@@ -10,7 +10,7 @@ from lenet.data import Data
 NETWORKS = ("book", "modern")
 """Presets that fix the network and its learning rate."""
 
-TEST_BATCH = 1000
+TEST_BATCH = 250
 """Test images evaluated at a time, by every contender."""
 
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 
 from absl import flags
 
-from experiments import programs
+from experiments import cores, programs
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import LenetError, UsageError
@@ -139,6 +139,7 @@ def run(
             return
         operands_given = _parse(sys.argv, operands)
         programs.keep()
+        cores.as_devices()
         main(*operands_given)
     except LenetError as error:
         sys.exit(_complain(str(error), error.exit_status))

@@ -69,7 +69,6 @@ def main() -> None:
             varied, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
         )
     ]
-    _one_run_per_core(len(configs))
     if not FLAGS.resume:
         records.check_free(run_dir)
     data = _load(configs)
@@ -94,14 +93,6 @@ def _check_cost(count: int, varied: list[Axis], base: Config) -> None:
         f"{count:,} runs: about {hours:,.0f} hours at {SPEED:,} examples/s and 60,000 examples an "
         "epoch; --yes runs them, --random=N draws some"
     )
-
-
-def _one_run_per_core(runs: int) -> None:
-    """Make each core a device, before jax starts: a core on its own gives more than its share."""
-    import jax
-
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", min(records.cores(), runs))
 
 
 def _load(configs: list[Config]) -> DataSets:

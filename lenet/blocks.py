@@ -97,17 +97,19 @@ def activate_and_pool(
     return x.reshape(s, s, channels, rows, columns, batch)
 
 
-def toeplitz(kernel: Array, block: int) -> Array:
+def toeplitz(kernel: Array, bias: Array, block: int) -> Array:
     """Return the matrix of the fully connected layer from a window of blocks to a block of outputs.
 
-    Entry [(i, j, a, b, c), (u, v, d)] = kernel[t·i + a − u, t·j + b − v, c, d], zero outside.
+    Entry [(i, j, a, b, c), (u, v, d)] = kernel[t·i + a − u, t·j + b − v, c, d], zero outside; the
+    last row has the bias, the weight of an input that is always 1.
 
     Args:
       kernel: [kh, kw, Ci, Co].
+      bias: [Co].
       block: t.
 
     Returns:
-      [q'·r'·t·t·Ci, t·t·Co], with q' = 1 + ⌈(kh − 1)/t⌉ and r' = 1 + ⌈(kw − 1)/t⌉
+      [q'·r'·t·t·Ci + 1, t·t·Co], with q' = 1 + ⌈(kh − 1)/t⌉ and r' = 1 + ⌈(kw − 1)/t⌉
     """
     kh, kw, ci, co = kernel.shape
     t, (q, r) = block, _reach(kernel.shape, block)
@@ -117,7 +119,8 @@ def toeplitz(kernel: Array, block: int) -> Array:
 
     offsets = jnp.stack([shifted(u, v) for u in range(t) for v in range(t)], 3)
     offsets = offsets.reshape(q, t, r, t, ci, t * t * co)
-    return offsets.transpose(0, 2, 1, 3, 4, 5).reshape(q * r * t * t * ci, t * t * co)
+    rows = offsets.transpose(0, 2, 1, 3, 4, 5).reshape(q * r * t * t * ci, t * t * co)
+    return jnp.concatenate([rows, jnp.tile(bias, t * t)[None]])
 
 
 def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
@@ -128,17 +131,21 @@ def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
 
 
 def _patches(x: Array, reach: Size) -> Array:
-    """The patch matrix: a row for each input of a window, a column for each window."""
+    """The patch matrix: a row for each input of a window, then one of ones; a column a window."""
     t, _, channels, rows, columns, batch = x.shape
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
+    inputs, windows = t * t * channels, reach[0] * reach[1]
 
-    def shifted(s: Array) -> Array:
+    def put(s: Array, patches: Array) -> Array:
         corner = (0, 0, 0, s // reach[1], s % reach[1], 0)
-        return lax.dynamic_slice(x, corner, (t, t, channels, n, m, batch))
+        part = lax.dynamic_slice(x, corner, (t, t, channels, n, m, batch))
+        part = part.reshape(inputs, n, m, batch)
+        return lax.dynamic_update_slice(patches, part, (s * inputs, 0, 0, 0))
 
     # A loop of copies: as one expression XLA would fuse the reshape into it, and work out a row and
     # a column for every number.
-    return lax.map(shifted, jnp.arange(reach[0] * reach[1])).reshape(-1, n * m * batch)
+    ones = jnp.ones((windows * inputs + 1, n, m, batch), x.dtype)
+    return lax.fori_loop(0, windows, put, ones).reshape(-1, n * m * batch)
 
 
 @jax.custom_vjp
@@ -150,23 +157,22 @@ def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple]:
     t, _, _, rows, columns, batch = x.shape
     reach = _reach(kernel.shape, t)
     patches = _patches(x, reach)
-    y = lax.dot_general(toeplitz(kernel, t), patches, (((0,), (0,)), ((), ())))
+    y = lax.dot_general(toeplitz(kernel, bias, t), patches, (((0,), (0,)), ((), ())))
     y = y.reshape(t, t, -1, rows - reach[0] + 1, columns - reach[1] + 1, batch)
-    return y + bias[None, None, :, None, None, None], (patches, kernel, x.shape)
+    return y, (patches, kernel, bias, x.shape)
 
 
 def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
-    patches, kernel, shape = saved
+    patches, kernel, bias, shape = saved
     t, _, channels, rows, columns, batch = shape
     reach = _reach(kernel.shape, t)
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
     g = g.reshape(-1, n * m * batch)
-    weights, to_kernel = jax.vjp(lambda k: toeplitz(k, t), kernel)
+    weights, to_kernel = jax.vjp(lambda k, b: toeplitz(k, b, t), kernel, bias)
     # The matrix library is quicker with the larger operand first.
     large_first = patches @ g.T if len(patches) > len(g) else (g @ patches.T).T
-    (d_kernel,) = to_kernel(large_first)
-    d_bias = (g @ jnp.ones(g.shape[1], g.dtype)).reshape(t * t, -1).sum(0)
-    d_patches = (weights @ g).reshape(-1, t, t, channels, n, m, batch)
+    d_kernel, d_bias = to_kernel(large_first)
+    d_patches = (weights[:-1] @ g).reshape(-1, t, t, channels, n, m, batch)
 
     def add_slice(s: Array, dx: Array) -> Array:
         corner = (0, 0, 0, s // reach[1], s % reach[1], 0)

@@ -1,10 +1,14 @@
 """Loss and accuracy as sums and counts, divided once."""
 
+from typing import TypeVar
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+Sums = TypeVar("Sums")
 
 
 @flax.struct.dataclass
@@ -40,9 +44,9 @@ def of_batch(logits: Array, labels: Array, mask: Array) -> Metrics:
     )
 
 
-def total(metrics: Metrics) -> Metrics:
-    """Add up metrics [S] -> []."""
-    return jax.tree.map(lambda x: x.sum(0), metrics)
+def total(sums: Sums) -> Sums:
+    """Add up metrics, or any tree of sums, over their first axis: [S, ...] -> [...]."""
+    return jax.tree.map(lambda x: x.sum(0, dtype=x.dtype), sums)
 
 
 def means(metrics: Metrics) -> tuple[float, float]:

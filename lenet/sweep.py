@@ -81,8 +81,8 @@ def stack(configs: Sequence[Config]) -> Config:
 def lanes(config: Config, data: Data, runs: int, *, free: int | None = None) -> Lanes:
     """Return how many of `runs` runs like `config` train together on the devices of this process.
 
-    On a CPU one run per device, which the entry point makes as many as there are cores. Elsewhere
-    as many as fit the memory.
+    On a CPU one run per device; the entry points make each core a device. Elsewhere as many as fit
+    the memory.
 
     Args:
       config: one of them.
@@ -93,7 +93,7 @@ def lanes(config: Config, data: Data, runs: int, *, free: int | None = None) -> 
     Raises:
       UsageError: if not even one fits.
     """
-    devices = jax.local_devices()
+    devices = jax.local_devices()[:runs]
     free = memory.free(devices[0]) if free is None else free
     needed = bytes_per_run(config, data)
     cpu = devices[0].platform == "cpu"
@@ -103,12 +103,12 @@ def lanes(config: Config, data: Data, runs: int, *, free: int | None = None) -> 
             f"a run with --batch_size={config.batch_size} takes about {needed / 1e9:.2g} GB, of "
             f"{free / 1e9:.2g} GB: use a smaller --batch_size, --channels or --hidden"
         )
-    return together(1 if cpu else share, vectorise=not cpu)._replace(bytes_per_run=needed)
+    over = together(1 if cpu else share, devices, vectorise=not cpu)
+    return over._replace(bytes_per_run=needed)
 
 
-def together(share: int, *, vectorise: bool) -> Lanes:
-    """Return lanes for `share` runs on each device of this process."""
-    devices = jax.local_devices()
+def together(share: int, devices: Sequence[jax.Device], *, vectorise: bool) -> Lanes:
+    """Return lanes for `share` runs on each of some devices of this process."""
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
     return Lanes(share * len(devices), mesh, vectorise)
 

@@ -61,14 +61,15 @@ def test_the_matrix_is_the_convolution_as_a_fully_connected_layer(kh, kw, block)
     """A row for each input of a window, a column for each output of a block."""
     rng = np.random.default_rng(kh * 10 + kw)
     kernel = rng.normal(size=(kh, kw, 1, 1)).astype(np.float32)
-    matrix = np.asarray(blocks.toeplitz(kernel, block))
+    bias = rng.normal(size=1).astype(np.float32)
+    matrix = np.asarray(blocks.toeplitz(kernel, bias, block))
     q, r = 1 + -(-(kh - 1) // block), 1 + -(-(kw - 1) // block)
     window = rng.normal(size=(q * block, r * block)).astype(np.float32)
     rows = window.reshape(q, block, r, block).transpose(0, 2, 1, 3).ravel()
-    outputs = ops.conv2d(window[None, ..., None], kernel)[0, :block, :block, 0]
-    np.testing.assert_allclose(rows @ matrix, outputs.ravel(), rtol=1e-4, atol=1e-5)
-    # Weights are shared: every column holds the kernel's numbers and otherwise zeros.
-    assert np.count_nonzero(matrix) == block * block * kernel.size
+    outputs = ops.conv2d(window[None, ..., None], kernel)[0, :block, :block, 0] + bias[0]
+    np.testing.assert_allclose(np.append(rows, 1) @ matrix, outputs.ravel(), rtol=1e-4, atol=1e-5)
+    # Weights are shared: every column holds the kernel's numbers, the bias and otherwise zeros.
+    assert np.count_nonzero(matrix) == block * block * (kernel.size + 1)
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])

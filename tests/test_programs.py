@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import programs
+from experiments import cores, programs
+from lenet import records
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +42,20 @@ def test_the_user_s_own_directory_wins(home, monkeypatch):
     monkeypatch.setitem(os.environ, "JAX_COMPILATION_CACHE_DIR", "/elsewhere")
     assert programs.keep() is None
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_each_core_is_a_device_unless_a_number_was_asked_for(home, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    for asked in (None, "3"):
+        monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+        if asked:
+            monkeypatch.setenv("JAX_NUM_CPU_DEVICES", asked)
+        cores.as_devices()
+        assert os.environ["JAX_NUM_CPU_DEVICES"] == (asked or str(records.cores()))
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    cores.as_devices()
+    assert "JAX_NUM_CPU_DEVICES" not in os.environ
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(home):

@@ -32,11 +32,11 @@ def small() -> Data:
 
 
 def one_by_one(share: int):
-    return lambda *_: sweep.together(share, vectorise=False)
+    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=False)
 
 
 def at_once(share: int):
-    return lambda *_: sweep.together(share, vectorise=True)
+    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=True)
 
 
 def results(configs, data, choose) -> dict[int, tuple[list, train.Params]]:
@@ -178,7 +178,7 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 
 @pytest.mark.parametrize("vectorise", [False, True])
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
-    over = sweep.together(2, vectorise=vectorise)
+    over = sweep.together(2, jax.local_devices(), vectorise=vectorise)
     numbers = sweep.stack(RUNS[:2])
     model = train.network(RUNS[0], 10)
     state = sweep.init.eval_shape(model, over, numbers, small.image_shape)

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import chex
 import jax
@@ -75,7 +76,7 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
     @jax.jit
     def after(images, labels, mask):
         state = train.init(model, config, small.image_shape)
-        return train.step(model, config, 1, state, images, labels, mask)
+        return train.step(model, config, 1, state, images, labels, mask, mask.sum())
 
     short = after(images[:5], labels[:5], jnp.ones(5, bool))
     padded = after(images, labels, jnp.arange(8) < 5)
@@ -131,7 +132,9 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
     config = Config(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
-    compiled = train.epoch.lower(run.model, config, run.state, run.train).compile().as_text()
+    lowered = train.epoch.lower(run.model, config, run.state, run.train, run.over)
+    compiled = lowered.compile().as_text()
+    assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled
     for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
@@ -168,6 +171,34 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
         train.network(configs[2], 10), runs[2][1], small.test.images
     )
     assert "bf16" in text.as_text()
+
+
+@pytest.mark.parametrize("preset", ["book", "modern"])
+@pytest.mark.parametrize("batch", [64, 63])
+def test_two_devices_give_the_bits_of_one(small, monkeypatch, preset, batch):
+    """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
+    monkeypatch.setattr(train, "EVALUATION_BATCH", 45)
+    train.evaluate.clear_cache()
+    config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
+    assert train.mesh() is not None
+    two = train.start(config, small)
+    monkeypatch.setattr(train, "mesh", lambda: None)
+    one = train.start(config, small)
+    for (row, state), (other_row, other_state) in zip(train.fit(two), train.fit(one), strict=True):
+        assert _timeless([row]) == _timeless([other_row])
+        chex.assert_trees_all_equal(jax.device_get(state), jax.device_get(other_state))
+
+
+def test_the_parts_of_a_batch_add_up_to_the_batch(small, monkeypatch):
+    config = Config(batch_size=64, epochs=1)
+    halves = fit(config, small)[0]
+    monkeypatch.setattr(train, "parts", lambda: 1)
+    train.epoch.clear_cache()
+    whole = fit(config, small)[0]
+    train.epoch.clear_cache()
+    assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
+    assert whole.test_loss == pytest.approx(halves.test_loss, rel=1e-5)
+    assert whole.count == halves.count == 700
 
 
 def test_the_same_run_twice_gives_the_same_bits(small):
@@ -217,7 +248,7 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     for i in range(50):
         images = fashion_mnist.train.images[np.asarray(rows[i])]
         labels = fashion_mnist.train.labels[np.asarray(rows[i])]
-        state, sums = step(model, config, 235, state, images, labels, mask[i])
+        state, sums = step(model, config, 235, state, images, labels, mask[i], 256)
         ours.append(float(sums.loss_sum / sums.count))
         x = torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
