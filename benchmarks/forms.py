@@ -69,7 +69,7 @@ def _concatenated(x: Array, reach: tuple[int, int]) -> Array:
         for i in range(reach[0])
         for j in range(reach[1])
     ]
-    return jnp.concatenate(slices)
+    return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
 
 
 def count(repeats: int) -> int:

@@ -9,17 +9,15 @@ from tabulate import tabulate
 
 from benchmarks import forms
 from benchmarks import table as bench
-from lenet import records, stats
+from lenet import ledger, records, stats
 
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 FORMS, PRECISION = RESULTS / "forms.json", RESULTS / "precision.json"
 COMMANDS_PRECISION = """\
-for seed in $(seq 0 15); do
-  scripts/train --preset=book --seed=$seed --run_dir=runs/book/$seed
-  scripts/train --preset=book --seed=$seed --run_dir=runs/bfloat16/$seed --precision=bfloat16
-done
-.venv/bin/python scripts/readme.py precision runs/book/* runs/bfloat16/*"""
+.venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
+.venv/bin/python -m experiments.sweep --seed=0:16 --precision=bfloat16 --run_dir=runs/bfloat16
+.venv/bin/python scripts/readme.py precision runs/book runs/bfloat16"""
 
 
 def speed(language: str) -> str:
@@ -74,22 +72,23 @@ def precision_table(language: str) -> str:
 KEPT = ("train_loss", "train_accuracy", "test_accuracy")
 
 
-def collect_precisions(run_dirs: list[Path]) -> None:
-    """Keep the last rows of runs that differ in precision and seed alone."""
+def collect_precisions(*sweep_dirs: Path) -> None:
+    """Keep the last rows of two sweeps that differ in precision, of the seeds that both have."""
     runs: dict[str, dict[int, dict]] = {"float32": {}, "bfloat16": {}}
     rest = set()
-    for run_dir in run_dirs:
-        config = records.read_json(run_dir / "config.json")["config"]
-        result = records.read_json(run_dir / "result.json")
-        rest.add(json.dumps(config | {"seed": 0, "precision": ""}, sort_keys=True))
-        row = {"seed": config["seed"]} | {key: result[key] for key in KEPT}
-        runs[config["precision"]][config["seed"]] = row
-    if len(rest) != 1 or runs["float32"].keys() != runs["bfloat16"].keys():
-        sys.exit("error: these runs differ in more than precision, or not in their seeds alike")
+    for sweep_dir in sweep_dirs:
+        for entry in ledger.read(sweep_dir / "runs.jsonl"):
+            config = entry["config"]
+            rest.add(json.dumps(config | {"seed": 0, "precision": ""}, sort_keys=True))
+            row = {"seed": config["seed"]} | {key: entry["rows"][-1][key] for key in KEPT}
+            runs[config["precision"]][config["seed"]] = row
+    seeds = sorted(runs["float32"].keys() & runs["bfloat16"].keys())
+    if len(rest) != 1 or len(seeds) < 2:
+        sys.exit("error: these runs differ in more than precision, or share no seeds")
     record = {
         "command": COMMANDS_PRECISION,
-        "environment": result["environment"],
-        "runs": {name: [found[seed] for seed in sorted(found)] for name, found in runs.items()},
+        "environment": records.read_json(sweep_dirs[-1] / "sweep.json")["environment"],
+        "runs": {name: [found[seed] for seed in seeds] for name, found in runs.items()},
     }
     records.write_json(PRECISION, record)
 

@@ -14,29 +14,23 @@ program. Prints a table ranked by validation accuracy and leaves a directory: sw
 runs.jsonl (a line for each finished run), summary.csv and pictures.
 """
 
-import contextlib
 import dataclasses
 import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags
 
-from experiments import axes, cli
+from experiments import axes, cli, runs
 from experiments.axes import Axis
+from experiments.runs import DataSets
 from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
-from lenet.errors import DivergedError, RecordError, UsageError
-
-if TYPE_CHECKING:
-    from lenet.data import Data
-    from lenet.ledger import Entry
-    from lenet.train import Row
+from lenet.errors import RecordError, UsageError
 
 axes.define()
 flags.DEFINE_boolean("zip", False, "pair axes of the same length in place of their product")
@@ -50,8 +44,6 @@ FLAGS = flags.FLAGS
 
 MANY = 10_000
 SPEED = 30_000  # examples/s, for a cost before anything is measured
-
-DataSets = dict[tuple[str, int], "Data"]  # by Config's dataset and valid
 
 
 def main() -> None:
@@ -71,9 +63,9 @@ def main() -> None:
     ]
     if not FLAGS.resume:
         records.check_free(run_dir)
-    data = _load(configs)
+    data = runs.load(configs, FLAGS.data_dir)
     _check(configs, varied, data)
-    with _directory(run_dir):
+    with runs.directory(run_dir, "sweep", resume=FLAGS.resume):
         _sweep(configs, varied, data, run_dir)
 
 
@@ -95,17 +87,6 @@ def _check_cost(count: int, varied: list[Axis], base: Config) -> None:
     )
 
 
-def _load(configs: list[Config]) -> DataSets:
-    # Only now, for it takes a second and the flags may be wrong.
-    from lenet import data
-
-    wanted = dict.fromkeys((config.dataset, config.valid) for config in configs)
-    return {
-        (name, valid): data.load(name, data_dir=FLAGS.data_dir, valid=valid)
-        for name, valid in wanted
-    }
-
-
 def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
     """Refuse what cannot be trained before there is a directory; say what will train together."""
     from lenet import sweep, train
@@ -125,14 +106,6 @@ def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
         )
 
 
-@contextlib.contextmanager
-def _directory(run_dir: Path) -> Iterator[None]:
-    if FLAGS.resume and not (run_dir / "sweep.json").exists():
-        raise RecordError(f"--run_dir={run_dir}: holds no sweep to resume; leave out --resume")
-    with records.reclaim(run_dir) if FLAGS.resume else records.claim(run_dir):
-        yield
-
-
 def _sweep(configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path) -> None:
     asked = _describe(configs, varied, data)
     path = run_dir / "runs.jsonl"
@@ -145,7 +118,7 @@ def _sweep(configs: list[Config], varied: list[Axis], data: DataSets, run_dir: P
         done = set()
     todo = {run: config for run, config in enumerate(configs) if run not in done}
     if todo:
-        _train(todo, data, path)
+        runs.train(todo, data, path)
     _summarise(path, varied)
 
 
@@ -175,49 +148,6 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
         "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
         "runs": len(configs),
         "data": [records.describe(configs[0], loaded, command)["data"] for loaded in data.values()],
-    }
-
-
-def _train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
-    """Train the runs, data set by data set; a run that is finished goes to the ledger."""
-    from experiments import progress
-    from lenet import ledger, sweep
-
-    with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
-        for key, loaded in data.items():
-            runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
-            order = list(runs.items())
-            rows: list[list[Row]] = [[] for _ in order]
-            for epoch in sweep.fit(list(runs.values()), loaded):
-                finished = [
-                    entry
-                    for place, row in epoch.rows.items()
-                    if (entry := _entry(*order[place], rows[place], row))
-                ]
-                ledger.append(path, finished)
-                for entry in finished:
-                    if entry["diverged"]:
-                        tally.say(f"run {entry['run']} {entry['diverged']}")
-                skipped = sum(entry["config"]["epochs"] - len(entry["rows"]) for entry in finished)
-                trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
-                tally.advance(trained, len(finished), skipped)
-                cli.stop_if_asked()
-
-
-def _entry(
-    run: int, config: Config, rows: "list[Row]", row: "Row | DivergedError"
-) -> "Entry | None":
-    """Take note of an epoch; return the run's line of the ledger if that was its last."""
-    diverged = str(row) if isinstance(row, DivergedError) else None
-    if not isinstance(row, DivergedError):
-        rows.append(row)
-    if not diverged and len(rows) < config.epochs:
-        return None
-    return {
-        "run": run,
-        "config": config_module.to_dict(config),
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "diverged": diverged,
     }
 
 

@@ -1,0 +1,182 @@
+"""Compare sigmoid with ReLU and average with max pooling: the full 2x2, over seeds.
+
+    python -m experiments.compare --seeds=16                 the chapter's question
+    python -m experiments.compare --seeds=4 --epochs=3       a quick look
+    python -m experiments.compare --run_dir=DIR --resume     go on after an interruption
+
+First every cell tunes its learning rate on validation examples, over one grid and with seeds of
+its own; then fresh seeds train on all examples at the best rate, paired across the cells, beside
+the texts' own network at 0.9. Prints each cell, the main effects and the interaction with
+intervals, and leaves report.md, compare.json, compare.png and the ledgers of all runs.
+"""
+
+import dataclasses
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments import axes, cli, runs
+from experiments.runs import DataSets
+from lenet import config as config_module
+from lenet import records
+from lenet.config import Config
+from lenet.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from lenet.ledger import Entry
+
+flags.DEFINE_integer("seeds", 16, "fresh seeds for the final runs of each cell")
+flags.DEFINE_integer("tuning_seeds", 2, "seeds, others, at each learning rate of the tuning")
+flags.DEFINE_string("lr", "0.01..3:log9", "learning rates that every cell is tuned over")
+flags.DEFINE_integer("valid", 10_000, "training examples held out while tuning")
+flags.DEFINE_integer("epochs", 10, "passes over the training set, of every run")
+flags.DEFINE_integer("batch_size", 256, "examples in a minibatch")
+flags.DEFINE_string(
+    "dataset", "fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own"
+)
+flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "directory to leave; without it a new one below runs/")
+flags.DEFINE_boolean("resume", False, "go on with the comparison in --run_dir; finished runs stay")
+FLAGS = flags.FLAGS
+
+MOST = 1_000_000
+"""Seeds, of either kind; those of the tuning follow these, so that no final run repeats one."""
+
+
+def main() -> None:
+    """Check everything, claim the directory, tune, train, report."""
+    rates = _rates()
+    from lenet import train
+    from lenet.comparison import CELLS
+
+    base = config_module.check(
+        Config(epochs=FLAGS.epochs, batch_size=FLAGS.batch_size, dataset=FLAGS.dataset)
+    )
+    tuning = [
+        dataclasses.replace(base, activation=a, pool=p, lr=lr, seed=seed, valid=FLAGS.valid)
+        for a, p in CELLS
+        for lr in rates
+        for seed in range(MOST, MOST + FLAGS.tuning_seeds)
+    ]
+    fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-compare-{os.getpid()}"
+    run_dir = Path(FLAGS.run_dir or fresh).expanduser()
+    if not FLAGS.resume:
+        records.check_free(run_dir)
+    data = runs.load([tuning[0], base], FLAGS.data_dir)
+    for config in (tuning[0], base):
+        train.check(config, data[config.dataset, config.valid])
+    with runs.directory(run_dir, "compare", resume=FLAGS.resume):
+        _compare(base, tuning, rates, data, run_dir)
+
+
+def _rates() -> list[float]:
+    """Return the grid, once the flags that say how much is trained make sense."""
+    for name, least in (("seeds", 2), ("tuning_seeds", 1), ("valid", 1)):
+        value: Any = FLAGS[name].value
+        if value < least:
+            raise UsageError(f"--{name}={value}: must be at least {least}")
+        if value > MOST:
+            raise UsageError(f"--{name}={value}: must be at most {MOST:,}")
+    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
+        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
+    return [config_module.check(Config(lr=rate)).lr for rate in axes.parse("lr", FLAGS.lr).values]
+
+
+def _compare(
+    base: Config, tuning: list[Config], rates: list[float], data: DataSets, run_dir: Path
+) -> None:
+    from lenet import comparison, comparison_plots, comparison_report
+
+    asked = _describe(rates, data)
+    path = run_dir / "compare.json"
+    if FLAGS.resume:
+        before = records.read_json(path)
+        if any(before.get(key) != asked[key] for key in ("settings", "data")):
+            raise RecordError(
+                f"--run_dir={run_dir}: holds another comparison, {before.get('command')}: give its "
+                "flags, or choose another directory"
+            )
+        asked = {key: before[key] for key in asked}
+    else:
+        records.write_json(path, asked)
+
+    begin = time.monotonic()
+    print(f"tuning: {len(rates)} learning rates x {FLAGS.tuning_seeds} seeds in each of 4 cells")
+    tuned = [comparison.kept(entry) for entry in _finish(tuning, data, run_dir / "tuning.jsonl")]
+    final = [
+        dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
+        for a, p in comparison.CELLS
+        for rate in [comparison.best_rate(tuned, (a, p))]
+        for seed in range(FLAGS.seeds)
+    ]
+    texts = [
+        dataclasses.replace(base, lr=comparison.TEXTS_RATE, seed=seed)
+        for seed in range(FLAGS.seeds)
+    ]
+    chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
+    print("best: " + ", ".join(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items()))
+    print(f"final: {FLAGS.seeds} seeds in each cell, and of the texts' own network")
+    trained = [
+        comparison.kept(entry) for entry in _finish(final + texts, data, run_dir / "final.jsonl")
+    ]
+    found = comparison.Comparison(
+        epochs=FLAGS.epochs,
+        rates=rates,
+        tuning=tuned,
+        final=trained[: len(final)],
+        texts=trained[len(final) :],
+    )
+    name = "SYNTHETIC DATA" if FLAGS.dataset == "synthetic" else FLAGS.dataset
+    try:
+        paragraphs = comparison_report.findings(found, name)
+    except ValueError:
+        paragraphs = ["Fewer than two seeds came through in every cell: there is no comparison."]
+    report = "\n\n".join([comparison_report.table(found), *paragraphs])
+    seconds = None if FLAGS.resume else time.monotonic() - begin
+    records.write_json(path, asked | {"seconds": seconds, "comparison": found})
+    records.write(run_dir / "report.md", f"{report}\n".encode())
+    records.write(run_dir / "compare.png", comparison_plots.picture(found, name))
+    print(f"\n{report}\n\nleft in {run_dir}: report.md, compare.json, compare.png")
+
+
+def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
+    """Train what the ledger lacks; return all of it.
+
+    Raises:
+      RecordError: if it holds other runs.
+    """
+    from lenet import ledger
+
+    entries = ledger.read(path) if path.exists() else []
+    for entry in entries:
+        run = entry["run"]
+        known = 0 <= run < len(configs)
+        if not known or entry["config"] != config_module.to_dict(configs[run]):
+            raise RecordError(f"{path}: run {run} is none of this comparison")
+    done = {entry["run"] for entry in entries}
+    if done:
+        print(f"{len(done)} of {len(configs)} runs are in {path}")
+    todo = {run: config for run, config in enumerate(configs) if run not in done}
+    if todo:
+        runs.train(todo, data, path)
+    return ledger.read(path)
+
+
+def _describe(rates: list[float], data: DataSets) -> dict[str, Any]:
+    command = shlex.join(["python", "-m", "experiments.compare", *sys.argv[1:]])
+    names = ("seeds", "tuning_seeds", "valid", "epochs", "batch_size", "dataset")
+    return {
+        "command": command,
+        "settings": {name: FLAGS[name].value for name in names} | {"rates": rates},
+        "data": [records.describe(Config(), loaded, command)["data"] for loaded in data.values()],
+        "environment": records.environment(),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", patient=True)

@@ -1,0 +1,95 @@
+"""Train many runs with progress; each goes to the ledger once it is finished."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments import cli
+from lenet import config as config_module
+from lenet import records
+from lenet.config import Config
+from lenet.errors import DivergedError, RecordError
+
+if TYPE_CHECKING:
+    from lenet.data import Data
+    from lenet.ledger import Entry
+    from lenet.train import Row
+
+DataSets = dict[tuple[str, int], "Data"]
+"""By Config's dataset and valid."""
+
+
+@contextlib.contextmanager
+def directory(run_dir: Path, what: str, *, resume: bool) -> Iterator[None]:
+    """Hold the directory of a "sweep" or the like, new or to go on with, until the block ends.
+
+    Raises:
+      RecordError: if there is none to resume.
+      UsageError, InUseError: as `records.claim` and `records.reclaim`.
+    """
+    if resume and not (run_dir / f"{what}.json").exists():
+        raise RecordError(f"--run_dir={run_dir}: holds no {what} to resume; leave out --resume")
+    with records.reclaim(run_dir) if resume else records.claim(run_dir):
+        yield
+
+
+def load(configs: list[Config], data_dir: str | None) -> DataSets:
+    """Return the data sets that the runs need, each loaded once."""
+    # Only now, for it takes a second and the flags may be wrong.
+    from lenet import data
+
+    wanted = dict.fromkeys((config.dataset, config.valid) for config in configs)
+    return {
+        (name, valid): data.load(name, data_dir=data_dir, valid=valid) for name, valid in wanted
+    }
+
+
+def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
+    """Train the runs, data set by data set.
+
+    Args:
+      todo: the runs by the number that the ledger knows them by.
+      data: from `load`.
+      path: of the ledger.
+    """
+    from experiments import progress
+    from lenet import ledger, sweep
+
+    with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
+        for key, loaded in data.items():
+            runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
+            order = list(runs.items())
+            rows: list[list[Row]] = [[] for _ in order]
+            for epoch in sweep.fit(list(runs.values()), loaded):
+                finished = [
+                    entry
+                    for place, row in epoch.rows.items()
+                    if (entry := _entry(*order[place], rows[place], row))
+                ]
+                ledger.append(path, finished)
+                for entry in finished:
+                    if entry["diverged"]:
+                        tally.say(f"run {entry['run']} {entry['diverged']}")
+                skipped = sum(entry["config"]["epochs"] - len(entry["rows"]) for entry in finished)
+                trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
+                tally.advance(trained, len(finished), skipped)
+                cli.stop_if_asked()
+
+
+def _entry(
+    run: int, config: Config, rows: "list[Row]", row: "Row | DivergedError"
+) -> "Entry | None":
+    """Take note of an epoch; return the run's line of the ledger if that was its last."""
+    diverged = str(row) if isinstance(row, DivergedError) else None
+    if not isinstance(row, DivergedError):
+        rows.append(row)
+    if not diverged and len(rows) < config.epochs:
+        return None
+    return {
+        "run": run,
+        "config": config_module.to_dict(config),
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "diverged": diverged,
+    }

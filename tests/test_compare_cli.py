@@ -1,0 +1,65 @@
+"""A comparison as a person meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_cli import ROOT, tiny  # noqa: F401  a fixture
+from test_sweep_cli import environment
+
+FEW = ("--seeds=2", "--tuning_seeds=1", "--lr=0.05,0.2", "--epochs=1", "--valid=50")
+
+
+def compare(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "experiments.compare", *flags]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
+    flags = (*FEW, "--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--run_dir=run")
+    done = compare(*flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    run_dir = tmp_path / "run"
+    record = json.loads((run_dir / "compare.json").read_text())["comparison"]
+    assert [len(record[part]) for part in ("tuning", "final", "texts")] == [8, 8, 2]
+    assert {run["seed"] for run in record["tuning"]} == {1_000_000}
+    assert {run["seed"] for run in record["final"]} == {0, 1}
+    assert {run["lr"] for run in record["texts"]} == {0.9}
+    report = (run_dir / "report.md").read_text()
+    assert report.strip() in done.stdout
+    ledger = run_dir / "final.jsonl"
+    whole = ledger.read_text()
+    kept = whole.splitlines(keepends=True)[:7]
+    ledger.write_text("".join(kept) + '{"torn": ')
+    again = compare(*flags, "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "7 of 10 runs are in" in again.stdout
+    assert (run_dir / "report.md").read_text() == report
+    other = compare(*flags, "--resume", "--epochs=2", cwd=tmp_path)
+    assert other.returncode == 4
+    assert "holds another comparison" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--seeds=1", "--seeds=1: must be at least 2"),
+        ("--tuning_seeds=0", "--tuning_seeds=0: must be at least 1"),
+        ("--valid=0", "--valid=0: must be at least 1"),
+        ("--lr=0.1,0.1", "--lr=0.1,0.1: 0.1 is there twice"),
+        ("--lr=-1", "--lr=-1.0: must be above 0"),
+        ("--resume", "name a directory, to resume"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(tmp_path, flag, said):
+    done = compare(flag, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

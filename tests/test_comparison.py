@@ -1,0 +1,116 @@
+import io
+
+import pytest
+from PIL import Image
+
+from lenet import comparison, comparison_plots, comparison_report
+from lenet.comparison import CELLS, Comparison, Run
+
+# Test accuracy in the cells for seeds 0 and 1, worked by hand; the texts' network has 0.10 less
+# than the first cell.
+FINAL = {
+    ("sigmoid", "avg"): (0.50, 0.60),
+    ("sigmoid", "max"): (0.60, 0.66),
+    ("relu", "avg"): (0.70, 0.84),
+    ("relu", "max"): (0.80, 0.94),
+}
+
+
+def run(which, lr, seed, *accuracies, valid=()) -> Run:
+    return Run(
+        activation=which[0],
+        pool=which[1],
+        lr=lr,
+        seed=seed,
+        valid_accuracy=list(valid),
+        test_accuracy=list(accuracies),
+        test_loss=[1 - a for a in accuracies],
+    )
+
+
+@pytest.fixture
+def runs() -> Comparison:
+    tuned = {0.1: (0.80, 0.82), 0.3: (0.90, 0.80), 1.0: (0.84, 0.83), 3.0: (0.99,)}
+    return Comparison(
+        epochs=2,
+        rates=list(tuned),
+        tuning=[
+            run(which, lr, 1000 + seed, 0.1, valid=[0.5, value])
+            for which in CELLS
+            for lr, values in tuned.items()
+            for seed, value in enumerate(values)
+        ]
+        + [run(which, 3.0, 1001) for which in CELLS],  # diverged
+        final=[
+            run(w, 0.3, seed, 0.3, a) for w, pair in FINAL.items() for seed, a in enumerate(pair)
+        ],
+        texts=[run(CELLS[0], 0.9, seed, 0.3, a - 0.1) for seed, a in enumerate(FINAL[CELLS[0]])],
+    )
+
+
+def test_a_cell_takes_the_rate_with_the_best_mean_and_a_run_that_diverged_counts_as_nothing(runs):
+    assert comparison.best_rate(runs["tuning"], CELLS[0]) == 0.3  # 0.85 against 0.81, 0.835, 0.495
+    assert comparison.rates_near_best(runs["tuning"], CELLS[0]) == [0.3, 1.0]
+    equal = [run(CELLS[0], lr, 0, 0.1, valid=[0.5]) for lr in (3.0, 0.1, 1.0)]
+    assert comparison.best_rate(equal, CELLS[0]) == 0.1
+
+
+def test_effects_are_contrasts_within_a_seed(runs):
+    found = comparison.effects(runs, "test_accuracy")
+    assert found.first.mean == pytest.approx((0.20 + 0.26) / 2)
+    assert found.second.mean == pytest.approx((0.10 + 0.08) / 2)
+    assert found.interaction.mean == pytest.approx((0.00 + 0.04) / 2)
+    loss = comparison.effects(runs, "test_loss")
+    assert loss.first.mean == pytest.approx(-found.first.mean)
+
+
+def test_the_parts_add_up_to_the_whole(runs):
+    parts = comparison.parts(runs, "test_accuracy")
+    assert parts.whole.mean == pytest.approx((0.40 + 0.44) / 2)
+    assert parts.rate.mean == pytest.approx(0.1)
+    assert sum(part.mean for part in parts[1:]) == pytest.approx(parts.whole.mean)
+
+
+def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
+    for seed in (2, 3):
+        runs["final"] += [run(which, 0.3, seed, 0.3, 0.4) for which in CELLS]
+        runs["texts"].append(run(CELLS[0], 0.9, seed, 0.3, 0.4))
+    runs["final"][-1] = run(CELLS[-1], 0.3, 3)
+    cells, texts = comparison.paired(runs, "test_accuracy")
+    assert cells.shape == (2, 2, 3)
+    assert texts.shape == (3,)
+    for language, said in (("en", "Left out: 1 seeds"), ("zh", "略去 1 个")):
+        assert any(said in text for text in comparison_report.findings(runs, "data", language))
+
+
+def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
+    assert comparison.first_epochs(runs["final"], ("relu", "max"), 0.3) == [1, 1]
+    assert comparison.first_epochs(runs["final"], ("sigmoid", "avg"), 0.55) == [None, 2]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_table_and_findings_say_the_numbers(runs, language):
+    table = comparison_report.table(runs, language).splitlines()
+    assert len(table) == 2 + 1 + 4
+    assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
+    assert "0.4500" in table[2]  # the texts' own
+    assert "0.8700" in table[-1]
+    effects, parts, limits = comparison_report.findings(runs, "some data", language)
+    assert "+0.2300" in effects
+    assert "−0.2300" in effects  # the loss
+    assert "+0.4200" in parts
+    assert "some data" in limits
+
+
+def test_too_few_seeds_are_no_comparison(runs):
+    runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
+    with pytest.raises(ValueError, match="at least 2"):
+        comparison.effects(runs, "test_accuracy")
+
+
+def test_the_picture_is_one_even_where_a_cell_diverged(runs):
+    runs["final"] = [r for r in runs["final"] if comparison.cell(r) != CELLS[1]]
+    runs["final"] += [run(CELLS[1], 0.3, 0), run(CELLS[1], 0.3, 1)]
+    picture = Image.open(io.BytesIO(comparison_plots.picture(runs, "some data")))
+    assert picture.width > 1000
+    assert comparison_report.table(runs).count("diverged") == 2
