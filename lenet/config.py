@@ -84,7 +84,19 @@ class Config:
         among=("constant", "linear", "cosine"),
     )
     warmup: float = _number(0.0, "epochs over which the learning rate first rises from 0", low=0)
+    order: str = _choice(
+        "examples",
+        "what is shuffled before each epoch: the examples, or, as the texts' TensorFlow does, "
+        "batches that always hold the same ones",
+        among=("examples", "batches"),
+    )
     seed: int = _number(0, "seed of initial weights and order of examples", low=0, high=2**31)
+    order_seed: int = _number(
+        -1,
+        "seed of the order alone, so that --seed is that of the weights; -1: as --seed",
+        low=-1,
+        high=2**31,
+    )
 
     # The data
     dataset: str = _choice("fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own")

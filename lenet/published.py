@@ -132,7 +132,7 @@ def comparable(config: Config) -> bool:
     >>> comparable(Config(seed=3)), comparable(Config(dataset="synthetic"))
     (True, False)
     """
-    free = {name: getattr(config, name) for name in ("seed", "epochs", "conv")}
+    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs", "conv")}
     return config == Config(**PRESETS["book"], **free)
 
 

@@ -45,6 +45,22 @@ class Equality(NamedTuple):
     difference: Interval  # of the means, by Welch
 
 
+class Component(NamedTuple):
+    """What one source adds to the variance."""
+
+    variance: float  # at least 0
+    share: float  # of the sum of all sources
+    p: float | None  # of an F-test that it adds nothing; None of the rest
+
+
+class Crossed(NamedTuple):
+    """Where the spread of runs comes from, when two of its sources are crossed."""
+
+    rows: Component
+    columns: Component
+    rest: Component  # their interaction, and what is neither
+
+
 class Effects(NamedTuple):
     """What each of two factors changes, and how much the one depends on the other."""
 
@@ -193,6 +209,56 @@ def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
         (y11 - y10) - (y01 - y00),
     )
     return Effects(*(interval(contrast, confidence) for contrast in contrasts))
+
+
+def crossed(values: ArrayLike) -> Crossed:
+    """Split the variance of runs that cross two sources, each drawn at random: a run for each pair.
+
+    y_ij = mean + r_i + c_j + e_ij. With the mean squares of rows, columns and rest of the two-way
+    layout, var(e) = MS_e, var(r) = (MS_r - MS_e)/C and var(c) = (MS_c - MS_e)/R, or 0 where that is
+    negative; F = MS_r/MS_e and MS_c/MS_e (Searle, Casella and McCulloch 1992, ch. 4).
+
+    Args:
+      values: [R, C], both at least 2, not all equal.
+
+    Raises:
+      ValueError: for another shape, numbers that are not finite, or no spread.
+
+    >>> found = crossed([[0, 2, 1], [10, 12, 12]])
+    >>> round(found.rows.share, 3), found.columns.p > 0.05
+    (0.979, True)
+    """
+    y = np.asarray(values, np.float64)
+    if y.ndim != 2 or min(y.shape) < 2:
+        raise ValueError(f"values of shape {y.shape}: expected at least 2 rows and 2 columns")
+    _sample(y.ravel(), "values")
+    if not np.ptp(y):
+        raise ValueError("equal values: have no spread to split")
+    rows, columns = y.shape
+    by_row, by_column = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
+    free = (rows - 1, columns - 1, (rows - 1) * (columns - 1))
+    squares = (
+        columns * float(((by_row - y.mean()) ** 2).sum()) / free[0],
+        rows * float(((by_column - y.mean()) ** 2).sum()) / free[1],
+        float(((y - by_row - by_column + y.mean()) ** 2).sum()) / free[2],
+    )
+    rest = squares[2]
+    variances = (
+        max(squares[0] - rest, 0.0) / columns,
+        max(squares[1] - rest, 0.0) / rows,
+        rest,
+    )
+    tests = [
+        float(scipy.stats.f.sf(squares[i] / rest, free[i], free[2])) if rest else 0.0
+        for i in range(2)
+    ]
+    shares = [variance / sum(variances) for variance in variances]
+    return Crossed(
+        *(
+            Component(variance, share, p)
+            for variance, share, p in zip(variances, shares, [*tests, None], strict=True)
+        )
+    )
 
 
 def _sample(values: ArrayLike, name: str, *, least: int = 2) -> NDArray[np.float64]:

@@ -141,10 +141,13 @@ def steps_per_epoch(config: Config, count: int) -> int:
     return math.ceil(count / config.batch_size)
 
 
-def keys(seed: int | Array) -> tuple[Array, Array]:
+def keys(config: Config) -> tuple[Array, Array]:
     """Return the key of the initial weights and the key of the order of examples."""
-    key = jax.random.key(seed)
-    return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+    order_seed = jnp.where(config.order_seed < 0, config.seed, config.order_seed)
+    return (
+        jax.random.fold_in(jax.random.key(config.seed), 0),
+        jax.random.fold_in(jax.random.key(order_seed), 1),
+    )
 
 
 def learning_rate(config: Config, steps: int) -> optax.Schedule:
@@ -192,7 +195,7 @@ def init(model: LeNet, config: Config, image_shape: tuple[int, ...]) -> State:
     Raises:
       ValueError: if images of `image_shape` = (H, W, C) do not fit the network.
     """
-    init_key, _ = keys(config.seed)
+    init_key, _ = keys(config)
     params = model.init(init_key, jnp.zeros((1, *image_shape), jnp.float32))["params"]
     return State(params, optimizer(config, 1).init(params), jnp.zeros((), jnp.int32))
 
@@ -256,12 +259,19 @@ def step(
 def order(config: Config, epoch: int | Array, count: int) -> tuple[Array, Array]:
     """Return which examples each step of an epoch sees: a function of (seed, epoch) alone.
 
+    With order="batches" the batches are cut once, from the examples as they come, and each epoch
+    shuffles the batches; the short one may then be anywhere.
+
     Returns:
-      indices int32 [S, B] and mask bool [S, B]; the last batch is filled up with index 0, masked.
+      indices int32 [S, B] and mask bool [S, B]; a short batch is filled up with index 0, masked.
     """
-    _, order_key = keys(config.seed)
-    shuffled = jax.random.permutation(jax.random.fold_in(order_key, epoch), count)
-    return _batches(shuffled, config.batch_size)
+    _, order_key = keys(config)
+    key = jax.random.fold_in(order_key, epoch)
+    if config.order == "examples":
+        return _batches(jax.random.permutation(key, count), config.batch_size)
+    rows, mask = _batches(jnp.arange(count), config.batch_size)
+    shuffled = jax.random.permutation(key, len(rows))
+    return rows[shuffled], mask[shuffled]
 
 
 @partial(jax.jit, static_argnames=("model", "over"), donate_argnames=("state",))

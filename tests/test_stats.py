@@ -182,3 +182,34 @@ def test_effects_are_those_of_least_squares(seed, runs):
 def test_what_cannot_be_answered_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_the_variance_of_crossed_sources_is_split_as_worked_by_hand():
+    """Rows 0 and 4 apart, columns 0 and 2, and a corner that is 2 off: a rest of ±0.5."""
+    found = stats.crossed([[0, 2], [4, 8]])
+    # Means 1, 6 and 2, 5 around 3.5: MS_r = 2·(2.5² + 2.5²), MS_c = 2·(1.5² + 1.5²), MS_e = 4·0.5².
+    assert found.rest.variance == pytest.approx(1.0)
+    assert found.rows.variance == pytest.approx((25 - 1) / 2)
+    assert found.columns.variance == pytest.approx((9 - 1) / 2)
+    assert sum(part.share for part in found) == pytest.approx(1)
+    assert found.rows.p == pytest.approx(scipy.stats.f.sf(25, 1, 1))
+
+
+def test_crossed_sources_are_found_in_the_proportion_they_were_drawn_in():
+    rng = np.random.default_rng(0)
+    rows, columns = rng.normal(0, 3, (200, 1)), rng.normal(0, 1, (1, 200))
+    found = stats.crossed(rows + columns + rng.normal(0, 2, (200, 200)))
+    for part, expected in zip(found, (9, 1, 4), strict=True):
+        assert part.variance == pytest.approx(expected, rel=0.25)
+    turned = stats.crossed((rows + columns).T + rng.normal(0, 2, (200, 200)))
+    assert turned.columns.share > turned.rows.share
+
+
+def test_a_source_that_adds_nothing_is_not_negative():
+    assert stats.crossed([[0, 1], [1, 0]]).rows.variance == 0
+
+
+@pytest.mark.parametrize("values", [[1, 2], [[1, 2]], [[1, 1], [1, 1]], [[1, 2], [3, np.nan]]])
+def test_what_cannot_be_split_is_refused(values):
+    with pytest.raises(ValueError, match=r"expected|spread|finite"):
+        stats.crossed(values)

@@ -45,6 +45,34 @@ def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, b
         assert (rows != order(dataclasses.replace(config, seed=seed + 1), epoch, count)[0]).any()
 
 
+def test_fixed_batches_are_shuffled_and_their_examples_stay_together():
+    config = Config(batch_size=32, order="batches", seed=1)
+    epochs = [train.order(config, epoch, 100) for epoch in range(3)]
+    sets = [
+        [
+            frozenset(np.asarray(row)[np.asarray(kept)].tolist())
+            for row, kept in zip(*one, strict=True)
+        ]
+        for one in epochs
+    ]
+    assert set(sets[0]) == {frozenset(range(i, min(i + 32, 100))) for i in range(0, 100, 32)}
+    assert all(set(one) == set(sets[0]) for one in sets)
+    assert any(one != sets[0] for one in sets)
+
+
+def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
+    both, weights, order = (
+        Config(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
+        for seed, order_seed in ((3, -1), (3, 5), (4, 3))
+    )
+    init = [train.start(config, small).state.params for config in (both, weights, order)]
+    chex.assert_trees_all_equal(init[0], init[1])
+    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, init[1:]), strict=True))
+    rows = [np.asarray(train.order(config, 0, 700)[0]) for config in (both, weights, order)]
+    assert (rows[0] == rows[2]).all()
+    assert (rows[0] != rows[1]).any()
+
+
 def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
     rows, mask = train.order(Config(), 0, 60_000)
     assert rows.shape == (235, 256)
@@ -153,7 +181,7 @@ def test_the_quickly_compiled_initial_state_is_the_same(small):
     config = Config()
     model = train.network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
-    expected = plain(train.keys(config.seed)[0])["params"]
+    expected = plain(train.keys(config)[0])["params"]
     chex.assert_trees_all_equal(train.start(config, small).state.params, expected)
 
 
