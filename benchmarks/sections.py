@@ -1,6 +1,6 @@
 """What the README and docs/speed.md say of speed and precision, from the records in results/."""
 
-import json
+import dataclasses
 import statistics
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from benchmarks import forms
 from benchmarks import table as bench
+from lenet import config as config_module
 from lenet import ledger, records, stats
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -78,10 +79,10 @@ def collect_precisions(*sweep_dirs: Path) -> None:
     rest = set()
     for sweep_dir in sweep_dirs:
         for entry in ledger.read(sweep_dir / "runs.jsonl"):
-            config = entry["config"]
-            rest.add(json.dumps(config | {"seed": 0, "precision": ""}, sort_keys=True))
-            row = {"seed": config["seed"]} | {key: entry["rows"][-1][key] for key in KEPT}
-            runs[config["precision"]][config["seed"]] = row
+            config = config_module.from_dict(entry["config"])
+            rest.add(dataclasses.replace(config, seed=0, precision="float32"))
+            row = {"seed": config.seed} | {key: entry["rows"][-1][key] for key in KEPT}
+            runs[config.precision][config.seed] = row
     seeds = sorted(runs["float32"].keys() & runs["bfloat16"].keys())
     if len(rest) != 1 or len(seeds) < 2:
         sys.exit("error: these runs differ in more than precision, or share no seeds")
