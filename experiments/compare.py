@@ -11,7 +11,6 @@ intervals, and leaves report.md, compare.json, compare.png and the ledgers of al
 """
 
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -50,6 +49,9 @@ MOST = 1_000_000
 
 def main() -> None:
     """Check everything, claim the directory, tune, train, report."""
+    run_dir = runs.named_directory("compare")
+    if FLAGS.resume:
+        runs.recall(run_dir, "compare")
     rates = _rates()
     from lenet import train
     from lenet.comparison import CELLS
@@ -63,14 +65,12 @@ def main() -> None:
         for lr in rates
         for seed in range(MOST, MOST + FLAGS.tuning_seeds)
     ]
-    fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-compare-{os.getpid()}"
-    run_dir = Path(FLAGS.run_dir or fresh).expanduser()
     if not FLAGS.resume:
         records.check_free(run_dir)
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
         train.check(config, data[config.dataset, config.valid])
-    with runs.directory(run_dir, "compare", resume=FLAGS.resume):
+    with runs.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
 
 
@@ -82,8 +82,6 @@ def _rates() -> list[float]:
             raise UsageError(f"--{name}={value}: must be at least {least}")
         if value > MOST:
             raise UsageError(f"--{name}={value}: must be at most {MOST:,}")
-    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
-        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
     return [config_module.check(Config(lr=rate)).lr for rate in axes.parse("lr", FLAGS.lr).values]
 
 
@@ -99,7 +97,7 @@ def _compare(
         if any(before.get(key) != asked[key] for key in ("settings", "data")):
             raise RecordError(
                 f"--run_dir={run_dir}: holds another comparison, {before.get('command')}: give its "
-                "flags, or choose another directory"
+                "flags or none, or choose another directory"
             )
         asked = {key: before[key] for key in asked}
     else:
@@ -172,6 +170,7 @@ def _describe(rates: list[float], data: DataSets) -> dict[str, Any]:
     names = ("seeds", "tuning_seeds", "valid", "epochs", "batch_size", "dataset")
     return {
         "command": command,
+        "flags": runs.flags_given(),
         "settings": {name: FLAGS[name].value for name in names} | {"rates": rates},
         "data": [records.describe(Config(), loaded, command)["data"] for loaded in data.values()],
         "environment": records.environment(),

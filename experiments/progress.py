@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from rich.progress import (
     TextColumn,
 )
 
-from lenet.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES
+from lenet.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.train import Row
 
 
@@ -72,6 +73,29 @@ def place(place: dict[str, Any]) -> str:
         f"among {place['runs']} published {NAMES[place['framework']]} runs: "
         f"test accuracy at the {accuracy} percentile, training loss at the {loss}"
     )
+
+
+def places(placed: Sequence[dict[str, Any]]) -> str:
+    """Say where runs lie among the published ones, and whether they could be of one distribution.
+
+    Args:
+      placed: rows as `published.placed` returns them, at least one.
+    """
+    count, others = len(placed), placed[0]["others"]
+    lines = [f"{count} of the published experiment; among {others} published PyTorch runs"]
+    for key, name in (("test_accuracy", "test accuracy"), ("train_loss", "training loss")):
+        at = sorted(row[f"{key}_percentile"] for row in placed)
+        low, middle, high = (_ordinal(round(x)) for x in (at[0], statistics.median(at), at[-1]))
+        line = f"  {name} from the {low} to the {high} percentile, the median at the {middle}"
+        values = [row[key] for row in placed]
+        if len(set(values)) > 1:
+            found = equality({key: values})[key]
+            line += (
+                f"; Kolmogorov-Smirnov D = {found.ks.statistic:.3f} (p = {found.ks.p:.2g}), "
+                f"Welch t = {found.welch.statistic:.2f} (p = {found.welch.p:.2g})"
+            )
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _ordinal(number: int) -> str:

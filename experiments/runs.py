@@ -2,35 +2,77 @@
 
 import contextlib
 import dataclasses
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
 
 from experiments import cli
 from lenet import config as config_module
 from lenet import records
 from lenet.config import Config
-from lenet.errors import DivergedError, RecordError
+from lenet.errors import DivergedError, RecordError, UsageError
 
 if TYPE_CHECKING:
     from lenet.data import Data
     from lenet.ledger import Entry
     from lenet.train import Row
 
+FLAGS = flags.FLAGS
+
 DataSets = dict[tuple[str, int], "Data"]
 """By Config's dataset and valid."""
 
 
-@contextlib.contextmanager
-def directory(run_dir: Path, what: str, *, resume: bool) -> Iterator[None]:
-    """Hold the directory of a "sweep" or the like, new or to go on with, until the block ends.
+def named_directory(what: str) -> Path:
+    """Return the directory that --run_dir names for a "sweep" or the like; without it a new one.
+
+    Raises:
+      UsageError: if it names none, or none to resume.
+    """
+    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
+        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
+    fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{what}-{os.getpid()}"
+    return Path(FLAGS.run_dir or fresh).expanduser()
+
+
+def flags_given() -> dict[str, Any]:
+    """Return the flags of ours that were given, as `recall` takes them up again."""
+    here = {"run_dir", "resume", "yes"}
+    ours = (
+        flag
+        for module, defined in FLAGS.flags_by_module_dict().items()
+        if not module.startswith("absl")
+        for flag in defined
+    )
+    return {f.name: f.value for f in ours if f.present and f.name not in here}
+
+
+def recall(run_dir: Path, what: str) -> None:
+    """Take up the flags of the "sweep" or the like that is resumed, but for those given anew.
 
     Raises:
       RecordError: if there is none to resume.
+    """
+    path = run_dir / f"{what}.json"
+    if not path.exists():
+        raise RecordError(f"--run_dir={run_dir}: holds no {what} to resume; leave out --resume")
+    before = records.read_json(path).get("flags")
+    for name, value in before.items() if isinstance(before, dict) else ():
+        if name in FLAGS and not FLAGS[name].present:
+            FLAGS[name].value, FLAGS[name].present = value, 1
+
+
+@contextlib.contextmanager
+def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
+    """Hold the directory of many runs, new or to go on with, until the block ends.
+
+    Raises:
       UsageError, InUseError: as `records.claim` and `records.reclaim`.
     """
-    if resume and not (run_dir / f"{what}.json").exists():
-        raise RecordError(f"--run_dir={run_dir}: holds no {what} to resume; leave out --resume")
     with records.reclaim(run_dir) if resume else records.claim(run_dir):
         yield
 

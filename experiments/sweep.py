@@ -7,7 +7,7 @@
     python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two runs
     python -m experiments.sweep --lr=0.01..1:log9 --momentum=0,0.5,0.9 --random=20 --seed=0:4
                                                                  20 draws, each with four seeds
-    python -m experiments.sweep ... --run_dir=DIR --resume       go on after an interruption
+    python -m experiments.sweep --run_dir=DIR --resume           go on after an interruption
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and leaves a directory: sweep.json,
@@ -15,10 +15,8 @@ runs.jsonl (a line for each finished run), summary.csv and pictures.
 """
 
 import dataclasses
-import os
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +46,13 @@ SPEED = 30_000  # examples/s, for a cost before anything is measured
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
+    run_dir = runs.named_directory("sweep")
+    if FLAGS.resume:
+        runs.recall(run_dir, "sweep")
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
         raise UsageError("--zip with --random: choose one")
-    run_dir = _run_dir()
     base = Config(**PRESETS[FLAGS.preset])
     _check_cost(count, varied, base)
     configs = [
@@ -65,15 +65,8 @@ def main() -> None:
         records.check_free(run_dir)
     data = runs.load(configs, FLAGS.data_dir)
     _check(configs, varied, data)
-    with runs.directory(run_dir, "sweep", resume=FLAGS.resume):
+    with runs.directory(run_dir, resume=FLAGS.resume):
         _sweep(configs, varied, data, run_dir)
-
-
-def _run_dir() -> Path:
-    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
-        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
-    fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-sweep-{os.getpid()}"
-    return Path(FLAGS.run_dir or fresh).expanduser()
 
 
 def _check_cost(count: int, varied: list[Axis], base: Config) -> None:
@@ -132,8 +125,8 @@ def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[in
     same = all(before.get(key) == asked[key] for key in ("preset", "axes", "pairing", "data"))
     if not same or any(entry["config"] != wanted.get(entry["run"]) for entry in entries):
         raise RecordError(
-            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags, "
-            "or choose another directory"
+            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags "
+            "or none, or choose another directory"
         )
     return {entry["run"] for entry in entries}
 
@@ -143,6 +136,7 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
     draws = {"random": FLAGS.random, "random_seed": FLAGS.random_seed}
     return {
         "command": command,
+        "flags": runs.flags_given(),
         "preset": FLAGS.preset,
         "axes": {axis.name: axes.plain(axis.values) for axis in varied},
         "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
@@ -152,7 +146,8 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
 
 
 def _summarise(path: Path, varied: list[Axis]) -> None:
-    from lenet import ledger, summary, sweep_plots
+    from experiments import progress
+    from lenet import ledger, plots, published, summary, sweep_plots
 
     entries = ledger.read(path)
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name != "seed"]
@@ -163,6 +158,11 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
         pictures["rates.png"] = sweep_plots.by_rate(settings, names, measure)
     if len(names) == 2:
         pictures["map.png"] = sweep_plots.heat(settings, (names[0], names[1]), measure)
+    placed = published.placed(entries)
+    if placed:
+        ours = {key: [row[key] for row in placed] for key in plots.ENDS}
+        pictures["published.png"] = plots.among_published(ours)
+        records.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         records.write(path.with_name(name), picture)
     print(summary.table(settings, names))
@@ -170,6 +170,8 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
         print("(synthetic data)")
     if measure == "test_accuracy":
         print("selected on test, for nothing was held out: --valid=10000 would")
+    if placed:
+        print(progress.places(placed))
     print(f"left in {path.parent}: summary.csv, runs.jsonl, {', '.join(pictures)}")
 
 

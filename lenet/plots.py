@@ -17,6 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from lenet import published
 from lenet.published import Band
 
 # Okabe and Ito's colours, told apart by colour-blind readers; line styles differ as well.
@@ -24,6 +25,12 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 PURPLE, YELLOW, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, "black")
 LINES = ("-", "--", "-.", ":")
+
+OURS = "lenet (JAX)"
+ENDS = {
+    "test_accuracy": "test accuracy after the last epoch",
+    "train_loss": "training loss over the last epoch (nats)",
+}
 
 CHINESE = Path(__file__).parent / "fonts" / "DroidSansFallback-GB2312.ttf"
 
@@ -175,6 +182,26 @@ def distributions(panels: Mapping[str, Mapping[str, ArrayLike]]) -> bytes:
     figure.axes[0].set_ylabel("share of runs at or below")
     figure.axes[0].legend()
     return png(figure)
+
+
+def among_published(ours: Mapping[str, ArrayLike]) -> bytes:
+    """Draw the distributions of our runs over those of the three published frameworks.
+
+    Args:
+      ours: by a key of `published.COLUMNS`, what our runs ended with, [R].
+
+    Returns:
+      a PNG
+    """
+    panels = {
+        label: {OURS: ours[key]}
+        | {
+            name: getattr(published.runs(framework), published.COLUMNS[key])
+            for framework, name in published.NAMES.items()
+        }
+        for key, label in ENDS.items()
+    }
+    return distributions(panels)
 
 
 def png(figure: Figure) -> bytes:

@@ -10,13 +10,14 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lenet import config as config_module
 from lenet import stats
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError
@@ -112,6 +113,44 @@ def place(
         for ours, theirs in COLUMNS.items()
     }
     return {"framework": framework, "runs": len(others.framework), "percentile": percentile}
+
+
+def placed(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how the runs of a ledger that are the published experiment ended, and where they lie.
+
+    Returns:
+      for each of them run, seed, the numbers of COLUMNS, the percentile of each among PyTorch's and
+      how many others those are
+    """
+    found = []
+    for entry in entries:
+        config = config_module.from_dict(entry["config"])
+        at = None if entry["diverged"] else place(config, entry["rows"][-1])
+        if at is not None:
+            row = {"run": entry["run"], "seed": config.seed}
+            for key in COLUMNS:
+                row |= {key: entry["rows"][-1][key], f"{key}_percentile": at["percentile"][key]}
+            found.append(row | {"others": at["runs"]})
+    return found
+
+
+def equality(
+    ours: Mapping[str, ArrayLike], framework: str = "pytorch"
+) -> dict[str, stats.Equality]:
+    """Test, quantity by quantity, whether our runs and the published ones are of one distribution.
+
+    Args:
+      ours: by a key of COLUMNS, what our runs ended with, [R].
+      framework: a key of NAMES.
+
+    Raises:
+      ValueError: as `stats.equal_distributions`.
+    """
+    others = runs(framework)
+    return {
+        key: stats.equal_distributions(as_printed(values), getattr(others, COLUMNS[key]))
+        for key, values in ours.items()
+    }
 
 
 def band(framework: str = "pytorch") -> Band:

@@ -106,8 +106,9 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
 
 def _check_empty(run_dir: Path) -> None:
     held = sorted(path.name for path in run_dir.iterdir() if path.name != LOCK)
-    if "sweep.json" in held:
-        raise UsageError(f"--run_dir={run_dir}: holds a sweep; --resume goes on with it")
+    for what in ("sweep", "compare"):
+        if f"{what}.json" in held:
+            raise UsageError(f"--run_dir={run_dir}: holds a {what}; --resume goes on with it")
     if "config.json" in held:
         raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
     if held:

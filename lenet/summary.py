@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
@@ -96,6 +96,15 @@ def to_csv(settings: Sequence[Setting], axes: Sequence[str]) -> str:
         for measure in MEASURES:
             cells += _cells(setting.final(measure))
         writer.writerow(cells)
+    return file.getvalue()
+
+
+def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows, all with the same names, as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return file.getvalue()
 
 

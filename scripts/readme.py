@@ -24,7 +24,6 @@ from lenet import (
     plots,
     published,
     records,
-    stats,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +32,6 @@ COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
-OURS = "lenet (JAX)"
 LANGUAGES = {"README.md": "en", "README.zh-CN.md": "zh"}
 HEADS = {
     "README.md": (
@@ -160,7 +158,7 @@ def table(head: tuple[str, ...], book: dict) -> str:
     """The published distributions and ours."""
     off = sum(run["rows"][1]["test_accuracy"] > 0.15 for run in book["runs"])
     ours = (
-        f"**{OURS}**",
+        f"**{plots.OURS}**",
         len(book["runs"]),
         *(
             f"{spread(values)} [{min(values):.3f}, {max(values):.3f}]"
@@ -195,14 +193,10 @@ def facts(name: str, book: dict) -> str:
 
 def equality(name: str, book: dict) -> str:
     """The picture of the distributions and the test against PyTorch's, for the README `name`."""
-    found = {
-        quantity: stats.equal_distributions(
-            published.as_printed(last(book, key)), theirs("pytorch", key)
-        )
-        for quantity, key in (("accuracy", "test_accuracy"), ("loss", "train_loss"))
-    }
+    found = published.equality({key: last(book, key) for key in plots.ENDS})
+    named = {"accuracy": found["test_accuracy"], "loss": found["train_loss"]}
     counts = {"ours": len(book["runs"]), "theirs": published.band("pytorch").runs}
-    return EQUALITY[name].format(**found, **counts).replace(" -", " −")
+    return EQUALITY[name].format(**named, **counts).replace(" -", " −")
 
 
 def rendered() -> dict[Path, bytes]:
@@ -246,19 +240,11 @@ def pictures() -> dict[Path, bytes]:
         f"LeNet, {config['activation']} + {config['pool']}-pooling, on {config['dataset']}\n"
         f"lr {config['lr']:g}, batch {config['batch_size']}, seed {config['seed']}"
     )
-    labels = {
-        "test_accuracy": "test accuracy after the last epoch",
-        "train_loss": "training loss over the last epoch (nats)",
-    }
-    panels = {
-        label: {OURS: last(book, key)}
-        | {name: theirs(framework, key) for framework, name in published.NAMES.items()}
-        for key, label in labels.items()
-    }
+    ours = {key: last(book, key) for key in plots.ENDS}
     band = published.band()
     first = plots.curves(book["first_run"], epochs=published.EPOCHS, title=title, band=band)
     docs = ROOT / "docs"
-    drawn = {docs / "book.png": first, docs / "published.png": plots.distributions(panels)}
+    drawn = {docs / "book.png": first, docs / "published.png": plots.among_published(ours)}
     if COMPARE.exists():
         compared = records.read_json(COMPARE)
         drawn[docs / "compare.png"] = comparison_plots.picture(

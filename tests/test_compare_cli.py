@@ -37,7 +37,7 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
     whole = ledger.read_text()
     kept = whole.splitlines(keepends=True)[:7]
     ledger.write_text("".join(kept) + '{"torn": ')
-    again = compare(*flags, "--resume", cwd=tmp_path)
+    again = compare("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "7 of 10 runs are in" in again.stdout
     assert (run_dir / "report.md").read_text() == report

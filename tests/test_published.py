@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from experiments import progress
-from lenet import published
+from lenet import config as config_module
+from lenet import plots, published, summary
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError
 
@@ -108,3 +109,39 @@ def test_the_place_is_told_in_a_line():
     )
     assert "the 11th percentile, training loss at the 100th" in told(11, 100)
     assert "the 0th percentile, training loss at the 22nd" in told(0, 22)
+
+
+def entry(run: int, seed: int, accuracy: float, **settings) -> dict:
+    row = ROW | {"test_accuracy": accuracy}
+    config = config_module.to_dict(Config(seed=seed, **settings))
+    return {"run": run, "config": config, "rows": [row] * 10, "diverged": None}
+
+
+def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
+    entries = [
+        entry(0, 0, 0.70),
+        entry(1, 1, 0.80),
+        entry(2, 2, 0.80, lr=0.1),
+        entry(3, 3, 0.80, epochs=9),
+        entry(4, 4, 0.80) | {"rows": [], "diverged": "at step 1"},
+        entry(5, 5, 0.90, order_seed=7),
+    ]
+    placed = published.placed(entries)
+    assert [row["run"] for row in placed] == [0, 1, 5]
+    assert [row["test_accuracy_percentile"] for row in placed][::2] == [0, 100]
+    said = progress.places(placed)
+    assert said.startswith("3 of the published experiment; among 199 published PyTorch runs")
+    assert "test accuracy from the 0th to the 100th percentile" in said
+    assert "Kolmogorov-Smirnov D = " in said
+    assert "Kolmogorov" not in progress.places(placed[:1])
+    lines = summary.rows_csv(placed).splitlines()
+    assert lines[0].startswith("run,seed,train_loss,train_loss_percentile")
+    assert len(lines) == 4
+
+
+def test_our_runs_over_theirs_is_a_picture():
+    ours = {"test_accuracy": [0.8, 0.81], "train_loss": [0.47, 0.46]}
+    assert plots.among_published(ours).startswith(b"\x89PNG")
+    found = published.equality(ours)
+    assert found.keys() == ours.keys()
+    assert found["test_accuracy"].difference.mean == pytest.approx(0.805 - 0.8036, abs=1e-3)

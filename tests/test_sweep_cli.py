@@ -92,7 +92,8 @@ def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path)
     assert len(ledger(tmp_path / "run")) == 4
     expected = (run_dir / "summary.csv").read_text()
     assert (tmp_path / "run" / "summary.csv").read_text() == expected
-    again = sweep(*flags, "--resume", cwd=tmp_path)
+    # Nothing but the directory has to be said again.
+    again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
     assert "4 of 4 runs are in" in again.stdout
     assert (tmp_path / "run" / "summary.csv").read_text() == expected
 
