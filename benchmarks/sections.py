@@ -79,6 +79,8 @@ def collect_precisions(*sweep_dirs: Path) -> None:
     rest = set()
     for sweep_dir in sweep_dirs:
         for entry in ledger.read(sweep_dir / "runs.jsonl"):
+            if entry["diverged"]:
+                sys.exit(f"error: {sweep_dir}: run {entry['run']} {entry['diverged']}")
             config = config_module.from_dict(entry["config"])
             rest.add(dataclasses.replace(config, seed=0, precision="float32"))
             row = {"seed": config.seed} | {key: entry["rows"][-1][key] for key in KEPT}

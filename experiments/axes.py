@@ -203,22 +203,27 @@ class _Flag(flags.Flag):
         super().parse(argument)
 
 
+def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> None:
+    """Define a flag that takes an axis, once."""
+    flags.DEFINE_flag(
+        _Flag(
+            name=name,
+            default=default,
+            help_string=doc,
+            parser=flags.ArgumentParser(),
+            serializer=flags.ArgumentSerializer(),
+            boolean=boolean,
+        )
+    )
+
+
 def define() -> None:
     """Define --preset and, for each field of Config, a flag that takes an axis."""
     flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), "settings to start from")
     for field in config_module.fields():
         among = field.metadata.get("among")
         doc = field.metadata["doc"] + (f" ({', '.join(among)})" if among else "")
-        flags.DEFINE_flag(
-            _Flag(
-                name=field.name,
-                default=written(field.default),
-                help_string=doc,
-                parser=flags.ArgumentParser(),
-                serializer=flags.ArgumentSerializer(),
-                boolean=isinstance(field.default, bool),
-            )
-        )
+        define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))
 
 
 def given() -> list[Axis]:

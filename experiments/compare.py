@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 flags.DEFINE_integer("seeds", 16, "fresh seeds for the final runs of each cell")
 flags.DEFINE_integer("tuning_seeds", 2, "seeds, others, at each learning rate of the tuning")
-flags.DEFINE_string("lr", "0.01..3:log9", "learning rates that every cell is tuned over")
+axes.define_one("lr", "0.01..3:log9", "learning rates that every cell is tuned over")
 flags.DEFINE_integer("valid", 10_000, "training examples held out while tuning")
 flags.DEFINE_integer("epochs", 10, "passes over the training set, of every run")
 flags.DEFINE_integer("batch_size", 256, "examples in a minibatch")
@@ -40,6 +40,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
 flags.DEFINE_string("run_dir", None, "directory to leave; without it a new one below runs/")
+flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 flags.DEFINE_boolean("resume", False, "go on with the comparison in --run_dir; finished runs stay")
 FLAGS = flags.FLAGS
 
@@ -53,9 +54,14 @@ def main() -> None:
     if FLAGS.resume:
         runs.recall(run_dir, "compare")
     rates = _rates()
-    from lenet import train
+    from lenet import sweep, train
     from lenet.comparison import CELLS
 
+    runs.check_cost(
+        len(CELLS) * len(rates) * FLAGS.tuning_seeds + (len(CELLS) + 1) * FLAGS.seeds,
+        FLAGS.epochs,
+        remedy="--yes trains them; fewer rates or seeds would do",
+    )
     base = config_module.check(
         Config(epochs=FLAGS.epochs, batch_size=FLAGS.batch_size, dataset=FLAGS.dataset)
     )
@@ -70,6 +76,7 @@ def main() -> None:
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
         train.check(config, data[config.dataset, config.valid])
+        sweep.lanes(config, data[config.dataset, config.valid], 1)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
 
@@ -91,15 +98,16 @@ def _compare(
     from lenet import comparison, comparison_plots, comparison_report
 
     asked = _describe(rates, data)
+    before: dict[str, Any] = {}
     path = run_dir / "compare.json"
     if FLAGS.resume:
         before = records.read_json(path)
-        if any(before.get(key) != asked[key] for key in ("settings", "data")):
+        if not runs.alike(before, asked, ("settings",)):
             raise RecordError(
                 f"--run_dir={run_dir}: holds another comparison, {before.get('command')}: give its "
                 "flags or none, or choose another directory"
             )
-        asked = {key: before[key] for key in asked}
+        asked |= {key: before[key] for key in asked if key in before}
     else:
         records.write_json(path, asked)
 
@@ -130,16 +138,20 @@ def _compare(
         texts=trained[len(final) :],
     )
     name = "SYNTHETIC DATA" if FLAGS.dataset == "synthetic" else FLAGS.dataset
-    try:
-        paragraphs = comparison_report.findings(found, name)
-    except ValueError:
+    if comparison.paired(found, "test_accuracy")[1].size < 2:
         paragraphs = ["Fewer than two seeds came through in every cell: there is no comparison."]
+    else:
+        paragraphs = comparison_report.findings(found, name)
     report = "\n\n".join([comparison_report.table(found), *paragraphs])
-    seconds = None if FLAGS.resume else time.monotonic() - begin
+    # Of a comparison that was interrupted nobody knows: some of it was trained twice.
+    seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
     records.write_json(path, asked | {"seconds": seconds, "comparison": found})
     records.write(run_dir / "report.md", f"{report}\n".encode())
     records.write(run_dir / "compare.png", comparison_plots.picture(found, name))
-    print(f"\n{report}\n\nleft in {run_dir}: report.md, compare.json, compare.png")
+    print(
+        f"\n{report}\n\nleft in {run_dir}: report.md, compare.png, compare.json, "
+        "tuning.jsonl, final.jsonl"
+    )
 
 
 def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
@@ -153,8 +165,7 @@ def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
     entries = ledger.read(path) if path.exists() else []
     for entry in entries:
         run = entry["run"]
-        known = 0 <= run < len(configs)
-        if not known or entry["config"] != config_module.to_dict(configs[run]):
+        if run >= len(configs) or config_module.from_dict(entry["config"]) != configs[run]:
             raise RecordError(f"{path}: run {run} is none of this comparison")
     done = {entry["run"] for entry in entries}
     if done:

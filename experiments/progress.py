@@ -66,12 +66,10 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
 
 def place(place: dict[str, Any]) -> str:
     """Say where a run lies among the published ones, as lenet.published.place found it."""
-    accuracy, loss = (
-        _ordinal(round(place["percentile"][key])) for key in ("test_accuracy", "train_loss")
-    )
+    accuracy, loss = (round(place["percentile"][key]) for key in ("test_accuracy", "train_loss"))
     return (
         f"among {place['runs']} published {NAMES[place['framework']]} runs: "
-        f"test accuracy at the {accuracy} percentile, training loss at the {loss}"
+        f"test accuracy above {accuracy} % of them, training loss above {loss} %"
     )
 
 
@@ -85,8 +83,8 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
     lines = [f"{count} of the published experiment; among {others} published PyTorch runs"]
     for key, name in (("test_accuracy", "test accuracy"), ("train_loss", "training loss")):
         at = sorted(row[f"{key}_percentile"] for row in placed)
-        low, middle, high = (_ordinal(round(x)) for x in (at[0], statistics.median(at), at[-1]))
-        line = f"  {name} from the {low} to the {high} percentile, the median at the {middle}"
+        low, middle, high = (round(x) for x in (at[0], statistics.median(at), at[-1]))
+        line = f"  {name} above {low} to {high} % of them, the median run above {middle} %"
         values = [row[key] for row in placed]
         if len(set(values)) > 1:
             found = equality({key: values})[key]
@@ -96,11 +94,6 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
             )
         lines.append(line)
     return "\n".join(lines)
-
-
-def _ordinal(number: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"} if number // 10 % 10 != 1 else {}
-    return f"{number}{endings.get(number % 10, 'th')}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
+MANY = 10_000
+SPEED = 40_000  # examples/s, for a cost before anything is measured
+
 DataSets = dict[tuple[str, int], "Data"]
 """By Config's dataset and valid."""
 
@@ -34,9 +37,33 @@ def named_directory(what: str) -> Path:
       UsageError: if it names none, or none to resume.
     """
     if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
-        raise UsageError("--run_dir=: name a directory" + (", to resume" if FLAGS.resume else ""))
+        raise UsageError(
+            "--resume: name the directory with --run_dir"
+            if FLAGS.resume
+            else "--run_dir=: name a directory"
+        )
     fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{what}-{os.getpid()}"
     return Path(FLAGS.run_dir or fresh).expanduser()
+
+
+def check_cost(count: int, epochs: float, *, remedy: str) -> None:
+    """Raise a UsageError that says what it costs, if these are very many runs without --yes."""
+    if count <= MANY or FLAGS.yes or FLAGS.resume:
+        return
+    hours = count * epochs * 60_000 / SPEED / 3600
+    raise UsageError(
+        f"{count:,} runs: about {hours:,.0f} hours at {SPEED:,} examples/s and 60,000 examples an "
+        f"epoch; {remedy}"
+    )
+
+
+def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) -> bool:
+    """Whether two records ask for the same of the same data, wherever that was found."""
+
+    def data(record: dict[str, Any]) -> list[dict[str, Any]]:
+        return [each | {"source": None} for each in record.get("data") or [{}]]
+
+    return data(before) == data(asked) and all(before.get(key) == asked[key] for key in keys)
 
 
 def flags_given() -> dict[str, Any]:
@@ -48,7 +75,10 @@ def flags_given() -> dict[str, Any]:
         if not module.startswith("absl")
         for flag in defined
     )
-    return {f.name: f.value for f in ours if f.present and f.name not in here}
+    found = {f.name: f.value for f in ours if f.present and f.name not in here}
+    if found.get("data_dir"):  # from wherever it is resumed
+        found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
+    return found
 
 
 def recall(run_dir: Path, what: str) -> None:
@@ -59,7 +89,10 @@ def recall(run_dir: Path, what: str) -> None:
     """
     path = run_dir / f"{what}.json"
     if not path.exists():
-        raise RecordError(f"--run_dir={run_dir}: holds no {what} to resume; leave out --resume")
+        raise RecordError(
+            f"--run_dir={run_dir}: holds nothing that experiments.{what} could resume; "
+            "leave out --resume"
+        )
     before = records.read_json(path).get("flags")
     for name, value in before.items() if isinstance(before, dict) else ():
         if name in FLAGS and not FLAGS[name].present:
@@ -74,7 +107,11 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
       UsageError, InUseError: as `records.claim` and `records.reclaim`.
     """
     with records.reclaim(run_dir) if resume else records.claim(run_dir):
-        yield
+        try:
+            yield
+        except cli.Stopped:
+            print(f"finished runs are in {run_dir}: --run_dir={run_dir} --resume goes on")
+            raise
 
 
 def load(configs: list[Config], data_dir: str | None) -> DataSets:
@@ -83,9 +120,10 @@ def load(configs: list[Config], data_dir: str | None) -> DataSets:
     from lenet import data
 
     wanted = dict.fromkeys((config.dataset, config.valid) for config in configs)
-    return {
-        (name, valid): data.load(name, data_dir=data_dir, valid=valid) for name, valid in wanted
+    whole = {
+        name: data.load(name, data_dir=data_dir) for name in dict.fromkeys(n for n, _ in wanted)
     }
+    return {(name, valid): data.hold_out(whole[name], valid) for name, valid in wanted}
 
 
 def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:

@@ -40,9 +40,6 @@ flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finish
 flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
 FLAGS = flags.FLAGS
 
-MANY = 10_000
-SPEED = 30_000  # examples/s, for a cost before anything is measured
-
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
@@ -54,7 +51,10 @@ def main() -> None:
     if FLAGS.zip and FLAGS.random is not None:
         raise UsageError("--zip with --random: choose one")
     base = Config(**PRESETS[FLAGS.preset])
-    _check_cost(count, varied, base)
+    passes = next((axis.values for axis in varied if axis.name == "epochs"), (base.epochs,))
+    runs.check_cost(
+        count, sum(passes) / len(passes), remedy="--yes runs them, --random=N draws some"
+    )
     configs = [
         config_module.check(dataclasses.replace(base, **setting))
         for setting in axes.settings(
@@ -67,17 +67,6 @@ def main() -> None:
     _check(configs, varied, data)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _sweep(configs, varied, data, run_dir)
-
-
-def _check_cost(count: int, varied: list[Axis], base: Config) -> None:
-    if count <= MANY or FLAGS.yes:
-        return
-    passes = next((a.values for a in varied if a.name == "epochs"), (base.epochs,))
-    hours = count * sum(passes) / len(passes) * 60_000 / SPEED / 3600
-    raise UsageError(
-        f"{count:,} runs: about {hours:,.0f} hours at {SPEED:,} examples/s and 60,000 examples an "
-        "epoch; --yes runs them, --random=N draws some"
-    )
 
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
@@ -121,9 +110,11 @@ def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[in
 
     before = records.read_json(run_dir / "sweep.json")
     entries = ledger.read(run_dir / "runs.jsonl")
-    wanted = {run: config_module.to_dict(config) for run, config in enumerate(configs)}
-    same = all(before.get(key) == asked[key] for key in ("preset", "axes", "pairing", "data"))
-    if not same or any(entry["config"] != wanted.get(entry["run"]) for entry in entries):
+    wanted = dict(enumerate(configs))
+    same = runs.alike(before, asked, ("preset", "axes", "pairing"))
+    if not same or any(
+        config_module.from_dict(entry["config"]) != wanted.get(entry["run"]) for entry in entries
+    ):
         raise RecordError(
             f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags "
             "or none, or choose another directory"
@@ -150,7 +141,9 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
     from lenet import ledger, plots, published, summary, sweep_plots
 
     entries = ledger.read(path)
-    names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name != "seed"]
+    names = [
+        axis.name for axis in varied if len(axis.values) > 1 and axis.name not in summary.SEEDS
+    ]
     settings, measure = summary.ranked(entries), summary.selection(entries)
     records.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
     pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
@@ -172,7 +165,7 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
         print("selected on test, for nothing was held out: --valid=10000 would")
     if placed:
         print(progress.places(placed))
-    print(f"left in {path.parent}: summary.csv, runs.jsonl, {', '.join(pictures)}")
+    print(f"left in {path.parent}: summary.csv, sweep.json, runs.jsonl, {', '.join(pictures)}")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
     print(f"{sum(r['count'] for r in rows) / seconds:.1f} examples/sec on {environment['device']}")
     if place:
         print(progress.place(place))
-    print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, checkpoints/")
+    print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, config.json, checkpoints/")
 
 
 def _fresh_name(seed: int) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lenet import plots
 from lenet.comparison import CELLS, POOLS, Cell, Comparison, by_rate, cell, last
@@ -36,7 +37,7 @@ def picture(comparison: Comparison, data: str) -> bytes:
         _epochs(epochs, comparison)
         for axes in (tuning, cells, epochs):
             axes.grid(color=plots.GREY, alpha=0.3)
-        figure.suptitle(f"LeNet on {data}, {comparison['epochs']} epochs", fontsize=10)
+        figure.suptitle(f"LeNet on {data}, epochs: {comparison['epochs']}", fontsize=10)
         return plots.png(figure)
 
 
@@ -49,6 +50,8 @@ def _tuning(axes: Axes, comparison: Comparison) -> None:
         found = by_rate(comparison["tuning"], which)
         _band(axes, which, list(found), list(found.values()))
     axes.set_xscale("log")
+    axes.set_xticks(comparison["rates"], [f"{rate:.2g}" for rate in comparison["rates"]])
+    axes.minorticks_off()
     axes.set(xlabel="learning rate", ylabel="validation accuracy")
     axes.legend()
 
@@ -72,6 +75,8 @@ def _cells(axes: Axes, comparison: Comparison) -> None:
     axes.set_xticks(range(len(POOLS)), [f"{NAMES[pool]} pooling" for pool in POOLS])
     axes.set_xlim(-0.4, len(POOLS) - 0.6)
     axes.set_ylabel("test accuracy")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0), min(high, 1))  # an interval of two seeds may reach beyond
     axes.legend()
 
 
@@ -83,7 +88,7 @@ def _epochs(axes: Axes, comparison: Comparison) -> None:
             at = list(range(1, comparison["epochs"] + 1))
             _band(axes, which, at, [list(values) for values in zip(*runs, strict=True)])
     axes.set(xlabel="epoch", ylabel="test accuracy")
-    axes.locator_params(axis="x", integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _band(axes: Axes, which: Cell, at: Sequence[float], values: Sequence[Sequence[float]]) -> None:

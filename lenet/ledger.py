@@ -53,7 +53,8 @@ def read(path: Path) -> list[Entry]:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     entries: dict[int, Entry] = {}
     for number, row in enumerate(records.read_rows(path), start=1):
-        if not isinstance(row, dict) or set(row) != set(Entry.__annotations__):
+        whole_row = isinstance(row, dict) and set(row) == set(Entry.__annotations__)
+        if not whole_row or not isinstance(row["run"], int) or row["run"] < 0:
             raise RecordError(f"{path}: line {number}: not a finished run")
         if row["run"] in entries:
             raise RecordError(f"{path}: line {number}: run {row['run']} is there twice")

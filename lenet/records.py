@@ -108,7 +108,9 @@ def _check_empty(run_dir: Path) -> None:
     held = sorted(path.name for path in run_dir.iterdir() if path.name != LOCK)
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
-            raise UsageError(f"--run_dir={run_dir}: holds a {what}; --resume goes on with it")
+            raise UsageError(
+                f"--run_dir={run_dir}: is of experiments.{what}, which goes on with it by --resume"
+            )
     if "config.json" in held:
         raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
     if held:

@@ -249,7 +249,9 @@ def crossed(values: ArrayLike) -> Crossed:
         rest,
     )
     tests = [
-        float(scipy.stats.f.sf(squares[i] / rest, free[i], free[2])) if rest else 0.0
+        float(scipy.stats.f.sf(squares[i] / rest, free[i], free[2]))
+        if rest
+        else float(squares[i] == 0)
         for i in range(2)
     ]
     shares = [variance / sum(variances) for variance in variances]

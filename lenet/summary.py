@@ -12,6 +12,9 @@ from tabulate import tabulate
 from lenet import stats
 from lenet.ledger import Entry
 
+SEEDS = ("seed", "order_seed")
+"""Fields of Config in which runs of one setting may differ."""
+
 MEASURES = ("valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
 
@@ -44,7 +47,7 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
 
 
 class Setting(NamedTuple):
-    """The runs that differ in nothing but their seed."""
+    """The runs that differ in nothing but their seeds."""
 
     config: dict[str, Any]  # that of the first
     rows: list[list[dict[str, Any]]]  # of each run that finished, an epoch each
@@ -69,7 +72,7 @@ def ranked(entries: Sequence[Entry]) -> list[Setting]:
     """
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(json.dumps(entry["config"] | {"seed": None}), []).append(entry)
+        found.setdefault(json.dumps(entry["config"] | dict.fromkeys(SEEDS)), []).append(entry)
     settings = []
     for runs in found.values():
         finished = [run["rows"] for run in runs if run["diverged"] is None]

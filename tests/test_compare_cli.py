@@ -37,10 +37,14 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
     whole = ledger.read_text()
     kept = whole.splitlines(keepends=True)[:7]
     ledger.write_text("".join(kept) + '{"torn": ')
+    settings = json.loads((run_dir / "compare.json").read_text())
+    settings["data"][0]["source"] = "where it was found before"
+    (run_dir / "compare.json").write_text(json.dumps(settings))
     again = compare("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "7 of 10 runs are in" in again.stdout
     assert (run_dir / "report.md").read_text() == report
+    assert json.loads((run_dir / "compare.json").read_text())["seconds"] is not None
     other = compare(*flags, "--resume", "--epochs=2", cwd=tmp_path)
     assert other.returncode == 4
     assert "holds another comparison" in other.stderr
@@ -54,7 +58,7 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
         ("--valid=0", "--valid=0: must be at least 1"),
         ("--lr=0.1,0.1", "--lr=0.1,0.1: 0.1 is there twice"),
         ("--lr=-1", "--lr=-1.0: must be above 0"),
-        ("--resume", "name a directory, to resume"),
+        ("--resume", "--resume: name the directory with --run_dir"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_line(tmp_path, flag, said):

@@ -102,6 +102,19 @@ def test_table_and_findings_say_the_numbers(runs, language):
     assert "some data" in limits
 
 
+def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
+    assert comparison_report._reached([1, 3, 8]) == "3"
+    assert comparison_report._reached([1, None, 8]) == "8 (2/3)"
+    assert comparison_report._reached([1, None, None]) == "- (1/3)"
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "the highest of the grid"), ("zh", "高端")])
+def test_a_best_rate_at_the_end_of_the_grid_is_said(runs, language, said):
+    assert not any(said in text for text in comparison_report.findings(runs, "data", language))
+    runs["rates"] = [0.1, 0.3]
+    assert any(said in text for text in comparison_report.findings(runs, "data", language))
+
+
 def test_too_few_seeds_are_no_comparison(runs):
     runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
     with pytest.raises(ValueError, match="at least 2"):

@@ -104,11 +104,10 @@ def test_the_place_is_told_in_a_line():
         return progress.place(place)
 
     assert told(42.7, 61.3) == (
-        "among 89 published MXNet runs: "
-        "test accuracy at the 43rd percentile, training loss at the 61st"
+        "among 89 published MXNet runs: test accuracy above 43 % of them, training loss above 61 %"
     )
-    assert "the 11th percentile, training loss at the 100th" in told(11, 100)
-    assert "the 0th percentile, training loss at the 22nd" in told(0, 22)
+    assert "above 11 % of them, training loss above 100 %" in told(11, 100)
+    assert "above 0 % of them, training loss above 22 %" in told(0, 22)
 
 
 def entry(run: int, seed: int, accuracy: float, **settings) -> dict:
@@ -131,7 +130,7 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
     assert [row["test_accuracy_percentile"] for row in placed][::2] == [0, 100]
     said = progress.places(placed)
     assert said.startswith("3 of the published experiment; among 199 published PyTorch runs")
-    assert "test accuracy from the 0th to the 100th percentile" in said
+    assert "test accuracy above 0 to 100 % of them" in said
     assert "Kolmogorov-Smirnov D = " in said
     assert "Kolmogorov" not in progress.places(placed[:1])
     lines = summary.rows_csv(placed).splitlines()

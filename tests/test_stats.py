@@ -207,6 +207,8 @@ def test_crossed_sources_are_found_in_the_proportion_they_were_drawn_in():
 
 def test_a_source_that_adds_nothing_is_not_negative():
     assert stats.crossed([[0, 1], [1, 0]]).rows.variance == 0
+    exact = stats.crossed([[0, 1], [0, 1]])  # no rest, either
+    assert (exact.rows.p, exact.columns.p) == (1, 0)
 
 
 @pytest.mark.parametrize("values", [[1, 2], [[1, 2]], [[1, 1], [1, 1]], [[1, 2], [3, np.nan]]])

@@ -106,7 +106,7 @@ def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
     assert "holds another sweep" in done.stderr
     done = sweep(*FOUR, *where, cwd=run_dir.parent)
     assert done.returncode == 2
-    assert "--resume goes on with it" in done.stderr
+    assert "goes on with it by --resume" in done.stderr
 
 
 def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
@@ -134,7 +134,7 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
         (["--nesterov=perhaps"], "--nesterov=perhaps: expected true"),
         (["--random=3"], "--random=3: must be at least 1 and at most the 1 combinations"),
         (["--zip", "--random=1"], "--zip with --random: choose one"),
-        (["--resume"], "--run_dir=: name a directory, to resume"),
+        (["--resume"], "--resume: name the directory with --run_dir"),
         (["--lrs=0.1"], "did you mean --lr?"),
         (["--dataset=synthetic", "--batch_size=70000"], "--batch_size=70000: must be at most"),
     ],
@@ -151,7 +151,7 @@ def test_bad_input_is_one_line_that_names_it(flags, said, tmp_path):
 def test_nothing_to_resume_is_said(tmp_path):
     done = sweep("--run_dir=none", "--resume", "--dataset=synthetic", cwd=tmp_path)
     assert done.returncode == 4
-    assert "holds no sweep to resume" in done.stderr
+    assert "holds nothing that experiments.sweep could resume" in done.stderr
 
 
 def test_help_shows_examples_and_defaults(tmp_path):

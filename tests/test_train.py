@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Iterator
 
 import chex
 import jax
@@ -21,6 +22,16 @@ from lenet.model import PRECISIONS
 @pytest.fixture(scope="session")
 def small() -> Data:
     return synthetic.make(700, 130)
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """What a test changes in the module is in no program of another: jit does not know of it."""
+    for function in (train.epoch, train.evaluate):
+        function.clear_cache()
+    yield
+    for function in (train.epoch, train.evaluate):
+        function.clear_cache()
 
 
 def _timeless(rows: list[train.Row]) -> list[train.Row]:
@@ -79,7 +90,7 @@ def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
     assert mask.sum(1).tolist() == [256] * 234 + [96]
 
 
-def test_evaluation_counts_every_example_whatever_the_batch(small, monkeypatch):
+def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
     config = Config(channels=(2, 3), hidden=(8,))
     model = train.network(config, 10)
     params = train.init(model, config, small.image_shape).params
@@ -203,10 +214,9 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
 
 @pytest.mark.parametrize("preset", ["book", "modern"])
 @pytest.mark.parametrize("batch", [64, 63])
-def test_two_devices_give_the_bits_of_one(small, monkeypatch, preset, batch):
+def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, batch):
     """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
     monkeypatch.setattr(train, "EVALUATION_BATCH", 45)
-    train.evaluate.clear_cache()
     config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
     assert train.mesh() is not None
     two = train.start(config, small)
@@ -217,13 +227,13 @@ def test_two_devices_give_the_bits_of_one(small, monkeypatch, preset, batch):
         chex.assert_trees_all_equal(jax.device_get(state), jax.device_get(other_state))
 
 
-def test_the_parts_of_a_batch_add_up_to_the_batch(small, monkeypatch):
+def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
     config = Config(batch_size=64, epochs=1)
     halves = fit(config, small)[0]
     monkeypatch.setattr(train, "parts", lambda: 1)
     train.epoch.clear_cache()
+    train.evaluate.clear_cache()
     whole = fit(config, small)[0]
-    train.epoch.clear_cache()
     assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
     assert whole.test_loss == pytest.approx(halves.test_loss, rel=1e-5)
     assert whole.count == halves.count == 700
