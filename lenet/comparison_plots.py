@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from lenet import plots
 from lenet.comparison import CELLS, POOLS, Cell, Comparison, by_rate, cell, last
@@ -20,7 +21,8 @@ def picture(comparison: Comparison, data: str) -> bytes:
 
     On the left validation accuracy against the learning rate: the mean, and a band from the worst
     to the best seed. In the middle test accuracy at each cell's best rate: a dot a seed, means with
-    95 % intervals; parallel lines would be no interaction. On the right test accuracy by epoch.
+    95 % intervals; parallel lines would be no interaction. On the right test accuracy by epoch: the
+    median seed, and a band between the quartiles, which a few runs that learn nothing do not move.
 
     Args:
       comparison: all runs.
@@ -50,7 +52,9 @@ def _tuning(axes: Axes, comparison: Comparison) -> None:
         found = by_rate(comparison["tuning"], which)
         _band(axes, which, list(found), list(found.values()))
     axes.set_xscale("log")
-    axes.set_xticks(comparison["rates"], [f"{rate:.2g}" for rate in comparison["rates"]])
+    axes.set_xticks(
+        comparison["rates"], [f"{rate:.2g}" for rate in comparison["rates"]], rotation=45
+    )
     axes.minorticks_off()
     axes.set(xlabel="learning rate", ylabel="validation accuracy")
     axes.legend()
@@ -86,16 +90,22 @@ def _epochs(axes: Axes, comparison: Comparison) -> None:
         runs = [run for run in runs if run]
         if runs:
             at = list(range(1, comparison["epochs"] + 1))
-            _band(axes, which, at, [list(values) for values in zip(*runs, strict=True)])
+            low, middle, high = np.quantile(runs, (0.25, 0.5, 0.75), axis=0)
+            _line(axes, which, at, middle, low, high)
     axes.set(xlabel="epoch", ylabel="test accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _band(axes: Axes, which: Cell, at: Sequence[float], values: Sequence[Sequence[float]]) -> None:
-    colour, line, marker = _LOOK[which]
     means = [np.mean(v) for v in values]
+    _line(axes, which, at, means, [min(v) for v in values], [max(v) for v in values])
+
+
+def _line(
+    axes: Axes, which: Cell, at: Sequence[float], middle: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> None:
+    colour, line, marker = _LOOK[which]
     axes.plot(
-        at, means, color=colour, linestyle=line, marker=marker, markersize=4, label=_name(which)
+        at, middle, color=colour, linestyle=line, marker=marker, markersize=4, label=_name(which)
     )
-    low, high = [min(v) for v in values], [max(v) for v in values]
     axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)

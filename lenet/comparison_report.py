@@ -16,6 +16,9 @@ NAMES = {"sigmoid": "sigmoid", "relu": "ReLU", "avg": "average", "max": "max"}
 LEVELS = (0.7, 0.75, 0.8, 0.85)
 """Test accuracies whose first epoch is looked for."""
 
+GUESS = 0.15
+"""A run that ends below has learned nothing: of ten classes a guess hits 0.10."""
+
 HEADS = {
     "en": "activation, pooling, learning rate, nearly as good, n, test accuracy, test loss",
     "zh": "激活, 汇聚, 学习率, 几乎同样好的, n, 测试精度, 测试损失",
@@ -40,6 +43,8 @@ TEXT = {
         "The rates were selected with few seeds, so that a cell's best may lie beside its own.",
         "edge": "The best learning rate of {cells} is the {end} of the grid: a wider one could "
         "find a better, and the cell is at a disadvantage.",
+        "stuck": "{stuck} of the {n} runs of {cell} ended no better than a guess, at {rate:.3g}; "
+        "they weigh on its mean and widen every interval above.",
         "lost": "Left out: {n} seeds of which a run diverged.",
     },
     "zh": {
@@ -56,6 +61,8 @@ TEXT = {
         "对更长的训练、别的网络或别的数据，它什么也没有说。"
         "学习率只用少数种子选出，最好的那个可能就在所用的旁边。",
         "edge": "{cells} 最好的学习率在网格的{end}端：更宽的网格可能找到更好的，这一格因此吃亏。",
+        "stuck": "{cell} 的 {n} 次运行中有 {stuck} 次以 {rate:.3g} 训练后并不比瞎猜好；"
+        "它们拉低了平均值，也加宽了上面所有的区间。",
         "lost": "略去 {n} 个有运行发散的种子。",
     },
 }
@@ -89,12 +96,25 @@ def findings(runs: Comparison, data: str, language: str = "en") -> list[str]:
         text["parts"].format(**{name: _signed(part) for name, part in whole._asdict().items()}),
         text["limits"].format(n=n, data=data, epochs=runs["epochs"], rates=len(runs["rates"])),
     ]
+    for which in CELLS:
+        ends = [
+            r["test_accuracy"][-1] for r in runs["final"] if cell(r) == which and r["test_accuracy"]
+        ]
+        if stuck := sum(accuracy < GUESS for accuracy in ends):
+            rate = comparison.best_rate(runs["tuning"], which)
+            paragraphs.append(
+                text["stuck"].format(stuck=stuck, n=len(ends), cell=_named(which), rate=rate)
+            )
     for end, rate in (("low", min(runs["rates"])), ("high", max(runs["rates"]))):
         at = [w for w in CELLS if comparison.best_rate(runs["tuning"], w) == rate]
         if at:
-            cells = ", ".join(" + ".join(NAMES[part] for part in which) for which in at)
+            cells = ", ".join(map(_named, at))
             paragraphs.append(text["edge"].format(cells=cells, end=ENDS[language][end]))
     return paragraphs + ([text["lost"].format(n=lost)] if lost else [])
+
+
+def _named(which: Cell) -> str:
+    return " + ".join(NAMES[part] for part in which)
 
 
 def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> list[str]:

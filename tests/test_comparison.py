@@ -115,6 +115,15 @@ def test_a_best_rate_at_the_end_of_the_grid_is_said(runs, language, said):
     assert any(said in text for text in comparison_report.findings(runs, "data", language))
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "1 of the 2 runs of ReLU + average"), ("zh", "中有 1 次")]
+)
+def test_a_run_that_learned_nothing_is_said(runs, language, said):
+    assert not any(said in text for text in comparison_report.findings(runs, "data", language))
+    runs["final"][4]["test_accuracy"][-1] = 0.1
+    assert any(said in text for text in comparison_report.findings(runs, "data", language))
+
+
 def test_too_few_seeds_are_no_comparison(runs):
     runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
     with pytest.raises(ValueError, match="at least 2"):
