@@ -1,4 +1,4 @@
-"""This project: `train.epoch`, `train.step` and `train.evaluate` as a user runs them."""
+"""This project: `sweep.epoch`, `sgd.step` and `sweep.evaluate` of one run, as a user has them."""
 
 import dataclasses
 from functools import partial
@@ -8,19 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 
 from benchmarks import contenders, kernels
 from benchmarks.contenders import Pass
-from lenet import train
+from lenet import sgd, sweep
 from lenet.config import Config
 from lenet.data import Data
 from lenet.metrics import Metrics
 from lenet.model import LeNet
-from lenet.train import State
+from lenet.sgd import State
+from lenet.sweep import Lanes
 
-assert train.EVALUATION_BATCH == contenders.TEST_BATCH
+assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
 
 class Program:
@@ -30,30 +29,29 @@ class Program:
         """Put data and state on the device; `precision` is the setting of that name."""
         if precision:
             config = dataclasses.replace(config, precision=precision)
-        self.config, self.over = config, train.mesh()
-        self.model = train.check(config, data)
-        self.train, self.test, self.state = jax.device_put(
-            (data.train, data.test, train.init(self.model, config, data.image_shape)),
-            train.everywhere(self.over),
-        )
+        program = sweep.compiled(config, data, sweep.spread(1))
+        self.program, self.numbers = program, sweep.numbers([config], program.over)
+        self.state = program.initial(self.numbers)
         rows = slice(config.batch_size)
-        # `train.step` converts by itself; of floats there is nothing left to convert but the scale.
-        images = jnp.asarray(self.train.images[rows], jnp.float32)
-        self.batch = (images, self.train.labels[rows], jnp.ones(config.batch_size, bool))
+        # `sgd.step` converts by itself; of floats there is nothing left to convert but the scale.
+        images = jnp.asarray(program.train.images[rows], jnp.float32)
+        self.batch = (images, program.train.labels[rows], jnp.ones(config.batch_size, bool))
 
     def epoch(self) -> Pass:
         """Train on every example once."""
-        self.state, sums = train.epoch(self.model, self.config, self.state, self.train, self.over)
+        model, over, split = self.program.model, self.program.over, self.program.train
+        self.state, sums = sweep.epoch(model, over, self.numbers, self.state, split)
         return summary(sums)
 
     def step(self, steps: int) -> None:
         """Take steps on one batch, as one compiled program."""
-        end = _steps(self.model, self.config, steps, self.over, self.state, *self.batch)
-        jax.block_until_ready(end)
+        model, over = self.program.model, self.program.over
+        jax.block_until_ready(_steps(model, over, steps, self.numbers, self.state, self.batch))
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        return summary(train.evaluate(self.model, self.state.params, self.test, self.over))
+        model, over = self.program.model, self.program.over
+        return summary(sweep.evaluate(model, over, self.state.params, self.program.test))
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""
@@ -77,30 +75,24 @@ def summary(sums: Metrics) -> Pass:
     return Pass(loss / count, correct / count, int(count))
 
 
-@partial(jax.jit, static_argnames=("model", "steps", "over"))
+@partial(jax.jit, static_argnames=("model", "over", "steps"))
 def _steps(
     model: LeNet,
-    config: Config,
+    over: Lanes,
     steps: int,
-    over: Mesh | None,
-    state: State,
-    images: Array,
-    labels: Array,
-    mask: Array,
+    configs: Config,
+    states: State,
+    batch: tuple[Array, Array, Array],
 ) -> State:
-    def loop(
-        config: Config, state: State, images: Array, labels: Array, mask: Array, axis: str | None
-    ) -> State:
-        count = jnp.int32(mask.size if axis is None else mask.size * lax.axis_size(axis))
+    def run(config: Config, state: State, batch: tuple[Array, ...], axis: str | None) -> State:
+        count = jnp.int32(len(batch[0]))
+        images, labels, mask = (sgd.share(x, 0, axis) for x in batch)
 
         def body(state: State, _: None) -> tuple[State, None]:
             # The metrics are left out, and so compiled away.
-            return train.step(model, config, steps, state, images, labels, mask, count, axis)[
-                0
-            ], None
+            return sgd.step(model, config, steps, state, images, labels, mask, count, axis)[0], None
 
         return lax.scan(body, state, None, length=steps)[0]
 
-    specs = (P(), P(), P(train.AXIS), P(train.AXIS), P(train.AXIS))
-    end: State = train.over_devices(loop, over, specs, P())(config, state, images, labels, mask)
+    end: State = sweep.over_runs(run, over)((configs, states), batch)
     return end

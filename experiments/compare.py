@@ -54,7 +54,7 @@ def main() -> None:
     if FLAGS.resume:
         runs.recall(run_dir, "compare")
     rates = _rates()
-    from lenet import sweep, train
+    from lenet import sgd, sweep
     from lenet.comparison import CELLS
 
     runs.check_cost(
@@ -75,7 +75,7 @@ def main() -> None:
         records.check_free(run_dir)
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
-        train.check(config, data[config.dataset, config.valid])
+        sgd.check(config, data[config.dataset, config.valid])
         sweep.lanes(config, data[config.dataset, config.valid], 1)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)

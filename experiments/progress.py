@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from lenet.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
-from lenet.train import Row
+from lenet.rows import Row
 
 
 def line(row: Row, epochs: int) -> str:

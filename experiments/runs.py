@@ -19,7 +19,7 @@ from lenet.errors import DivergedError, RecordError, UsageError
 if TYPE_CHECKING:
     from lenet.data import Data
     from lenet.ledger import Entry
-    from lenet.train import Row
+    from lenet.rows import Row
 
 FLAGS = flags.FLAGS
 

@@ -71,10 +71,10 @@ def main() -> None:
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
     """Refuse what cannot be trained before there is a directory; say what will train together."""
-    from lenet import sweep, train
+    from lenet import sgd, sweep
 
     for config in configs:
-        train.check(config, data[config.dataset, config.valid])
+        sgd.check(config, data[config.dataset, config.valid])
     choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in sweep.groups(configs):

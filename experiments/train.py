@@ -48,26 +48,27 @@ def main() -> None:
         raise UsageError("--run_dir=: name a directory, or leave the flag out")
     run_dir = Path(FLAGS.run_dir or _fresh_name(config.seed)).expanduser()
     # Only now, for it takes a second and the flags may be wrong.
-    from lenet import data, records, train
+    from lenet import data, records, sgd
 
     records.check_free(run_dir)
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
-    train.check(config, loaded)  # before there is a directory
+    sgd.check(config, loaded)  # before there is a directory
     with records.claim(run_dir):
         _train(config, loaded, run_dir)
 
 
 def _train(config: Config, data: "Data", run_dir: Path) -> None:
     from experiments import progress
-    from lenet import checkpoint, layers, plots, published, records, train
+    from lenet import checkpoint, layers, plots, published, records, sgd, train
 
-    print(layers.table(layers.layers(train.check(config, data), data.image_shape)), end="\n\n")
+    print(layers.table(layers.layers(sgd.check(config, data), data.image_shape)), end="\n\n")
     print("compiling ...", flush=True)
     run = train.start(config, data)
     command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
     records.write_json(run_dir / "config.json", records.describe(config, data, command))
     environment = records.environment()
-    print(f"training on {environment['device']} (compiled in {run.seconds_to_compile:.1f} s)")
+    compiling = run.program.seconds_to_compile
+    print(f"training on {environment['device']} (compiled in {compiling:.1f} s)")
 
     synthetic = config.dataset == "synthetic"
     compares = published.comparable(config)
@@ -91,19 +92,19 @@ def _train(config: Config, data: "Data", run_dir: Path) -> None:
             if note := progress.plateau(row, data.num_classes, compares):
                 bar.say(f"  {note}")
 
-    seconds = sum(row["seconds"] for row in rows)
+    spent = sum(row["seconds"] for row in rows)
     place = published.place(config, rows[-1])
     extra = {
         "dataset": config.dataset,
         "synthetic": synthetic,
-        "seconds_to_compile": run.seconds_to_compile,
-        "seconds_to_train": seconds,
+        "seconds_to_compile": compiling,
+        "seconds_to_train": spent,
         "environment": environment,
         "published": place,
     }
     records.write_json(run_dir / "result.json", rows[-1] | extra)
     print(progress.summary(row) + (" (synthetic data)" if synthetic else ""))
-    print(f"{sum(r['count'] for r in rows) / seconds:.1f} examples/sec on {environment['device']}")
+    print(f"{sum(r['count'] for r in rows) / spent:.1f} examples/sec on {environment['device']}")
     if place:
         print(progress.place(place))
     print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, config.json, checkpoints/")

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from lenet.model import LeNet
-from lenet.train import Params
+from lenet.sgd import Params
 
 SATURATED = 0.05
 """A sigmoid within this of 0 or 1 (a tanh of −1 or 1) counts as saturated: its slope is small."""

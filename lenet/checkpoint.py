@@ -10,7 +10,7 @@ import numpy as np
 from lenet import config, records
 from lenet.errors import RecordError
 from lenet.model import LeNet
-from lenet.train import Params, network
+from lenet.sgd import Params, network
 
 
 def save(path: Path, params: Params) -> None:
@@ -43,7 +43,7 @@ def load(path: Path) -> Params:
 def restore(run_dir: str | Path) -> tuple[LeNet, Params]:
     """Return the network of a finished run and the parameters it ended with.
 
-    `train.logits(model, params, images)` then takes uint8 images [B, H, W, C] as they were read.
+    `sgd.logits(model, params, images)` then takes uint8 images [B, H, W, C] as they were read.
 
     Raises:
       RecordError: if the directory does not hold a finished run.

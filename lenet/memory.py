@@ -9,7 +9,7 @@ from jax.extend.core import Jaxpr, Literal
 
 
 def peak(f: Callable[..., Any], *args: Any) -> int:
-    """Return the most bytes that `f(*args)` holds at once besides its arguments.
+    """Return the most bytes that `f(*args)` holds at once on a device besides its arguments.
 
     Operations are taken one by one as they are written, and a value as dropped after its last use.
     A compiler that fuses them needs less; one that computes them in another order may need more.
@@ -18,7 +18,7 @@ def peak(f: Callable[..., Any], *args: Any) -> int:
     >>> peak(lambda x: jnp.sin(jnp.outer(x, x)).sum(), jnp.zeros(100, jnp.float32))
     80000
     """
-    return _peak(jax.make_jaxpr(f)(*args).jaxpr)
+    return peak_of(jax.make_jaxpr(f)(*args).jaxpr)
 
 
 def free(device: jax.Device) -> int:
@@ -29,7 +29,8 @@ def free(device: jax.Device) -> int:
     return machine // jax.local_device_count(device.platform)
 
 
-def _peak(jaxpr: Jaxpr) -> int:
+def peak_of(jaxpr: Jaxpr) -> int:
+    """Return `peak` of what has been traced."""
     last = {
         var: index
         for index, equation in enumerate(jaxpr.eqns)
@@ -39,7 +40,7 @@ def _peak(jaxpr: Jaxpr) -> int:
     last |= dict.fromkeys((v for v in jaxpr.outvars if not isinstance(v, Literal)), len(jaxpr.eqns))
     most, held = 0, dict[Any, int]()
     for index, equation in enumerate(jaxpr.eqns):
-        inside = max((_peak(inner) for inner in _inner(equation.params)), default=0)
+        inside = max((peak_of(inner) for inner in _inner(equation.params)), default=0)
         held |= {var: _bytes(var.aval) for var in equation.outvars}
         most = max(most, sum(held.values()) + inside)
         held = {var: size for var, size in held.items() if last.get(var, -1) > index}

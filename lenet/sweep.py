@@ -2,14 +2,16 @@
 
     configs ──groups──► runs that share a program ──chunks──► lanes of one call ──► devices
 
-There is no arithmetic here: what is mapped are `train.init`, `train.epoch` and `train.evaluate`, so
-that a run of a sweep is the run alone. Runs never talk to each other, nor do the devices.
+There is no arithmetic here: what is mapped are `sgd.init`, `sgd.epoch` and `sgd.evaluate`. A run
+alone is the sweep of one. Runs never talk to each other; devices that would have none share the
+batches of the others.
 """
 
 import dataclasses
 import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,25 +20,27 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jax.stages import Compiled
+from jax.stages import Compiled, Lowered
 
 from lenet import config as config_module
-from lenet import memory, train
+from lenet import memory, rows, sgd
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import DivergedError, UsageError
 from lenet.metrics import Metrics
 from lenet.model import LeNet
-from lenet.train import Params, Row, State
+from lenet.rows import Row
+from lenet.sgd import Params, State
 
-AXIS = "runs"
+RUNS, BATCH = "runs", "batch"
+"""The axes of the mesh: its rows take different runs; the devices of a row share every batch."""
 
 
 class Lanes(NamedTuple):
     """The runs that train together, and where."""
 
-    size: int  # R, a multiple of the devices
-    mesh: Mesh
+    size: int  # R, a multiple of the rows of the mesh
+    mesh: Mesh  # RUNS x BATCH
     vectorise: bool  # the lanes of a device as one computation, or one after the other
     bytes_per_run: int = 0  # about; 0: not estimated
 
@@ -81,8 +85,8 @@ def stack(configs: Sequence[Config]) -> Config:
 def lanes(config: Config, data: Data, runs: int, *, free: int | None = None) -> Lanes:
     """Return how many of `runs` runs like `config` train together on the devices of this process.
 
-    On a CPU one run per device; the entry points make each core a device. Elsewhere as many as fit
-    the memory.
+    On a CPU one run per device, or on each pair of devices where there are enough; the entry points
+    make each core a device. Elsewhere as many as fit the memory.
 
     Args:
       config: one of them.
@@ -93,60 +97,85 @@ def lanes(config: Config, data: Data, runs: int, *, free: int | None = None) -> 
     Raises:
       UsageError: if not even one fits.
     """
-    devices = jax.local_devices()[:runs]
-    free = memory.free(devices[0]) if free is None else free
+    over = spread(runs)
     needed = bytes_per_run(config, data)
-    cpu = devices[0].platform == "cpu"
-    share = min(-(-runs // len(devices)), free // needed)
-    if share == 0:
+    share = min(-(-runs // over.size), _check_fits(config, needed, free))
+    over = over._replace(bytes_per_run=needed)
+    return over._replace(size=over.size * share) if over.vectorise else over
+
+
+def spread(runs: int) -> Lanes:
+    """Return lanes for runs on the devices of this process: for one run on each that is of use."""
+    devices = jax.local_devices()
+    split = sgd.parts() if runs * sgd.parts() <= len(devices) else 1
+    used = devices[: min(runs, len(devices)) * split]
+    return together(1, used, vectorise=devices[0].platform != "cpu", split=split)
+
+
+def _check_fits(config: Config, needed: int, free: int | None = None) -> int:
+    """Return how many times some bytes fit a device; raise a UsageError if not even once."""
+    free = memory.free(jax.local_devices()[0]) if free is None else free
+    if needed > free:
         raise UsageError(
             f"a run with --batch_size={config.batch_size} takes about {needed / 1e9:.2g} GB, of "
             f"{free / 1e9:.2g} GB: use a smaller --batch_size, --channels or --hidden"
         )
-    over = together(1 if cpu else share, devices, vectorise=not cpu)
-    return over._replace(bytes_per_run=needed)
+    return free // needed
 
 
-def together(share: int, devices: Sequence[jax.Device], *, vectorise: bool) -> Lanes:
-    """Return lanes for `share` runs on each of some devices of this process."""
-    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-    return Lanes(share * len(devices), mesh, vectorise)
+def together(
+    share: int, devices: Sequence[jax.Device], *, vectorise: bool, split: int = 1
+) -> Lanes:
+    """Return lanes for some runs on devices of this process.
+
+    Args:
+      share: runs on each device, or on each group of devices that share batches.
+      devices: a multiple of `split`.
+      vectorise: the runs of a device as one computation, or one after the other.
+      split: devices that share a batch; it divides `sgd.parts`.
+    """
+    shape = (len(devices) // split, split)
+    types = (AxisType.Auto, AxisType.Auto)
+    mesh = jax.make_mesh(shape, (RUNS, BATCH), axis_types=types, devices=devices)
+    return Lanes(share * shape[0], mesh, vectorise)
 
 
 def bytes_per_run(config: Config, data: Data) -> int:
     """Return about how much memory training takes for each run, the data set apart."""
-    model = train.check(config, data)
+    model = sgd.check(config, data)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), stack([config]))
-    state = train.init.eval_shape(model, one, data.image_shape)
+    state = sgd.init.eval_shape(model, one, data.image_shape)
     return max(
-        memory.peak(partial(train.epoch, model), one, state, data.train),
-        memory.peak(partial(train.evaluate, model), state.params, data.test),
+        memory.peak(partial(sgd.epoch, model), one, state, data.train),
+        memory.peak(partial(sgd.evaluate, model), state.params, data.test),
     )
 
 
 def over_runs(one: Callable[..., Any], over: Lanes) -> Callable[..., Any]:
-    """Return (runs, shared) -> results: `one(*run, shared)` of every run [R, ...].
+    """Return (runs, shared) -> results: `one(*run, shared, axis)` of every run [R, ...].
 
-    The lanes are shared out among the devices. On a device a CPU takes them one after the other,
-    whose bits are those of the run alone; other hardware all at once.
+    The lanes are shared out among the rows of the mesh. There a CPU takes them one after the other,
+    whose bits are those of the run alone; other hardware all at once. `axis` names the devices that
+    share the batches of a run, None where each has its own runs.
     """
+    axis = BATCH if over.mesh.shape[BATCH] > 1 else None
 
     def share(runs: tuple[Any, ...], shared: Any) -> Any:
         if over.vectorise:
-            return jax.vmap(lambda run: one(*run, shared))(runs)
-        return lax.map(lambda run: one(*run, shared), runs)
+            return jax.vmap(lambda run: one(*run, shared, axis))(runs)
+        return lax.map(lambda run: one(*run, shared, axis), runs)
 
-    # check_vma follows which values are the same on all devices; without collectives it is idle,
-    # and would want every constant that a loop carries marked.
+    # check_vma follows which values are the same on all devices, and would want every constant that
+    # a loop carries marked.
     return jax.shard_map(
-        share, mesh=over.mesh, in_specs=(P(AXIS), P()), out_specs=P(AXIS), check_vma=False
+        share, mesh=over.mesh, in_specs=(P(RUNS), P()), out_specs=P(RUNS), check_vma=False
     )
 
 
 @partial(jax.jit, static_argnames=("model", "over", "image_shape"))
 def init(model: LeNet, over: Lanes, configs: Config, image_shape: tuple[int, ...]) -> State:
-    """Return `train.init` of every run, [R, ...]."""
-    return over_runs(lambda config, _: train.init(model, config, image_shape), over)(
+    """Return `sgd.init` of every run, [R, ...]."""
+    return over_runs(lambda config, *_: sgd.init(model, config, image_shape), over)(
         (configs,), None
     )
 
@@ -155,14 +184,68 @@ def init(model: LeNet, over: Lanes, configs: Config, image_shape: tuple[int, ...
 def epoch(
     model: LeNet, over: Lanes, configs: Config, state: State, split: Split
 ) -> tuple[State, Metrics]:
-    """Return `train.epoch` of every run: states [R, ...] and metrics [R, S]."""
-    return over_runs(partial(train.epoch, model), over)((configs, state), split)
+    """Return `sgd.epoch` of every run: states [R, ...] and metrics [R, S]."""
+    return over_runs(partial(sgd.epoch, model), over)((configs, state), split)
 
 
 @partial(jax.jit, static_argnames=("model", "over"))
 def evaluate(model: LeNet, over: Lanes, params: Params, split: Split) -> Metrics:
-    """Return `train.evaluate` of every run, [R]."""
-    return over_runs(partial(train.evaluate, model), over)((params,), split)
+    """Return `sgd.evaluate` of every run, [R]."""
+    return over_runs(partial(sgd.evaluate, model), over)((params,), split)
+
+
+class Program(NamedTuple):
+    """What trains the runs of a group, compiled, and what they learn from, on the devices."""
+
+    model: LeNet
+    over: Lanes
+    initial: Compiled  # stacked Config [R] -> State [R, ...]
+    train: Split
+    valid: Split | None
+    test: Split
+    seconds_to_compile: float
+
+
+def compiled(config: Config, data: Data, over: Lanes) -> Program:
+    """Return the program for runs of the group of `config`.
+
+    Raises:
+      UsageError: if it does not fit the memory, before anything is compiled.
+    """
+    everywhere = NamedSharding(over.mesh, P())
+    train, valid, test = jax.device_put((data.train, data.valid, data.test), everywhere)
+    model = sgd.network(config, data.num_classes)
+    begin = time.monotonic()
+    stacked = numbers([config], over)
+    apart = NamedSharding(over.mesh, P(RUNS))
+    states = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=apart),
+        init.eval_shape(model, over, stacked, data.image_shape),
+    )
+    learn = epoch.trace(model, over, stacked, states, train)
+    _check_fits(config, memory.peak_of(learn.jaxpr.jaxpr))
+    # Fills the cache that the calls in `fit` look in; evaluation can wait until it is needed.
+    initial = _compile_first(
+        init.lower(model, over, stacked, data.image_shape), lambda: learn.lower().compile()
+    )
+    return Program(model, over, initial, train, valid, test, time.monotonic() - begin)
+
+
+def _compile_first(initial: Lowered, meanwhile: Callable[[], object]) -> Compiled:
+    """Return the program of the initial state, compiled while `meanwhile` compiles what trains."""
+    # It runs once: half the time to compile, and the same numbers, as a test asks.
+    quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
+    with ThreadPoolExecutor() as threads:
+        ready = threads.submit(initial.compile, compiler_options=quickly)
+        meanwhile()
+        return ready.result()
+
+
+def numbers(configs: Sequence[Config], over: Lanes) -> Config:
+    """Return configs stacked, on the devices; the last is repeated until every lane has one."""
+    # So a short chunk needs no other program.
+    filled = [*configs, *[configs[-1]] * (over.size - len(configs))]
+    return jax.device_put(stack(filled), NamedSharding(over.mesh, P(RUNS)))
 
 
 def fit(
@@ -182,81 +265,40 @@ def fit(
       choose: how many of a group train together.
 
     Raises:
-      UsageError: as `train.check` and `lanes`, before anything is compiled.
+      UsageError: as `sgd.check` and `lanes`, before anything is compiled.
     """
     for config in configs:
-        train.check(config, data)
+        sgd.check(config, data)
     todo = [(group, choose(configs[group[0]], data, len(group))) for group in groups(configs)]
     for group, over in todo:
-        everywhere = NamedSharding(over.mesh, P())
-        splits = jax.device_put((data.train, data.valid, data.test), everywhere)
-        yield from _fit_group({i: configs[i] for i in group}, data, over, splits)
+        program = compiled(configs[group[0]], data, over)
+        for start in range(0, len(group), over.size):  # Python 3.11 has no itertools.batched
+            chunk = group[start : start + over.size]
+            yield from fit_chunk(program, {i: configs[i] for i in chunk})
 
 
-def _fit_group(
-    runs: dict[int, Config],
-    data: Data,
-    over: Lanes,
-    splits: tuple[Split, Split | None, Split],
-) -> Iterator[Epoch]:
-    """Train runs that share a program, chunk by chunk."""
-    indices = list(runs)
-    initial = None
-    for start in range(0, len(indices), over.size):
-        chunk = indices[start : start + over.size]
-        # A short chunk is filled up, so that it needs no other program.
-        filled = chunk + chunk[-1:] * (over.size - len(chunk))
-        numbers = jax.device_put(
-            stack([runs[i] for i in filled]), NamedSharding(over.mesh, P(AXIS))
-        )
-        model = train.network(runs[chunk[0]], data.num_classes)
-        initial = initial or _compile(model, over, numbers, data.image_shape, splits[0])
-        state = initial(numbers)
-        yield from _fit_chunk(model, over, {i: runs[i] for i in chunk}, numbers, state, splits)
-
-
-def _compile(
-    model: LeNet, over: Lanes, numbers: Config, image_shape: tuple[int, ...], split: Split
-) -> Compiled:
-    """Return what makes the initial states, and have what trains compiled."""
-    apart = NamedSharding(over.mesh, P(AXIS))
-    states = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=apart),
-        init.eval_shape(model, over, numbers, image_shape),
-    )
-    return train.compile_first(
-        init.lower(model, over, numbers, image_shape),
-        lambda: epoch.lower(model, over, numbers, states, split).compile(),
-    )
-
-
-def _fit_chunk(
-    model: LeNet,
-    over: Lanes,
-    runs: dict[int, Config],
-    numbers: Config,
-    state: State,
-    splits: tuple[Split, Split | None, Split],
-) -> Iterator[Epoch]:
-    """Train the runs of a chunk together."""
-    learn, valid, test = splits
+def fit_chunk(program: Program, runs: dict[int, Config]) -> Iterator[Epoch]:
+    """Train runs of the program's group together, at most as many as it has lanes; as `fit`."""
+    model, over, initial, learn, valid, test, _ = program
+    stacked = numbers(list(runs.values()), over)
+    state = initial(stacked)
     alive = dict(runs)
     for number in range(1, next(iter(runs.values())).epochs + 1):
         begin = time.monotonic()
-        state, steps = epoch(model, over, numbers, state, learn)
+        state, steps = epoch(model, over, stacked, state, learn)
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
         after = [split and evaluate(model, over, state.params, split) for split in (valid, test)]
         sums = jax.device_get((steps, *after))
-        rows: dict[int, Row | DivergedError] = {}
+        found: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):
             if run in alive:
                 own = jax.tree.map(operator.itemgetter(lane), sums)
                 try:
-                    rows[run] = train.report(model, config, number, seconds, *own)
+                    found[run] = rows.report(model.num_classes, config, number, seconds, *own)
                 except DivergedError as error:
-                    rows[run] = error
+                    found[run] = error
                     del alive[run]
-        yield Epoch(list(runs), rows, state)
+        yield Epoch(list(runs), found, state)
         if not alive:
             return

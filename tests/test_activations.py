@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lenet import train
+from lenet import sgd
 from lenet.activations import Statistics, activations, statistics
 from lenet.config import Config
 from lenet.model import LeNet
@@ -16,8 +16,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uin
 @functools.cache
 def made(**settings):
     config = Config(channels=(2, 3), hidden=(8, 7), **settings)
-    model = train.network(config, 10)
-    return model, train.init(model, config, (28, 28, 1)).params
+    model = sgd.network(config, 10)
+    return model, sgd.init(model, config, (28, 28, 1)).params
 
 
 @pytest.mark.parametrize("form", ["matmul", "lax"])
@@ -34,7 +34,7 @@ def test_every_layer_is_there_in_order_and_the_last_is_the_logits(form):
         "dense3": (3, 10),
     }
     assert list(values)[-1] == "dense3"
-    expected = jax.jit(train.logits, static_argnums=0)(model, params, IMAGES)
+    expected = jax.jit(sgd.logits, static_argnums=0)(model, params, IMAGES)
     np.testing.assert_allclose(values["dense3"], expected, rtol=0, atol=1e-5)
 
 

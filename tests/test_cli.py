@@ -18,7 +18,8 @@ from rich.console import Console
 from experiments import cli, progress
 from lenet import checkpoint, config, data, idx, records, synthetic
 from lenet.errors import RecordError
-from lenet.train import Row, logits
+from lenet.rows import Row
+from lenet.sgd import logits
 
 ROOT = Path(__file__).parent.parent
 

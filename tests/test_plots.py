@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from lenet import plots, published
-from lenet.train import Row
+from lenet.rows import Row
 
 
 def row(epoch: int, accuracy: float) -> dict:

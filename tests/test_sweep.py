@@ -12,11 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-from lenet import sweep, synthetic, train
+from lenet import sgd, sweep, synthetic, train
 from lenet.config import Config
 from lenet.data import Data, hold_out
 from lenet.errors import DivergedError, UsageError
-from lenet.train import Row
+from lenet.rows import Row
 
 ROOT = Path(__file__).parent.parent
 TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
@@ -39,7 +39,7 @@ def at_once(share: int):
     return lambda *_: sweep.together(share, jax.local_devices(), vectorise=True)
 
 
-def results(configs, data, choose) -> dict[int, tuple[list, train.Params]]:
+def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
     """The rows, or how it diverged, and the final parameters of each run."""
     found = {i: ([], None) for i in range(len(configs))}
     for epoch in sweep.fit(configs, data, choose=choose):
@@ -51,7 +51,7 @@ def results(configs, data, choose) -> dict[int, tuple[list, train.Params]]:
     return found
 
 
-def alone(config: Config, data: Data) -> tuple[list[Row], train.Params]:
+def alone(config: Config, data: Data) -> tuple[list[Row], sgd.Params]:
     rows = []
     for row, state in train.fit(train.start(config, data)):
         rows.append(row)
@@ -139,16 +139,16 @@ def test_where_all_have_diverged_nothing_more_is_trained(small):
 @pytest.fixture
 def fresh():
     """Programs of other tests must not be found."""
-    for function in (train.epoch, sweep.epoch):
+    for function in (sgd.epoch, sweep.epoch):
         function.clear_cache()
     yield
-    for function in (train.epoch, sweep.epoch):
+    for function in (sgd.epoch, sweep.epoch):
         function.clear_cache()
 
 
 def test_a_group_compiles_once(small, fresh, monkeypatch):
     """Counted where jax traces, and where XLA compiles what trains."""
-    monkeypatch.setattr(train, "step", chex.assert_max_traces(train.step, n=2))
+    monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, _, **about: (
@@ -180,7 +180,7 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
     over = sweep.together(2, jax.local_devices(), vectorise=vectorise)
     numbers = sweep.stack(RUNS[:2])
-    model = train.network(RUNS[0], 10)
+    model = sgd.network(RUNS[0], 10)
     state = sweep.init.eval_shape(model, over, numbers, small.image_shape)
     compiled = sweep.epoch.lower(model, over, numbers, state, small.train).compile().as_text()
     assert " dot(" in compiled
@@ -200,7 +200,8 @@ def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     data = synthetic.make(2000, 100)
     for batch in (250, 1000):
         config = Config(batch_size=batch)
-        run = train.start(config, data)
-        program = train.epoch.lower(run.model, config, run.state, run.train).compile()
+        model = sgd.check(config, data)
+        state = sgd.init(model, config, data.image_shape)
+        program = sgd.epoch.lower(model, config, state, data.train).compile()
         actual = program.memory_analysis().temp_size_in_bytes
         assert 0.5 < sweep.bytes_per_run(config, data) / actual < 4

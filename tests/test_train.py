@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.stages import Compiled
 from test_model import torch_lenet
 
-from lenet import metrics, synthetic, train
+from lenet import metrics, sgd, sweep, synthetic, train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out
 from lenet.errors import DivergedError, UsageError
 from lenet.model import PRECISIONS
+from lenet.rows import Row
 
 
 @pytest.fixture(scope="session")
@@ -27,25 +29,28 @@ def small() -> Data:
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """What a test changes in the module is in no program of another: jit does not know of it."""
-    for function in (train.epoch, train.evaluate):
-        function.clear_cache()
+    _forget()
     yield
-    for function in (train.epoch, train.evaluate):
+    _forget()
+
+
+def _forget() -> None:
+    for function in (sgd.epoch, sgd.evaluate, sweep.epoch, sweep.evaluate):
         function.clear_cache()
 
 
-def _timeless(rows: list[train.Row]) -> list[train.Row]:
+def _timeless(rows: list[Row]) -> list[Row]:
     return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
 
 
-def fit(config: Config, data: Data) -> list[train.Row]:
+def fit(config: Config, data: Data) -> list[Row]:
     return [row for row, _ in train.fit(train.start(config, data))]
 
 
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 9), st.integers(0, 5))
 def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, batch, seed, epoch):
     config = Config(batch_size=min(batch, count), seed=seed)
-    order = jax.jit(train.order, static_argnums=2)
+    order = jax.jit(sgd.order, static_argnums=2)
     rows, mask = order(config, epoch, count)
     assert rows.shape == (math.ceil(count / config.batch_size), config.batch_size)
     assert sorted(np.asarray(rows)[np.asarray(mask)]) == list(range(count))
@@ -58,7 +63,7 @@ def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, b
 
 def test_fixed_batches_are_shuffled_and_their_examples_stay_together():
     config = Config(batch_size=32, order="batches", seed=1)
-    epochs = [train.order(config, epoch, 100) for epoch in range(3)]
+    epochs = [sgd.order(config, epoch, 100) for epoch in range(3)]
     sets = [
         [
             frozenset(np.asarray(row)[np.asarray(kept)].tolist())
@@ -76,46 +81,47 @@ def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
         Config(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
         for seed, order_seed in ((3, -1), (3, 5), (4, 3))
     )
-    init = [train.start(config, small).state.params for config in (both, weights, order)]
+    model = sgd.network(both, 10)
+    init = [sgd.init(model, config, small.image_shape).params for config in (both, weights, order)]
     chex.assert_trees_all_equal(init[0], init[1])
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, init[1:]), strict=True))
-    rows = [np.asarray(train.order(config, 0, 700)[0]) for config in (both, weights, order)]
+    rows = [np.asarray(sgd.order(config, 0, 700)[0]) for config in (both, weights, order)]
     assert (rows[0] == rows[2]).all()
     assert (rows[0] != rows[1]).any()
 
 
 def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
-    rows, mask = train.order(Config(), 0, 60_000)
+    rows, mask = sgd.order(Config(), 0, 60_000)
     assert rows.shape == (235, 256)
     assert mask.sum(1).tolist() == [256] * 234 + [96]
 
 
 def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
     config = Config(channels=(2, 3), hidden=(8,))
-    model = train.network(config, 10)
-    params = train.init(model, config, small.image_shape).params
+    model = sgd.network(config, 10)
+    params = sgd.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
-    all_logits = jax.jit(train.logits, static_argnums=0)(model, params, split.images)
+    all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
-    found = train.evaluate(model, params, split)
+    found = sgd.evaluate(model, params, split)
     assert int(found.count) == 700
     assert int(found.correct) == int(whole.correct)
     np.testing.assert_allclose(found.loss_sum, whole.loss_sum, rtol=1e-6)
-    monkeypatch.setattr(train, "EVALUATION_BATCH", 99)
-    train.evaluate.clear_cache()
-    again = train.evaluate(model, params, split)
+    monkeypatch.setattr(sgd, "EVALUATION_BATCH", 99)
+    sgd.evaluate.clear_cache()
+    again = sgd.evaluate(model, params, split)
     assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
 
 
 def test_the_padding_of_a_short_batch_changes_nothing(small):
     config = Config(channels=(2, 3), hidden=(8,))
-    model = train.network(config, 10)
+    model = sgd.network(config, 10)
     images, labels = (jnp.asarray(x[:8]) for x in small.train)
 
     @jax.jit
     def after(images, labels, mask):
-        state = train.init(model, config, small.image_shape)
-        return train.step(model, config, 1, state, images, labels, mask, mask.sum())
+        state = sgd.init(model, config, small.image_shape)
+        return sgd.step(model, config, 1, state, images, labels, mask, mask.sum())
 
     short = after(images[:5], labels[:5], jnp.ones(5, bool))
     padded = after(images, labels, jnp.arange(8) < 5)
@@ -124,10 +130,9 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
     assert int(padded[1].count) == 5
 
 
-def test_another_number_traces_nothing_and_another_choice_does(small, monkeypatch):
+def test_another_number_traces_nothing_and_another_choice_does(small, fresh, monkeypatch):
     """Counted where jax traces: a call that finds its compiled program does not come by."""
-    monkeypatch.setattr(train, "step", chex.assert_max_traces(train.step, n=2))
-    train.epoch.clear_cache()
+    monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
     base = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
     for change in (
         {},
@@ -140,7 +145,6 @@ def test_another_number_traces_nothing_and_another_choice_does(small, monkeypatc
     fit(dataclasses.replace(base, activation="relu"), small)
     with pytest.raises(AssertionError, match="traced"):
         fit(dataclasses.replace(base, activation="tanh"), small)
-    train.epoch.clear_cache()
 
 
 def test_a_start_can_be_fitted_twice(small):
@@ -171,8 +175,7 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
     config = Config(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
-    lowered = train.epoch.lower(run.model, config, run.state, run.train, run.over)
-    compiled = lowered.compile().as_text()
+    compiled = compiled_epoch(run).as_text()
     assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled
@@ -180,20 +183,30 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
         assert unwanted not in compiled
 
 
+def compiled_epoch(run: train.Start) -> Compiled:
+    program = run.program
+    stacked = sweep.numbers([run.config], program.over)
+    return sweep.epoch.lower(
+        program.model, program.over, stacked, program.initial(stacked), program.train
+    ).compile()
+
+
 def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
-    assert train.network(Config(), 10).conv == "matmul"
-    assert train.network(Config(conv="lax"), 10).conv == "lax"
+    assert sgd.network(Config(), 10).conv == "matmul"
+    assert sgd.network(Config(conv="lax"), 10).conv == "lax"
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert train.network(Config(), 10).conv == "lax"
-    assert train.network(Config(conv="matmul"), 10).conv == "matmul"
+    assert sgd.network(Config(), 10).conv == "lax"
+    assert sgd.network(Config(conv="matmul"), 10).conv == "matmul"
 
 
 def test_the_quickly_compiled_initial_state_is_the_same(small):
     config = Config()
-    model = train.network(config, 10)
+    model = sgd.network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
-    expected = plain(train.keys(config)[0])["params"]
-    chex.assert_trees_all_equal(train.start(config, small).state.params, expected)
+    expected = plain(sgd.keys(config)[0])["params"]
+    program = train.start(config, small).program
+    found = program.initial(sweep.numbers([config], program.over)).params
+    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], found), expected)
 
 
 @pytest.mark.parametrize("form", ["matmul", "lax"])
@@ -206,8 +219,8 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     assert tensorfloat == exact or jax.default_backend() == "gpu"
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=1e-2)
-    text = jax.jit(train.logits, static_argnums=0).lower(
-        train.network(configs[2], 10), runs[2][1], small.test.images
+    text = jax.jit(sgd.logits, static_argnums=0).lower(
+        sgd.network(configs[2], 10), runs[2][1], small.test.images
     )
     assert "bf16" in text.as_text()
 
@@ -216,23 +229,23 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
 @pytest.mark.parametrize("batch", [64, 63])
 def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, batch):
     """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
-    monkeypatch.setattr(train, "EVALUATION_BATCH", 45)
+    monkeypatch.setattr(sgd, "EVALUATION_BATCH", 45)
     config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
-    assert train.mesh() is not None
-    two = train.start(config, small)
-    monkeypatch.setattr(train, "mesh", lambda: None)
-    one = train.start(config, small)
-    for (row, state), (other_row, other_state) in zip(train.fit(two), train.fit(one), strict=True):
-        assert _timeless([row]) == _timeless([other_row])
-        chex.assert_trees_all_equal(jax.device_get(state), jax.device_get(other_state))
+    two, one = (
+        sweep.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
+    )
+    assert sweep.spread(1) == two
+    runs = (sweep.fit([config], small, choose=lambda *_, over=over: over) for over in (two, one))
+    for epoch, other in zip(*runs, strict=True):
+        assert _timeless([epoch.rows[0]]) == _timeless([other.rows[0]])
+        chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
 
 
 def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
     config = Config(batch_size=64, epochs=1)
     halves = fit(config, small)[0]
-    monkeypatch.setattr(train, "parts", lambda: 1)
-    train.epoch.clear_cache()
-    train.evaluate.clear_cache()
+    monkeypatch.setattr(sgd, "parts", lambda: 1)
+    _forget()
     whole = fit(config, small)[0]
     assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
     assert whole.test_loss == pytest.approx(halves.test_loss, rel=1e-5)
@@ -276,12 +289,12 @@ def test_it_can_overfit_32_images(small):
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
     config = Config(lr=0.9 if not options else 0.1, **options)
-    model = train.network(config, 10)
-    state = train.init(model, config, (28, 28, 1))
+    model = sgd.network(config, 10)
+    state = sgd.init(model, config, (28, 28, 1))
     net = torch_lenet(torch, state.params)
-    sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
-    rows, mask = train.order(config, 0, 60_000)
-    step = jax.jit(train.step, static_argnums=(0, 2))
+    theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
+    rows, mask = sgd.order(config, 0, 60_000)
+    step = jax.jit(sgd.step, static_argnums=(0, 2))
     ours, theirs = [], []
     for i in range(50):
         images = fashion_mnist.train.images[np.asarray(rows[i])]
@@ -290,9 +303,9 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
         ours.append(float(sums.loss_sum / sums.count))
         x = torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
-        sgd.zero_grad()
+        theirs_sgd.zero_grad()
         loss.backward()
-        sgd.step()
+        theirs_sgd.step()
         theirs.append(loss.item())
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert len(set(ours)) == 50
@@ -301,11 +314,11 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
 def test_schedules_fall_to_zero_and_warm_up_rises():
     steps = 10
     for schedule, middle in (("constant", 1), ("linear", 0.5), ("cosine", 0.5)):
-        rate = train.learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
+        rate = sgd.learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
         assert float(rate(0)) == pytest.approx(0.5)
         assert float(rate(20)) == pytest.approx(0.5 * middle)
         assert float(rate(40)) == pytest.approx(0.5 if schedule == "constant" else 0, abs=1e-6)
-    rate = train.learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
+    rate = sgd.learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
     rising = [float(rate(i)) for i in range(12)]
     np.testing.assert_allclose(rising, [0.05 * min(i + 1, 10) for i in range(12)], rtol=1e-6)
 
@@ -332,9 +345,9 @@ def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said)
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     config = Config()
-    model = train.network(config, 10)
-    params = train.init(model, config, (28, 28, 1)).params
-    found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
+    model = sgd.network(config, 10)
+    params = sgd.init(model, config, (28, 28, 1)).params
+    found = sgd.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000
 
 

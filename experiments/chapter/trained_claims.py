@@ -18,7 +18,7 @@ from experiments.chapter.claims import (
 )
 from experiments.exercises import training
 from experiments.page import Page
-from lenet import data, metrics, rounding, train, transforms
+from lenet import data, metrics, rounding, sgd, train, transforms
 from lenet.config import Config
 from lenet.data import Data, Split
 
@@ -134,11 +134,11 @@ def a_pixel_of_shift_is_forgiven(page: Page) -> Finding:
 def _accuracy_by_shift(config: Config, images: Data) -> list[float]:
     """Return the test accuracy by shift, averaged over up, down, left and right."""
     _, params = train.run(config, images)
-    model = train.network(config, images.num_classes)
+    model = sgd.network(config, images.num_classes)
 
     def accuracy(down: int, right: int) -> float:
         moved = np.asarray(transforms.shift(jnp.asarray(images.test.images), down, right))
-        sums = train.evaluate(model, params, Split(moved, images.test.labels))
+        sums = sgd.evaluate(model, params, Split(moved, images.test.labels))
         return metrics.means(sums)[1]
 
     ways = ((1, 0), (-1, 0), (0, 1), (0, -1))

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from experiments.exercises import exercise, training
 from experiments.page import Page
-from lenet import data, plots, train
+from lenet import data, plots, sgd, train
 from lenet.activations import activations, statistics
 from lenet.config import Config
 from lenet.data import Split
@@ -465,7 +465,7 @@ def of_class(split: Split, label: int, most: int = 1000) -> Array:
     return jnp.asarray(split.images[split.labels == label][:most], jnp.float32) / 255
 
 
-def layer_values(model: LeNet, params: train.Params, images: Array) -> dict[str, np.ndarray]:
+def layer_values(model: LeNet, params: sgd.Params, images: Array) -> dict[str, np.ndarray]:
     """Return the pixels and the activations of each layer as vectors [N, units]."""
     values = {"image": images, **activations(model, params, images)}
     return {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from tabulate import tabulate
 
 from experiments.page import Page
-from lenet import layers, plots, train
+from lenet import layers, plots, sgd, train
 from lenet.config import PRESETS, Config
 from lenet.data import Data
 from lenet.errors import DivergedError
@@ -32,7 +32,7 @@ def modern(**changes: Any) -> Config:
 
 def parameters(config: Config, data: Data) -> int:
     """Return how many numbers the network of `config` learns."""
-    model = train.network(config, data.num_classes)
+    model = sgd.network(config, data.num_classes)
     return sum(layer.parameters for layer in layers.layers(model, data.image_shape))
 
 
@@ -161,7 +161,7 @@ def label_parameters(page: Page, axes: Axes, settings: Mapping[str, Config], dat
     axes.set_xlabel(page.t("{what}; below it, parameters", what=axes.get_xlabel()))
 
 
-def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[train.Params]]:
+def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Params]]:
     """Train a network with each seed; return the network and the parameters of each."""
     page.say(
         "{seeds} networks, trained with different seeds on {images:,} images each.",
@@ -170,4 +170,4 @@ def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[train.P
     )
     runs = [dataclasses.replace(config, seed=seed) for seed in SEEDS]
     found = [train.run(each, data)[1] for each in page.track(runs, "training")]
-    return train.network(config, data.num_classes), found
+    return sgd.network(config, data.num_classes), found
