@@ -8,8 +8,8 @@ Axes, by the letters used in every shape in this package:
 
 Reading order: `reference` (the chapter's loops), `shapes` and `ops` (the same operations for use),
 `blocks` (convolution as one matrix product), `model` (LeNet), `config`, `data`, `metrics`, `sgd`
-(the training of one network), `sweep` (of many, on all devices) and `train` (the sweep of one), then
-`records`, `checkpoint`, `plots`, `stats` and `published`, which only look at what training wrote. To
-ask questions: `receptive_field`, `activations`, `transforms`, `rounding`, `cost`; `edge` is an
-example.
+(the training of one network), `sweep` (of many, on all devices) and `train` (the sweep of one),
+then `records`, `checkpoint`, `plots`, `stats` and `published`, which only look at what training
+wrote. To ask questions: `receptive_field`, `activations`, `transforms`, `rounding`, `cost`; `edge`
+is an example.
 """
