@@ -7,6 +7,7 @@
     python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two runs
     python -m experiments.sweep --lr=0.01..1:log9 --momentum=0,0.5,0.9 --random=20 --seed=0:4
                                                                  20 draws, each with four seeds
+    python -m experiments.sweep --study=window                   a named one: the chapter's exercise
     python -m experiments.sweep --run_dir=DIR --resume           go on after an interruption
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
@@ -17,6 +18,7 @@ runs.jsonl (a line for each finished run), summary.csv and pictures.
 import dataclasses
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
+from lenet.studies import STUDIES, Study
 
 axes.define()
 flags.DEFINE_boolean("zip", False, "pair axes of the same length in place of their product")
@@ -38,6 +41,16 @@ flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments
 flags.DEFINE_string("run_dir", None, "directory for the sweep; without it a new one below runs/")
 flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finished runs stay")
 flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
+flags.DEFINE_enum(
+    "study",
+    None,
+    list(STUDIES),
+    "a sweep that is named; flags given beside it win. "
+    + "; ".join(
+        f"{name}: {' '.join(f'--{k}={v}' for k, v in study.flags.items())}"
+        for name, study in STUDIES.items()
+    ),
+)
 FLAGS = flags.FLAGS
 
 
@@ -46,6 +59,8 @@ def main() -> None:
     run_dir = runs.named_directory("sweep")
     if FLAGS.resume:
         runs.recall(run_dir, "sweep")
+    if FLAGS.study:
+        _take_up(STUDIES[FLAGS.study])
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -67,6 +82,14 @@ def main() -> None:
     _check(configs, varied, data)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _sweep(configs, varied, data, run_dir)
+
+
+def _take_up(study: Study) -> None:
+    """Set the flags of a study that were not given."""
+    for name, text in study.flags.items():
+        if not FLAGS[name].present:
+            FLAGS[name].value, FLAGS[name].present = text, 1
+    print(study.question["en"])
 
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
@@ -138,7 +161,7 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
 
 def _summarise(path: Path, varied: list[Axis]) -> None:
     from experiments import progress
-    from lenet import ledger, plots, published, summary, sweep_plots
+    from lenet import findings, ledger, plots, published, summary, sweep_plots
 
     entries = ledger.read(path)
     names = [
@@ -149,8 +172,14 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
     pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
     if "lr" in names:
         pictures["rates.png"] = sweep_plots.by_rate(settings, names, measure)
+    if names:
+        pictures["settings.png"] = sweep_plots.by_setting(settings, names, measure)
     if len(names) == 2:
         pictures["map.png"] = sweep_plots.heat(settings, (names[0], names[1]), measure)
+    if len(names) > 2:
+        pictures["parallel.png"] = sweep_plots.parallel(settings, names, measure)
+    if findings.crossed(entries, measure) is not None:
+        pictures["seeds.png"] = sweep_plots.seeds(entries, measure)
     placed = published.placed(entries)
     if placed:
         ours = {key: [row[key] for row in placed] for key in plots.ENDS}
@@ -161,8 +190,11 @@ def _summarise(path: Path, varied: list[Axis]) -> None:
     print(summary.table(settings, names))
     if any(setting.config["dataset"] == "synthetic" for setting in settings):
         print("(synthetic data)")
-    if measure == "test_accuracy":
-        print("selected on test, for nothing was held out: --valid=10000 would")
+    preset = config_module.to_dict(Config(**PRESETS[FLAGS.preset]))
+    for sentence in findings.sentences(entries, names, preset):
+        print(textwrap.fill(sentence, 100))
+    if measure == "test_accuracy" and len(settings) > 1:
+        print("--valid=10000 would hold out images to select by")
     if placed:
         print(progress.places(placed))
     print(f"left in {path.parent}: summary.csv, sweep.json, runs.jsonl, {', '.join(pictures)}")

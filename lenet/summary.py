@@ -15,6 +15,9 @@ from lenet.ledger import Entry
 SEEDS = ("seed", "order_seed")
 """Fields of Config in which runs of one setting may differ."""
 
+GUESS = 0.15
+"""A run that ends below this accuracy has learned nothing: of ten classes a guess hits 0.10."""
+
 MEASURES = ("valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
 
@@ -52,11 +55,17 @@ class Setting(NamedTuple):
     config: dict[str, Any]  # that of the first
     rows: list[list[dict[str, Any]]]  # of each run that finished, an epoch each
     diverged: int  # runs that did not
+    seeds: list[tuple[int, ...]]  # of each run that finished, the values of SEEDS
 
     def final(self, measure: str) -> Estimate | None:
         """Return the estimate of a measure after the last epoch; None where there is none."""
         values = [rows[-1][measure] for rows in self.rows]
         return estimate(values) if values and None not in values else None
+
+    @property
+    def stuck(self) -> int:
+        """How many runs ended no better than a guess."""
+        return sum(rows[-1]["test_accuracy"] < GUESS for rows in self.rows)
 
 
 def selection(entries: Sequence[Entry]) -> str:
@@ -75,8 +84,15 @@ def ranked(entries: Sequence[Entry]) -> list[Setting]:
         found.setdefault(json.dumps(entry["config"] | dict.fromkeys(SEEDS)), []).append(entry)
     settings = []
     for runs in found.values():
-        finished = [run["rows"] for run in runs if run["diverged"] is None]
-        settings.append(Setting(runs[0]["config"], finished, len(runs) - len(finished)))
+        finished = [run for run in runs if run["diverged"] is None]
+        settings.append(
+            Setting(
+                runs[0]["config"],
+                [run["rows"] for run in finished],
+                len(runs) - len(finished),
+                [tuple(run["config"][seed] for seed in SEEDS) for run in finished],
+            )
+        )
     measure = selection(entries)
 
     def score(setting: Setting) -> float:

@@ -210,11 +210,11 @@ def compiled(config: Config, data: Data, over: Lanes) -> Program:
     """Return the program for runs of the group of `config`.
 
     Raises:
-      UsageError: if it does not fit the memory, before anything is compiled.
+      UsageError: as `sgd.check`, or if it does not fit the memory, before anything is compiled.
     """
+    model = sgd.check(config, data)
     everywhere = NamedSharding(over.mesh, P())
     train, valid, test = jax.device_put((data.train, data.valid, data.test), everywhere)
-    model = sgd.network(config, data.num_classes)
     begin = time.monotonic()
     stacked = numbers([config], over)
     apart = NamedSharding(over.mesh, P(RUNS))

@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from lenet import plots
-from lenet.summary import Setting, shown
+from lenet.ledger import Entry
+from lenet.summary import Setting, estimate, shown
 
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""
+
+MOST_ROWS = 40
+"""Settings of which each has a row."""
 
 
 def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
@@ -66,6 +73,86 @@ def curves(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> by
             _band(drawn, epochs, values, _label(setting, axes), marker)
         drawn.locator_params(axis="x", integer=True)
         return _png(figure, drawn)
+
+
+def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
+    """Draw the accuracy of each setting: a dot for each seed, their mean and its 95 % interval.
+
+    Settings are in the order of their values, the best MOST_ROWS of them at most. Args and the
+    return are those of `by_rate`.
+    """
+    drawn_settings = [setting for setting in settings if setting.rows][:MOST_ROWS]
+    for axis in reversed(axes):  # stable: by the first axis, then by the second
+        order = _levels(settings, axis)
+        drawn_settings.sort(key=lambda s: order.index(shown(s.config[axis])))
+    with plots.style():
+        figure = Figure(figsize=(6.4, 1.6 + 0.32 * len(drawn_settings)), layout="constrained")
+        drawn = figure.subplots()
+        for at, setting in enumerate(drawn_settings):
+            values = [rows[-1][measure] for rows in setting.rows]
+            drawn.plot(
+                values, [at + 0.2] * len(values), "o", color=plots.SKY, markersize=3, alpha=0.7
+            )
+            found = estimate(values)
+            drawn.errorbar(
+                found.mean, at, xerr=found.half, fmt="D", color=plots.BLUE, markersize=5, capsize=4
+            )
+        drawn.set_yticks(range(len(drawn_settings)), [_label(s, axes) for s in drawn_settings])
+        drawn.invert_yaxis()
+        drawn.set(title=f"{_data(settings)}: seeds, mean and 95 % interval", xlabel=_words(measure))
+        drawn.grid(axis="x", color=plots.GREY, alpha=0.3)
+        return plots.png(figure)
+
+
+def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
+    """Draw a line for each setting through its value on every axis, to its mean accuracy.
+
+    Args and the return are those of `by_rate`.
+    """
+    levels = [_levels(settings, axis) for axis in axes]
+    lines, ends = [], []
+    for setting in reversed(settings):  # the best is drawn last, above the others
+        final = setting.final(measure)
+        if final is None:
+            continue
+        places = (
+            level.index(shown(setting.config[axis])) / max(len(level) - 1, 1)
+            for axis, level in zip(axes, levels, strict=True)
+        )
+        lines.append(list(places))
+        ends.append(final.mean)
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    scale = Normalize(low, high)
+    with plots.style():
+        figure = Figure(figsize=(2 + 1.5 * len(axes), 4.4), layout="constrained")
+        drawn = figure.subplots()
+        for i, (line, end) in enumerate(zip(lines, ends, strict=True)):
+            aside = 0.06 * ((i + 0.5) / len(lines) - 0.5)  # so that no line hides another
+            line = [place + aside for place in line]
+            at_end = (end - low) / (high - low) if high > low else 0.5
+            colour = colormaps["cividis"](scale(end))
+            drawn.plot(range(len(axes) + 1), [*line, at_end], "-", color=colour, linewidth=1.5)
+        for at, level in enumerate(levels):
+            drawn.axvline(at, color=plots.GREY, linewidth=1)
+            for i, value in enumerate(level):
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+                height = i / max(len(level) - 1, 1)
+                drawn.text(at, height, value, ha="center", va="center", fontsize=8, bbox=box)
+        drawn.set_xticks(range(len(axes) + 1), [*axes, f"mean {_words(measure)}"])
+        drawn.set_yticks([])
+        drawn.set(title=f"{_data(settings)}: means over seeds", xlim=(-0.3, len(axes) + 0.05))
+        for side in ("left", "bottom"):
+            drawn.spines[side].set_visible(False)
+        figure.colorbar(ScalarMappable(scale, "cividis"), ax=drawn, label=f"mean {_words(measure)}")
+        return plots.png(figure)
+
+
+def seeds(entries: Sequence[Entry], measure: str) -> bytes:
+    """Draw an accuracy of runs that cross both seeds: a row for the weights, a column an order."""
+    apart = [
+        Setting(entry["config"], [entry["rows"]], 0, [()]) for entry in entries if entry["rows"]
+    ]
+    return heat(apart, ("seed", "order_seed"), measure)
 
 
 def heat(settings: Sequence[Setting], axes: tuple[str, str], measure: str) -> bytes:

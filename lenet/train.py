@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from lenet import sgd, sweep
+from lenet import sweep
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DivergedError
@@ -24,14 +24,13 @@ def start(config: Config, data: Data) -> Start:
     """Put the data on the devices and compile what trains.
 
     Raises:
-      UsageError: as `sgd.check` and `sweep.compiled`, before anything is compiled.
+      UsageError: as `sweep.compiled`, before anything is compiled.
     """
-    sgd.check(config, data)
     return Start(config, sweep.compiled(config, data, sweep.spread(1)))
 
 
 def fit(run: Start) -> Iterator[tuple[Row, State]]:
-    """Train to the end; yield a row and the state after each epoch. It can be called again.
+    """Train to the end; yield a row and the state, as NumPy arrays, after each epoch.
 
     Raises:
       DivergedError: naming the first step whose loss was no finite number, or the epoch whose mean
@@ -41,7 +40,7 @@ def fit(run: Start) -> Iterator[tuple[Row, State]]:
         row = epoch.rows[0]
         if isinstance(row, DivergedError):
             raise row
-        yield row, jax.tree.map(lambda x: x[0], epoch.state)
+        yield row, jax.tree.map(lambda x: x[0], jax.device_get(epoch.state))
 
 
 def run(config: Config, data: Data) -> tuple[Row, Params]:

@@ -159,3 +159,33 @@ def test_help_shows_examples_and_defaults(tmp_path):
     assert done.returncode == 0
     for said in ("--seed=0:8", "log9", "6,16/12,32", "--zip", "--lr=0.9", "--channels=6,16"):
         assert said in done.stdout
+
+
+def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):  # noqa: F811
+    flags = ("--study=variance", "--seed=0:2", "--order_seed=0:2", *SIZES)
+    done = sweep(*flags, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Why do seeds differ")
+    assert "Of the variance of test accuracy over 2 x 2 runs" in " ".join(done.stdout.split())
+    assert len(ledger(tmp_path / "run")) == 4
+    assert (tmp_path / "run" / "seeds.png").exists()
+    again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 runs" in again.stdout
+
+
+def test_an_unknown_study_is_one_line(tmp_path):
+    done = sweep("--study=depth", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "window" in done.stderr
+
+
+def test_three_axes_are_drawn_side_by_side(tiny, tmp_path):  # noqa: F811
+    axes = ("--lr=0.05,0.1", "--momentum=0,0.9", "--weight_decay=0,0.01")
+    done = sweep(
+        *SIZES, *axes, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    picture = (tmp_path / "run" / "parallel.png").read_bytes()
+    assert Image.open(io.BytesIO(picture)).size[0] > 600

@@ -1,0 +1,276 @@
+"""What the runs of a sweep say, and what they do not: a table and sentences, English or Chinese."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from lenet import stats
+from lenet.ledger import Entry
+from lenet.stats import Interval
+from lenet.summary import SEEDS, Setting, estimate, ranked, selection, shown
+
+MOST = 9
+"""Settings that are compared one by one; of more, the best alone."""
+
+MEASURE = "test_accuracy"
+
+HEADS = {
+    "en": ("n", "no better than a guess", "validation accuracy", "test accuracy", "difference"),
+    "zh": ("n", "不比瞎猜好的", "验证精度", "测试精度", "差"),
+}
+
+TEXT = {
+    "en": {
+        "best": "Best in {selected} accuracy: {label}, with a test accuracy of {test}.",
+        "itself": "That is the setting of the preset.",
+        "against": "Differences in test accuracy from {base} are paired by seed, and their 95 % "
+        "intervals hold for all {count} together (Bonferroni). Surely better: {better}; surely "
+        "worse: {worse}; these runs cannot tell: {open}.",
+        "selected": "The best was selected on the test images themselves, for none were held out: "
+        "its accuracy is flattered.",
+        "effects": "Over both values of the other, in test accuracy, {first_axis} {first[1]} in "
+        "place of {first[0]} is worth {effects.first}, and {second_axis} {second[1]} in place of "
+        "{second[0]} {effects.second}; interaction {effects.interaction}. In training loss: "
+        "{losses.first}, {losses.second} and {losses.interaction} (95 % intervals, paired over "
+        "{n} seeds).",
+        "split": "Of the variance of test accuracy over {rows} x {columns} runs, {weights:.0%} "
+        "comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} from the order "
+        "of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
+        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}.",
+        "stuck": "{stuck} of {n} runs of {label} ended no better than a guess.",
+        "none": "none",
+    },
+    "zh": {
+        "best": "{selected}精度最好的是 {label}，测试精度 {test}。",
+        "itself": "这正是预设的取值。",
+        "against": "与 {base} 的测试精度之差按种子配对，95% 置信区间对全部 {count} 个比较"
+        "同时成立（Bonferroni）。确实更好：{better}；确实更差：{worse}；这些运行分辨不出：{open}。",
+        "selected": "没有留出验证样本，最好的一个是在测试集上选出的：它的精度因此偏高。",
+        "effects": "以测试精度计，{first_axis} 取 {first[1]} 而不取 {first[0]}"
+        "（对另一个因素取平均）带来 {effects.first}，{second_axis} 取 {second[1]} "
+        "而不取 {second[0]} 带来 {effects.second}；交互作用 {effects.interaction}。"
+        "以训练损失计：{losses.first}、{losses.second} 和 {losses.interaction}"
+        "（95% 置信区间，按 {n} 个种子配对）。",
+        "split": "{rows} x {columns} 次运行的测试精度的方差中，{weights:.0%} 来自初始权重"
+        "（F 检验 p = {weights_p:.2g}），{order:.0%} 来自样本的次序（p = {order_p:.2g}），"
+        "{rest:.0%} 来自两者的相遇；训练损失分别为 {loss.rows.share:.0%}、"
+        "{loss.columns.share:.0%} 和 {loss.rest.share:.0%}。",
+        "stuck": "{label} 的 {n} 次运行中有 {stuck} 次结束时并不比瞎猜好。",
+        "none": "无",
+    },
+}
+SELECTED = {
+    "en": {"valid_accuracy": "validation", "test_accuracy": "test"},
+    "zh": {"valid_accuracy": "验证", "test_accuracy": "测试"},
+}
+
+
+def label(setting: Setting, axes: Sequence[str]) -> str:
+    """Return what tells a setting from the others, such as "lr 0.1, pool max"."""
+    return ", ".join(f"{axis} {shown(setting.config[axis])}" for axis in axes)
+
+
+def base(
+    settings: Sequence[Setting], axes: Sequence[str], preset: Mapping[str, Any]
+) -> Setting | None:
+    """Return the setting whose values on all axes are those of a preset, if there is one."""
+    matches = (s for s in settings if all(s.config[axis] == preset[axis] for axis in axes))
+    return next(matches, None)
+
+
+def difference(
+    setting: Setting, other: Setting, confidence: float = 0.95, measure: str = MEASURE
+) -> Interval | None:
+    """Return by how much `setting` ends above `other`, paired by seed.
+
+    None if they share fewer than 2 seeds.
+    """
+    ours, theirs = (
+        dict(zip(s.seeds, (rows[-1][measure] for rows in s.rows), strict=True))
+        for s in (setting, other)
+    )
+    shared = sorted(ours.keys() & theirs.keys())
+    if len(shared) < 2:
+        return None
+    return stats.interval([ours[seed] - theirs[seed] for seed in shared], confidence)
+
+
+def differences(
+    settings: Sequence[Setting], other: Setting
+) -> list[tuple[Setting, Interval | None]]:
+    """Return `difference` from `other` of all other settings; their intervals hold together."""
+    rest = [setting for setting in settings if setting is not other]
+    confidence = 1 - 0.05 / max(len(rest), 1)
+    return [(setting, difference(setting, other, confidence)) for setting in rest]
+
+
+def table(
+    settings: Sequence[Setting],
+    axes: Sequence[str],
+    preset: Mapping[str, Any],
+    language: str = "en",
+) -> str:
+    """Return the settings as a table for a page: mean ± 95 % interval, difference from the base."""
+    compared = base(settings, axes, preset)
+    by: dict[int, Interval | None] = {}
+    if compared:
+        by = {id(setting): found for setting, found in differences(settings, compared)}
+    rows = [
+        [
+            *(shown(setting.config[axis]) for axis in axes),
+            len(setting.rows),
+            setting.stuck or "",
+            *(_plus_minus(setting, measure) for measure in ("valid_accuracy", MEASURE)),
+            "" if (found := by.get(id(setting))) is None else signed(found),
+        ]
+        for setting in settings
+    ]
+    heads = [*axes, *HEADS[language]]
+    kept = [i for i in range(len(heads)) if i < len(axes) or any(str(row[i]) for row in rows)]
+    cells = [[row[i] for i in kept] for row in rows]
+    return tabulate(cells, [heads[i] for i in kept], tablefmt="github", disable_numparse=True)
+
+
+def sentences(
+    entries: Sequence[Entry],
+    axes: Sequence[str],
+    preset: Mapping[str, Any],
+    language: str = "en",
+) -> list[str]:
+    """Return what the runs of a sweep say.
+
+    Args:
+      entries: its finished runs.
+      axes: names of what varies, seeds apart.
+      preset: the settings to compare with, as config.to_dict.
+      language: "en" or "zh".
+    """
+    settings, text = ranked(entries), TEXT[language]
+    found = []
+    if len(settings) > 1 and settings[0].rows:
+        found += _best(settings, axes, preset, selection(entries), language)
+    if effects := _effects(settings, axes, preset, language):
+        found.append(effects)
+    if split := _split(entries, language):
+        found.append(split)
+    for setting in settings[:MOST]:
+        if setting.stuck and len(settings) > 1:
+            found.append(
+                text["stuck"].format(
+                    stuck=setting.stuck, n=len(setting.rows), label=label(setting, axes)
+                )
+            )
+    return found
+
+
+def signed(interval: Interval) -> str:
+    """Return an interval of a difference, such as +0.0120 [−0.0010, +0.0250]."""
+    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
+
+
+def crossed(entries: Sequence[Entry], measure: str) -> np.ndarray | None:
+    """Return a measure [seed, order_seed] after the last epoch, if all pairs are there once."""
+    runs = {tuple(e["config"][seed] for seed in SEEDS): e for e in entries if not e["diverged"]}
+    rows, columns = (sorted({pair[i] for pair in runs}) for i in (0, 1))
+    if min(len(rows), len(columns)) < 2 or len(runs) != len(rows) * len(columns) != 0:
+        return None
+    if len(runs) != len(entries):
+        return None
+    return np.array([[runs[i, j]["rows"][-1][measure] for j in columns] for i in rows])
+
+
+def _best(
+    settings: Sequence[Setting],
+    axes: Sequence[str],
+    preset: Mapping[str, Any],
+    measure: str,
+    language: str,
+) -> list[str]:
+    text, best = TEXT[language], settings[0]
+    said = text["best"].format(
+        selected=SELECTED[language][measure], label=label(best, axes), test=_plus_minus(best)
+    )
+    compared = base(settings, axes, preset)
+    if compared is best:
+        said += (" " if language == "en" else "") + text["itself"]
+    found = [said] + ([text["selected"]] if measure == MEASURE else [])
+    if compared is None or not compared.rows:
+        return found
+    rest = settings if len(settings) <= MOST else [best, compared]
+    groups: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    pairs = differences(rest, compared)
+    for setting, by in pairs:
+        if by is None:
+            continue
+        which = "better" if by.low > 0 else "worse" if by.high < 0 else "open"
+        groups[which].append(f"{label(setting, axes)} ({signed(by)})")
+    if any(groups.values()):
+        lists = {name: ", ".join(group) or text["none"] for name, group in groups.items()}
+        found.append(text["against"].format(base=label(compared, axes), count=len(pairs), **lists))
+    return found
+
+
+def _effects(
+    settings: Sequence[Setting], axes: Sequence[str], preset: Mapping[str, Any], language: str
+) -> str | None:
+    """The main effects of a 2x2 design, if it is one and enough seeds came through."""
+    if len(axes) != 2 or len(settings) != 4:
+        return None
+    levels = [sorted({shown(s.config[axis]) for s in settings}) for axis in axes]
+    for axis, values in zip(axes, levels, strict=True):  # the preset's first: what is changed
+        values.sort(key=lambda value: value != shown(preset[axis]))
+    if [len(level) for level in levels] != [2, 2]:
+        return None
+    at = {tuple(shown(s.config[axis]) for axis in axes): s for s in settings}
+    shared = sorted(set.intersection(*(set(setting.seeds) for setting in settings)))
+    if len(shared) < 2:
+        return None
+
+    def cells(measure: str) -> list[list[list[float]]]:
+        runs = {
+            key: dict(zip(s.seeds, (rows[-1][measure] for rows in s.rows), strict=True))
+            for key, s in at.items()
+        }
+        return [[[runs[a, b][seed] for seed in shared] for b in levels[1]] for a in levels[0]]
+
+    effects, losses = (
+        stats.Effects(*map(signed, stats.main_effects(cells(m))))  # type: ignore[arg-type]
+        for m in (MEASURE, "train_loss")
+    )
+    return TEXT[language]["effects"].format(
+        first_axis=axes[0],
+        first=levels[0],
+        second_axis=axes[1],
+        second=levels[1],
+        effects=effects,
+        losses=losses,
+        n=len(shared),
+    )
+
+
+def _split(entries: Sequence[Entry], language: str) -> str | None:
+    """Where the variance comes from, if the two seeds are crossed."""
+    values, losses = (crossed(entries, measure) for measure in (MEASURE, "train_loss"))
+    if values is None or losses is None or not (np.ptp(values) and np.ptp(losses)):
+        return None
+    found, rows, columns = stats.crossed(values), *values.shape
+    return TEXT[language]["split"].format(
+        rows=rows,
+        columns=columns,
+        weights=found.rows.share,
+        weights_p=found.rows.p,
+        order=found.columns.share,
+        order_p=found.columns.p,
+        rest=found.rest.share,
+        loss=stats.crossed(losses),
+    )
+
+
+def _plus_minus(setting: Setting, measure: str = MEASURE) -> str:
+    values = [rows[-1][measure] for rows in setting.rows]
+    if not values or None in values:
+        return ""
+    found = estimate(values)
+    return f"{found.mean:.4f}" + (f" ± {found.half:.4f}" if found.half is not None else "")
