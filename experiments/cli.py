@@ -142,10 +142,10 @@ def run(
         cores.as_devices()
         main(*operands_given)
     except LenetError as error:
-        sys.exit(_complain(str(error), error.exit_status))
+        sys.exit(complain(str(error), error.exit_status))
     except Stopped as stopped:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
-        _complain(what, 128 + stopped.number)
+        complain(what, 128 + stopped.number)
         sys.stdout.flush()
         # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
         os._exit(128 + stopped.number)
@@ -153,7 +153,7 @@ def run(
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise
         message = "this network does not fit the memory; use smaller --channels or --hidden"
-        sys.exit(_complain(message, UsageError.exit_status))
+        sys.exit(complain(message, UsageError.exit_status))
 
 
 class _Lasting:
@@ -205,7 +205,8 @@ def _reason(message: str) -> str:
     return f"--{value[1]}={value[2]}: expected {expected}"
 
 
-def _complain(message: str, status: int) -> int:
+def complain(message: str, status: int = UsageError.exit_status) -> int:
+    """Say an error in one line on stderr, whatever is in it; return the exit status."""
     line = " ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in message).split())
     print(f"error: {line}", file=sys.stderr)
     return status

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import cli
+from experiments import cli, processes
 from lenet import config as config_module
 from lenet import records
 from lenet.config import Config
@@ -68,7 +68,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 def flags_given() -> dict[str, Any]:
     """Return the flags of ours that were given, as `recall` takes them up again."""
-    here = {"run_dir", "resume", "yes"}
+    here = {"run_dir", "resume", "yes", *processes.FLAG_NAMES}
     ours = (
         flag
         for module, defined in FLAGS.flags_by_module_dict().items()

@@ -9,6 +9,8 @@
                                                                  20 draws, each with four seeds
     python -m experiments.sweep --study=window                   a named one: the chapter's exercise
     python -m experiments.sweep --run_dir=DIR --resume           go on after an interruption
+    srun python -m experiments.sweep --study=rate --run_dir=DIR --coordinator=auto
+                                                                 shared by the tasks of a SLURM job
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and leaves a directory: sweep.json,
@@ -20,18 +22,22 @@ import shlex
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import axes, cli, runs
+from experiments import axes, cli, processes, runs
 from experiments.axes import Axis
+from experiments.processes import Processes
 from experiments.runs import DataSets
 from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
 from lenet.studies import STUDIES, Study
+
+if TYPE_CHECKING:
+    from lenet.ledger import Entry
 
 axes.define()
 flags.DEFINE_boolean("zip", False, "pair axes of the same length in place of their product")
@@ -41,6 +47,7 @@ flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments
 flags.DEFINE_string("run_dir", None, "directory for the sweep; without it a new one below runs/")
 flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finished runs stay")
 flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
+processes.define()
 flags.DEFINE_enum(
     "study",
     None,
@@ -53,10 +60,13 @@ flags.DEFINE_enum(
 )
 FLAGS = flags.FLAGS
 
+LEDGER = "runs.jsonl"
+
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
     run_dir = runs.named_directory("sweep")
+    processes.check()
     if FLAGS.resume:
         runs.recall(run_dir, "sweep")
     if FLAGS.study:
@@ -78,10 +88,15 @@ def main() -> None:
     ]
     if not FLAGS.resume:
         records.check_free(run_dir)
+    here = processes.join()
     data = runs.load(configs, FLAGS.data_dir)
-    _check(configs, varied, data)
-    with runs.directory(run_dir, resume=FLAGS.resume):
-        _sweep(configs, varied, data, run_dir)
+    _check(configs, varied, data, here)
+    processes.meet("checked", here)
+    if here.rank == 0:
+        with runs.directory(run_dir, resume=FLAGS.resume):
+            _sweep(configs, varied, data, run_dir, here)
+    else:
+        _share(configs, data, run_dir / LEDGER, here)
 
 
 def _take_up(study: Study) -> None:
@@ -92,7 +107,7 @@ def _take_up(study: Study) -> None:
     print(study.question["en"])
 
 
-def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
+def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Processes) -> None:
     """Refuse what cannot be trained before there is a directory; say what will train together."""
     from lenet import sgd, sweep
 
@@ -102,7 +117,8 @@ def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in sweep.groups(configs):
         first = configs[group[0]]
-        over = sweep.lanes(first, data[first.dataset, first.valid], len(group))
+        share = -(-len(group) // here.size)
+        over = sweep.lanes(first, data[first.dataset, first.valid], share)
         which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
         print(
             f"one program for {len(group)} runs{which}: {over.size} at a time, "
@@ -111,28 +127,44 @@ def _check(configs: list[Config], varied: list[Axis], data: DataSets) -> None:
         )
 
 
-def _sweep(configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path) -> None:
+def _sweep(
+    configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path, here: Processes
+) -> None:
+    """What the first process does: begin the records, train its share, sum up."""
+    from lenet import ledger
+
     asked = _describe(configs, varied, data)
-    path = run_dir / "runs.jsonl"
+    path = run_dir / LEDGER
     if FLAGS.resume:
         done = _done(configs, asked, run_dir)
         print(f"{len(done)} of {len(configs)} runs are in {path}")
     else:
         records.write(path, b"")
         records.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
-        done = set()
-    todo = {run: config for run, config in enumerate(configs) if run not in done}
+    _share(configs, data, path, here)
+    _summarise(ledger.gather(path), path, varied)
+
+
+def _share(configs: list[Config], data: DataSets, path: Path, here: Processes) -> None:
+    """Train what is missing, or a share of it where there are several processes."""
+    from lenet import ledger
+
+    processes.meet("begun", here)
+    done = {entry["run"] for entry in ledger.read(path)}
+    missing = [run for run in range(len(configs)) if run not in done]
+    todo = {run: configs[run] for run in missing[here.rank :: here.size]}
+    processes.meet("read", here)  # before anyone adds to it
     if todo:
-        runs.train(todo, data, path)
-    _summarise(path, varied)
+        runs.train(todo, data, ledger.of_process(path, here.rank))
+    processes.wait_until(lambda: ledger.count(path) >= len(configs), cli.stop_if_asked)
 
 
 def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[int]:
-    """Return the runs that the ledger has, if it is that of this sweep."""
+    """Return the runs that the ledgers have, if they are those of this sweep."""
     from lenet import ledger
 
     before = records.read_json(run_dir / "sweep.json")
-    entries = ledger.read(run_dir / "runs.jsonl")
+    entries = ledger.gather(run_dir / LEDGER)
     wanted = dict(enumerate(configs))
     same = runs.alike(before, asked, ("preset", "axes", "pairing"))
     if not same or any(
@@ -159,11 +191,10 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
     }
 
 
-def _summarise(path: Path, varied: list[Axis]) -> None:
+def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     from experiments import progress
-    from lenet import findings, ledger, plots, published, summary, sweep_plots
+    from lenet import findings, plots, published, summary, sweep_plots
 
-    entries = ledger.read(path)
     names = [
         axis.name for axis in varied if len(axis.values) > 1 and axis.name not in summary.SEEDS
     ]

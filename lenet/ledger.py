@@ -35,6 +35,36 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
         raise records.cannot(str(path), error) from error
 
 
+def of_process(path: Path, index: int) -> Path:
+    """Return the ledger of one of the processes that share a sweep; that of the first is `path`."""
+    return path if index == 0 else path.with_name(f"{path.stem}-{index}{path.suffix}")
+
+
+def count(path: Path) -> int:
+    """Return how many lines the ledgers of all processes have; they may be growing."""
+    return sum(part.read_bytes().count(b"\n") for part in (path, *_others(path)))
+
+
+def gather(path: Path) -> list[Entry]:
+    """Move the entries of all processes into `path` and return them; none may be writing.
+
+    Raises:
+      RecordError: as `read`.
+    """
+    parts = _others(path)
+    entries = {entry["run"]: entry for part in (path, *parts) for entry in read(part)}
+    ordered = [entries[run] for run in sorted(entries)]
+    if parts:
+        records.write_rows(path, [dict(entry) for entry in ordered])
+        for part in parts:  # now: if the process dies before, they are read again
+            part.unlink()
+    return ordered
+
+
+def _others(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+
+
 def read(path: Path) -> list[Entry]:
     """Return the finished runs, in the order of the sweep.
 

@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -189,3 +191,97 @@ def test_three_axes_are_drawn_side_by_side(tiny, tmp_path):  # noqa: F811
     assert done.returncode == 0, done.stderr
     picture = (tmp_path / "run" / "parallel.png").read_bytes()
     assert Image.open(io.BytesIO(picture)).size[0] > 600
+
+
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+def together(*flags: str, cwd: Path, count: int = 2) -> list[subprocess.CompletedProcess[str]]:
+    """Run a sweep in processes that meet over the loopback."""
+    meeting = (f"--coordinator=localhost:{free_port()}", f"--num_processes={count}")
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command(*flags, *meeting, f"--process_id={i}"),
+                    cwd=cwd,
+                    env=environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for i in range(count)
+        ]
+        said = [process.communicate() for process in started]
+    return [
+        subprocess.CompletedProcess(process.args, process.returncode, *output)
+        for process, output in zip(started, said, strict=True)
+    ]
+
+
+def without_times(entries: list[dict]) -> list[dict]:
+    for entry in entries:
+        for row in entry["rows"]:
+            row["seconds"] = row["examples_per_second"] = 0
+    return sorted(entries, key=lambda entry: entry["run"])
+
+
+def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_path):  # noqa: F811
+    run_dir, _ = swept
+    flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+    first, second = together(*flags, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert second.returncode == 0, second.stderr
+    assert "2/2 runs" in first.stdout
+    assert "2/2 runs" in second.stdout
+    assert "±" in first.stdout
+    assert "±" not in second.stdout
+    ours, theirs = (without_times(ledger(d)) for d in (tmp_path / "run", run_dir))
+    assert ours == theirs
+    assert [path.name for path in (tmp_path / "run").glob("runs*")] == ["runs.jsonl"]
+
+
+def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):  # noqa: F811
+    """As if both had been killed, the second in the middle of a line."""
+    run_dir, _ = swept
+    shutil.copytree(run_dir, tmp_path / "run")
+    lines = (run_dir / "runs.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "runs.jsonl").write_text(lines[0])
+    (tmp_path / "run" / "runs-1.jsonl").write_text(lines[1] + lines[2][:40])
+    done = sweep("--run_dir=run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 runs" in done.stdout
+    assert without_times(ledger(tmp_path / "run")) == without_times(ledger(run_dir))
+    assert not (tmp_path / "run" / "runs-1.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--process_id=1"], "--process_id without --coordinator"),
+        (["--coordinator=localhost:1234"], "name a directory that all processes share"),
+        (["--coordinator=localhost", "--run_dir=run"], "expected HOST:PORT"),
+        (["--coordinator=localhost:1234", "--run_dir=run"], "give --process_id and"),
+        (
+            ["--coordinator=a:1", "--run_dir=run", "--process_id=2", "--num_processes=2"],
+            "--process_id=2: must be at least 0 and below --num_processes=2",
+        ),
+        (["--coordinator=auto", "--run_dir=run"], "no SLURM, Open MPI or TPU pod here"),
+    ],
+)
+def test_processes_that_cannot_meet_are_one_line(tmp_path, flags, said):
+    done = sweep(*flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_process_whose_fellows_do_not_come_says_so(tmp_path):
+    meeting = (f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--process_id=1")
+    done = sweep(*meeting, "--run_dir=run", "--patience=1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did not all come within 1 s" in done.stderr
+    assert not (tmp_path / "run").exists()
