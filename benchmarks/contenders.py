@@ -67,10 +67,10 @@ class Contender:
         """Whether it needs PyTorch."""
         return self.module in ("pytorch", "cuda_graphs")
 
-    def program(self, config: Config, data: Data) -> Program:
+    def program(self, config: Config, data: Data, **options: Any) -> Program:
         """Import what it needs and return it, ready for its first epoch."""
         module = importlib.import_module(f"benchmarks.{self.module}")
-        program: Program = module.Program(config, data, **self.options)
+        program: Program = module.Program(config, data, **self.options, **options)
         return program
 
 

@@ -23,35 +23,61 @@ assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
 
 class Program:
-    """The project on its data, compiled when first called."""
+    """The project on its data, compiled when built."""
 
-    def __init__(self, config: Config, data: Data, precision: str | None = None) -> None:
-        """Put data and state on the device; `precision` is the setting of that name."""
+    def __init__(
+        self, config: Config, data: Data, precision: str | None = None, runs: int = 1
+    ) -> None:
+        """Put data and states on the devices.
+
+        Args:
+          config: of the first run; each further one has the next seed.
+          data: what they learn from.
+          precision: the setting of that name.
+          runs: as a sweep trains them, where it is more than one.
+        """
         if precision:
             config = dataclasses.replace(config, precision=precision)
-        program = sweep.compiled(config, data, sweep.spread(1))
-        self.program, self.numbers = program, sweep.numbers([config], program.over)
-        self.state = program.initial(self.numbers)
+        over = sweep.spread(1) if runs == 1 else sweep.lanes(config, data, runs)
+        program = sweep.compiled(config, data, over)
+        self.model, self.over, self.train, self.test = (
+            program.model,
+            over,
+            program.train,
+            program.test,
+        )
+        seeds = range(config.seed, config.seed + runs)
+        chunks = (seeds[i : i + over.size] for i in range(0, runs, over.size))
+        self.numbers = [
+            sweep.numbers([dataclasses.replace(config, seed=seed) for seed in chunk], over)
+            for chunk in chunks
+        ]
+        self.states = [program.initial(numbers) for numbers in self.numbers]
+        self.runs = runs
         rows = slice(config.batch_size)
         # `sgd.step` converts by itself; of floats there is nothing left to convert but the scale.
-        images = jnp.asarray(program.train.images[rows], jnp.float32)
-        self.batch = (images, program.train.labels[rows], jnp.ones(config.batch_size, bool))
+        images = jnp.asarray(self.train.images[rows], jnp.float32)
+        self.batch = (images, self.train.labels[rows], jnp.ones(config.batch_size, bool))
 
     def epoch(self) -> Pass:
-        """Train on every example once."""
-        model, over, split = self.program.model, self.program.over, self.program.train
-        self.state, sums = sweep.epoch(model, over, self.numbers, self.state, split)
-        return summary(sums)
+        """Train on every example once, in every run."""
+        sums = []
+        for i, numbers in enumerate(self.numbers):
+            state, found = sweep.epoch(self.model, self.over, numbers, self.states[i], self.train)
+            self.states[i] = state
+            sums.append(jax.device_get(found))
+        # The last lanes may be there only to fill the chunk.
+        return summary(jax.tree.map(lambda *x: np.concatenate(x)[: self.runs], *sums))
 
     def step(self, steps: int) -> None:
         """Take steps on one batch, as one compiled program."""
-        model, over = self.program.model, self.program.over
-        jax.block_until_ready(_steps(model, over, steps, self.numbers, self.state, self.batch))
+        end = _steps(self.model, self.over, steps, self.numbers[0], self.states[0], self.batch)
+        jax.block_until_ready(end)
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        model, over = self.program.model, self.program.over
-        return summary(sweep.evaluate(model, over, self.state.params, self.program.test))
+        params = self.states[0].params
+        return summary(sweep.evaluate(self.model, self.over, params, self.test))
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""

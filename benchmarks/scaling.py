@@ -1,4 +1,4 @@
-"""How our training time grows: with the batch, with the epochs, with the width of the network.
+"""How our training time grows: with batch, epochs, width of the network, and runs of a sweep.
 
 Every point is a process of its own, and all points of a panel are asked in turn, as contenders are.
 """
@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from tabulate import tabulate
+
 from benchmarks.rounds import Tell, turns
 from benchmarks.worker import Worker
 
@@ -16,24 +18,28 @@ BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 EPOCHS = 8
 WIDTHS = (1, 2, 3, 4, 6)
 """Factors of both channels and both hidden layers."""
+RUNS = (1, 2, 4, 8, 16)
+"""How many runs a sweep has; one is a run alone, which has all cores."""
 EXAMPLES = 10_240
 """Training examples of an epoch here: whole batches of every size above."""
 
 
 def count(repeats: int) -> int:
     """Return how often `measure` will tell of something."""
-    return repeats * (len(BATCHES) + 1 + len(WIDTHS))
+    return repeats * (len(BATCHES) + 1 + len(WIDTHS) + len(RUNS))
 
 
 def measure(
     network: str, *, repeats: int, examples: int, dataset: str, tell: Tell
 ) -> dict[str, Any]:
-    """Return the timings of all three panels."""
+    """Return the timings of all four panels."""
     asked: dict[str, Any] = {"examples": examples, "dataset": dataset}
     batches = {f"batch {size}": {"batch_size": size} for size in BATCHES if size <= examples}
     widths = {f"width x{factor}": _wide(network, factor) for factor in WIDTHS}
-    by_batch = _panel(network, batches, repeats, asked, tell)
-    by_width = _panel(network, widths, repeats, asked, tell)
+    runs = {f"{count} runs": {"options": {"runs": count}} for count in RUNS}
+    by_batch, _ = _panel(network, batches, repeats, asked, tell)
+    by_width, _ = _panel(network, widths, repeats, asked, tell)
+    by_runs, held = _panel(network, runs, repeats, asked, tell)
     return {
         "network": network,
         "examples": examples,
@@ -48,6 +54,10 @@ def measure(
             | {"factor": factor, "multiply_adds": _multiply_adds(settings), "seconds": seconds}
             for factor, settings, seconds in zip(WIDTHS, widths.values(), by_width, strict=True)
         ],
+        "runs": [
+            {"runs": count, "seconds": seconds, "memory": memory}
+            for count, seconds, memory in zip(RUNS, by_runs, held, strict=True)
+        ],
     }
 
 
@@ -57,8 +67,8 @@ def _panel(
     repeats: int,
     asked: dict[str, Any],
     tell: Tell,
-) -> list[list[float]]:
-    """The seconds of an epoch at every point, asked in turn."""
+) -> tuple[list[list[float]], list[int]]:
+    """The seconds of an epoch at every point, asked in turn; the most bytes each ever held."""
     seconds: dict[str, list[float]] = {name: [] for name in points}
     with contextlib.ExitStack() as stack:
         workers = {}
@@ -69,7 +79,8 @@ def _panel(
         for _, name in turns(repeats, ["epoch"], list(points)):
             tell(name)
             seconds[name].append(workers[name].ask("epoch")["seconds"])
-    return list(seconds.values())
+        memory = [worker.ask("memory")["host"] for worker in workers.values()]
+    return list(seconds.values()), memory
 
 
 def _run(network: str, asked: dict[str, Any], tell: Tell, number: int) -> dict[str, list[float]]:
@@ -103,15 +114,15 @@ def _multiply_adds(settings: dict[str, Any]) -> int:
 
 
 def figure(record: dict[str, Any]) -> bytes:
-    """Draw the three panels, measured points over the line of a linear law; return a PNG."""
+    """Draw the four panels, measured points over the line of a linear law; return a PNG."""
     from matplotlib.figure import Figure
 
     from lenet import plots
 
     examples = record["examples"]
     with plots.style():
-        picture = Figure(figsize=(10, 3.4), layout="constrained")
-        by_batch, by_epoch, by_width = picture.subplots(1, 3)
+        picture = Figure(figsize=(8.4, 6.6), layout="constrained")
+        (by_batch, by_epoch), (by_width, by_runs) = picture.subplots(2, 2)
 
         points = record["batch"]
         times = [[1e3 * s / point["steps"] for s in point["seconds"]] for point in points]
@@ -144,6 +155,20 @@ def figure(record: dict[str, Any]) -> bytes:
             xlabel="multiply-adds forward, millions",
             ylabel="µs",
         )
+
+        points = record["runs"]
+        _draw(by_runs, [point["runs"] for point in points], [point["seconds"] for point in points])
+        by_runs.set(title=f"a sweep, {examples:,} examples an epoch", xlabel="runs", ylabel="s")
+        first, last = points[0], points[-1]
+        by_runs.text(
+            0.98,
+            0.03,
+            f"peak memory {first['memory'] / 1e6:,.0f} MB of a run alone,\n"
+            f"{last['memory'] / 1e6:,.0f} MB of {last['runs']} runs",
+            transform=by_runs.transAxes,
+            ha="right",
+            fontsize=8,
+        )
         return plots.png(picture)
 
 
@@ -167,3 +192,22 @@ def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]]) -> N
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(loc="upper left")
+
+
+def table(record: dict[str, Any], heads: Sequence[str]) -> str:
+    """Return what training so many runs together takes: medians, and the range of the seconds."""
+    alone = statistics.median(record["runs"][0]["seconds"])
+    rows = []
+    for point in record["runs"]:
+        seconds = statistics.median(point["seconds"])
+        rows.append(
+            [
+                str(point["runs"]),
+                f"{seconds:.3f} [{min(point['seconds']):.3f}, {max(point['seconds']):.3f}]",
+                f"{point['runs'] * record['examples'] / seconds:,.0f}",
+                f"{point['runs'] * alone / seconds:.2f}",
+                f"{point['memory'] / 1e6:,.0f}",
+            ]
+        )
+    align = ("right",) * len(heads)
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True, colalign=align)

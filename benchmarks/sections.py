@@ -7,14 +7,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import forms
+from benchmarks import forms, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import ledger, records, stats
 
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
-FORMS, PRECISION = RESULTS / "forms.json", RESULTS / "precision.json"
+SCALING, FORMS, PRECISION = (
+    RESULTS / "scaling.json",
+    RESULTS / "forms.json",
+    RESULTS / "precision.json",
+)
 COMMANDS_PRECISION = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python -m experiments.sweep --seed=0:16 --precision=bfloat16 --run_dir=runs/bfloat16
@@ -40,6 +44,20 @@ def forms_table(language: str) -> str:
         "zh": "{} 次轮流测量的中位数 [最小值, 最大值]，每次各形式轮流一遍。{}。",
     }[language].format(record["repeats"], bench.machine(record["environment"]))
     return f"{forms.table(record, heads)}\n\n{note}\n\n    {record['command']}"
+
+
+def runs_table(language: str) -> str:
+    """Return how the time of an epoch grows with the runs of a sweep."""
+    record = records.read_json(SCALING)
+    heads = {
+        "en": ("runs", "seconds an epoch", "examples/s of all", "times one run", "peak memory, MB"),
+        "zh": ("运行数", "一轮的秒数", "合计每秒样本数", "相当于单次运行的倍数", "峰值内存，MB"),
+    }[language]
+    note = {
+        "en": "Median [min, max] of {} epochs of {:,} examples, each row a process. {}.",
+        "zh": "{} 轮（每轮 {:,} 个样本）的中位数 [最小值, 最大值]，每行一个进程。{}。",
+    }[language].format(record["repeats"], record["examples"], bench.machine(record["environment"]))
+    return f"{scaling.table(record, heads)}\n\n{note}"
 
 
 def precision_table(language: str) -> str:

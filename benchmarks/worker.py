@@ -42,6 +42,7 @@ class Worker:
         examples: int | None = None,
         dataset: str = "fashion_mnist",
         cache: str | None = None,
+        options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         """Start the process.
@@ -52,10 +53,12 @@ class Worker:
           examples: how many to train on; all by default.
           dataset: what on.
           cache: the directory of compiled programs; without it none are kept.
+          options: of the contender's program.
           settings: fields of Config that differ from the preset.
         """
         self.contender = contender
         named = {"contender": contender, "network": network, "settings": settings}
+        named["options"] = options or {}
         data = {"examples": examples, "dataset": dataset}
         self.started = time.monotonic()
         self._process = subprocess.Popen(
@@ -136,7 +139,7 @@ def _program(settings: dict[str, Any]) -> Any:
     loaded = data.load(settings["dataset"])
     if settings["examples"]:
         loaded = data.take(loaded, train=settings["examples"])
-    return BY_NAME[settings["contender"]].program(config, loaded)
+    return BY_NAME[settings["contender"]].program(config, loaded, **settings["options"])
 
 
 def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:

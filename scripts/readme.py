@@ -225,6 +225,7 @@ def rendered() -> dict[Path, bytes]:
     for name, language in (("speed.md", "en"), ("speed.zh-CN.md", "zh")):
         path = ROOT / "docs" / name
         text = between(path.read_text(encoding="utf-8"), "forms", sections.forms_table(language))
+        text = between(text, "runs", sections.runs_table(language))
         if sections.PRECISION.exists():
             text = between(text, "precision", sections.precision_table(language))
         files[path] = text.encode()

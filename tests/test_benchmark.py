@@ -180,7 +180,14 @@ def test_the_figure_of_scaling_is_drawn_from_its_record():
         "width": [
             {"factor": k, "multiply_adds": 4e5 * k, "seconds": [1.0 * k, 2.0 * k]} for k in (1, 2)
         ],
+        "runs": [
+            {"runs": k, "seconds": [0.5 * k, 0.5 * k, 1.0 * k], "memory": 10**8} for k in (1, 4)
+        ],
     }
+    table = scaling.table(record, ("runs", "s", "speed", "times", "memory"))
+    assert [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]] == [
+        *("4", "2.000 [2.000, 4.000]", "2,048", "1.00", "100")
+    ]
     assert scaling.figure(record).startswith(b"\x89PNG")
 
 
@@ -238,3 +245,8 @@ def test_every_form_of_a_layer_has_the_same_gradients():
     assert len(found) == 6
     for other in found[1:]:
         chex.assert_trees_all_close(other, found[0], rtol=1e-4, atol=1e-3)
+
+
+def test_runs_of_a_sweep_are_measured_together():
+    with Worker("lenet", "book", examples=300, dataset="synthetic", options={"runs": 3}) as worker:
+        assert worker.ask("epoch")["examples"] == 900
