@@ -34,7 +34,7 @@ from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.studies import STUDIES, Study
+from lenet.studies import STUDIES, Study, between_frameworks
 
 if TYPE_CHECKING:
     from lenet.ledger import Entry
@@ -222,7 +222,10 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     if any(setting.config["dataset"] == "synthetic" for setting in settings):
         print("(synthetic data)")
     preset = config_module.to_dict(Config(**PRESETS[FLAGS.preset]))
-    for sentence in findings.sentences(entries, names, preset):
+    said = findings.sentences(entries, names, preset)
+    if FLAGS.study == "frameworks":
+        said += between_frameworks(entries)
+    for sentence in said:
         print(textwrap.fill(sentence, 100))
     if measure == "test_accuracy" and len(settings) > 1:
         print("--valid=10000 would hold out images to select by")

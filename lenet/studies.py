@@ -4,7 +4,12 @@ A study is the flags of a sweep. Those of the chapter's exercise (6.6: window, c
 learning rate, initialisation, epochs) hold out 10,000 images to select by.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lenet.ledger import Entry
+    from lenet.stats import Interval
 
 HELD_OUT = {"valid": "10000", "seed": "0:8"}
 
@@ -77,3 +82,76 @@ STUDIES: dict[str, Study] = {
         {"seed": "0:8", "order_seed": "0:8"},
     ),
 }
+
+FRAMEWORKS = {
+    "pytorch": ("pytorch", "examples"),
+    "mxnet": ("zeros", "examples"),
+    "tensorflow": ("zeros", "batches"),
+}
+"""How the texts' code for each framework starts biases, and what it shuffles."""
+
+_BETWEEN = {
+    "en": "{name} less PyTorch: {theirs} in the published runs, {ours} between our runs that start "
+    "biases and shuffle as those two do. {verdict}",
+    "zh": "{name} 减 PyTorch：已发表的运行相差 {theirs}，"
+    "我们按这两者的方式初始化偏置、打乱样本的运行相差 {ours}。{verdict}",
+}
+_VERDICTS = {
+    "en": {
+        "explained": "So the two settings explain it.",
+        "apart": "So they do not: something else does.",
+        "partly": "So they explain a part of it.",
+        "open": "So these runs cannot tell whether they explain it.",
+    },
+    "zh": {
+        "explained": "所以这两项设置解释了这一差别。",
+        "apart": "所以并不能解释，原因在别处。",
+        "partly": "所以只解释了一部分。",
+        "open": "所以这些运行不能说明它们是否解释了这一差别。",
+    },
+}
+
+
+def between_frameworks(entries: "Sequence[Entry]", language: str = "en") -> list[str]:
+    """Return what the study `frameworks` says of the difference between the published means.
+
+    Args:
+      entries: its runs.
+      language: "en" or "zh".
+    """
+    from lenet import findings, published, stats, summary
+
+    cells = {(s.config["bias_init"], s.config["order"]): s for s in summary.ranked(entries)}
+    found = []
+    for name in ("mxnet", "tensorflow"):
+        here, other = (cells.get(FRAMEWORKS[each]) for each in (name, "pytorch"))
+        ours = here and other and findings.difference(here, other)
+        if not ours:
+            continue
+        theirs = stats.equal_distributions(
+            published.runs(name).test_acc, published.runs("pytorch").test_acc
+        ).difference
+        verdict = _VERDICTS[language][explains(ours, theirs)]
+        found.append(
+            _BETWEEN[language].format(
+                name=published.NAMES[name],
+                ours=findings.signed(ours),
+                theirs=findings.signed(theirs),
+                verdict=verdict,
+            )
+        )
+    return found
+
+
+def explains(ours: "Interval", theirs: "Interval") -> str:
+    """Return whether a difference of ours explains one of theirs, both with their intervals.
+
+    explained: ours is surely not 0, and the two agree; partly: surely not 0, and surely less;
+    apart: it may be 0, and they do not agree; open: anything else.
+    """
+    agree = ours.low <= theirs.high and theirs.low <= ours.high
+    if ours.low > 0 or ours.high < 0:
+        same_side = (ours.mean > 0) == (theirs.mean > 0)
+        less = same_side and abs(ours.mean) < abs(theirs.mean)
+        return "explained" if agree else "partly" if less else "apart"
+    return "open" if agree else "apart"

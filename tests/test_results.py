@@ -32,8 +32,9 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
     assert statistics.fmean(off) >= 0.8
 
 
-def test_the_readmes_are_written_from_the_records():
-    command = [sys.executable, "scripts/readme.py", "--check"]
+@pytest.mark.parametrize("script", ["readme.py", "studies.py"])
+def test_the_readmes_are_written_from_the_records(script):
+    command = [sys.executable, f"scripts/{script}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

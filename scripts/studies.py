@@ -1,0 +1,172 @@
+"""Write docs/studies.md and its pictures from records of real sweeps.
+
+python scripts/studies.py collect NAME DIR   keep the sweep --study=NAME that DIR holds
+python scripts/studies.py                    write the pages and pictures from results/studies/
+python scripts/studies.py --check            fail if that would change a page
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import table as table_of_bench
+from lenet import findings, ledger, records, studies, summary, sweep_plots
+from lenet.config import PRESETS, Config, to_dict
+from lenet.ledger import Entry
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "results" / "studies"
+PAGES = {"en": ROOT / "docs" / "studies.md", "zh": ROOT / "docs" / "studies.zh-CN.md"}
+KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
+
+TEXT = {
+    "en": {
+        "head": "# What the studies found\n\n[中文](studies.zh-CN.md)\n\n"
+        "The chapter asks to try other windows, channels, layers, learning rates, initial weights "
+        "and numbers of epochs. Each is a sweep with a name; its network is the chapter's, with "
+        "the sigmoid and average pooling, but for what varies. 10,000 training images are held "
+        "out: they select, and the test images report. Intervals are 95 % intervals over seeds; "
+        "differences are paired by seed and from the chapter's own value. `--preset=modern` asks "
+        "the same of ReLU and max-pooling. The last two studies ask why published runs differ.\n\n"
+        "Each page section is written by `scripts/studies.py` from the record of the sweep in "
+        "`results/studies/`.",
+        "note": "{runs} runs. {machine}.",
+        "alt": "{measure} by setting",
+    },
+    "zh": {
+        "head": "# 各项研究的结果\n\n[English](studies.md)\n\n"
+        "本章的练习要求尝试别的卷积窗口、通道数、层数、学习率、初始权重和训练轮数。每一项都是一次有名字的试验；"
+        "除了所改变的取值，网络就是本章的网络（sigmoid 与平均汇聚）。"
+        "留出 10,000 张训练图像用来选择，测试图像只用来报告。区间是对种子的 95% 置信区间；"
+        "差值按种子配对，与本章自己的取值相比。"
+        "`--preset=modern` 对 ReLU 与最大汇聚问同样的问题。"
+        "最后两项研究追问已发表的结果为何不同。\n\n"
+        "各节由 `scripts/studies.py` 根据 `results/studies/` 中的记录写成。",
+        "note": "共 {runs} 次运行。{machine}。",
+        "alt": "各取值的 {measure}",
+    },
+}
+
+
+def collect(name: str, sweep_dir: Path) -> None:
+    """Keep what the page needs of a finished sweep."""
+    asked = records.read_json(sweep_dir / "sweep.json")
+    entries = ledger.read(sweep_dir / "runs.jsonl")
+    wanted = studies.STUDIES[name].flags
+    given = {key: str(value) for key, value in asked["flags"].items() if key in wanted}
+    if given != wanted or len(entries) != asked["runs"]:
+        sys.exit(f"error: {sweep_dir}: no finished sweep --study={name}")
+    common = entries[0]["config"]
+    record = {
+        "command": f"python -m experiments.sweep --study={name}",
+        "preset": asked["preset"],
+        "axes": asked["axes"],
+        "data": asked["data"],
+        "environment": asked["environment"],
+        "config": common,
+        "runs": [
+            {
+                "config": {k: v for k, v in entry["config"].items() if v != common[k]},
+                "last": {key: entry["rows"][-1][key] for key in KEPT} if entry["rows"] else None,
+                "diverged": entry["diverged"],
+            }
+            for entry in entries
+        ],
+    }
+    records.write(
+        RECORDS / f"{name}.json", (json.dumps(record, separators=(",", ":")) + "\n").encode()
+    )
+
+
+def entries_of(record: dict[str, Any]) -> list[Entry]:
+    """Return the runs of a record, each with its last epoch alone."""
+    return [
+        Entry(
+            run=number,
+            config=record["config"] | run["config"],
+            rows=[run["last"]] if run["last"] else [],
+            diverged=run["diverged"],
+        )
+        for number, run in enumerate(record["runs"])
+    ]
+
+
+def varied(record: dict[str, Any]) -> list[str]:
+    """Return the names of the axes, seeds apart."""
+    return [
+        axis
+        for axis, values in record["axes"].items()
+        if len(values) > 1 and axis not in summary.SEEDS
+    ]
+
+
+def section(name: str, record: dict[str, Any], language: str) -> str:
+    """One study: its question, command, picture, table and what it says."""
+    study, text = studies.STUDIES[name], TEXT[language]
+    entries, axes = entries_of(record), varied(record)
+    settings = summary.ranked(entries)
+    preset = to_dict(Config(**PRESETS[record["preset"]]))
+    said = findings.sentences(entries, axes, preset, language)
+    if name == "frameworks":
+        said += studies.between_frameworks(entries, language)
+    alt = text["alt"].format(measure=summary.selection(entries).replace("_", " "))
+    parts = [
+        f"## {name}",
+        study.question[language],
+        f"    {record['command']}",
+        f"![{alt}](studies/{name}.png)",
+        *([findings.table(settings, axes, preset, language)] if axes else []),
+        *said,
+        text["note"].format(
+            runs=len(entries),
+            machine=table_of_bench.machine(record["environment"]),
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def picture(record: dict[str, Any]) -> bytes:
+    """The picture of a study: by learning rate, by pair of seeds, or by setting."""
+    entries, axes = entries_of(record), varied(record)
+    settings, measure = summary.ranked(entries), summary.selection(entries)
+    if axes == ["lr"]:
+        return sweep_plots.by_rate(settings, axes, measure)
+    if not axes:
+        return sweep_plots.seeds(entries, measure)
+    return sweep_plots.by_setting(settings, axes, measure)
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """Return the records by name, in the order of the studies."""
+    paths = {name: RECORDS / f"{name}.json" for name in studies.STUDIES}
+    return {name: records.read_json(path) for name, path in paths.items() if path.exists()}
+
+
+def rendered() -> dict[Path, bytes]:
+    """Return the pages."""
+    pages = {}
+    for language, path in PAGES.items():
+        sections = [section(name, record, language) for name, record in known().items()]
+        pages[path] = ("\n\n".join([TEXT[language]["head"], *sections]) + "\n").encode()
+    return pages
+
+
+def main(arguments: list[str]) -> None:
+    """Collect, write or check."""
+    if len(arguments) == 3 and arguments[0] == "collect" and arguments[1] in studies.STUDIES:
+        collect(arguments[1], Path(arguments[2]))
+        return
+    if arguments not in ([], ["--check"]):
+        sys.exit(__doc__)
+    stale = [p.name for p, content in rendered().items() if p.read_bytes() != content]
+    if arguments:
+        sys.exit(f"error: run scripts/studies.py: {', '.join(stale)}" if stale else 0)
+    for path, content in rendered().items():
+        records.write(path, content)
+    for name, record in known().items():
+        records.write(ROOT / "docs" / "studies" / f"{name}.png", picture(record))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from experiments import axes
+from lenet import published, studies
+from lenet.config import Config, check, to_dict
+from lenet.ledger import Entry
+from lenet.stats import Interval
+
+
+@pytest.mark.parametrize("name", studies.STUDIES)
+def test_a_study_is_a_sweep_that_can_be_run(name):
+    parsed = [axes.parse(axis, text) for axis, text in studies.STUDIES[name].flags.items()]
+    settings = [check(Config(**setting)) for setting in axes.settings(parsed)]
+    assert len(settings) >= 24
+    assert set(studies.STUDIES[name].question) == {"en", "zh"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [
+        ((0.01, 0.005, 0.015), (0.013, 0.009, 0.017), "explained"),
+        ((0.004, 0.002, 0.006), (0.013, 0.009, 0.017), "partly"),
+        ((-0.01, -0.015, -0.005), (0.013, 0.009, 0.017), "apart"),
+        ((0.001, -0.003, 0.005), (0.013, 0.009, 0.017), "apart"),
+        ((0.005, -0.003, 0.013), (0.013, 0.009, 0.017), "open"),
+    ],
+)
+def test_what_explains_a_difference(ours, theirs, verdict):
+    assert studies.explains(Interval(*ours), Interval(*theirs)) == verdict
+
+
+def runs(worth: dict[tuple[str, str], float]) -> list[Entry]:
+    noise = np.random.default_rng(0).normal(0, 0.002, (len(worth), 16))
+    return [
+        Entry(
+            run=16 * i + seed,
+            config=to_dict(Config(bias_init=bias, order=order, seed=seed)),
+            rows=[
+                {"test_accuracy": 0.8 + more + noise[i, seed]}
+                | {"valid_accuracy": None, "train_loss": 0.5}
+            ],
+            diverged=None,
+        )
+        for i, ((bias, order), more) in enumerate(worth.items())
+        for seed in range(16)
+    ]
+
+
+def test_the_frameworks_differ_as_published_and_ours_are_set_against_it():
+    gap = published.runs("tensorflow").test_acc.mean() - published.runs("pytorch").test_acc.mean()
+    assert gap == pytest.approx(0.0131, abs=1e-4)
+    cells = {("pytorch", "examples"): 0.0, ("zeros", "examples"): 0.0, ("zeros", "batches"): gap}
+    mxnet, tensorflow = studies.between_frameworks(runs(cells))
+    assert "MXNet less PyTorch: +0.0079" in mxnet
+    assert "something else does" in mxnet
+    assert "So the two settings explain it" in tensorflow
+    assert len(studies.between_frameworks(runs(cells), "zh")) == 2
+    assert studies.between_frameworks(runs({("zeros", "batches"): 0.0})) == []
