@@ -28,6 +28,8 @@ COMMANDS_PRECISION = """\
 def speed(language: str) -> str:
     """Return the tables of the CPU and of the GPU, each with the command that gave them."""
     parts = [bench.section(records.read_json(BENCH), language)]
+    for path in sorted(set(RESULTS.glob("bench_*.json")) - {BENCH_GPU}):
+        parts.append(bench.elsewhere(records.read_json(path), f"results/{path.name}", language))
     if BENCH_GPU.exists():
         parts.append(bench.section(records.read_json(BENCH_GPU), language))
     else:

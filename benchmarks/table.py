@@ -26,6 +26,8 @@ TEXT: dict[str, dict[str, Any]] = {
         "memory": "{host} + {device}",
         "cut": "{title} ({count:,} examples)",
         "last": "lenet ÷ the fastest PyTorch",
+        "elsewhere": "On another machine lenet ÷ the fastest PyTorch was, over whole epochs, {ratios} "
+        "({machine}; `{path}`).",
         "no_gpu": "On a GPU: not measured (`scripts/bench` measures there, too).",
         "facts": "Median [min, max] of {repeats} rounds, every contender once a round; batch "
         "{batch}, {examples:,} examples an epoch, shuffling and metrics included; step: on one "
@@ -52,6 +54,8 @@ TEXT: dict[str, dict[str, Any]] = {
         "memory": "{host} + {device}",
         "cut": "{title}（{count:,} 个样本）",
         "last": "lenet ÷ 最快的 PyTorch",
+        "elsewhere": "在另一台机器上，以整轮计，lenet ÷ 最快的 PyTorch 为 {ratios}"
+        "（{machine}；`{path}`）。",
         "no_gpu": "GPU：未测量（`scripts/bench` 在 GPU 上同样可用）。",
         "facts": "{repeats} 次轮流测量的中位数 [最小值, 最大值]，每次各方轮流一遍；批量 {batch}，"
         "每轮 {examples:,} 个样本，含打乱与指标；单步：在同一个已就绪的批量上；预热："
@@ -92,6 +96,19 @@ def section(record: dict[str, Any], language: str) -> str:
     ]
     code = f"```bash\n{record['command']}\n```"
     return "\n\n".join([*tables, *record["left_out"], facts(record, language), code])
+
+
+def elsewhere(record: dict[str, Any], path: str, language: str) -> str:
+    """Return in a sentence how ours compared with the fastest PyTorch in another record."""
+    found = {}
+    for network, rows in record["networks"].items():
+        others = [row for row in rows if row["torch"]]
+        fastest = max(others, key=lambda row: float(row["per_second"]["epoch"]))
+        found[network] = f"{network} {ratio(fastest, rows):.2f}"
+    sentence: str = TEXT[language]["elsewhere"]
+    return sentence.format(
+        ratios=", ".join(found.values()), machine=machine(record["environment"]), path=path
+    )
 
 
 def machine(environment: dict[str, Any]) -> str:
