@@ -18,25 +18,25 @@ BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 EPOCHS = 8
 WIDTHS = (1, 2, 3, 4, 6)
 """Factors of both channels and both hidden layers."""
-RUNS = (1, 2, 4, 8, 16)
+RUNS = {"cpu": (1, 2, 4, 8, 16), "gpu": (1, 4, 16, 64, 256, 1024)}
 """How many runs a sweep has; one is a run alone, which has all cores."""
 EXAMPLES = 10_240
 """Training examples of an epoch here: whole batches of every size above."""
 
 
-def count(repeats: int) -> int:
+def count(repeats: int, backend: str) -> int:
     """Return how often `measure` will tell of something."""
-    return repeats * (len(BATCHES) + 1 + len(WIDTHS) + len(RUNS))
+    return repeats * (len(BATCHES) + 1 + len(WIDTHS) + len(RUNS[backend]))
 
 
 def measure(
-    network: str, *, repeats: int, examples: int, dataset: str, tell: Tell
+    network: str, *, backend: str, repeats: int, examples: int, dataset: str, tell: Tell
 ) -> dict[str, Any]:
     """Return the timings of all four panels."""
     asked: dict[str, Any] = {"examples": examples, "dataset": dataset}
     batches = {f"batch {size}": {"batch_size": size} for size in BATCHES if size <= examples}
     widths = {f"width x{factor}": _wide(network, factor) for factor in WIDTHS}
-    runs = {f"{count} runs": {"options": {"runs": count}} for count in RUNS}
+    runs = {f"{count} runs": {"options": {"runs": count}} for count in RUNS[backend]}
     by_batch, _ = _panel(network, batches, repeats, asked, tell)
     by_width, _ = _panel(network, widths, repeats, asked, tell)
     by_runs, held = _panel(network, runs, repeats, asked, tell)
@@ -56,7 +56,7 @@ def measure(
         ],
         "runs": [
             {"runs": count, "seconds": seconds, "memory": memory}
-            for count, seconds, memory in zip(RUNS, by_runs, held, strict=True)
+            for count, seconds, memory in zip(RUNS[backend], by_runs, held, strict=True)
         ],
     }
 

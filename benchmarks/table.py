@@ -26,8 +26,8 @@ TEXT: dict[str, dict[str, Any]] = {
         "memory": "{host} + {device}",
         "cut": "{title} ({count:,} examples)",
         "last": "lenet ÷ the fastest PyTorch",
-        "elsewhere": "On another machine lenet ÷ the fastest PyTorch was, over whole epochs, {ratios} "
-        "({machine}; `{path}`).",
+        "elsewhere": "On another machine lenet ÷ the fastest PyTorch was, over whole epochs, "
+        "{ratios} ({machine}; `{path}`).",
         "no_gpu": "On a GPU: not measured (`scripts/bench` measures there, too).",
         "facts": "Median [min, max] of {repeats} rounds, every contender once a round; batch "
         "{batch}, {examples:,} examples an epoch, shuffling and metrics included; step: on one "

@@ -123,9 +123,11 @@ def scaling() -> None:
     from lenet import records
 
     record = started()
-    with progress(scaling.count(FLAGS.repeats)) as tell:
+    backend = record["environment"]["backend"]
+    with progress(scaling.count(FLAGS.repeats, backend)) as tell:
         record |= scaling.measure(
             FLAGS.networks[0],
+            backend=backend,
             repeats=FLAGS.repeats,
             examples=FLAGS.examples or scaling.EXAMPLES,
             dataset=FLAGS.dataset,
