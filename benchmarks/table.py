@@ -26,7 +26,7 @@ TEXT: dict[str, dict[str, Any]] = {
         "memory": "{host} + {device}",
         "cut": "{title} ({count:,} examples)",
         "last": "lenet ÷ the fastest PyTorch",
-        "elsewhere": "On another machine lenet ÷ the fastest PyTorch was, over whole epochs, "
+        "elsewhere": "In another measurement lenet ÷ the fastest PyTorch was, over whole epochs, "
         "{ratios} ({machine}; `{path}`).",
         "no_gpu": "On a GPU: not measured (`scripts/bench` measures there, too).",
         "facts": "Median [min, max] of {repeats} rounds, every contender once a round; batch "
@@ -54,7 +54,7 @@ TEXT: dict[str, dict[str, Any]] = {
         "memory": "{host} + {device}",
         "cut": "{title}（{count:,} 个样本）",
         "last": "lenet ÷ 最快的 PyTorch",
-        "elsewhere": "在另一台机器上，以整轮计，lenet ÷ 最快的 PyTorch 为 {ratios}"
+        "elsewhere": "在另一次测量中，以整轮计，lenet ÷ 最快的 PyTorch 为 {ratios}"
         "（{machine}；`{path}`）。",
         "no_gpu": "GPU：未测量（`scripts/bench` 在 GPU 上同样可用）。",
         "facts": "{repeats} 次轮流测量的中位数 [最小值, 最大值]，每次各方轮流一遍；批量 {batch}，"

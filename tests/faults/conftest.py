@@ -1,0 +1,54 @@
+"""Faults are injected into real processes and files; what came of each is counted in a table.
+
+    scripts/test --faults                  all of them, 500 or more
+    scripts/test --faults --injections=50  fewer, of the same kinds
+
+A run without --faults injects one or a few of each kind.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import Fault, Runner
+
+from lenet import idx, synthetic
+
+
+@pytest.fixture
+def fault(request, record_property) -> Iterator[Fault]:
+    """The fault whose row of the table the test's mark names."""
+    name = request.node.get_closest_marker("fault").args[0]
+    seed, injections = (request.config.getoption(f"--{x}") for x in ("faults-seed", "injections"))
+    made = Fault(name, random.Random(f"{seed} {request.node.name}"), injections)
+    yield made
+    record_property("fault", {"fault": name, "counts": dict(made.counts)})
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """A folder of IDX files that trains in no time."""
+    folder = tmp_path_factory.mktemp("tiny")
+    made = synthetic.make(300, 60)
+    for part, split in (("train", made.train), ("t10k", made.test)):
+        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
+        idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runner(tiny) -> Runner:
+    """Six epochs of a small network."""
+    small = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--momentum=0.9")
+    return Runner(tiny, *small, "--epochs=6", "--lr=0.02")
+
+
+@pytest.fixture(scope="session")
+def whole(runner, tmp_path_factory) -> Path:
+    """The directory of a run that nothing interrupted."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    done = runner.run(run_dir)
+    assert done.returncode == 0, done.stderr
+    return run_dir

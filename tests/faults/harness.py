@@ -1,0 +1,117 @@
+"""Runs in processes of their own, to be killed, and what is counted of it."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from lenet import checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+
+FULL = 500
+"""Injections of `scripts/test --faults`, about; each test has its share."""
+
+
+class Fault:
+    """What a test injects, and what comes of it."""
+
+    def __init__(self, name: str, rng: random.Random, injections: int | None) -> None:
+        self.name, self.random, self._injections = name, rng, injections
+        self.counts: Counter = Counter()
+
+    def times(self, quick: int, full: int) -> range:
+        """How often to inject: `quick` times in a run of all tests, about `full` of FULL."""
+        if self._injections is None:
+            return range(quick)
+        return range(max(quick, round(full * self._injections / FULL)))
+
+    def count(self, *kinds: str) -> None:
+        """Count one injection, and what of KINDS came of it."""
+        self.counts.update(("injected", *kinds))
+
+
+class Runner:
+    """Runs of one small configuration, in processes of their own."""
+
+    def __init__(self, data_dir: Path, *flags: str, module: str = "experiments.train") -> None:
+        self.module = module
+        self.flags = ["--dataset=tiny", f"--data_dir={data_dir}", *flags]
+
+    def start(
+        self,
+        run_dir: Path | str,
+        *flags: str,
+        env: dict[str, str] | None = None,
+        before: tuple[str, ...] = (),
+        cwd: Path | None = None,
+    ) -> subprocess.Popen:
+        """Start it, behind the command `before`; `--resume` alone needs no other flags."""
+        given = flags if "--resume" in flags else [*self.flags, *flags]
+        return subprocess.Popen(
+            [*before, sys.executable, "-P", "-m", self.module, *given, f"--run_dir={run_dir}"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+
+    def run(self, run_dir: Path | str, *flags: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        with self.start(run_dir, *flags, **options) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def interrupt(
+        self, run_dir: Path, number: int, *flags: str, after_epoch: int | None = None, delay=0.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Start it, and send a signal some time after an epoch's row is there, or the start."""
+        with self.start(run_dir, *flags) as process:
+            if after_epoch is not None:
+                wait_for_epoch(process, run_dir, after_epoch)
+            time.sleep(delay)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def kill(self, run_dir: Path, *flags: str, **when) -> None:
+        """Kill it, as nothing can refuse."""
+        self.interrupt(run_dir, signal.SIGKILL, *flags, **when)
+
+
+def wait_for_epoch(process: subprocess.Popen, run_dir: Path, epoch: int) -> None:
+    """Wait until a run has the row of an epoch, or is over."""
+    while process.poll() is None:
+        if len(lines(run_dir)) >= epoch:
+            return
+        time.sleep(0.005)
+
+
+def lines(run_dir: Path, name: str = "metrics.jsonl") -> list[str]:
+    """The rows that are there."""
+    try:
+        return (run_dir / name).read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def outcome(run_dir: Path) -> tuple[str, list[dict]]:
+    """The sha256 of the final parameters, and the rows but for their times."""
+    path = checkpoint.last(run_dir)
+    found = checkpoint.load(path)
+    digest = hashlib.sha256()
+    for array in checkpoint._named(found.state).values():
+        digest.update(np.ascontiguousarray(array).data)
+    rows = [json.loads(line) for line in lines(run_dir)]
+    for row in rows:
+        row["seconds"] = row["examples_per_second"] = 0
+    return digest.hexdigest(), rows

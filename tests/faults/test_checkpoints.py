@@ -1,0 +1,306 @@
+"""A checkpoint that is not as it was written is never loaded, and the one before it is."""
+
+import io
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from harness import ROOT, lines, outcome
+
+from lenet import checkpoint
+from lenet.errors import RecordError
+
+
+@pytest.fixture
+def unfinished(whole, tmp_path):
+    """A run that has all its checkpoints and lacks its result."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(whole, run_dir)
+    (run_dir / "result.json").unlink()
+    return run_dir
+
+
+def sealed(content: bytes) -> bytes:
+    """Give content the checksum it should have: a forger knows how, too."""
+    import hashlib
+
+    body = content[: -checkpoint._DIGEST]
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+@pytest.mark.fault("the newest checkpoint cut off")
+def test_the_one_before_a_cut_checkpoint_is_used(fault, runner, whole, tmp_path):
+    size = checkpoint.last(whole).stat().st_size
+    lengths = [0, 1, size // 2, size - 1]
+    lengths += [fault.random.randrange(size) for _ in fault.times(0, 4)]
+    for length in [lengths[2]] if len(fault.times(1, 8)) == 1 else lengths:
+        run_dir = tmp_path / str(length)
+        shutil.copytree(whole, run_dir)
+        (run_dir / "result.json").unlink()
+        newest = checkpoint.last(run_dir)
+        cut = newest.read_bytes()[:length]
+        newest.write_bytes(cut)
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert f"{newest.name}: " in done.stdout
+        assert "kept aside as 00006.npz.bad, 00005.npz is used" in done.stdout
+        assert newest.with_name("00006.npz.bad").read_bytes() == cut
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.fault("one bit of a checkpoint flipped")
+def test_no_flipped_bit_is_loaded(fault, whole):
+    content = bytearray(checkpoint.last(whole).read_bytes())
+    for _ in fault.times(40, 200):
+        at, bit = fault.random.randrange(len(content)), 1 << fault.random.randrange(8)
+        content[at] ^= bit
+        with pytest.raises(checkpoint.DamagedError):
+            checkpoint.from_bytes(bytes(content))
+        content[at] ^= bit
+        fault.count("detected")
+    assert checkpoint.from_bytes(bytes(content)).epoch == 6
+
+
+@pytest.mark.slow
+@pytest.mark.fault("one bit flipped, then resumed")
+def test_a_flipped_bit_costs_an_epoch(fault, runner, whole, tmp_path):
+    for i in fault.times(0, 5):
+        run_dir = tmp_path / str(i)
+        shutil.copytree(whole, run_dir)
+        (run_dir / "result.json").unlink()
+        newest = checkpoint.last(run_dir)
+        content = bytearray(newest.read_bytes())
+        content[fault.random.randrange(len(content))] ^= 1 << fault.random.randrange(8)
+        newest.write_bytes(bytes(content))
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.fault("every checkpoint damaged")
+def test_where_no_checkpoint_is_whole_nothing_is_touched(fault, runner, unfinished):
+    paths = sorted((unfinished / "checkpoints").iterdir())
+    assert len(paths) == checkpoint.KEPT
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-1])
+    before = {path: path.read_bytes() for path in paths}
+    done = runner.run(unfinished, "--resume")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert all(path.name in done.stderr for path in paths)
+    assert {path: path.read_bytes() for path in paths} == before
+    assert sorted((unfinished / "checkpoints").iterdir()) == paths
+    fault.count("detected")
+
+
+def replace_newest(run_dir, change) -> None:
+    """Put another whole checkpoint in the place of the newest."""
+    path = checkpoint.last(run_dir)
+    path.write_bytes(checkpoint.to_bytes(change(checkpoint.load(path))))
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a checkpoint of another run")
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("lr", 0.5, "lr=0.5, config.json says 0.02"),
+        ("seed", 7, "seed=7, config.json says 0"),
+        ("activation", "tanh", "activation=tanh, config.json says relu"),
+    ],
+)
+def test_another_config_is_named(fault, runner, unfinished, field, value, said):
+    import dataclasses
+
+    def other(saved):
+        return saved._replace(config=dataclasses.replace(saved.config, **{field: value}))
+
+    replace_newest(unfinished, other)
+    done = runner.run(unfinished, "--resume")
+    assert done.returncode == 4
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    fault.count("detected")
+
+
+@pytest.mark.fault("a flag of another run")
+def test_flags_that_disagree_with_the_run_are_named(fault, runner, unfinished):
+    done = runner.run(unfinished, "--resume", "--lr=0.3", "--epochs=9")
+    assert done.returncode == 4
+    assert "lr=0.3, config.json says 0.02; epochs=9, config.json says 6" in done.stderr
+    fault.count("detected")
+
+
+@pytest.mark.fault("other data")
+def test_other_data_are_refused(fault, runner, unfinished, tmp_path):
+    from lenet import idx, synthetic
+
+    folder = tmp_path / "other"
+    folder.mkdir()
+    made = synthetic.make(300, 60, seed=1)
+    for part, split in (("train", made.train), ("t10k", made.test)):
+        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
+        idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
+    done = runner.run(unfinished, "--resume", f"--data_dir={folder}")
+    assert done.returncode == 4
+    assert "has learned from other data" in done.stderr
+    fault.count("detected")
+
+
+def forged(content: bytes, *, header=None, arrays=None, compress=zipfile.ZIP_STORED) -> bytes:
+    """Build the archive anew with other members, and seal it."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["header.json"] = json.dumps(
+        json.loads(members["header.json"]) | (header or {})
+    ).encode()
+    members |= arrays or {}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compress) as archive:
+        for name, data in members.items():
+            if data is not None:
+                archive.writestr(name, data)
+        archive.comment = b"0" * checkpoint._DIGEST
+    return sealed(buffer.getvalue())
+
+
+class _Bomb:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch /tmp/lenet-was-here",)
+
+
+def npy(shape: str, descr: str = "'<f4'", values: bytes = b"") -> bytes:
+    """A .npy file that claims whatever it is told to."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + values
+
+
+def object_array() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([_Bomb()], object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+KERNEL = "params/conv1/kernel.npy"
+FORGERIES = {
+    "another format version": {"header": {"format": 2}},
+    "no config": {"header": {"config": None}},
+    "an unknown setting": {"header": {"config": {"depth": 3}}},
+    "a setting out of range": {"header": {"config": {"lr": -1}}},
+    "an absurd network": {"header": {"config": {"channels": [1 << 19], "hidden": [1 << 19]}}},
+    "an absurd image": {"header": {"image_shape": [1 << 40, 28, 1]}},
+    "an epoch that is none": {"header": {"epoch": "3"}},
+    "an array that is missing": {"arrays": {KERNEL: None}},
+    "an array too many": {"arrays": {"params/conv9/kernel.npy": npy("(1,)", values=b"0000")}},
+    "a member that would leave the directory": {"arrays": {"../../x.npy": b"boo"}},
+    "an array of objects": {"arrays": {KERNEL: object_array()}},
+    "4 GB declared": {"arrays": {KERNEL: npy("(1073741824,)")}},
+    "a shape that is none": {"arrays": {KERNEL: npy("(-1,)")}},
+    "code for a shape": {"arrays": {KERNEL: npy("__import__('os').abort()")}},
+    "code for a type": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", "'O'")}},
+    "an array cut off": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", values=b"0" * 7)}},
+    "compressed members": {"compress": zipfile.ZIP_DEFLATED},
+}
+
+
+@pytest.mark.fault("a forged checkpoint")
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_checkpoint_is_refused_and_runs_nothing(fault, whole, name):
+    content = checkpoint.last(whole).read_bytes()
+    with pytest.raises(RecordError) as error:
+        checkpoint.from_bytes(forged(content, **FORGERIES[name]))
+    assert "\n" not in str(error.value)
+    assert not (ROOT.parent.parent / "tmp" / "lenet-was-here").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a pickle in place of a checkpoint")
+def test_a_pickle_is_refused_in_bounded_memory(fault, runner, unfinished):
+    for path in (unfinished / "checkpoints").iterdir():
+        path.unlink()
+    bomb = unfinished / "checkpoints" / "00006.npz"
+    bomb.write_bytes(pickle.dumps(_Bomb()))
+    done = runner.run(unfinished, "--resume")
+    assert done.returncode == 4
+    assert "checksum" in done.stderr
+    fault.count("detected")
+    bomb.write_bytes(forged(checkpoint_content(unfinished), **FORGERIES["4 GB declared"]))
+    code = (
+        "import resource; from pathlib import Path; from lenet import checkpoint, errors\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"try: checkpoint.load(Path({str(bomb)!r}))\n"
+        "except errors.RecordError: pass\n"
+        "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert after - before < 100_000, (before, after)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    fault.count("detected")
+
+
+def checkpoint_content(run_dir) -> bytes:
+    """The content of a checkpoint of a small network."""
+    from lenet import sgd
+    from lenet.config import Config
+
+    config = Config(channels=(2, 3), hidden=(8,))
+    state = sgd.init(sgd.network(config, 10), config, (28, 28, 1))
+    return checkpoint.to_bytes(checkpoint.Checkpoint(1, config, (28, 28, 1), 10, "", {}, state))
+
+
+@pytest.mark.slow
+@pytest.mark.fault("no room on the disk")
+def test_a_full_disk_is_said_and_what_was_written_stays(fault, runner, whole, tmp_path):
+    """The limit on the size of files fails a write as a full disk does."""
+    for i in fault.times(1, 3):
+        run_dir = tmp_path / str(i)
+        runner.kill(run_dir, after_epoch=2)
+        before = checkpoint.load(checkpoint.last(run_dir)).epoch
+        little = f'ulimit -f {fault.random.randint(1, 20)}; exec "$@"'  # KiB
+        done = runner.run(run_dir, "--resume", before=("bash", "-c", little, "bash"))
+        assert done.returncode == 7, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert checkpoint.load(checkpoint.last(run_dir)).epoch >= before
+        assert runner.run(run_dir, "--resume").returncode == 0
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.fault("metrics.jsonl torn at its end")
+def test_a_torn_row_is_dropped(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 5):
+        run_dir = tmp_path / str(i)
+        shutil.copytree(whole, run_dir)
+        (run_dir / "result.json").unlink()
+        checkpoint.last(run_dir).unlink()
+        path = run_dir / "metrics.jsonl"
+        content = path.read_bytes()
+        last = content.rstrip(b"\n").rfind(b"\n") + 1
+        path.write_bytes(content[: fault.random.randrange(last, len(content))])
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a bad row in the middle of metrics.jsonl")
+@pytest.mark.parametrize("bad", ['{"epoch": 2', "null", "\x00\x01", '{"epoch": 17}'])
+def test_a_bad_row_is_named(fault, runner, unfinished, bad):
+    rows = lines(unfinished)
+    rows[1] = bad
+    (unfinished / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+    done = runner.run(unfinished, "--resume")
+    assert done.returncode == 4
+    assert "line 2" in done.stderr
+    assert done.stderr.count("\n") == 1
+    fault.count("detected")

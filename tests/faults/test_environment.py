@@ -1,0 +1,279 @@
+"""What is wrong around a run: flags, directories, caches, clocks, terminals, other processes."""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import pytest
+from harness import Runner, lines, outcome
+
+SWEEP = ("--lr=0.02,0.01", "--seed=0:4", "--epochs=6")
+
+
+def one_line(done, status: int, *said: str) -> None:
+    assert done.returncode == status, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1, done.stderr
+    for words in said:
+        assert words in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a directory that cannot be one")
+@pytest.mark.parametrize("what", ["file", "loop", "unwritable"])
+def test_a_directory_that_cannot_be_written_is_refused_at_once(fault, runner, tmp_path, what):
+    run_dir = tmp_path / "run"
+    if what == "file":
+        run_dir.write_text("mine")
+    elif what == "loop":
+        run_dir.symlink_to(tmp_path / "other")
+        (tmp_path / "other").symlink_to(run_dir)
+    else:
+        run_dir = tmp_path.__class__("/proc/lenet")
+    done = runner.run(run_dir)
+    one_line(done, 2, "run_dir")
+    assert "compiling" not in done.stdout
+    assert what != "file" or run_dir.read_text() == "mine"
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a name that no directory can have")
+@pytest.mark.parametrize("name", ["x" * 300, "", "-x/../\udcff"])
+def test_a_name_that_cannot_be_is_refused(fault, runner, tmp_path, name):
+    done = runner.run(name, cwd=tmp_path)
+    one_line(done, 2, "--run_dir")
+    assert not list(tmp_path.iterdir())
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a learning rate that cannot be or diverges")
+@pytest.mark.parametrize("lr", ["nan", "-1", "1e400", "ten", "0"])
+def test_a_rate_that_cannot_be_is_refused(fault, runner, tmp_path, lr):
+    done = runner.run(tmp_path / "run", f"--lr={lr}")
+    one_line(done, 2, "lr")
+    assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a learning rate that cannot be or diverges")
+def test_divergence_names_the_step_and_the_last_good_checkpoint(fault, runner, tmp_path):
+    done = runner.run(tmp_path / "run", "--lr=1e6")
+    one_line(done, 5, "diverged", "epoch 1", "smaller --lr")
+    assert not (tmp_path / "run" / "result.json").exists()
+    fault.count("detected")
+    late = ("--lr=0.02", "--schedule=linear", "--warmup=5.9", "--epochs=6")
+    done = runner.run(tmp_path / "late", *late, "--weight_decay=200")
+    if done.returncode == 5:
+        assert "the last good checkpoint is" in done.stderr or "epoch 1" in done.stderr
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("flags that are wrong")
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--epochs=0", "--epochs=0: must be at least 1"),
+        ("--batch_size=0", "--batch_size=0"),
+        ("--learning_rate=1", "did you mean --lr"),
+        ("--checkpoint_every=0", "--checkpoint_every=0: must be at least 1"),
+        ("--activation=swish", "swish"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_nothing_is_written(fault, runner, tmp_path, flag, said):
+    one_line(runner.run(tmp_path / "run", flag), 2, said)
+    assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a cache of programs that is of no use")
+@pytest.mark.parametrize("what", ["garbage", "unwritable"])
+def test_a_useless_cache_costs_time_alone(fault, runner, whole, tmp_path, what):
+    home = tmp_path / "home"
+    env = {"XDG_CACHE_HOME": str(home)}
+    if what == "garbage":
+        assert runner.run(tmp_path / "first", env=env).returncode == 0
+        found = list(home.rglob("*-cache"))
+        assert found
+        for path in found:
+            path.write_bytes(b"garbage")
+    else:
+        home.write_text("a file")
+    done = runner.run(tmp_path / "run", env=env)
+    assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / "run") == outcome(whole)
+    fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("another language, another place")
+@pytest.mark.parametrize(
+    "env", [{"LANG": "C", "LC_ALL": "C"}, {"LC_ALL": "de_DE.UTF-8"}, {"PYTHONUTF8": "0"}]
+)
+def test_language_and_place_change_nothing(fault, runner, whole, tmp_path, env):
+    run_dir = tmp_path / "训练 für émile"
+    done = runner.run(run_dir, env=env)
+    assert done.returncode == 0, done.stderr
+    assert outcome(run_dir) == outcome(whole)
+    fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("one core instead of two")
+def test_one_core_gives_the_bits_of_two(fault, runner, whole, tmp_path):
+    core = str(min(os.sched_getaffinity(0)))
+    done = runner.run(tmp_path / "run", before=("taskset", "-c", core))
+    assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / "run") == outcome(whole)
+    fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a device that is absent")
+def test_an_absent_device_is_one_line(fault, runner, tmp_path):
+    done = runner.run(tmp_path / "run", env={"JAX_PLATFORMS": "tpu"})
+    one_line(done, 2, "tpu")
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("nobody listens, no home")
+@pytest.mark.parametrize("what", ["closed", "homeless"])
+def test_it_trains_to_the_end(fault, runner, whole, tmp_path, what):
+    run_dir = tmp_path / "run"
+    if what == "closed":
+        with runner.start(run_dir) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(timeout=120) == 0
+    else:
+        env = dict.fromkeys(("HOME", "XDG_CACHE_HOME"), "")
+        done = runner.run(run_dir, env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert outcome(run_dir) == outcome(whole)
+    fault.count("recovered", "bit-equal")
+
+
+@pytest.fixture(scope="session")
+def sweeper(tiny) -> Runner:
+    small = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern")
+    return Runner(tiny, *small, *SWEEP, module="experiments.sweep")
+
+
+@pytest.fixture(scope="session")
+def swept(sweeper, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("swept") / "run"
+    done = sweeper.run(run_dir)
+    assert done.returncode == 0, done.stderr
+    return run_dir
+
+
+def table(run_dir) -> tuple[str, list[dict]]:
+    """summary.csv, and the ledger but for its times."""
+    entries = [json.loads(line) for line in lines(run_dir, "runs.jsonl")]
+    for entry in entries:
+        for row in entry["rows"]:
+            row["seconds"] = row["examples_per_second"] = 0
+    return (run_dir / "summary.csv").read_text(), sorted(entries, key=lambda e: e["run"])
+
+
+@pytest.mark.fault("kill -9 in a sweep")
+def test_a_killed_sweep_repeats_no_finished_run(fault, sweeper, swept, tmp_path):
+    for i in fault.times(1, 8):
+        run_dir = tmp_path / str(i)
+        after = fault.random.choice([1, 3, 5])
+        with sweeper.start(run_dir) as process:
+            while process.poll() is None and len(lines(run_dir, "runs.jsonl")) < after:
+                time.sleep(0.005)
+            time.sleep(fault.random.uniform(0, 0.3))
+            process.kill()
+        before = lines(run_dir, "runs.jsonl")
+        done = sweeper.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert all(line in lines(run_dir, "runs.jsonl") for line in before if line.endswith("}"))
+        assert table(run_dir) == table(swept)
+        fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("SIGTERM in a sweep")
+def test_a_stopped_sweep_goes_on(fault, sweeper, swept, tmp_path):
+    for i in fault.times(1, 4):
+        run_dir = tmp_path / str(i)
+        with sweeper.start(run_dir) as process:
+            while process.poll() is None and not lines(run_dir, "runs.jsonl"):
+                time.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert "--resume goes on" in out
+        assert sweeper.run(run_dir, "--resume").returncode == 0
+        assert table(run_dir) == table(swept)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("one run of a sweep that diverges")
+def test_the_other_runs_of_a_sweep_are_as_without_it(fault, sweeper, swept, tmp_path):
+    done = sweeper.run(tmp_path / "run", "--lr=0.02,1e30,0.01", "--seed=0:4")
+    assert done.returncode == 0, done.stderr
+    entries = [json.loads(line) for line in lines(tmp_path / "run", "runs.jsonl")]
+    bad = [entry for entry in entries if entry["config"]["lr"] > 1]
+    assert len(bad) == 4
+    assert all(entry["diverged"] for entry in bad)
+    _, others = table(swept)
+    rows = {(e["config"]["lr"], e["config"]["seed"]): e["rows"] for e in others}
+    for entry in entries:
+        if entry not in bad:
+            for row in entry["rows"]:
+                row["seconds"] = row["examples_per_second"] = 0
+            assert entry["rows"] == rows[entry["config"]["lr"], entry["config"]["seed"]]
+    fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.fault("a run too large for the memory")
+def test_what_does_not_fit_is_refused_before_compiling(fault, runner, tmp_path):
+    done = runner.run(tmp_path / "run", "--channels=30000,30000", "--batch_size=300")
+    one_line(done, 2, "GB")
+    assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a process of several that fails")
+@pytest.mark.parametrize("what", ["killed", "counts that disagree", "unreachable"])
+def test_no_process_waits_for_ever(fault, sweeper, swept, tmp_path, what):
+    if what == "killed" and not fault.times(0, 1):
+        pytest.skip("takes a heartbeat: scripts/test --faults")
+    run_dir, port = tmp_path / "run", free_port()
+    flags = [f"--coordinator=localhost:{port}", "--heartbeat=10", "--patience=10"]
+    counts = (2, 3) if what == "counts that disagree" else (2, 2)
+    ids = (1,) if what == "unreachable" else (0, 1)
+    started = [
+        sweeper.start(run_dir, *flags, f"--num_processes={counts[i]}", f"--process_id={i}")
+        for i in ids
+    ]
+    begin = time.monotonic()
+    if what == "killed":
+        while not lines(run_dir, "runs-1.jsonl") and started[1].poll() is None:
+            time.sleep(0.01)
+        started[1].kill()
+    for process in started:
+        process.communicate(timeout=90)
+        assert process.returncode != 0
+    assert time.monotonic() - begin < 80
+    fault.count("detected")
+    if what == "killed":
+        assert sweeper.run(run_dir, "--resume").returncode == 0
+        assert table(run_dir) == table(swept)
+        fault.count("detected", "recovered", "bit-equal")

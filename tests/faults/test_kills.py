@@ -1,0 +1,173 @@
+"""A run that is killed, stopped or started twice ends with the bits of one that was not."""
+
+import shutil
+import signal
+import time
+
+import pytest
+from harness import outcome, wait_for_epoch
+
+from lenet import checkpoint
+
+
+@pytest.mark.fault("kill -9 at a random time")
+def test_a_run_killed_at_any_time_ends_with_the_same_bits(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 20):
+        run_dir = tmp_path / str(i)
+        runner.kill(run_dir, delay=fault.random.uniform(0.5, 5))
+        resume_whatever_is_there(runner, run_dir)
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("recovered", "bit-equal")
+
+
+def resume_whatever_is_there(runner, run_dir) -> None:
+    """Resume a run; where it died before there was one, begin it."""
+    began = (run_dir / "config.json").exists()
+    done = runner.run(run_dir, *(["--resume"] if began else []))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.fault("kill -9 in an epoch")
+def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 10):
+        run_dir = tmp_path / str(i)
+        epoch = fault.random.randint(1, 4)
+        runner.kill(run_dir, after_epoch=epoch, delay=fault.random.uniform(0, 0.3))
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert f"going on after epoch {epoch - 1}" not in done.stdout or epoch == 1
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("kill -9 while a checkpoint is written")
+def test_half_a_checkpoint_is_ignored_and_removed(fault, runner, whole, tmp_path):
+    """The file aside is what `files.write` has when it dies before the rename."""
+    content = checkpoint.last(whole).read_bytes()
+    for i in fault.times(1, 5):
+        run_dir = tmp_path / str(i)
+        shutil.copytree(whole, run_dir)
+        (run_dir / "result.json").unlink()
+        checkpoint.last(run_dir).unlink()
+        half = run_dir / "checkpoints" / ".00006.npz-abcd1234"
+        half.write_bytes(content[: fault.random.randrange(len(content))])
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert "going on after epoch 5" in done.stdout
+        assert not half.exists()
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("kill -9 again and again")
+def test_five_kills_in_one_run(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 2):
+        run_dir = tmp_path / str(i)
+        runner.kill(run_dir, after_epoch=1)
+        for epoch in range(2, 6 if fault.times(0, 1) else 3):
+            runner.kill(run_dir, "--resume", after_epoch=epoch)
+            fault.count()
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.fault("SIGTERM and SIGINT in an epoch")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_a_checkpoint(fault, runner, whole, tmp_path, number, status):
+    for i in fault.times(1, 8):
+        run_dir = tmp_path / str(i)
+        epoch = fault.random.randint(1, 4)
+        done = runner.interrupt(run_dir, number, "--checkpoint_every=100", after_epoch=epoch)
+        assert done.returncode == status
+        assert done.stderr in ("error: terminated\n", "error: interrupted\n")
+        kept = checkpoint.load(checkpoint.last(run_dir)).epoch
+        assert kept >= epoch
+        assert f"epoch {kept} is kept" in done.stdout
+        assert runner.run(run_dir, "--resume").returncode == 0
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("SIGINT twice")
+def test_asked_twice_it_stops_at_once(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 4):
+        run_dir = tmp_path / str(i)
+        with runner.start(run_dir) as process:
+            wait_for_epoch(process, run_dir, 2)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert err == "error: interrupted\n"
+        assert checkpoint.load(checkpoint.last(run_dir)).epoch >= 1
+        assert runner.run(run_dir, "--resume").returncode == 0
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("SIGTERM before the first step")
+def test_a_signal_before_the_first_step_leaves_nothing_half_made(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 8):
+        run_dir = tmp_path / str(i)
+        done = runner.interrupt(run_dir, signal.SIGTERM, delay=fault.random.uniform(0.8, 1.8))
+        assert done.returncode in (143, -15)  # before Python has our handler, it is the system's
+        began = (run_dir / "config.json").exists()
+        done = runner.run(run_dir, *(["--resume"] if began else []))
+        assert done.returncode == 0, done.stderr
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.fault("resume of a finished run")
+def test_a_finished_run_is_finished(fault, runner, whole, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(whole, run_dir)
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    done = runner.run(run_dir, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "compiling" not in done.stdout
+    assert "test acc" in done.stdout
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+    fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("two processes in one directory")
+@pytest.mark.parametrize("resumed", [False, True])
+def test_one_of_two_processes_trains(fault, runner, whole, tmp_path, resumed):
+    for i in fault.times(1, 2):
+        run_dir = tmp_path / str(i)
+        flags = []
+        if resumed:
+            runner.kill(run_dir, after_epoch=1)
+            flags = ["--resume"]
+        with runner.start(run_dir, *flags) as first, runner.start(run_dir, *flags) as second:
+            ended = [(p.communicate(timeout=120), p.returncode) for p in (first, second)]
+        statuses = sorted(status for _, status in ended)
+        # The second may come when the first is done, and find its run there.
+        assert statuses[0] == 0
+        assert statuses[1] == 6, ended
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a lock whose process is dead")
+def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 2):
+        run_dir = tmp_path / str(i)
+        runner.kill(run_dir, after_epoch=1)
+        assert (run_dir / ".lock").exists()
+        done = runner.run(run_dir, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert "going on after epoch" in done.stdout
+        assert outcome(run_dir) == outcome(whole)
+        fault.count("detected", "recovered", "bit-equal")
