@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
 
 from absl import flags
@@ -88,17 +88,29 @@ class Stopped(BaseException):
 
 
 _asked: list[int] = []
+_patient: list[bool] = []
 
 
 def _stop(number: int, _: object) -> None:
     _asked.append(number)
-    raise Stopped(number)
-
-
-def _note(number: int, _: object) -> None:
-    _asked.append(number)
-    if len(_asked) > 1:  # asked twice: at once, whatever is under way
+    if len(_asked) > 1 or not _patient:  # asked twice: at once, whatever is under way
         raise Stopped(number)
+    if sys.stderr.isatty():
+        os.write(2, b"\nstopping once this epoch is done; ask again to stop at once\n")
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Have the first signal wait for `stop_if_asked` within this.
+
+    An exception out of a signal's handler may meet XLA in the middle of something, and the process
+    ends in a crash.
+    """
+    _patient.append(True)
+    try:
+        yield
+    finally:
+        _patient.pop()
 
 
 def stop_if_asked() -> None:
@@ -107,18 +119,19 @@ def stop_if_asked() -> None:
     Python drops an exception that a signal raises within a callback of the garbage collector, and
     jax has one: the signal would be lost.
     """
-    if _asked:
+    if asked_to_stop():
         raise Stopped(_asked[0])
 
 
-def run(
-    main: Callable[..., None], usage: str, *, operands: bool = False, patient: bool = False
-) -> None:
+def asked_to_stop() -> bool:
+    """Whether a signal has come."""
+    return bool(_asked)
+
+
+def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
 
-    With `operands`, what is no flag is passed to `main`; without, it is an error. With `patient`, a
-    signal waits for the next `stop_if_asked`: an exception out of the handler may meet XLA in the
-    middle of something, and the process ends in a crash.
+    With `operands`, what is no flag is passed to `main`; without, it is an error.
 
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
@@ -128,7 +141,7 @@ def run(
             stream.reconfigure(errors="replace")
     sys.stdout = cast(TextIO, _Lasting(sys.stdout))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _note if patient else _stop)
+        signal.signal(number, _stop)
     log = logging.getLogger("lenet")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
@@ -150,10 +163,14 @@ def run(
         # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
         os._exit(128 + stopped.number)
     except Exception as error:
+        if "Unable to initialize backend" in str(error):
+            asked = os.environ.get("JAX_PLATFORMS", "")
+            message = f"JAX_PLATFORMS={asked}: there is no such device here; cpu is everywhere"
+            sys.exit(complain(message))
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise
         message = "this network does not fit the memory; use smaller --channels or --hidden"
-        sys.exit(complain(message, UsageError.exit_status))
+        sys.exit(complain(message))
 
 
 class _Lasting:

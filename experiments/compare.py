@@ -189,4 +189,4 @@ def _describe(rates: list[float], data: DataSets) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__ or "", patient=True)
+    cli.run(main, __doc__ or "")

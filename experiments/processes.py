@@ -22,7 +22,7 @@ from experiments import cli
 from lenet.errors import UsageError
 
 FLAGS = flags.FLAGS
-FLAG_NAMES = ("coordinator", "num_processes", "process_id", "patience")
+FLAG_NAMES = ("coordinator", "num_processes", "process_id", "patience", "heartbeat")
 
 
 class Processes(NamedTuple):
@@ -104,6 +104,7 @@ def join() -> Processes:
             num_processes=FLAGS.num_processes,
             process_id=FLAGS.process_id,
             initialization_timeout=FLAGS.patience + 60,
+            heartbeat_timeout_seconds=FLAGS.heartbeat,
         )
     except ValueError:
         raise UsageError(

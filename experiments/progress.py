@@ -1,11 +1,12 @@
 """What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
 
+import dataclasses
 import datetime
 import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,15 +28,16 @@ def line(row: Row, epochs: int) -> str:
     """Say in one line how an epoch went."""
     width = len(str(epochs))
     speed = f"{row.examples_per_second:,.0f} examples/s"
-    return f"epoch {row.epoch:{width}}/{epochs}  {summary(row)}, {speed}"
+    return f"epoch {row.epoch:{width}}/{epochs}  {summary(dataclasses.asdict(row))}, {speed}"
 
 
-def summary(row: Row) -> str:
-    """Say loss and accuracies as the book does."""
-    valid = "" if row.valid_accuracy is None else f"valid acc {row.valid_accuracy:.3f}, "
+def summary(row: Mapping[str, Any]) -> str:
+    """Say loss and accuracies of a row of metrics.jsonl as the book does."""
+    held_out = row["valid_accuracy"]
+    valid = "" if held_out is None else f"valid acc {held_out:.3f}, "
     return (
-        f"loss {row.train_loss:.3f}, train acc {row.train_accuracy:.3f}, "
-        f"{valid}test acc {row.test_accuracy:.3f}"
+        f"loss {row['train_loss']:.3f}, train acc {row['train_accuracy']:.3f}, "
+        f"{valid}test acc {row['test_accuracy']:.3f}"
     )
 
 

@@ -106,7 +106,7 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
     Raises:
       UsageError, InUseError: as `records.claim` and `records.reclaim`.
     """
-    with records.reclaim(run_dir) if resume else records.claim(run_dir):
+    with records.reclaim(run_dir) if resume else records.claim(run_dir), cli.patience():
         try:
             yield
         except cli.Stopped:
@@ -135,8 +135,9 @@ def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
       path: of the ledger.
     """
     from experiments import progress
-    from lenet import ledger, sweep
+    from lenet import ledger, selfcheck, sweep
 
+    selfcheck.check()
     with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
         for key, loaded in data.items():
             runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}

@@ -96,7 +96,8 @@ def main() -> None:
         with runs.directory(run_dir, resume=FLAGS.resume):
             _sweep(configs, varied, data, run_dir, here)
     else:
-        _share(configs, data, run_dir / LEDGER, here)
+        with cli.patience():
+            _share(configs, data, run_dir / LEDGER, here)
 
 
 def _take_up(study: Study) -> None:
@@ -235,4 +236,4 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__ or "", patient=True)
+    cli.run(main, __doc__ or "")

@@ -5,10 +5,12 @@
     python -m experiments.train --preset=modern       ReLU and max-pooling
     python -m experiments.train --preset=book-en      the English edition's lr 0.1, batch 128
     python -m experiments.train --dataset=kmnist --data_dir=DIR
+    python -m experiments.train --run_dir=DIR --resume    go on after an interruption
 
 Prints the chapter's two lines at the end, and where the chapter's own run lies among the published;
-leaves a run directory: config.json, metrics.jsonl (a row an epoch), result.json, curves.png and the
-parameters.
+leaves a run directory: config.json, metrics.jsonl (a row an epoch), result.json, curves.png and
+checkpoints. Interrupted by Ctrl-C, SIGTERM or worse, it goes on where the last checkpoint was, to
+the same bits.
 """
 
 import dataclasses
@@ -22,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from lenet.config import Config
-from lenet.errors import UsageError
+from lenet import config as config_module
+from lenet.config import PRESETS, Config
+from lenet.errors import DivergedError, RecordError, UsageError
 
 if TYPE_CHECKING:
+    from lenet.checkpoint import Checkpoint
     from lenet.data import Data
 
 cli.define_config()
@@ -38,14 +42,25 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "run_dir", None, "directory for what the run leaves; without it a new one below runs/"
 )
+flags.DEFINE_boolean("resume", False, "go on with the run in --run_dir, from its last checkpoint")
+flags.DEFINE_integer(
+    "checkpoint_every", 1, "epochs from one checkpoint to the next; the last three are kept"
+)
 FLAGS = flags.FLAGS
 
 
 def main() -> None:
     """Check, load, train; write as it goes."""
     config = cli.config()
+    if FLAGS.checkpoint_every < 1:
+        raise UsageError(f"--checkpoint_every={FLAGS.checkpoint_every}: must be at least 1")
     if FLAGS.run_dir == "":
         raise UsageError("--run_dir=: name a directory, or leave the flag out")
+    if FLAGS.resume:
+        if not FLAGS.run_dir:
+            raise UsageError("--resume: name the directory with --run_dir")
+        _resume(Path(FLAGS.run_dir).expanduser())
+        return
     run_dir = Path(FLAGS.run_dir or _fresh_name(config.seed)).expanduser()
     # Only now, for it takes a second and the flags may be wrong.
     from lenet import data, records, sgd
@@ -53,61 +68,171 @@ def main() -> None:
     records.check_free(run_dir)
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
     sgd.check(config, loaded)  # before there is a directory
-    with records.claim(run_dir):
-        _train(config, loaded, run_dir)
+    with records.claim(run_dir), cli.patience():
+        _train(config, loaded, run_dir, None)
 
 
-def _train(config: Config, data: "Data", run_dir: Path) -> None:
+def _resume(run_dir: Path) -> None:
+    """Go on with a run, or say that it is finished."""
+    from lenet import checkpoint, data, records, sgd
+
+    if not (run_dir / "config.json").exists():
+        raise RecordError(f"--run_dir={run_dir}: holds no run to resume; leave out --resume")
+    with records.reclaim(run_dir), cli.patience():
+        config, fingerprint, data_dir = _recorded(run_dir)
+        behind = checkpoint.newest(run_dir)
+        if behind is not None:
+            _check_same("the checkpoint", config_module.to_dict(behind.config), config, run_dir)
+        if (run_dir / "result.json").exists():
+            _conclude(records.read_json(run_dir / "result.json"), run_dir)
+            return
+        loaded = data.load(config.dataset, data_dir=FLAGS.data_dir or data_dir, valid=config.valid)
+        sgd.check(config, loaded)
+        if loaded.fingerprint != fingerprint:
+            raise RecordError(f"--run_dir={run_dir}: has learned from other data: {loaded.source}")
+        _train(config, loaded, run_dir, behind)
+
+
+def _recorded(run_dir: Path) -> tuple[Config, str, str | None]:
+    """Return Config, fingerprint of the data and data_dir of the run to resume.
+
+    Raises:
+      RecordError: if config.json does not say, or flags that are given disagree with it.
+    """
+    from lenet import records
+
+    described = records.read_json(run_dir / "config.json")
+    try:
+        config = config_module.from_dict(described["config"])
+        fingerprint, data_dir = described["data"]["sha256"], described["data_dir"]
+    except (UsageError, KeyError, TypeError) as error:
+        raise RecordError(f"{run_dir / 'config.json'}: not that of a run: {error}") from None
+    given = {field.name for field in config_module.fields() if FLAGS[field.name].present}
+    given |= PRESETS[FLAGS.preset].keys() if FLAGS["preset"].present else set()
+    asked = config_module.to_dict(cli.config())
+    flags_given = {name: value for name, value in asked.items() if name in given}
+    _check_same("the command line", flags_given, config, run_dir)
+    return config, str(fingerprint), None if data_dir is None else str(data_dir)
+
+
+def _check_same(what: str, asked: dict[str, Any], config: Config, run_dir: Path) -> None:
+    """Raise a RecordError that names the fields in which a run is another than config.json's."""
+    recorded = config_module.to_dict(config)
+    differ = [
+        f"{name}={asked[name]}, config.json says {recorded[name]}"
+        for name in asked
+        if asked[name] != recorded[name]
+    ]
+    if differ:
+        raise RecordError(f"--run_dir={run_dir}: {what} is of another run: {'; '.join(differ)}")
+
+
+def _train(config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | None") -> None:
     from experiments import progress
-    from lenet import checkpoint, layers, plots, published, records, sgd, train
+    from lenet import checkpoint, layers, published, records, selfcheck, sgd, train
 
+    selfcheck.check()
     print(layers.table(layers.layers(sgd.check(config, data), data.image_shape)), end="\n\n")
     print("compiling ...", flush=True)
     run = train.start(config, data)
-    command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
-    records.write_json(run_dir / "config.json", records.describe(config, data, command))
+    cli.stop_if_asked()
     environment = records.environment()
+    rows: list[dict[str, Any]] = []
+    if not FLAGS.resume:
+        command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
+        where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
+        about = records.describe(config, data, command) | {"data_dir": where}
+        records.write_json(run_dir / "config.json", about)
+    elif behind:
+        rows = _rows_behind(run_dir, behind)
+        print(f"going on after epoch {behind.epoch} of {config.epochs}")
+        if differ := records.differences(behind.environment, environment):
+            print(f"not where it began: {differ}; the bits may be others than uninterrupted")
     compiling = run.program.seconds_to_compile
     print(f"training on {environment['device']} (compiled in {compiling:.1f} s)")
 
     synthetic = config.dataset == "synthetic"
     compares = published.comparable(config)
-    rows: list[dict[str, Any]] = []
     with progress.bar(config.epochs) as bar:
-        for row, state in train.fit(run):
-            rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
-            records.write_rows(run_dir / "metrics.jsonl", rows)
-            picture = plots.curves(
-                rows,
-                epochs=config.epochs,
-                title=_title(config),
-                band=published.band() if compares else None,
-            )
-            records.write(run_dir / "curves.png", picture)
-            if row.epoch == config.epochs:
-                checkpoint.save(run_dir / "checkpoints" / f"{row.epoch:05d}.npz", state.params)
-            cli.stop_if_asked()
-            bar.advance(row, config.epochs)
-            bar.say(progress.line(row, config.epochs))
-            if note := progress.plateau(row, data.num_classes, compares):
-                bar.say(f"  {note}")
+        try:
+            for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
+                rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
+                records.write_rows(run_dir / "metrics.jsonl", rows)
+                records.write(run_dir / "curves.png", _curves(config, rows))
+                due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
+                if due or cli.asked_to_stop():
+                    saved = checkpoint.Checkpoint(
+                        row.epoch,
+                        config,
+                        data.image_shape,
+                        data.num_classes,
+                        data.fingerprint,
+                        environment,
+                        state,
+                    )
+                    checkpoint.save(run_dir, saved)
+                bar.advance(row, config.epochs)
+                bar.say(progress.line(row, config.epochs))
+                if note := progress.plateau(row, data.num_classes, compares):
+                    bar.say(f"  {note}")
+                if cli.asked_to_stop() and row.epoch < config.epochs:
+                    bar.say(f"epoch {row.epoch} is kept: --run_dir={run_dir} --resume goes on")
+                    cli.stop_if_asked()
+        except DivergedError as error:
+            last = checkpoint.last(run_dir)
+            kept = f"; the last good checkpoint is {last}" if last else ""
+            raise DivergedError(f"{error}{kept}") from None
 
     spent = sum(row["seconds"] for row in rows)
-    place = published.place(config, rows[-1])
-    extra = {
+    result = rows[-1] | {
         "dataset": config.dataset,
         "synthetic": synthetic,
         "seconds_to_compile": compiling,
         "seconds_to_train": spent,
+        "examples": sum(row["count"] for row in rows),
         "environment": environment,
-        "published": place,
+        "published": published.place(config, rows[-1]),
     }
-    records.write_json(run_dir / "result.json", rows[-1] | extra)
-    print(progress.summary(row) + (" (synthetic data)" if synthetic else ""))
-    print(f"{sum(r['count'] for r in rows) / spent:.1f} examples/sec on {environment['device']}")
-    if place:
-        print(progress.place(place))
+    records.write(run_dir / "curves.png", _curves(config, rows))  # if it died before it drew them
+    records.write_json(run_dir / "result.json", result)
+    _conclude(result, run_dir)
+
+
+def _conclude(result: dict[str, Any], run_dir: Path) -> None:
+    """Print the chapter's two lines, and where the run lies among the published."""
+    from experiments import progress
+
+    try:
+        synthetic = " (synthetic data)" if result["synthetic"] else ""
+        speed = result["examples"] / result["seconds_to_train"]
+        print(progress.summary(result) + synthetic)
+        print(f"{speed:.1f} examples/sec on {result['environment']['device']}")
+        if result["published"]:
+            print(progress.place(result["published"]))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise RecordError(f"{run_dir / 'result.json'}: not that of a run: {error!r}") from None
     print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, config.json, checkpoints/")
+
+
+def _curves(config: Config, rows: list[dict[str, Any]]) -> bytes:
+    from lenet import plots, published
+
+    band = published.band() if published.comparable(config) else None
+    return plots.curves(rows, epochs=config.epochs, title=_title(config), band=band)
+
+
+def _rows_behind(run_dir: Path, behind: "Checkpoint") -> list[dict[str, Any]]:
+    """Return the rows up to a checkpoint; what came after it is trained again."""
+    from lenet import records
+
+    path = run_dir / "metrics.jsonl"
+    rows = records.read_rows(path)[: behind.epoch]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or row.get("epoch") != number:
+            raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
+    if len(rows) < behind.epoch:
+        raise RecordError(f"{path}: has {len(rows)} of the {behind.epoch} rows of the checkpoint")
+    return rows
 
 
 def _fresh_name(seed: int) -> Path:

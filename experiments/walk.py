@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import language
+from experiments import cli, language
 from lenet.errors import LenetError, UsageError
 
 FLAGS = flags.FLAGS
@@ -98,7 +98,7 @@ def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
         page = Page(translated, directory, out)
         out.print(f"\n{name}  {heading}", style="bold")
         # A GPU would otherwise round the factors of a product to 10 bits.
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"), cli.patience():
             try:
                 fill(page)
             except CheckError:

@@ -125,6 +125,7 @@ def check(config: Config) -> Config:
     """Return `config`, or raise a UsageError that names the field, the value and the limit."""
     for field in fields():
         value, meta = getattr(config, field.name), field.metadata
+        _check_type(field, value)
         if meta["kind"] == "number":
             _check_number(field, value)
         elif meta["among"] and value not in meta["among"]:
@@ -136,6 +137,16 @@ def check(config: Config) -> Config:
     if config.warmup >= config.epochs and config.warmup > 0:
         raise UsageError(f"--warmup={config.warmup:g}: must be below --epochs={config.epochs}")
     return config
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    """Raise a UsageError unless a value is of the type of the field's default."""
+    right = type(value) is type(field.default)
+    if right and isinstance(value, tuple):
+        right = all(type(size) is int for size in value)
+    if not right:
+        shown = repr(value)[:60]
+        raise UsageError(f"--{field.name}={shown}: must be such as {field.default!r}")
 
 
 def _check_number(field: dataclasses.Field, value: float) -> None:
@@ -167,8 +178,13 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> Config:
     """Return the Config that `to_dict` wrote; raise a UsageError for names it does not know."""
+    if not isinstance(values, dict):
+        raise UsageError(f"settings: expected names with values, found {type(values).__name__}")
     known = {f.name for f in fields()}
     if unknown := sorted(set(values) - known):
-        raise UsageError(f"no such setting: {', '.join(unknown)}")
+        raise UsageError(f"no such setting: {ascii(', '.join(unknown))[1:-1]}")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return check(Config(**plain))
+    try:
+        return check(Config(**plain))
+    except OverflowError as error:  # a whole number that no float holds
+        raise UsageError(f"settings: {error}") from None

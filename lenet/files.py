@@ -25,3 +25,9 @@ def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def clean(directory: Path) -> None:
+    """Remove what a process that died in the middle of `write` left; nobody else may be writing."""
+    for path in directory.glob(".*-????????"):
+        path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ config.json     the Config, the data set and where it came from
 metrics.jsonl   a row per epoch, in order
 result.json     the last row, seconds to compile, the environment, the place among the published
 curves.png      the book's figure
-checkpoints/    parameters
+checkpoints/    the state after the last epochs
 """
 
 import contextlib
@@ -67,6 +67,8 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     """
     try:
         lock = _lock(run_dir)
+        for directory in (run_dir, run_dir / "checkpoints"):
+            files.clean(directory)
     except OSError as error:
         raise cannot(f"--run_dir={run_dir}", error) from None
     try:
@@ -112,7 +114,9 @@ def _check_empty(run_dir: Path) -> None:
                 f"--run_dir={run_dir}: is of experiments.{what}, which goes on with it by --resume"
             )
     if "config.json" in held:
-        raise UsageError(f"--run_dir={run_dir}: holds another run; choose another or remove it")
+        raise UsageError(
+            f"--run_dir={run_dir}: holds another run: --resume goes on with it, or choose another"
+        )
     if held:
         raise UsageError(f"--run_dir={run_dir}: holds {held[0]!r}; a new run wants it empty")
 
@@ -155,9 +159,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl; raise a RecordError that names the file and the line."""
+    """Read metrics.jsonl, but for a last line that was torn before its end.
+
+    Raises:
+      RecordError: naming the file and the line that is not JSON.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        content = path.read_bytes()
+        lines = content[: content.rfind(b"\n") + 1].decode().split("\n")[:-1]
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: cannot be read: {error}") from None
     rows = []
@@ -184,6 +193,7 @@ def describe(config: Config, data: Data, command: str) -> dict[str, Any]:
             "train": len(data.train.labels),
             "valid": len(data.valid.labels) if data.valid else 0,
             "test": len(data.test.labels),
+            "sha256": data.fingerprint,
         },
     }
 
@@ -204,6 +214,22 @@ def environment() -> dict[str, Any]:
         "device": device.device_kind,
         "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
     }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return what differs between two environments, such as "jaxlib 0.10.1, now 0.10.3".
+
+    Where nothing does, the same run gives the same bits.
+    """
+    kept, here = (
+        {**each.get("versions", {}), **{k: v for k, v in each.items() if k != "versions"}}
+        for each in (before, now)
+    )
+    return "; ".join(
+        f"{name} {kept.get(name)}, now {here.get(name)}"
+        for name in sorted(kept.keys() | here.keys())
+        if kept.get(name) != here.get(name)
+    )
 
 
 def cores() -> int:

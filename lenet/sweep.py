@@ -108,6 +108,8 @@ def spread(runs: int) -> Lanes:
     """Return lanes for runs on the devices of this process: for one run on each that is of use."""
     devices = jax.local_devices()
     split = sgd.parts() if runs * sgd.parts() <= len(devices) else 1
+    if jax.process_count() > 1:  # then what devices say to each other takes the network
+        split = 1
     used = devices[: min(runs, len(devices)) * split]
     return together(1, used, vectorise=devices[0].platform != "cpu", split=split)
 
@@ -277,13 +279,23 @@ def fit(
             yield from fit_chunk(program, {i: configs[i] for i in chunk})
 
 
-def fit_chunk(program: Program, runs: dict[int, Config]) -> Iterator[Epoch]:
-    """Train runs of the program's group together, at most as many as it has lanes; as `fit`."""
+def fit_chunk(
+    program: Program, runs: dict[int, Config], behind: tuple[int, State] | None = None
+) -> Iterator[Epoch]:
+    """Train runs of the program's group together, at most as many as it has lanes; as `fit`.
+
+    Args:
+      program: of the group.
+      runs: at least one.
+      behind: how many epochs they have behind them, and their states [R, ...]; the initial ones
+        without it.
+    """
     model, over, initial, learn, valid, test, _ = program
     stacked = numbers(list(runs.values()), over)
-    state = initial(stacked)
+    done, state = behind or (0, initial(stacked))
+    state = jax.device_put(state, NamedSharding(over.mesh, P(RUNS)))
     alive = dict(runs)
-    for number in range(1, next(iter(runs.values())).epochs + 1):
+    for number in range(done + 1, next(iter(runs.values())).epochs + 1):
         begin = time.monotonic()
         state, steps = epoch(model, over, stacked, state, learn)
         steps = jax.device_get(steps)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from lenet import sweep
 from lenet.config import Config
@@ -29,14 +30,21 @@ def start(config: Config, data: Data) -> Start:
     return Start(config, sweep.compiled(config, data, sweep.spread(1)))
 
 
-def fit(run: Start) -> Iterator[tuple[Row, State]]:
+def fit(run: Start, behind: tuple[int, State] | None = None) -> Iterator[tuple[Row, State]]:
     """Train to the end; yield a row and the state, as NumPy arrays, after each epoch.
+
+    Args:
+      run: from `start`.
+      behind: where to go on: how many epochs, and the state after them; then what follows has the
+        bits of a run that was never interrupted.
 
     Raises:
       DivergedError: naming the first step whose loss was no finite number, or the epoch whose mean
         loss was far above that of a guess.
     """
-    for epoch in sweep.fit_chunk(run.program, {0: run.config}):
+    if behind:
+        behind = behind[0], jax.tree.map(lambda x: np.asarray(x)[None], behind[1])
+    for epoch in sweep.fit_chunk(run.program, {0: run.config}, behind):
         row = epoch.rows[0]
         if isinstance(row, DivergedError):
             raise row

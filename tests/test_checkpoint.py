@@ -15,8 +15,10 @@ SMALL = Config(channels=(2, 3), hidden=(8,), momentum=0.9)
 
 def made(epoch: int, seed: int = 0) -> Checkpoint:
     state = sgd.init(sgd.network(SMALL, 10), SMALL, (28, 28, 1))
-    drawn = jax.tree.map(lambda x: x + jax.random.normal(jax.random.key(seed), x.shape), state)
-    state = drawn._replace(step=jnp.int32(epoch))
+    key = jax.random.key(seed)
+    state = jax.tree.map(
+        lambda x: x + jax.random.normal(key, x.shape) if x.dtype == jnp.float32 else x, state
+    )._replace(step=jnp.int32(epoch))
     return Checkpoint(epoch, SMALL, (28, 28, 1), 10, "abc", {"cores": 2}, jax.device_get(state))
 
 

@@ -105,7 +105,7 @@ def test_the_trained_network_comes_back_as_it_was(trained, tiny):
     hits = np.asarray(logits(model, params, test.images)).argmax(-1) == test.labels
     result = json.loads((run_dir / "result.json").read_text())
     assert hits.mean() == pytest.approx(result["test_accuracy"])
-    with pytest.raises(RecordError, match="no parameters"):
+    with pytest.raises(RecordError, match="holds no checkpoint"):
         checkpoint.restore(_without_checkpoints(run_dir))
 
 

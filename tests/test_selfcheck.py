@@ -9,7 +9,7 @@ def test_this_array_library_is_right():
     selfcheck.check()
 
 
-@pytest.mark.parametrize(("wrong", "named"), enumerate(["matrix product", "reduced", "a sum"]))
+@pytest.mark.parametrize(("wrong", "named"), [(0, "matrix product"), (1, "reduced"), (2, "a sum")])
 def test_a_wrong_result_is_refused_and_named(monkeypatch, wrong, named):
     right = selfcheck._computed
 

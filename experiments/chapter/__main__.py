@@ -38,4 +38,4 @@ def main(*names: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__ or "", operands=True, patient=True)
+    cli.run(main, __doc__ or "", operands=True)

@@ -50,4 +50,4 @@ def _duration(seconds: int) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__ or "", operands=True, patient=True)
+    cli.run(main, __doc__ or "", operands=True)
