@@ -159,7 +159,11 @@ def main(arguments: list[str]) -> None:
         return
     if arguments not in ([], ["--check"]):
         sys.exit(__doc__)
-    stale = [p.name for p, content in rendered().items() if p.read_bytes() != content]
+    stale = [
+        path.name
+        for path, content in rendered().items()
+        if not path.exists() or path.read_bytes() != content
+    ]
     if arguments:
         sys.exit(f"error: run scripts/studies.py: {', '.join(stale)}" if stale else 0)
     for path, content in rendered().items():
