@@ -28,6 +28,7 @@ from lenet import (
 
 ROOT = Path(__file__).parent.parent
 BOOK, COMPARE = ROOT / "results" / "book.json", ROOT / "results" / "compare.json"
+FAULTS = ROOT / "results" / "faults.json"
 COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
@@ -222,6 +223,12 @@ def rendered() -> dict[Path, bytes]:
         if COMPARE.exists():
             text = between(text, "compare", comparison_section(name))
         files[ROOT / name] = text.encode()
+    for name, language in (("faults.md", "en"), ("faults.zh-CN.md", "zh")):
+        path = ROOT / "docs" / name
+        text = path.read_text(encoding="utf-8")
+        if FAULTS.exists():
+            text = between(text, "faults", faults_section(language))
+        files[path] = text.encode()
     for name, language in (("speed.md", "en"), ("speed.zh-CN.md", "zh")):
         path = ROOT / "docs" / name
         text = between(path.read_text(encoding="utf-8"), "forms", sections.forms_table(language))
@@ -230,6 +237,30 @@ def rendered() -> dict[Path, bytes]:
             text = between(text, "precision", sections.precision_table(language))
         files[path] = text.encode()
     return files
+
+
+def faults_section(language: str) -> str:
+    """The table of the faults that were injected, with its command and duration."""
+    record = records.read_json(FAULTS)
+    heads, total, note = {
+        "en": (
+            ("fault", "injected", "detected", "recovered", "bit-equal"),
+            "all",
+            "{seconds} s. Some faults have nothing to recover, some nothing to detect. {machine}.",
+        ),
+        "zh": (
+            ("故障", "注入", "发现", "恢复", "逐位相同"),
+            "合计",
+            "{seconds} 秒。有的故障无可恢复，有的无须发现。{machine}。",
+        ),
+    }[language]
+    counts = record["faults"]
+    sums = [sum(column) for column in zip(*counts.values(), strict=True)]
+    rows = [[name, *(n or "" for n in row)] for name, row in (*counts.items(), (total, sums))]
+    table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    machine = table_of_bench.machine(record["environment"])
+    said = note.format(seconds=record["seconds"], machine=machine)
+    return f"    {record['command']}\n\n{table}\n\n{said}"
 
 
 def between(text: str, name: str, body: str) -> str:

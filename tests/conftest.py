@@ -2,14 +2,16 @@
 
 import os
 import random
+import time
 from collections import Counter
+from pathlib import Path
 
 import hypothesis
 import jax
 import pytest
 from tabulate import tabulate
 
-from lenet import data
+from lenet import data, records
 from lenet.errors import DataError
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -19,6 +21,10 @@ jax.config.update("jax_num_cpu_devices", 2)
 hypothesis.settings.register_profile("quick", max_examples=12, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=200, deadline=None)
 hypothesis.settings.load_profile("quick")
+
+
+FAULTS = ("injected", "detected", "recovered", "bit-equal")
+BEGIN = pytest.StashKey[float]()
 
 
 def skip(reason: str) -> None:
@@ -54,9 +60,11 @@ def pytest_addoption(parser):
     group = parser.getgroup("faults", "faults that are injected (tests/faults)")
     group.addoption("--injections", type=int, help="about how many; by default a few of each kind")
     group.addoption("--faults-seed", type=int, help="seed of what is random in them")
+    group.addoption("--faults-record", type=Path, help="file for the table, such as results/...")
 
 
 def pytest_configure(config):
+    config.stash[BEGIN] = time.monotonic()
     if config.option.faults_seed is None and not hasattr(config, "workerinput"):
         config.option.faults_seed = random.randrange(1 << 16)
 
@@ -67,7 +75,8 @@ def pytest_report_header(config):
 
 def pytest_terminal_summary(terminalreporter):
     """Print what was injected and what came of it, if a number of injections was asked for."""
-    if terminalreporter.config.option.injections is None:
+    options = terminalreporter.config.option
+    if options.injections is None:
         return
     found: dict[str, Counter] = {}
     for reports in terminalreporter.stats.values():
@@ -75,10 +84,21 @@ def pytest_terminal_summary(terminalreporter):
             for name, value in getattr(report, "user_properties", ()):
                 if name == "fault" and report.when == "teardown":
                     found.setdefault(value["fault"], Counter()).update(value["counts"])
-    kinds = ("injected", "detected", "recovered", "bit-equal")
-    total = sum(found.values(), Counter())
-    rows = [[name, *(counts[kind] or "" for kind in kinds)] for name, counts in found.items()]
-    rows.sort(key=lambda row: str(row[0]))
-    rows.append(["all", *(total[kind] for kind in kinds)])
-    terminalreporter.section(f"faults, --faults-seed={terminalreporter.config.option.faults_seed}")
-    terminalreporter.write_line(tabulate(rows, ("fault", *kinds)))
+    seconds = time.monotonic() - terminalreporter.config.stash[BEGIN]
+    terminalreporter.section(f"faults, --faults-seed={options.faults_seed}, {seconds:.0f} s")
+    rows = {name: [counts[kind] for kind in FAULTS] for name, counts in sorted(found.items())}
+    total = [sum(column) for column in zip(*rows.values(), strict=True)]
+    shown = [
+        [name, *(count or "" for count in row)] for name, row in (*rows.items(), ("all", total))
+    ]
+    terminalreporter.write_line(tabulate(shown, ("fault", *FAULTS)))
+    failed = len(terminalreporter.stats.get("failed", ()))
+    if options.faults_record and not failed:
+        record = {
+            "command": f"scripts/test --faults --injections={options.injections} "
+            f"--faults-seed={options.faults_seed}",
+            "seconds": round(seconds),
+            "environment": records.environment(),
+            "faults": rows,
+        }
+        records.write_json(options.faults_record, record)
