@@ -26,7 +26,7 @@ TEXT = {
         "best": "Best in {selected} accuracy: {label}, with a test accuracy of {test}.",
         "itself": "That is the setting of the preset.",
         "against": "Differences in test accuracy from {base} are paired by seed, and their 95 % "
-        "intervals hold for all {count} together (Bonferroni). Surely better: {better}; surely "
+        "intervals hold for all {count} together (Bonferroni). Better: {better}; "
         "worse: {worse}; these runs cannot tell: {open}.",
         "selected": "The best was selected on the test images themselves, for none were held out: "
         "its accuracy is flattered.",
@@ -46,7 +46,7 @@ TEXT = {
         "best": "{selected}精度最好的是 {label}，测试精度 {test}。",
         "itself": "这正是预设的取值。",
         "against": "与 {base} 的测试精度之差按种子配对，95% 置信区间对全部 {count} 个比较"
-        "同时成立（Bonferroni）。确实更好：{better}；确实更差：{worse}；这些运行分辨不出：{open}。",
+        "同时成立（Bonferroni）。更好：{better}；更差：{worse}；这些运行分辨不出：{open}。",
         "selected": "没有留出验证样本，最好的一个是在测试集上选出的：它的精度因此偏高。",
         "effects": "以测试精度计，{first_axis} 取 {first[1]} 而不取 {first[0]}"
         "（对另一个因素取平均）带来 {effects.first}，{second_axis} 取 {second[1]} "

@@ -35,7 +35,7 @@ def test_settings_are_compared_with_the_preset_s_by_seed():
     text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
     assert "Best in validation accuracy: kernel_size 5" in text
     assert "the setting of the preset" in text
-    assert "Surely better: none; surely worse: none; these runs cannot tell: kernel_size 3" in text
+    assert "Better: none; worse: none; these runs cannot tell: kernel_size 3" in text
     assert "1 of 3 runs of kernel_size 7 ended no better than a guess" in text
     assert "selected on the test images" not in text
 
@@ -48,8 +48,8 @@ def test_what_is_sure_is_said_so_and_selection_on_test_is_admitted():
         )
     ]
     for language, better, worse, flattered in (
-        ("en", "Surely better: kernel_size 3", "surely worse: kernel_size 7", "flattered"),
-        ("zh", "确实更好：kernel_size 3", "确实更差：kernel_size 7", "因此偏高"),
+        ("en", "Better: kernel_size 3", "worse: kernel_size 7", "flattered"),
+        ("zh", "更好：kernel_size 3", "更差：kernel_size 7", "因此偏高"),
     ):
         text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET, language))
         assert all(part in text for part in (better, worse, flattered))

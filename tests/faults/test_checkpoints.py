@@ -229,7 +229,7 @@ def test_a_pickle_is_refused_in_bounded_memory(fault, runner, unfinished):
     for path in (unfinished / "checkpoints").iterdir():
         path.unlink()
     bomb = unfinished / "checkpoints" / "00006.npz"
-    bomb.write_bytes(pickle.dumps(_Bomb()))
+    bomb.write_bytes(pickle.dumps([_Bomb(), bytes(1000)]))
     done = runner.run(unfinished, "--resume")
     assert done.returncode == 4
     assert "checksum" in done.stderr

@@ -164,7 +164,7 @@ def test_one_of_two_processes_trains(fault, runner, whole, tmp_path, resumed):
 def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path):
     for i in fault.times(1, 2):
         run_dir = tmp_path / str(i)
-        runner.kill(run_dir, after_epoch=1)
+        runner.kill(run_dir, after_epoch=2)
         assert (run_dir / ".lock").exists()
         done = runner.run(run_dir, "--resume")
         assert done.returncode == 0, done.stderr
