@@ -45,6 +45,8 @@ def define() -> None:
     flags.DEFINE_integer(
         "patience", 120, "seconds to wait for all processes to start", lower_bound=1
     )
+    doc = "seconds after which a process that is not heard of counts as dead, and ends the others"
+    flags.DEFINE_integer("heartbeat", 100, doc, lower_bound=1)
 
 
 def check() -> None:

@@ -1,6 +1,5 @@
 """Strictness and fixtures for every test."""
 
-import os
 import random
 import time
 from collections import Counter
@@ -9,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import pytest
+from skipping import skip
 from tabulate import tabulate
 
 from lenet import data, records
@@ -25,13 +25,6 @@ hypothesis.settings.load_profile("quick")
 
 FAULTS = ("injected", "detected", "recovered", "bit-equal")
 BEGIN = pytest.StashKey[float]()
-
-
-def skip(reason: str) -> None:
-    """Skip a test; where LENET_TEST_ALL is set, as in CI, fail it instead."""
-    if os.environ.get("LENET_TEST_ALL"):
-        pytest.fail(f"LENET_TEST_ALL is set, but: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

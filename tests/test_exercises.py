@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import skip
+from skipping import skip
 
 from experiments.exercises import exercises
 from experiments.language import translation

@@ -62,7 +62,7 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     means = [float(line.split(",")[4]) for line in lines[1:]]
     assert means == sorted(means, reverse=True)
     assert "±" in done.stdout
-    assert "selected on test" not in done.stdout
+    assert "selected on the test" not in " ".join(done.stdout.split())
     assert "4/4 runs" in done.stdout
     for name in ("curves.png", "rates.png"):
         assert Image.open(io.BytesIO((run_dir / name).read_bytes())).size[0] > 600
@@ -116,7 +116,7 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
     done = sweep(*SIZES, "--lr=1e30,0.1", "--pool=max,avg", *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "diverged: the loss was" in done.stdout
-    assert "selected on test" in done.stdout
+    assert "was selected on the test images" in " ".join(done.stdout.split())
     assert sum(entry["diverged"] is not None for entry in ledger(tmp_path / "run")) == 2
     assert (tmp_path / "run" / "map.png").exists()
     last = (tmp_path / "run" / "summary.csv").read_text().splitlines()[-1]
