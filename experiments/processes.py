@@ -117,7 +117,13 @@ def join() -> Processes:
         raise UsageError(f"--coordinator={FLAGS.coordinator}: {error}") from None
     finally:
         limit.cancel()
-    return Processes(jax.process_index(), jax.process_count())
+    here = Processes(jax.process_index(), jax.process_count())
+    if FLAGS.num_processes not in (None, here.size):
+        raise UsageError(
+            f"--num_processes={FLAGS.num_processes}: process 0 was told {here.size}; "
+            "tell all of them the same"
+        )
+    return here
 
 
 def meet(where: str, here: Processes) -> None:
@@ -126,7 +132,12 @@ def meet(where: str, here: Processes) -> None:
         return
     from jax.experimental import multihost_utils
 
-    multihost_utils.sync_global_devices(where)
+    try:
+        multihost_utils.sync_global_devices(where)
+    except RuntimeError as error:
+        raise UsageError(
+            "another of the processes has ended, see what it said; --resume goes on with what there is"
+        ) from error
 
 
 def wait_until(true: Callable[[], bool], pause: Callable[[], None]) -> None:

@@ -271,7 +271,11 @@ def test_no_process_waits_for_ever(fault, sweeper, swept, tmp_path, what):
     for process in started:
         _, err = process.communicate(timeout=90)
         assert process.returncode != 0
-        assert what == "killed" or "did not all come within 10 s" in err
+        assert "Traceback" not in err
+    if what == "counts that disagree":
+        assert "--num_processes=3: process 0 was told 2" in err
+    elif what == "unreachable":
+        assert "did not all come within 10 s" in err
     assert time.monotonic() - begin < 80
     fault.count("detected")
     if what == "killed":
