@@ -136,7 +136,7 @@ def meet(where: str, here: Processes) -> None:
         multihost_utils.sync_global_devices(where)
     except RuntimeError as error:
         raise UsageError(
-            "another of the processes has ended, see what it said; --resume goes on with what there is"
+            "another of the processes has ended, see what it said; --resume goes on from there"
         ) from error
 
 
