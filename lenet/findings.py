@@ -38,7 +38,8 @@ TEXT = {
         "split": "Of the variance of test accuracy over {rows} x {columns} runs, {weights:.0%} "
         "comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} from the order "
         "of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
-        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}.",
+        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}. (Training "
+        "loss is a mean over the last epoch, test accuracy that of the moment after its last step.)",
         "stuck": "{stuck} of {n} runs of {label} ended no better than a guess.",
         "none": "none",
     },
@@ -56,7 +57,8 @@ TEXT = {
         "split": "{rows} x {columns} 次运行的测试精度的方差中，{weights:.0%} 来自初始权重"
         "（F 检验 p = {weights_p:.2g}），{order:.0%} 来自样本的次序（p = {order_p:.2g}），"
         "{rest:.0%} 来自两者的相遇；训练损失分别为 {loss.rows.share:.0%}、"
-        "{loss.columns.share:.0%} 和 {loss.rest.share:.0%}。",
+        "{loss.columns.share:.0%} 和 {loss.rest.share:.0%}。（训练损失是最后一轮的平均值，"
+        "测试精度则是最后一步之后那一刻的。）",
         "stuck": "{label} 的 {n} 次运行中有 {stuck} 次结束时并不比瞎猜好。",
         "none": "无",
     },

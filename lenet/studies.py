@@ -1,4 +1,4 @@
-"""Sweeps with a name: what the chapter leaves to try, and two questions it does not ask.
+"""Sweeps with a name: what the chapter leaves to try, and questions that published runs raise.
 
 A study is the flags of a sweep. Those of the chapter's exercise (6.6: window, channels, layers,
 learning rate, initialisation, epochs) hold out 10,000 images to select by.
@@ -74,6 +74,15 @@ STUDIES: dict[str, Study] = {
             "不满的那一批也就可能在任何位置；其他版本打乱的是样本。",
         },
         {"bias_init": "pytorch,zeros", "order": "examples,batches", "seed": "0:64"},
+    ),
+    "short_batch": Study(
+        {
+            "en": "Is it that the others end every epoch with a step on 96 images? With batches of "
+            "250 there is no short one: 60,000 = 240 x 250.",
+            "zh": "是因为其他版本每轮都以只有 96 张图的一步结束吗？批量为 250 时没有不满的批："
+            "60,000 = 240 x 250。",
+        },
+        {"batch_size": "250", "order": "examples,batches", "seed": "0:32"},
     ),
     "variance": Study(
         {
