@@ -38,8 +38,8 @@ TEXT = {
         "split": "Of the variance of test accuracy over {rows} x {columns} runs, {weights:.0%} "
         "comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} from the order "
         "of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
-        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}. (Training "
-        "loss is a mean over the last epoch, test accuracy that of the moment after its last step.)",
+        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}. (The "
+        "loss is a mean over the last epoch, the accuracy that of the moment after its last step.)",
         "stuck": "{stuck} of {n} runs of {label} ended no better than a guess.",
         "none": "none",
     },

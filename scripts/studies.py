@@ -28,7 +28,7 @@ TEXT = {
         "the sigmoid and average pooling, but for what varies. 10,000 training images are held "
         "out: they select, and the test images report. Intervals are 95 % intervals over seeds; "
         "differences are paired by seed and from the chapter's own value. `--preset=modern` asks "
-        "the same of ReLU and max-pooling. The last two studies ask why published runs differ.\n\n"
+        "the same of ReLU and max-pooling. The last studies ask why published runs differ.\n\n"
         "Each page section is written by `scripts/studies.py` from the record of the sweep in "
         "`results/studies/`.",
         "note": "{runs} runs. {machine}.",
@@ -41,7 +41,7 @@ TEXT = {
         "留出 10,000 张训练图像用来选择，测试图像只用来报告。区间是对种子的 95% 置信区间；"
         "差值按种子配对，与本章自己的取值相比。"
         "`--preset=modern` 对 ReLU 与最大汇聚问同样的问题。"
-        "最后两项研究追问已发表的结果为何不同。\n\n"
+        "最后几项研究追问已发表的结果为何不同。\n\n"
         "各节由 `scripts/studies.py` 根据 `results/studies/` 中的记录写成。",
         "note": "共 {runs} 次运行。{machine}。",
         "alt": "各取值的 {measure}",
