@@ -99,7 +99,7 @@ def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -
             )
         drawn.set_yticks(range(len(drawn_settings)), [_label(s, axes) for s in drawn_settings])
         drawn.invert_yaxis()
-        drawn.set(title=f"{_data(settings)}: seeds, mean and 95 % interval", xlabel=_words(measure))
+        drawn.set(title=f"{_data(settings)}: seeds, mean and 95 % interval", xlabel=words(measure))
         drawn.grid(axis="x", color=plots.GREY, alpha=0.3)
         return plots.png(figure)
 
@@ -138,12 +138,12 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
                 height = i / max(len(level) - 1, 1)
                 drawn.text(at, height, value, ha="center", va="center", fontsize=8, bbox=box)
-        drawn.set_xticks(range(len(axes) + 1), [*axes, f"mean {_words(measure)}"])
+        drawn.set_xticks(range(len(axes) + 1), [*axes, f"mean {words(measure)}"])
         drawn.set_yticks([])
         drawn.set(title=f"{_data(settings)}: means over seeds", xlim=(-0.3, len(axes) + 0.05))
         for side in ("left", "bottom"):
             drawn.spines[side].set_visible(False)
-        figure.colorbar(ScalarMappable(scale, "cividis"), ax=drawn, label=f"mean {_words(measure)}")
+        figure.colorbar(ScalarMappable(scale, "cividis"), ax=drawn, label=f"mean {words(measure)}")
         return plots.png(figure)
 
 
@@ -183,7 +183,7 @@ def heat(settings: Sequence[Setting], axes: tuple[str, str], measure: str) -> by
         drawn.set_xticks(range(len(across)), across)
         drawn.set_yticks(range(len(down)), down)
         drawn.set(title=_data(settings), xlabel=axes[1], ylabel=axes[0])
-        figure.colorbar(image, label=f"mean {_words(measure)}")
+        figure.colorbar(image, label=f"mean {words(measure)}")
         return plots.png(figure)
 
 
@@ -191,7 +191,7 @@ def _figure(settings: Sequence[Setting], xlabel: str, measure: str) -> tuple[Fig
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.set(title=f"{_data(settings)}: mean and range over seeds")
-    axes.set(xlabel=xlabel, ylabel=_words(measure))
+    axes.set(xlabel=xlabel, ylabel=words(measure))
     axes.grid(color=plots.GREY, alpha=0.3)
     return figure, axes
 
@@ -227,5 +227,6 @@ def _data(settings: Sequence[Setting]) -> str:
     return ", ".join("SYNTHETIC DATA" if name == "synthetic" else name for name in names)
 
 
-def _words(measure: str) -> str:
+def words(measure: str) -> str:
+    """Return a measure as a label says it, such as "validation accuracy"."""
     return measure.replace("_", " ").replace("valid ", "validation ")

@@ -110,7 +110,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     said = findings.sentences(entries, axes, preset, language)
     if name == "frameworks":
         said += studies.between_frameworks(entries, language)
-    alt = text["alt"].format(measure=summary.selection(entries).replace("_", " "))
+    alt = text["alt"].format(measure=sweep_plots.words(summary.selection(entries)))
     parts = [
         f"## {name}",
         study.question[language],
