@@ -181,6 +181,7 @@ def table(run_dir) -> tuple[str, list[dict]]:
     return (run_dir / "summary.csv").read_text(), sorted(entries, key=lambda e: e["run"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault("kill -9 in a sweep")
 def test_a_killed_sweep_repeats_no_finished_run(fault, sweeper, swept, tmp_path):
     for i in fault.times(1, 8):
