@@ -162,7 +162,8 @@ def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
     """
     from lenet import ledger
 
-    entries = ledger.read(path) if path.exists() else []
+    ledger.repair(path)
+    entries = ledger.read(path)
     for entry in entries:
         run = entry["run"]
         if run >= len(configs) or config_module.from_dict(entry["config"]) != configs[run]:

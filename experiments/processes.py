@@ -97,6 +97,8 @@ def join() -> Processes:
         )
         os._exit(UsageError.exit_status)
 
+    # It would take SIGTERM for itself.
+    jax.config.update("jax_enable_preemption_service", False)
     limit = threading.Timer(FLAGS.patience, give_up)
     limit.daemon = True
     limit.start()
@@ -107,8 +109,11 @@ def join() -> Processes:
             process_id=FLAGS.process_id,
             initialization_timeout=FLAGS.patience + 60,
             heartbeat_timeout_seconds=FLAGS.heartbeat,
+            shutdown_timeout_seconds=FLAGS.heartbeat,
         )
-    except ValueError:
+    except ValueError as error:
+        if FLAGS.coordinator != "auto":
+            raise UsageError(f"--coordinator={FLAGS.coordinator}: {error}") from None
         raise UsageError(
             "--coordinator=auto: no SLURM, Open MPI or TPU pod here: give HOST:PORT, "
             "--process_id and --num_processes"

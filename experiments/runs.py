@@ -43,7 +43,7 @@ def named_directory(what: str) -> Path:
             else "--run_dir=: name a directory"
         )
     fresh = f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{what}-{os.getpid()}"
-    return Path(FLAGS.run_dir or fresh).expanduser()
+    return Path(os.path.expanduser(FLAGS.run_dir or fresh))
 
 
 def check_cost(count: int, epochs: float, *, remedy: str) -> None:
@@ -88,7 +88,7 @@ def recall(run_dir: Path, what: str) -> None:
       RecordError: if there is none to resume.
     """
     path = run_dir / f"{what}.json"
-    if not path.exists():
+    if not records.exists(run_dir, path.name):
         raise RecordError(
             f"--run_dir={run_dir}: holds nothing that experiments.{what} could resume; "
             "leave out --resume"
@@ -149,7 +149,8 @@ def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
                     for place, row in epoch.rows.items()
                     if (entry := _entry(*order[place], rows[place], row))
                 ]
-                ledger.append(path, finished)
+                if finished:
+                    ledger.append(path, finished)
                 for entry in finished:
                     if entry["diverged"]:
                         tally.say(f"run {entry['run']} {entry['diverged']}")

@@ -97,7 +97,7 @@ def main() -> None:
             _sweep(configs, varied, data, run_dir, here)
     else:
         with cli.patience():
-            _share(configs, data, run_dir / LEDGER, here)
+            _share(configs, _describe(configs, varied, data), data, run_dir / LEDGER, here)
 
 
 def _take_up(study: Study) -> None:
@@ -140,41 +140,49 @@ def _sweep(
         done = _done(configs, asked, run_dir)
         print(f"{len(done)} of {len(configs)} runs are in {path}")
     else:
-        records.write(path, b"")
         records.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
-    _share(configs, data, path, here)
+    _share(configs, asked, data, path, here)
     _summarise(ledger.gather(path), path, varied)
 
 
-def _share(configs: list[Config], data: DataSets, path: Path, here: Processes) -> None:
+def _share(
+    configs: list[Config], asked: dict[str, Any], data: DataSets, path: Path, here: Processes
+) -> None:
     """Train what is missing, or a share of it where there are several processes."""
     from lenet import ledger
 
     processes.meet("begun", here)
+    _check_same(path.parent, asked)
     done = {entry["run"] for entry in ledger.read(path)}
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
     processes.meet("read", here)  # before anyone adds to it
     if todo:
         runs.train(todo, data, ledger.of_process(path, here.rank))
-    processes.wait_until(lambda: ledger.count(path) >= len(configs), cli.stop_if_asked)
+    if here.size > 1:
+        processes.wait_until(lambda: ledger.count(path) >= len(configs), cli.stop_if_asked)
+
+
+def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
+    """Raise a RecordError unless the directory is of the sweep that is asked for."""
+    before = records.read_json(run_dir / "sweep.json")
+    if not runs.alike(before, asked, ("preset", "axes", "pairing")):
+        raise RecordError(
+            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags "
+            "or none, or choose another directory"
+        )
 
 
 def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[int]:
     """Return the runs that the ledgers have, if they are those of this sweep."""
     from lenet import ledger
 
-    before = records.read_json(run_dir / "sweep.json")
+    _check_same(run_dir, asked)
     entries = ledger.gather(run_dir / LEDGER)
-    wanted = dict(enumerate(configs))
-    same = runs.alike(before, asked, ("preset", "axes", "pairing"))
-    if not same or any(
-        config_module.from_dict(entry["config"]) != wanted.get(entry["run"]) for entry in entries
-    ):
-        raise RecordError(
-            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags "
-            "or none, or choose another directory"
-        )
+    wanted = [config_module.to_dict(config) for config in configs]
+    for entry in entries:
+        if entry["run"] >= len(wanted) or entry["config"] != wanted[entry["run"]]:
+            raise RecordError(f"{run_dir / LEDGER}: run {entry['run']} is none of this sweep")
     return {entry["run"] for entry in entries}
 
 

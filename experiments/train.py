@@ -51,7 +51,6 @@ FLAGS = flags.FLAGS
 
 def main() -> None:
     """Check, load, train; write as it goes."""
-    config = cli.config()
     if FLAGS.checkpoint_every < 1:
         raise UsageError(f"--checkpoint_every={FLAGS.checkpoint_every}: must be at least 1")
     if FLAGS.run_dir == "":
@@ -59,9 +58,10 @@ def main() -> None:
     if FLAGS.resume:
         if not FLAGS.run_dir:
             raise UsageError("--resume: name the directory with --run_dir")
-        _resume(Path(FLAGS.run_dir).expanduser())
+        _resume(Path(os.path.expanduser(FLAGS.run_dir)))
         return
-    run_dir = Path(FLAGS.run_dir or _fresh_name(config.seed)).expanduser()
+    config = cli.config()
+    run_dir = Path(os.path.expanduser(FLAGS.run_dir or _fresh_name(config.seed)))
     # Only now, for it takes a second and the flags may be wrong.
     from lenet import data, records, sgd
 
@@ -69,28 +69,50 @@ def main() -> None:
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
     sgd.check(config, loaded)  # before there is a directory
     with records.claim(run_dir), cli.patience():
-        _train(config, loaded, run_dir, None)
+        _train(config, loaded, run_dir, None, resumed=False)
 
 
 def _resume(run_dir: Path) -> None:
     """Go on with a run, or say that it is finished."""
     from lenet import checkpoint, data, records, sgd
 
-    if not (run_dir / "config.json").exists():
+    if not records.exists(run_dir, "config.json"):
         raise RecordError(f"--run_dir={run_dir}: holds no run to resume; leave out --resume")
     with records.reclaim(run_dir), cli.patience():
         config, fingerprint, data_dir = _recorded(run_dir)
-        behind = checkpoint.newest(run_dir)
-        if behind is not None:
-            _check_same("the checkpoint", config_module.to_dict(behind.config), config, run_dir)
-        if (run_dir / "result.json").exists():
+        if records.exists(run_dir, "result.json"):
             _conclude(records.read_json(run_dir / "result.json"), run_dir)
             return
+        behind = checkpoint.newest(run_dir, set_aside=True)
+        if behind is not None:
+            _check_same("the checkpoint", config_module.to_dict(behind.config), config, run_dir)
         loaded = data.load(config.dataset, data_dir=FLAGS.data_dir or data_dir, valid=config.valid)
         sgd.check(config, loaded)
         if loaded.fingerprint != fingerprint:
             raise RecordError(f"--run_dir={run_dir}: has learned from other data: {loaded.source}")
-        _train(config, loaded, run_dir, behind)
+        if behind is not None:
+            _check_goes_on(behind, config, loaded, run_dir)
+        _train(config, loaded, run_dir, behind, resumed=True)
+
+
+def _check_goes_on(behind: "Checkpoint", config: Config, data: "Data", run_dir: Path) -> None:
+    """Raise a RecordError unless a checkpoint is of this very run."""
+    from lenet import sgd
+
+    steps = behind.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
+    found = (behind.data, behind.image_shape, behind.num_classes, int(behind.state.step))
+    expected = (data.fingerprint, data.image_shape, data.num_classes, steps)
+    names = ("data", "image_shape", "num_classes", "steps taken")
+    differ = [
+        f"{name} {a}, expected {b}"
+        for name, a, b in zip(names, found, expected, strict=True)
+        if a != b
+    ]
+    if differ or behind.epoch > config.epochs:
+        raise RecordError(
+            f"--run_dir={run_dir}: the checkpoint of epoch {behind.epoch} is of another run: "
+            f"{'; '.join(differ) or f'it has {config.epochs} epochs'}"
+        )
 
 
 def _recorded(run_dir: Path) -> tuple[Config, str, str | None]:
@@ -107,11 +129,12 @@ def _recorded(run_dir: Path) -> tuple[Config, str, str | None]:
         fingerprint, data_dir = described["data"]["sha256"], described["data_dir"]
     except (UsageError, KeyError, TypeError) as error:
         raise RecordError(f"{run_dir / 'config.json'}: not that of a run: {error}") from None
-    given = {field.name for field in config_module.fields() if FLAGS[field.name].present}
-    given |= PRESETS[FLAGS.preset].keys() if FLAGS["preset"].present else set()
-    asked = config_module.to_dict(cli.config())
-    flags_given = {name: value for name, value in asked.items() if name in given}
-    _check_same("the command line", flags_given, config, run_dir)
+    asked = {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
+    if FLAGS["preset"].present:
+        touched = {name: getattr(Config(), name) for preset in PRESETS.values() for name in preset}
+        asked = touched | PRESETS[FLAGS.preset] | asked
+    plain = {name: list(x) if isinstance(x, tuple) else x for name, x in asked.items()}
+    _check_same("the command line", plain, config, run_dir)
     return config, str(fingerprint), None if data_dir is None else str(data_dir)
 
 
@@ -127,7 +150,9 @@ def _check_same(what: str, asked: dict[str, Any], config: Config, run_dir: Path)
         raise RecordError(f"--run_dir={run_dir}: {what} is of another run: {'; '.join(differ)}")
 
 
-def _train(config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | None") -> None:
+def _train(
+    config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | None", *, resumed: bool
+) -> None:
     from experiments import progress
     from lenet import checkpoint, layers, published, records, selfcheck, sgd, train
 
@@ -138,7 +163,7 @@ def _train(config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | No
     cli.stop_if_asked()
     environment = records.environment()
     rows: list[dict[str, Any]] = []
-    if not FLAGS.resume:
+    if not resumed:
         command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
         where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
         about = records.describe(config, data, command) | {"data_dir": where}
@@ -158,9 +183,9 @@ def _train(config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | No
             for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
                 rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
                 records.write_rows(run_dir / "metrics.jsonl", rows)
-                records.write(run_dir / "curves.png", _curves(config, rows))
+                stopping = cli.asked_to_stop() and row.epoch < config.epochs
                 due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
-                if due or cli.asked_to_stop():
+                if due or stopping:
                     saved = checkpoint.Checkpoint(
                         row.epoch,
                         config,
@@ -171,11 +196,12 @@ def _train(config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | No
                         state,
                     )
                     checkpoint.save(run_dir, saved)
+                records.write(run_dir / "curves.png", _curves(config, rows))
                 bar.advance(row, config.epochs)
                 bar.say(progress.line(row, config.epochs))
                 if note := progress.plateau(row, data.num_classes, compares):
                     bar.say(f"  {note}")
-                if cli.asked_to_stop() and row.epoch < config.epochs:
+                if stopping:
                     bar.say(f"epoch {row.epoch} is kept: --run_dir={run_dir} --resume goes on")
                     cli.stop_if_asked()
         except DivergedError as error:
@@ -224,11 +250,13 @@ def _curves(config: Config, rows: list[dict[str, Any]]) -> bytes:
 def _rows_behind(run_dir: Path, behind: "Checkpoint") -> list[dict[str, Any]]:
     """Return the rows up to a checkpoint; what came after it is trained again."""
     from lenet import records
+    from lenet.rows import Row
 
     path = run_dir / "metrics.jsonl"
+    names = {field.name for field in dataclasses.fields(Row)}
     rows = records.read_rows(path)[: behind.epoch]
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or row.get("epoch") != number:
+        if not isinstance(row, dict) or not row.keys() >= names or row["epoch"] != number:
             raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
     if len(rows) < behind.epoch:
         raise RecordError(f"{path}: has {len(rows)} of the {behind.epoch} rows of the checkpoint")

@@ -13,6 +13,7 @@ state, under names such as "params/conv1/kernel", and header.json:
 The comment of the zip archive, at the end of the file, is the sha256 of all before it.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -33,7 +34,7 @@ from lenet.errors import LenetError, RecordError
 from lenet.model import LeNet
 from lenet.sgd import Params, State
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lenet")
 
 VERSION = 1
 KEPT = 3
@@ -78,7 +79,8 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
     path = path_of(run_dir, saved.epoch)
     records.write(path, to_bytes(saved))
     for old in _files(run_dir)[KEPT:]:
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one too many does no harm
+            old.unlink()
     return path
 
 
@@ -108,7 +110,7 @@ def load(path: Path) -> Checkpoint:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         return from_bytes(content)
     except RecordError as error:
@@ -118,7 +120,8 @@ def load(path: Path) -> Checkpoint:
 def from_bytes(content: bytes) -> Checkpoint:
     """Return what `to_bytes` made the content of.
 
-    No more memory is taken than twice what is there, whatever it claims; nothing in it is run.
+    Names and sizes are compared with those of the network before an array is read, so that no more
+    memory is taken than a few times what is there, whatever it claims; nothing in it is run.
 
     Raises:
       DamagedError, RecordError: as `load`.
@@ -134,22 +137,28 @@ def from_bytes(content: bytes) -> Checkpoint:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise RecordError("has compressed members, as no checkpoint of this project has")
             about = _about(archive)
-            arrays = {name: archive.read(name) for name in archive.namelist() if name != _HEADER}
+            wanted = _wanted(about)
+            _check_members(archive, wanted, len(content))
+            arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError) as error:
         raise RecordError(f"not an archive of arrays: {error}") from None
     except (ValueError, OverflowError, OSError) as error:  # of its directory
         raise RecordError(f"not an archive of arrays: {error}") from None
-    return about._replace(state=_state(about, arrays))
+    return about._replace(state=_state(wanted, arrays))
 
 
-def newest(run_dir: Path) -> Checkpoint | None:
+def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
     """Return the newest checkpoint that is whole; None if there is none at all.
 
-    Those after it that are not are said so and kept aside, with ".bad" behind their names.
+    Args:
+      run_dir: of the run.
+      set_aside: whether those after it that are damaged get ".bad" behind their names; for whom
+        the directory is locked.
 
     Raises:
-      RecordError: if there are some and all are damaged, when nothing is touched; or if the newest
-        that is whole is of another version.
+      RecordError: if there are some and all are damaged, when nothing is touched; if one cannot be
+        read; or if the newest that is whole is of another version.
+      DiskError, UsageError: if one cannot be renamed.
     """
     bad: list[tuple[Path, DamagedError]] = []
     for path in _files(run_dir):
@@ -160,8 +169,13 @@ def newest(run_dir: Path) -> Checkpoint | None:
             continue
         for worse, why in bad:
             aside = worse.with_name(f"{worse.name}.bad")
-            log.warning("%s; kept aside as %s, %s is used", why, aside.name, path.name)
-            worse.replace(aside)
+            kept = f"kept aside as {aside.name}, " if set_aside else ""
+            log.warning("%s; %s%s is used", why, kept, path.name)
+            try:
+                if set_aside:
+                    worse.replace(aside)
+            except OSError as error:
+                raise records.cannot(str(worse), error) from error
         return found
     if bad:
         reasons = "; ".join(str(error) for _, error in bad)
@@ -221,6 +235,8 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
     data, environment = header.get("data"), header.get("environment")
     if not isinstance(data, str) or not isinstance(environment, dict):
         raise RecordError(f"{_HEADER}: data and environment are missing")
+    if not isinstance(environment.get("versions", {}), dict):
+        raise RecordError(f"{_HEADER}: environment: versions have no names")
     try:
         config = config_module.from_dict(header["config"])
     except (LenetError, TypeError, ValueError, LookupError, AttributeError) as error:
@@ -236,19 +252,30 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
     )
 
 
-def _state(about: Checkpoint, arrays: Mapping[str, bytes]) -> State:
-    """The state of the network that the header describes, from the content of .npy files."""
+def _wanted(about: Checkpoint) -> State:
+    """The shapes and types of the state of the network that the header describes."""
     model = sgd.network(about.config, about.num_classes)
     try:
-        expected = sgd.init.eval_shape(model, about.config, about.image_shape)
+        wanted: State = sgd.init.eval_shape(model, about.config, about.image_shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(f"{_HEADER}: no network: {error}") from None
-    wanted = _named(expected)
-    names = {name.removesuffix(".npy") for name in arrays}
-    if other := sorted(names ^ wanted.keys()):
-        raise RecordError(f"its arrays are not those of its network: {', '.join(other[:5])}")
-    leaves = [_array(name, arrays[f"{name}.npy"], leaf) for name, leaf in wanted.items()]
-    state: State = jax.tree.unflatten(jax.tree.structure(expected), leaves)
+    return wanted
+
+
+def _check_members(archive: zipfile.ZipFile, wanted: State, size: int) -> None:
+    """Raise a RecordError unless the archive has what is wanted, once, and no larger than it is."""
+    names = sorted([_HEADER, *(f"{name}.npy" for name in _named(wanted))])
+    if other := sorted({*archive.namelist()} ^ {*names}) or sorted(archive.namelist()) != names:
+        named = ", ".join(other[:5]) if isinstance(other, list) else "some are there twice"
+        raise RecordError(f"its arrays are not those of its network: {ascii(named)[1:-1]}")
+    if sum(info.file_size for info in archive.infolist()) > size:
+        raise RecordError("its members are larger than all of it")
+
+
+def _state(wanted: State, arrays: Mapping[str, bytes]) -> State:
+    """The state, from the content of .npy files."""
+    leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
+    state: State = jax.tree.unflatten(jax.tree.structure(wanted), leaves)
     return state
 
 

@@ -21,13 +21,30 @@ def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         os.chmod(aside, 0o644)  # mkstemp's 0600 would hide it from a group's other members
         os.replace(aside, path)
+        _flush(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
 
 
+def aside(directory: Path) -> list[Path]:
+    """Return what processes that died in the middle of `write` left."""
+    return list(directory.glob(".*-????????"))
+
+
 def clean(directory: Path) -> None:
-    """Remove what a process that died in the middle of `write` left; nobody else may be writing."""
-    for path in directory.glob(".*-????????"):
+    """Remove what is `aside`; nobody else may be writing."""
+    for path in aside(directory):
         path.unlink(missing_ok=True)
+
+
+def _flush(directory: Path) -> None:
+    """Have the disk know of a new name."""
+    if os.name == "nt":  # where a directory cannot be opened
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -23,10 +23,11 @@ HEADS = {
 
 TEXT = {
     "en": {
-        "best": "Best in {selected} accuracy: {label}, with a test accuracy of {test}.",
-        "itself": "That is the setting of the preset.",
+        "best": "Best in {selected} accuracy over these seeds: {label}, with a test accuracy of "
+        "{test}.",
+        "itself": "Where the settings differ, it has the preset's values.",
         "against": "Differences in test accuracy from {base} are paired by seed, and their 95 % "
-        "intervals hold for all {count} together (Bonferroni). Better: {better}; "
+        "intervals hold for all {count} differences together (Bonferroni). Better: {better}; "
         "worse: {worse}; these runs cannot tell: {open}.",
         "selected": "The best was selected on the test images themselves, for none were held out: "
         "its accuracy is flattered.",
@@ -35,17 +36,19 @@ TEXT = {
         "{second[0]} {effects.second}; interaction {effects.interaction}. In training loss: "
         "{losses.first}, {losses.second} and {losses.interaction} (95 % intervals, paired over "
         "{n} seeds).",
-        "split": "Of the variance of test accuracy over {rows} x {columns} runs, {weights:.0%} "
-        "comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} from the order "
-        "of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
+        "split": "Of the variance of test accuracy, as {rows} x {columns} runs tell it, "
+        "{weights:.0%} comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} "
+        "from the order of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
         "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}. (The "
         "loss is a mean over the last epoch, the accuracy that of the moment after its last step.)",
-        "stuck": "{stuck} of {n} runs of {label} ended no better than a guess.",
+        "stuck": "Ended no better than a guess: {those}.",
+        "diverged": "Diverged, and in no mean: {those}.",
+        "some": "{some} of {n} runs of {label}",
         "none": "none",
     },
     "zh": {
-        "best": "{selected}精度最好的是 {label}，测试精度 {test}。",
-        "itself": "这正是预设的取值。",
+        "best": "在这些种子上，{selected}精度最好的是 {label}，测试精度 {test}。",
+        "itself": "在所改变的各项上，这正是预设的取值。",
         "against": "与 {base} 的测试精度之差按种子配对，95% 置信区间对全部 {count} 个比较"
         "同时成立（Bonferroni）。更好：{better}；更差：{worse}；这些运行分辨不出：{open}。",
         "selected": "没有留出验证样本，最好的一个是在测试集上选出的：它的精度因此偏高。",
@@ -54,12 +57,14 @@ TEXT = {
         "而不取 {second[0]} 带来 {effects.second}；交互作用 {effects.interaction}。"
         "以训练损失计：{losses.first}、{losses.second} 和 {losses.interaction}"
         "（95% 置信区间，按 {n} 个种子配对）。",
-        "split": "{rows} x {columns} 次运行的测试精度的方差中，{weights:.0%} 来自初始权重"
+        "split": "由 {rows} x {columns} 次运行估计，测试精度的方差中，{weights:.0%} 来自初始权重"
         "（F 检验 p = {weights_p:.2g}），{order:.0%} 来自样本的次序（p = {order_p:.2g}），"
         "{rest:.0%} 来自两者的相遇；训练损失分别为 {loss.rows.share:.0%}、"
         "{loss.columns.share:.0%} 和 {loss.rest.share:.0%}。（训练损失是最后一轮的平均值，"
         "测试精度则是最后一步之后那一刻的。）",
-        "stuck": "{label} 的 {n} 次运行中有 {stuck} 次结束时并不比瞎猜好。",
+        "stuck": "结束时并不比瞎猜好的：{those}。",
+        "diverged": "发散而未计入平均的：{those}。",
+        "some": "{label} 的 {n} 次运行中的 {some} 次",
         "none": "无",
     },
 }
@@ -102,7 +107,10 @@ def difference(
 def differences(
     settings: Sequence[Setting], other: Setting
 ) -> list[tuple[Setting, Interval | None]]:
-    """Return `difference` from `other` of all other settings; their intervals hold together."""
+    """Return `difference` from `other` of all other settings; their intervals hold together.
+
+    Each at a confidence of 1 − 0.05/(settings − 1), after Bonferroni: so also that of the best.
+    """
     rest = [setting for setting in settings if setting is not other]
     confidence = 1 - 0.05 / max(len(rest), 1)
     return [(setting, difference(setting, other, confidence)) for setting in rest]
@@ -149,7 +157,7 @@ def sentences(
       preset: the settings to compare with, as config.to_dict.
       language: "en" or "zh".
     """
-    settings, text = ranked(entries), TEXT[language]
+    settings = ranked(entries)
     found = []
     if len(settings) > 1 and settings[0].rows:
         found += _best(settings, axes, preset, selection(entries), language)
@@ -157,13 +165,8 @@ def sentences(
         found.append(effects)
     if split := _split(entries, language):
         found.append(split)
-    for setting in settings[:MOST]:
-        if setting.stuck and len(settings) > 1:
-            found.append(
-                text["stuck"].format(
-                    stuck=setting.stuck, n=len(setting.rows), label=label(setting, axes)
-                )
-            )
+    if len(settings) > 1:
+        found += _lost(settings, axes, language)
     return found
 
 
@@ -200,10 +203,9 @@ def _best(
     found = [said] + ([text["selected"]] if measure == MEASURE else [])
     if compared is None or not compared.rows:
         return found
-    rest = settings if len(settings) <= MOST else [best, compared]
     groups: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
-    pairs = differences(rest, compared)
-    for setting, by in pairs:
+    pairs = differences(settings, compared)
+    for setting, by in pairs if len(pairs) < MOST else pairs[:1]:
         if by is None:
             continue
         which = "better" if by.low > 0 else "worse" if by.high < 0 else "open"
@@ -211,6 +213,26 @@ def _best(
     if any(groups.values()):
         lists = {name: ", ".join(group) or text["none"] for name, group in groups.items()}
         found.append(text["against"].format(base=label(compared, axes), count=len(pairs), **lists))
+    return found
+
+
+def _lost(settings: Sequence[Setting], axes: Sequence[str], language: str) -> list[str]:
+    """Which runs learned nothing, and which diverged; at most MOST settings of each by name."""
+    text, found = TEXT[language], []
+    for name, numbers in (
+        ("stuck", [setting.stuck for setting in settings]),
+        ("diverged", [setting.diverged for setting in settings]),
+    ):
+        those = [
+            text["some"].format(
+                some=some, n=len(setting.rows) + setting.diverged, label=label(setting, axes)
+            )
+            for setting, some in zip(settings, numbers, strict=True)
+            if some
+        ]
+        if those:
+            more = ["..."] if len(those) > MOST else []
+            found.append(text[name].format(those="; ".join(those[:MOST] + more)))
     return found
 
 

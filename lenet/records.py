@@ -49,6 +49,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
         raise cannot(f"--run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
+        files.clean(run_dir)
         yield run_dir
     finally:
         if new and os.listdir(run_dir) == [LOCK]:
@@ -77,14 +78,30 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
         lock.release()
 
 
-def check_free(run_dir: Path) -> None:
-    """Raise an error, as `claim` would, unless a new run may begin in `run_dir`; write nothing."""
+def exists(run_dir: Path, name: str) -> bool:
+    """Whether a run directory has a file; raise a UsageError if that cannot be one."""
+    _check_name(run_dir)
+    try:
+        os.stat(run_dir / name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise cannot(f"--run_dir={run_dir}", error) from None
+    return True
+
+
+def _check_name(run_dir: Path) -> None:
     try:
         too_long = any(len(part.encode()) > 255 for part in run_dir.parts)
     except UnicodeEncodeError:
         too_long = True
     if too_long or "\0" in str(run_dir):
         raise UsageError(f"--run_dir={ascii(str(run_dir))[:80]}: not a name a directory can have")
+
+
+def check_free(run_dir: Path) -> None:
+    """Raise an error, as `claim` would, unless a new run may begin in `run_dir`; write nothing."""
+    _check_name(run_dir)
     try:
         if (run_dir / LOCK).exists():
             _lock(run_dir).release()
@@ -107,7 +124,8 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
 
 
 def _check_empty(run_dir: Path) -> None:
-    held = sorted(path.name for path in run_dir.iterdir() if path.name != LOCK)
+    aside = set(files.aside(run_dir))  # of a process that died as it began
+    held = sorted(p.name for p in run_dir.iterdir() if p.name != LOCK and p not in aside)
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
             raise UsageError(

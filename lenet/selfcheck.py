@@ -5,8 +5,6 @@ jax 0.10.2 took the wrong rows of a product that is reduced at once (github.com/
 XLA's). Whole numbers that float32 holds exactly leave no doubt.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +35,7 @@ def check() -> None:
             )
 
 
-@partial(jax.jit)
+@jax.jit
 def _computed(left: Array, right: Array, rows: Array) -> tuple[Array, Array, Array]:
     left, right, rows = (x.astype(jnp.float32) for x in (left, right, rows))
     points = jnp.stack([rows, jnp.zeros_like(rows), jnp.zeros_like(rows)], axis=1)

@@ -4,6 +4,7 @@ A study is the flags of a sweep. Those of the chapter's exercise (6.6: window, c
 learning rate, initialisation, epochs) hold out 10,000 images to select by.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,21 +103,23 @@ FRAMEWORKS = {
 
 _BETWEEN = {
     "en": "{name} less PyTorch: {theirs} in the published runs, {ours} between our runs that start "
-    "biases and shuffle as those two do. {verdict}",
+    "biases and shuffle as those two do; what is left is {left}. {verdict}",
     "zh": "{name} 减 PyTorch：已发表的运行相差 {theirs}，"
-    "我们按这两者的方式初始化偏置、打乱样本的运行相差 {ours}。{verdict}",
+    "我们按这两者的方式初始化偏置、打乱样本的运行相差 {ours}；剩下 {left}。{verdict}",
 }
 _VERDICTS = {
     "en": {
-        "explained": "So the two settings explain it.",
-        "apart": "So they do not: something else does.",
-        "partly": "So they explain a part of it.",
+        "all": "So the two settings may explain all of it.",
+        "part": "So they explain a part of it, and something else the rest.",
+        "none": "So they do not explain it: something else does.",
+        "more": "So they would explain more than there is: something else works against them.",
         "open": "So these runs cannot tell whether they explain it.",
     },
     "zh": {
-        "explained": "所以这两项设置解释了这一差别。",
-        "apart": "所以并不能解释，原因在别处。",
-        "partly": "所以只解释了一部分。",
+        "all": "所以这两项设置可以解释全部的差别。",
+        "part": "所以它们只解释了一部分，其余另有原因。",
+        "none": "所以它们不能解释，原因在别处。",
+        "more": "所以单凭它们差别还会更大：另有原因抵消了一部分。",
         "open": "所以这些运行不能说明它们是否解释了这一差别。",
     },
 }
@@ -141,27 +144,39 @@ def between_frameworks(entries: "Sequence[Entry]", language: str = "en") -> list
         theirs = stats.equal_distributions(
             published.runs(name).test_acc, published.runs("pytorch").test_acc
         ).difference
-        verdict = _VERDICTS[language][explains(ours, theirs)]
+        rest = left(ours, theirs)
+        verdict = _VERDICTS[language][explains(ours, rest)]
         found.append(
             _BETWEEN[language].format(
                 name=published.NAMES[name],
                 ours=findings.signed(ours),
                 theirs=findings.signed(theirs),
+                left=findings.signed(rest),
                 verdict=verdict,
             )
         )
     return found
 
 
-def explains(ours: "Interval", theirs: "Interval") -> str:
-    """Return whether a difference of ours explains one of theirs, both with their intervals.
+def left(ours: "Interval", theirs: "Interval") -> "Interval":
+    """Return theirs less ours: independent, so that the squares of the half-widths add up."""
+    from lenet.stats import Interval
 
-    explained: ours is surely not 0, and the two agree; partly: surely not 0, and surely less;
-    apart: it may be 0, and they do not agree; open: anything else.
+    half = math.hypot(ours.high - ours.mean, theirs.high - theirs.mean)
+    mean = theirs.mean - ours.mean
+    return Interval(mean, mean - half, mean + half)
+
+
+def explains(ours: "Interval", rest: "Interval") -> str:
+    """Return whether a difference of ours explains one of theirs, of which `rest` is left.
+
+    none: ours may be 0, and what is left is surely not; open: both may be 0. Where ours is surely
+    not 0: all, if nothing may be left; part, if surely something is left in the same direction;
+    more, if in the other.
     """
-    agree = ours.low <= theirs.high and theirs.low <= ours.high
-    if ours.low > 0 or ours.high < 0:
-        same_side = (ours.mean > 0) == (theirs.mean > 0)
-        less = same_side and abs(ours.mean) < abs(theirs.mean)
-        return "explained" if agree else "partly" if less else "apart"
-    return "open" if agree else "apart"
+    something_left = rest.low > 0 or rest.high < 0
+    if ours.low <= 0 <= ours.high:
+        return "none" if something_left else "open"
+    if not something_left:
+        return "all"
+    return "part" if (rest.mean > 0) == (ours.mean > 0) else "more"

@@ -25,10 +25,11 @@ TEXT = {
         "head": "# What the studies found\n\n[中文](studies.zh-CN.md)\n\n"
         "The chapter asks to try other windows, channels, layers, learning rates, initial weights "
         "and numbers of epochs. Each is a sweep with a name; its network is the chapter's, with "
-        "the sigmoid and average pooling, but for what varies. 10,000 training images are held "
-        "out: they select, and the test images report. Intervals are 95 % intervals over seeds; "
-        "differences are paired by seed and from the chapter's own value. `--preset=modern` asks "
-        "the same of ReLU and max-pooling. The last studies ask why published runs differ.\n\n"
+        "the sigmoid and average pooling, but for what varies. In these six 10,000 training images "
+        "are held out: they select, and the test images report. Intervals are 95 % intervals over "
+        "seeds; differences are paired by seed and from the chapter's own value (in `layers`, beside 3x3 "
+        "windows). `--preset=modern` asks the same of ReLU and max-pooling. The last studies ask "
+        "why published runs differ, and seeds.\n\n"
         "Each page section is written by `scripts/studies.py` from the record of the sweep in "
         "`results/studies/`.",
         "note": "{runs} runs. {machine}.",
@@ -38,10 +39,10 @@ TEXT = {
         "head": "# 各项研究的结果\n\n[English](studies.md)\n\n"
         "本章的练习要求尝试别的卷积窗口、通道数、层数、学习率、初始权重和训练轮数。每一项都是一次有名字的试验；"
         "除了所改变的取值，网络就是本章的网络（sigmoid 与平均汇聚）。"
-        "留出 10,000 张训练图像用来选择，测试图像只用来报告。区间是对种子的 95% 置信区间；"
-        "差值按种子配对，与本章自己的取值相比。"
+        "这六项都留出 10,000 张训练图像用来选择，测试图像只用来报告。区间是对种子的 95% 置信区间；"
+        "差值按种子配对，与本章自己的取值相比（`layers` 用 3x3 窗口）。"
         "`--preset=modern` 对 ReLU 与最大汇聚问同样的问题。"
-        "最后几项研究追问已发表的结果为何不同。\n\n"
+        "最后几项追问已发表的结果、各个种子为何不同。\n\n"
         "各节由 `scripts/studies.py` 根据 `results/studies/` 中的记录写成。",
         "note": "共 {runs} 次运行。{machine}。",
         "alt": "各取值的 {measure}",
@@ -54,7 +55,8 @@ def collect(name: str, sweep_dir: Path) -> None:
     asked = records.read_json(sweep_dir / "sweep.json")
     entries = ledger.read(sweep_dir / "runs.jsonl")
     wanted = studies.STUDIES[name].flags
-    given = {key: str(value) for key, value in asked["flags"].items() if key in wanted}
+    beside = {"study", "data_dir"}
+    given = {key: str(value) for key, value in asked["flags"].items() if key not in beside}
     if given != wanted or len(entries) != asked["runs"]:
         sys.exit(f"error: {sweep_dir}: no finished sweep --study={name}")
     common = entries[0]["config"]

@@ -85,7 +85,7 @@ def pytest_terminal_summary(terminalreporter):
         [name, *(count or "" for count in row)] for name, row in (*rows.items(), ("all", total))
     ]
     terminalreporter.write_line(tabulate(shown, ("fault", *FAULTS)))
-    failed = len(terminalreporter.stats.get("failed", ()))
+    failed = any(terminalreporter.stats.get(what) for what in ("failed", "error"))
     if options.faults_record and not failed:
         record = {
             "command": f"scripts/test --faults --injections={options.injections} "

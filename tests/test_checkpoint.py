@@ -49,8 +49,11 @@ def test_the_newest_that_is_whole_is_used_and_the_damaged_are_kept_aside(tmp_pat
     for epoch in (2, 3):
         path = checkpoint.path_of(tmp_path, epoch)
         path.write_bytes(path.read_bytes()[:-epoch])
+    assert checkpoint.newest(tmp_path).epoch == 1
+    assert not list(tmp_path.rglob("*.bad"))  # to look changes nothing
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
-        assert checkpoint.newest(tmp_path).epoch == 1
+        assert checkpoint.newest(tmp_path, set_aside=True).epoch == 1
     assert [("00003" in m, "00002" in m) for m in caplog.messages] == [(True, False), (False, True)]
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["00001.npz", "00002.npz.bad", "00003.npz.bad"]

@@ -33,10 +33,10 @@ def test_settings_are_compared_with_the_preset_s_by_seed():
     expected = scipy_stats.ttest_1samp([-0.01, -0.02, -0.01], 0).confidence_interval(0.975)
     assert (by[3].low, by[3].high) == pytest.approx(tuple(expected))
     text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
-    assert "Best in validation accuracy: kernel_size 5" in text
-    assert "the setting of the preset" in text
+    assert "Best in validation accuracy over these seeds: kernel_size 5" in text
+    assert "it has the preset's values" in text
     assert "Better: none; worse: none; these runs cannot tell: kernel_size 3" in text
-    assert "1 of 3 runs of kernel_size 7 ended no better than a guess" in text
+    assert "Ended no better than a guess: 1 of 3 runs of kernel_size 7." in text
     assert "selected on the test images" not in text
 
 
@@ -79,7 +79,7 @@ def test_crossed_seeds_split_the_variance():
     ]
     assert findings.crossed(entries, "test_accuracy").shape == (4, 3)
     (text,) = findings.sentences(entries, [], PRESET)
-    assert "4 x 3 runs, 99% comes from the initial weights" in text
+    assert "as 4 x 3 runs tell it, 99% comes from the initial weights" in text
     assert findings.crossed(entries[:-1], "test_accuracy") is None
     assert findings.sentences(entries[:-1], [], PRESET) == []
 
@@ -98,3 +98,25 @@ def test_the_table_leaves_out_columns_without_values():
     assert "不比瞎猜好的" in findings.table(
         summary.ranked(windows((3, [0.1, 0.1]), (5, [0.8, 0.7]))), ["kernel_size"], PRESET, "zh"
     )
+
+
+def test_of_many_settings_the_best_is_compared_at_the_confidence_of_all():
+    tests = {lr / 10: [0.7 + lr / 1000, 0.8 + lr / 1100, 0.75] for lr in range(1, 21)}
+    entries = [
+        entry(3 * i + seed, test, lr=lr, seed=seed)
+        for i, (lr, each) in enumerate(tests.items())
+        for seed, test in enumerate(each)
+    ]
+    text = " ".join(findings.sentences(entries, ["lr"], PRESET))
+    assert "hold for all 19 differences together" in text
+    best, base = tests[2.0], tests[0.9]
+    paired = [a - b for a, b in zip(best, base, strict=True)]
+    expected = scipy_stats.ttest_1samp(paired, 0).confidence_interval(1 - 0.05 / 19)
+    assert f"{expected.high:+.4f}]" in text
+
+
+def test_runs_that_diverged_are_named():
+    entries = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
+    entries[0] = entries[0] | {"diverged": "diverged: ..."}
+    text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
+    assert "Diverged, and in no mean: 1 of 2 runs of kernel_size 3." in text

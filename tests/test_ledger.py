@@ -24,6 +24,8 @@ def test_a_torn_line_is_cut_off_and_written_anew(tmp_path):
     for length in range(end, len(whole)):
         path.write_bytes(whole[:length])
         assert ledger.read(path) == [entry(0)]
+        assert path.read_bytes() == whole[:length]
+        ledger.repair(path)
         ledger.append(path, [entry(1)])
         assert path.read_bytes() == whole
 

@@ -168,7 +168,9 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     done = sweep(*flags, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Why do seeds differ")
-    assert "Of the variance of test accuracy over 2 x 2 runs" in " ".join(done.stdout.split())
+    assert "Of the variance of test accuracy, as 2 x 2 runs tell it" in " ".join(
+        done.stdout.split()
+    )
     assert len(ledger(tmp_path / "run")) == 4
     assert (tmp_path / "run" / "seeds.png").exists()
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)

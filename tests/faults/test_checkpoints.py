@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +73,7 @@ def test_no_flipped_bit_is_loaded(fault, whole):
 @pytest.mark.slow
 @pytest.mark.fault("one bit flipped, then resumed")
 def test_a_flipped_bit_costs_an_epoch(fault, runner, whole, tmp_path):
-    for i in fault.times(0, 5):
+    for i in fault.times(1, 5):
         run_dir = tmp_path / str(i)
         shutil.copytree(whole, run_dir)
         (run_dir / "result.json").unlink()
@@ -154,7 +157,9 @@ def test_other_data_are_refused(fault, runner, unfinished, tmp_path):
     fault.count("detected")
 
 
-def forged(content: bytes, *, header=None, arrays=None, compress=zipfile.ZIP_STORED) -> bytes:
+def forged(
+    content: bytes, *, header=None, arrays=None, twice=None, compress=zipfile.ZIP_STORED
+) -> bytes:
     """Build the archive anew with other members, and seal it."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -167,15 +172,21 @@ def forged(content: bytes, *, header=None, arrays=None, compress=zipfile.ZIP_STO
         for name, data in members.items():
             if data is not None:
                 archive.writestr(name, data)
+        if twice:
+            with pytest.warns(UserWarning, match="Duplicate"):
+                archive.writestr(twice, members[twice])
         archive.comment = b"0" * checkpoint._DIGEST
     return sealed(buffer.getvalue())
 
 
 class _Bomb:
-    def __reduce__(self):
-        import os
+    """Leaves a file where it is unpickled."""
 
-        return os.system, ("touch /tmp/lenet-was-here",)
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 def npy(shape: str, descr: str = "'<f4'", values: bytes = b"") -> bytes:
@@ -184,13 +195,20 @@ def npy(shape: str, descr: str = "'<f4'", values: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + values
 
 
-def object_array() -> bytes:
+def object_array(path) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, np.array([_Bomb()], object), allow_pickle=True)
+    np.save(buffer, np.array([_Bomb(path)], object), allow_pickle=True)
     return buffer.getvalue()
 
 
+def test_the_bomb_goes_off_where_pickles_are_loaded(tmp_path):
+    """Or the tests below could not fail."""
+    np.load(io.BytesIO(object_array(tmp_path / "here")), allow_pickle=True)[0].close()
+    assert (tmp_path / "here").exists()
+
+
 KERNEL = "params/conv1/kernel.npy"
+BOMB = Path(tempfile.gettempdir()) / f"lenet-bomb-{os.getpid()}"
 FORGERIES = {
     "another format version": {"header": {"format": 2}},
     "no config": {"header": {"config": None}},
@@ -202,12 +220,13 @@ FORGERIES = {
     "an array that is missing": {"arrays": {KERNEL: None}},
     "an array too many": {"arrays": {"params/conv9/kernel.npy": npy("(1,)", values=b"0000")}},
     "a member that would leave the directory": {"arrays": {"../../x.npy": b"boo"}},
-    "an array of objects": {"arrays": {KERNEL: object_array()}},
+    "an array of objects": {"arrays": {KERNEL: object_array(BOMB)}},
     "4 GB declared": {"arrays": {KERNEL: npy("(1073741824,)")}},
     "a shape that is none": {"arrays": {KERNEL: npy("(-1,)")}},
     "code for a shape": {"arrays": {KERNEL: npy("__import__('os').abort()")}},
     "code for a type": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", "'O'")}},
     "an array cut off": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", values=b"0" * 7)}},
+    "a member twice": {"twice": KERNEL},
     "compressed members": {"compress": zipfile.ZIP_DEFLATED},
 }
 
@@ -219,7 +238,7 @@ def test_a_forged_checkpoint_is_refused_and_runs_nothing(fault, whole, name):
     with pytest.raises(RecordError) as error:
         checkpoint.from_bytes(forged(content, **FORGERIES[name]))
     assert "\n" not in str(error.value)
-    assert not (ROOT.parent.parent / "tmp" / "lenet-was-here").exists()
+    assert not BOMB.exists()
     fault.count("detected")
 
 
@@ -229,8 +248,9 @@ def test_a_pickle_is_refused_in_bounded_memory(fault, runner, unfinished):
     for path in (unfinished / "checkpoints").iterdir():
         path.unlink()
     bomb = unfinished / "checkpoints" / "00006.npz"
-    bomb.write_bytes(pickle.dumps([_Bomb(), bytes(1000)]))
+    bomb.write_bytes(pickle.dumps([_Bomb(BOMB), bytes(1000)]))
     done = runner.run(unfinished, "--resume")
+    assert not BOMB.exists()
     assert done.returncode == 4
     assert "checksum" in done.stderr
     fault.count("detected")

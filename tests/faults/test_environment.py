@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from harness import Runner, lines, outcome
@@ -242,6 +243,41 @@ def test_what_does_not_fit_is_refused_before_compiling(fault, runner, tmp_path):
     done = runner.run(tmp_path / "run", "--channels=30000,30000", "--batch_size=300")
     one_line(done, 2, "GB")
     assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("SIGTERM to a process of several")
+def test_a_process_of_several_heeds_a_signal(fault, sweeper, tmp_path):
+    """jax.distributed would take the signal for itself."""
+    run_dir, port = tmp_path / "run", free_port()
+    flags = (f"--coordinator=localhost:{port}", "--heartbeat=10", "--num_processes=2")
+    started = [sweeper.start(run_dir, *flags, f"--process_id={i}") for i in (0, 1)]
+    while not lines(run_dir, "runs.jsonl") and started[0].poll() is None:
+        time.sleep(0.01)
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    for process in started:
+        process.communicate(timeout=60)
+        assert process.returncode == 143
+    assert sweeper.run(run_dir, "--resume").returncode == 0
+    fault.count("detected", "recovered")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("processes of different sweeps")
+def test_processes_that_were_told_different_sweeps_do_not_mix(fault, sweeper, tmp_path):
+    run_dir, port = tmp_path / "run", free_port()
+    flags = (f"--coordinator=localhost:{port}", "--heartbeat=10", "--num_processes=2")
+    other = Runner(Path(), module="experiments.sweep")
+    other.flags = [flag.replace("--seed=0:4", "--seed=0:5") for flag in sweeper.flags]
+    first = sweeper.start(run_dir, *flags, "--process_id=0")
+    second = other.start(run_dir, *flags, "--process_id=1")
+    _, err = second.communicate(timeout=90)
+    first.communicate(timeout=90)
+    assert second.returncode == 4
+    assert "holds another sweep" in err
+    assert first.returncode != 0
     fault.count("detected")
 
 

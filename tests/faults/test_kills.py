@@ -1,5 +1,6 @@
 """A run that is killed, stopped or started twice ends with the bits of one that was not."""
 
+import re
 import shutil
 import signal
 import time
@@ -36,7 +37,9 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         runner.kill(run_dir, after_epoch=epoch, delay=fault.random.uniform(0, 0.3))
         done = runner.run(run_dir, "--resume")
         assert done.returncode == 0, done.stderr
-        assert f"going on after epoch {epoch - 1}" not in done.stdout or epoch == 1
+        behind = re.search(r"going on after epoch (\d+)", done.stdout)
+        # The row is there a moment before the checkpoint is.
+        assert int(behind[1] if behind else 0) >= epoch - 1
         assert outcome(run_dir) == outcome(whole)
         fault.count("recovered", "bit-equal")
 
