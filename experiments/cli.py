@@ -12,7 +12,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from absl import flags
 
@@ -155,7 +155,7 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
         cores.as_devices()
         main(*operands_given)
     except LenetError as error:
-        sys.exit(complain(str(error), error.exit_status))
+        _leave(complain(str(error), error.exit_status))
     except Stopped as stopped:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         complain(what, 128 + stopped.number)
@@ -171,6 +171,15 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
             raise
         message = "this network does not fit the memory; use smaller --channels or --hidden"
         sys.exit(complain(message))
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process; where it is one of several, without waiting for the others."""
+    sys.stdout.flush()
+    jax = sys.modules.get("jax")
+    if jax is not None and jax.distributed.is_initialized():
+        os._exit(status)
+    sys.exit(status)
 
 
 class _Lasting:

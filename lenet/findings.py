@@ -38,9 +38,10 @@ TEXT = {
         "{n} seeds).",
         "split": "Of the variance of test accuracy, as {rows} x {columns} runs tell it, "
         "{weights:.0%} comes from the initial weights (F-test p = {weights_p:.2g}), {order:.0%} "
-        "from the order of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; in training "
-        "loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and {loss.rest.share:.0%}. (The "
-        "loss is a mean over the last epoch, the accuracy that of the moment after its last step.)",
+        "from the order of the examples (p = {order_p:.2g}) and {rest:.0%} from how the two meet; "
+        "in training loss {loss.rows.share:.0%}, {loss.columns.share:.0%} and "
+        "{loss.rest.share:.0%}. (The loss is a mean over the last epoch, the accuracy that of the "
+        "moment after its last step.)",
         "stuck": "Ended no better than a guess: {those}.",
         "diverged": "Diverged, and in no mean: {those}.",
         "some": "{some} of {n} runs of {label}",

@@ -27,9 +27,9 @@ TEXT = {
         "and numbers of epochs. Each is a sweep with a name; its network is the chapter's, with "
         "the sigmoid and average pooling, but for what varies. In these six 10,000 training images "
         "are held out: they select, and the test images report. Intervals are 95 % intervals over "
-        "seeds; differences are paired by seed and from the chapter's own value (in `layers`, beside 3x3 "
-        "windows). `--preset=modern` asks the same of ReLU and max-pooling. The last studies ask "
-        "why published runs differ, and seeds.\n\n"
+        "seeds; differences are paired by seed and from the chapter's own value (in `layers`, with "
+        "3x3 windows). `--preset=modern` asks the same of ReLU and max-pooling. The last studies "
+        "ask why published runs differ, and seeds.\n\n"
         "Each page section is written by `scripts/studies.py` from the record of the sweep in "
         "`results/studies/`.",
         "note": "{runs} runs. {machine}.",
