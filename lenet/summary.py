@@ -163,5 +163,5 @@ def _plus_minus(final: Estimate | None) -> str:
 def shown(value: Any) -> str:
     """Return a setting's value in short."""
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
