@@ -254,9 +254,9 @@ def test_a_full_disk_is_status_7_and_leaves_no_torn_file(tiny, tmp_path):
     with popen(*flags, "--run_dir=run", cwd=tmp_path, before=little_room) as process:
         _, stderr = process.communicate()
     assert process.returncode == 7
-    assert "curves.png: cannot be written" in stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        *(".lock", "config.json", "metrics.jsonl")
+    assert "checkpoints/00001.npz: cannot be written" in stderr
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [
+        *(".lock", "checkpoints", "config.json", "metrics.jsonl")
     ]
 
 
