@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,12 @@ def recall(run_dir: Path, what: str) -> None:
             "leave out --resume"
         )
     before = records.read_json(path).get("flags")
-    for name, value in before.items() if isinstance(before, dict) else ():
+    take_up(before if isinstance(before, dict) else {})
+
+
+def take_up(values: Mapping[str, Any]) -> None:
+    """Set the flags of these names that were not given, as if they had been."""
+    for name, value in values.items():
         if name in FLAGS and not FLAGS[name].present:
             FLAGS[name].value, FLAGS[name].present = value, 1
 

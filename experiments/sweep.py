@@ -34,7 +34,7 @@ from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.studies import STUDIES, Study, between_frameworks
+from lenet.studies import STUDIES, between_frameworks
 
 if TYPE_CHECKING:
     from lenet.ledger import Entry
@@ -70,7 +70,9 @@ def main() -> None:
     if FLAGS.resume:
         runs.recall(run_dir, "sweep")
     if FLAGS.study:
-        _take_up(STUDIES[FLAGS.study])
+        study = STUDIES[FLAGS.study]
+        runs.take_up(study.flags)
+        print(study.question["en"])
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -98,14 +100,6 @@ def main() -> None:
     else:
         with cli.patience():
             _share(configs, _describe(configs, varied, data), data, run_dir / LEDGER, here)
-
-
-def _take_up(study: Study) -> None:
-    """Set the flags of a study that were not given."""
-    for name, text in study.flags.items():
-        if not FLAGS[name].present:
-            FLAGS[name].value, FLAGS[name].present = text, 1
-    print(study.question["en"])
 
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Processes) -> None:

@@ -265,9 +265,12 @@ def _wanted(about: Checkpoint) -> State:
 def _check_members(archive: zipfile.ZipFile, wanted: State, size: int) -> None:
     """Raise a RecordError unless the archive has what is wanted, once, and no larger than it is."""
     names = sorted([_HEADER, *(f"{name}.npy" for name in _named(wanted))])
-    if other := sorted({*archive.namelist()} ^ {*names}) or sorted(archive.namelist()) != names:
-        named = ", ".join(other[:5]) if isinstance(other, list) else "some are there twice"
-        raise RecordError(f"its arrays are not those of its network: {ascii(named)[1:-1]}")
+    found = sorted(archive.namelist())
+    if found != names:
+        other = sorted({*found} ^ {*names})[:5] or ["some are there twice"]
+        raise RecordError(
+            f"its arrays are not those of its network: {ascii(', '.join(other))[1:-1]}"
+        )
     if sum(info.file_size for info in archive.infolist()) > size:
         raise RecordError("its members are larger than all of it")
 

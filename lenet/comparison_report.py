@@ -8,8 +8,8 @@ from tabulate import tabulate
 
 from lenet import comparison
 from lenet.comparison import CELLS, Cell, Comparison, Run, cell
-from lenet.stats import Effects, Interval
-from lenet.summary import GUESS, estimate
+from lenet.stats import Effects
+from lenet.summary import GUESS, estimate, plus_minus, signed
 
 NAMES = {"sigmoid": "sigmoid", "relu": "ReLU", "avg": "average", "max": "max"}
 
@@ -85,12 +85,12 @@ def findings(runs: Comparison, data: str, language: str = "en") -> list[str]:
     whole = comparison.parts(runs, "test_accuracy")
     n = comparison.paired(runs, "test_accuracy")[1].size
     lost = len({run["seed"] for run in runs["final"]}) - n
-    said = Effects(*map(_signed, loss))  # type: ignore[arg-type]
+    said = Effects(*map(signed, loss))  # type: ignore[arg-type]
     paragraphs = [
         text["effects"].format(
-            **{name: _signed(effect) for name, effect in accuracy._asdict().items()}, loss=said
+            **{name: signed(effect) for name, effect in accuracy._asdict().items()}, loss=said
         ),
-        text["parts"].format(**{name: _signed(part) for name, part in whole._asdict().items()}),
+        text["parts"].format(**{name: signed(part) for name, part in whole._asdict().items()}),
         text["limits"].format(n=n, data=data, epochs=runs["epochs"], rates=len(runs["rates"])),
     ]
     for which in CELLS:
@@ -124,7 +124,7 @@ def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> 
         str(sum(bool(run["test_accuracy"]) for run in mine)),
     ]
     for measure in ("test_accuracy", "test_loss"):
-        row.append(_plus_minus(list(comparison.last(mine, measure).get(which, {}).values())))
+        row.append(_mean(list(comparison.last(mine, measure).get(which, {}).values())))
     return row + [_reached(comparison.first_epochs(mine, which, level)) for level in LEVELS]
 
 
@@ -136,12 +136,5 @@ def _reached(epochs: Sequence[int | None]) -> str:
     return shown if there == len(epochs) else f"{shown} ({there}/{len(epochs)})"
 
 
-def _plus_minus(values: Sequence[float]) -> str:
-    if not values:
-        return "diverged"
-    found = estimate(values)
-    return f"{found.mean:.4f}" + (f" ± {found.half:.4f}" if found.half is not None else "")
-
-
-def _signed(effect: Interval) -> str:
-    return f"{effect.mean:+.4f} [{effect.low:+.4f}, {effect.high:+.4f}]".replace("-", "−")
+def _mean(values: Sequence[float]) -> str:
+    return plus_minus(estimate(values)) if values else "diverged"

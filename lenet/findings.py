@@ -9,7 +9,7 @@ from tabulate import tabulate
 from lenet import stats
 from lenet.ledger import Entry
 from lenet.stats import Interval
-from lenet.summary import SEEDS, Setting, estimate, ranked, selection, shown
+from lenet.summary import SEEDS, Setting, plus_minus, ranked, selection, shown, signed
 
 MOST = 9
 """Settings that are compared one by one; of more, the best alone."""
@@ -133,7 +133,7 @@ def table(
             *(shown(setting.config[axis]) for axis in axes),
             len(setting.rows),
             setting.stuck or "",
-            *(_plus_minus(setting, measure) for measure in ("valid_accuracy", MEASURE)),
+            *(plus_minus(setting.final(measure)) for measure in ("valid_accuracy", MEASURE)),
             "" if (found := by.get(id(setting))) is None else signed(found),
         ]
         for setting in settings
@@ -171,11 +171,6 @@ def sentences(
     return found
 
 
-def signed(interval: Interval) -> str:
-    """Return an interval of a difference, such as +0.0120 [−0.0010, +0.0250]."""
-    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
-
-
 def crossed(entries: Sequence[Entry], measure: str) -> np.ndarray | None:
     """Return a measure [seed, order_seed] after the last epoch, if all pairs are there once."""
     runs = {tuple(e["config"][seed] for seed in SEEDS): e for e in entries if not e["diverged"]}
@@ -196,7 +191,9 @@ def _best(
 ) -> list[str]:
     text, best = TEXT[language], settings[0]
     said = text["best"].format(
-        selected=SELECTED[language][measure], label=label(best, axes), test=_plus_minus(best)
+        selected=SELECTED[language][measure],
+        label=label(best, axes),
+        test=plus_minus(best.final(MEASURE)),
     )
     compared = base(settings, axes, preset)
     if compared is best:
@@ -291,11 +288,3 @@ def _split(entries: Sequence[Entry], language: str) -> str | None:
         rest=found.rest.share,
         loss=stats.crossed(losses),
     )
-
-
-def _plus_minus(setting: Setting, measure: str = MEASURE) -> str:
-    values = [rows[-1][measure] for rows in setting.rows]
-    if not values or None in values:
-        return ""
-    found = estimate(values)
-    return f"{found.mean:.4f}" + (f" ± {found.half:.4f}" if found.half is not None else "")

@@ -149,9 +149,9 @@ def between_frameworks(entries: "Sequence[Entry]", language: str = "en") -> list
         found.append(
             _BETWEEN[language].format(
                 name=published.NAMES[name],
-                ours=findings.signed(ours),
-                theirs=findings.signed(theirs),
-                left=findings.signed(rest),
+                ours=summary.signed(ours),
+                theirs=summary.signed(theirs),
+                left=summary.signed(rest),
                 verdict=verdict,
             )
         )

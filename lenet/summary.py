@@ -145,7 +145,7 @@ def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> s
             *(shown(setting.config[axis]) for axis in axes),
             len(setting.rows),
             setting.diverged or "",
-            *(_plus_minus(setting.final(measure)) for measure in measures),
+            *(plus_minus(setting.final(measure)) or "-" for measure in measures),
         ]
         for rank, setting in enumerate(settings[:most], start=1)
     ]
@@ -154,10 +154,16 @@ def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> s
     return text + (f"\n... {len(settings) - most} more" if len(settings) > most else "")
 
 
-def _plus_minus(final: Estimate | None) -> str:
+def plus_minus(final: Estimate | None) -> str:
+    """Return an estimate such as 0.8123 ± 0.0045; nothing for none."""
     if final is None:
-        return "-"
+        return ""
     return f"{final.mean:.4f}" + (f" ± {final.half:.4f}" if final.half is not None else "")
+
+
+def signed(interval: stats.Interval) -> str:
+    """Return an interval of a difference, such as +0.0120 [−0.0010, +0.0250]."""
+    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
 
 
 def shown(value: Any) -> str:
