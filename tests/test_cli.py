@@ -10,13 +10,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import idx_folder
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
 from experiments import cli, progress
-from lenet import checkpoint, config, data, idx, records, synthetic
+from lenet import checkpoint, config, data, records, synthetic
 from lenet.errors import RecordError
 from lenet.rows import Row
 from lenet.sgd import logits
@@ -38,12 +39,7 @@ def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     """A folder of IDX files that trains in no time."""
-    folder = tmp_path_factory.mktemp("tiny")
-    made = synthetic.make(300, 60)
-    for part, split in (("train", made.train), ("t10k", made.test)):
-        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
-        idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
-    return folder
+    return idx_folder.write(tmp_path_factory.mktemp("tiny"), synthetic.make(300, 60))
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import idx_folder
 import pytest
 from harness import Fault, Runner
 
-from lenet import idx, synthetic
+from lenet import synthetic
 
 
 @pytest.fixture
@@ -30,12 +30,7 @@ def fault(request, record_property) -> Iterator[Fault]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     """A folder of IDX files that trains in no time."""
-    folder = tmp_path_factory.mktemp("tiny")
-    made = synthetic.make(300, 60)
-    for part, split in (("train", made.train), ("t10k", made.test)):
-        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
-        idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
-    return folder
+    return idx_folder.write(tmp_path_factory.mktemp("tiny"), synthetic.make(300, 60))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,18 @@ def outcome(run_dir: Path) -> tuple[str, list[dict]]:
     for row in rows:
         row["seconds"] = row["examples_per_second"] = 0
     return digest.hexdigest(), rows
+
+
+def unfinish(whole: Path, run_dir: Path) -> Path:
+    """Copy a run with all its checkpoints to `run_dir`, but for its result."""
+    shutil.copytree(whole, run_dir)
+    (run_dir / "result.json").unlink()
+    return run_dir
+
+
+def check_recovers(runner: Runner, run_dir: Path, whole: Path) -> subprocess.CompletedProcess[str]:
+    """Resume a run, which has to end as one that nothing interrupted; return what it said."""
+    done = runner.run(run_dir, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert outcome(run_dir) == outcome(whole)
+    return done

@@ -4,28 +4,25 @@ import io
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+import idx_folder
 import numpy as np
 import pytest
-from harness import ROOT, lines, outcome
+from harness import ROOT, check_recovers, lines, unfinish
 
-from lenet import checkpoint
+from lenet import checkpoint, synthetic
 from lenet.errors import RecordError
 
 
 @pytest.fixture
 def unfinished(whole, tmp_path):
     """A run that has all its checkpoints and lacks its result."""
-    run_dir = tmp_path / "run"
-    shutil.copytree(whole, run_dir)
-    (run_dir / "result.json").unlink()
-    return run_dir
+    return unfinish(whole, tmp_path / "run")
 
 
 def sealed(content: bytes) -> bytes:
@@ -42,18 +39,14 @@ def test_the_one_before_a_cut_checkpoint_is_used(fault, runner, whole, tmp_path)
     lengths = [0, 1, size // 2, size - 1]
     lengths += [fault.random.randrange(size) for _ in fault.times(0, 4)]
     for length in [lengths[2]] if len(fault.times(1, 8)) == 1 else lengths:
-        run_dir = tmp_path / str(length)
-        shutil.copytree(whole, run_dir)
-        (run_dir / "result.json").unlink()
+        run_dir = unfinish(whole, tmp_path / str(length))
         newest = checkpoint.last(run_dir)
         cut = newest.read_bytes()[:length]
         newest.write_bytes(cut)
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
+        done = check_recovers(runner, run_dir, whole)
         assert f"{newest.name}: " in done.stdout
         assert "kept aside as 00006.npz.bad, 00005.npz is used" in done.stdout
         assert newest.with_name("00006.npz.bad").read_bytes() == cut
-        assert outcome(run_dir) == outcome(whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -74,16 +67,12 @@ def test_no_flipped_bit_is_loaded(fault, whole):
 @pytest.mark.fault("one bit flipped, then resumed")
 def test_a_flipped_bit_costs_an_epoch(fault, runner, whole, tmp_path):
     for i in fault.times(1, 5):
-        run_dir = tmp_path / str(i)
-        shutil.copytree(whole, run_dir)
-        (run_dir / "result.json").unlink()
+        run_dir = unfinish(whole, tmp_path / str(i))
         newest = checkpoint.last(run_dir)
         content = bytearray(newest.read_bytes())
         content[fault.random.randrange(len(content))] ^= 1 << fault.random.randrange(8)
         newest.write_bytes(bytes(content))
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -143,14 +132,7 @@ def test_flags_that_disagree_with_the_run_are_named(fault, runner, unfinished):
 
 @pytest.mark.fault("other data")
 def test_other_data_are_refused(fault, runner, unfinished, tmp_path):
-    from lenet import idx, synthetic
-
-    folder = tmp_path / "other"
-    folder.mkdir()
-    made = synthetic.make(300, 60, seed=1)
-    for part, split in (("train", made.train), ("t10k", made.test)):
-        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
-        idx.write(folder / f"{part}-labels-idx1-ubyte", split.labels.astype(np.uint8))
+    folder = idx_folder.write(tmp_path / "other", synthetic.make(300, 60, seed=1))
     done = runner.run(unfinished, "--resume", f"--data_dir={folder}")
     assert done.returncode == 4
     assert "has learned from other data" in done.stderr
@@ -290,25 +272,20 @@ def test_a_full_disk_is_said_and_what_was_written_stays(fault, runner, whole, tm
         assert done.returncode == 7, done.stderr
         assert done.stderr.count("\n") == 1
         assert checkpoint.load(checkpoint.last(run_dir)).epoch >= before
-        assert runner.run(run_dir, "--resume").returncode == 0
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
 @pytest.mark.fault("metrics.jsonl torn at its end")
 def test_a_torn_row_is_dropped(fault, runner, whole, tmp_path):
     for i in fault.times(1, 5):
-        run_dir = tmp_path / str(i)
-        shutil.copytree(whole, run_dir)
-        (run_dir / "result.json").unlink()
+        run_dir = unfinish(whole, tmp_path / str(i))
         checkpoint.last(run_dir).unlink()
         path = run_dir / "metrics.jsonl"
         content = path.read_bytes()
         last = content.rstrip(b"\n").rfind(b"\n") + 1
         path.write_bytes(content[: fault.random.randrange(last, len(content))])
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
 

@@ -5,6 +5,7 @@ import shutil
 import struct
 import zlib
 
+import idx_folder
 import numpy as np
 import pytest
 from harness import Runner
@@ -116,15 +117,9 @@ def test_labels_that_are_too_few_are_refused(fault, folder, tmp_path):
 @pytest.mark.parametrize("label", [10, 255])
 def test_a_label_out_of_range_is_named(fault, tmp_path, label):
     """Of a data set whose classes are known: of one's own, the highest label says how many."""
-    folder = tmp_path / "data"
-    folder.mkdir()
     made = synthetic.make(300, 60)
-    for part, split in (("train", made.train), ("t10k", made.test)):
-        labels = split.labels.astype(np.uint8)
-        if part == "train":
-            labels[17] = label
-        idx.write(folder / f"{part}-images-idx3-ubyte", split.images[..., 0])
-        idx.write(folder / f"{part}-labels-idx1-ubyte", labels)
+    made.train.labels[17] = label
+    folder = idx_folder.write(tmp_path / "data", made)
     runner = Runner(folder, "--epochs=1")
     runner.flags[0] = "--dataset=mnist"
     done = runner.run(tmp_path / "run")

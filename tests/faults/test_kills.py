@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from harness import outcome, wait_for_epoch
+from harness import check_recovers, outcome, unfinish, wait_for_epoch
 
 from lenet import checkpoint
 
@@ -35,12 +35,10 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         run_dir = tmp_path / str(i)
         epoch = fault.random.randint(1, 4)
         runner.kill(run_dir, after_epoch=epoch, delay=fault.random.uniform(0, 0.3))
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
+        done = check_recovers(runner, run_dir, whole)
         behind = re.search(r"going on after epoch (\d+)", done.stdout)
         # The row is there a moment before the checkpoint is.
         assert int(behind[1] if behind else 0) >= epoch - 1
-        assert outcome(run_dir) == outcome(whole)
         fault.count("recovered", "bit-equal")
 
 
@@ -51,16 +49,13 @@ def test_half_a_checkpoint_is_ignored_and_removed(fault, runner, whole, tmp_path
     content = checkpoint.last(whole).read_bytes()
     for i in fault.times(1, 5):
         run_dir = tmp_path / str(i)
-        shutil.copytree(whole, run_dir)
-        (run_dir / "result.json").unlink()
+        unfinish(whole, run_dir)
         checkpoint.last(run_dir).unlink()
         half = run_dir / "checkpoints" / ".00006.npz-abcd1234"
         half.write_bytes(content[: fault.random.randrange(len(content))])
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
+        done = check_recovers(runner, run_dir, whole)
         assert "going on after epoch 5" in done.stdout
         assert not half.exists()
-        assert outcome(run_dir) == outcome(whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -73,9 +68,7 @@ def test_five_kills_in_one_run(fault, runner, whole, tmp_path):
         for epoch in range(2, 6 if fault.times(0, 1) else 3):
             runner.kill(run_dir, "--resume", after_epoch=epoch)
             fault.count()
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("recovered", "bit-equal")
 
 
@@ -91,8 +84,7 @@ def test_a_signal_leaves_a_checkpoint(fault, runner, whole, tmp_path, number, st
         kept = checkpoint.load(checkpoint.last(run_dir)).epoch
         assert kept >= epoch
         assert f"epoch {kept} is kept" in done.stdout
-        assert runner.run(run_dir, "--resume").returncode == 0
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -110,8 +102,7 @@ def test_asked_twice_it_stops_at_once(fault, runner, whole, tmp_path):
         assert process.returncode == 130
         assert err == "error: interrupted\n"
         assert checkpoint.load(checkpoint.last(run_dir)).epoch >= 1
-        assert runner.run(run_dir, "--resume").returncode == 0
-        assert outcome(run_dir) == outcome(whole)
+        check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -169,8 +160,6 @@ def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path
         run_dir = tmp_path / str(i)
         runner.kill(run_dir, after_epoch=2)
         assert (run_dir / ".lock").exists()
-        done = runner.run(run_dir, "--resume")
-        assert done.returncode == 0, done.stderr
+        done = check_recovers(runner, run_dir, whole)
         assert "going on after epoch" in done.stdout
-        assert outcome(run_dir) == outcome(whole)
         fault.count("detected", "recovered", "bit-equal")
