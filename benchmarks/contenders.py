@@ -116,4 +116,7 @@ CONTENDERS = (
     *_on_gpu("float32"),
 )
 
-BY_NAME = {contender.name: contender for contender in CONTENDERS}
+SWEEP = Contender("sweep", "lenet, a sweep", "sweeps")
+"""Many runs, which `scripts/bench --scaling` sets beside one; it is in no table of contenders."""
+
+BY_NAME = {contender.name: contender for contender in (*CONTENDERS, SWEEP)}

@@ -36,7 +36,11 @@ def measure(
     asked: dict[str, Any] = {"examples": examples, "dataset": dataset}
     batches = {f"batch {size}": {"batch_size": size} for size in BATCHES if size <= examples}
     widths = {f"width x{factor}": _wide(network, factor) for factor in WIDTHS}
-    runs = {f"{count} runs": {"options": {"runs": count}} for count in RUNS[backend]}
+    alone, *more = RUNS[backend]
+    together = "sweep" if backend == "cpu" else "lenet"
+    runs: dict[str, dict[str, Any]] = {f"{alone} run": {}} | {
+        f"{count} runs": {"contender": together, "options": {"runs": count}} for count in more
+    }
     by_batch, _ = _panel(network, batches, repeats, asked, tell)
     by_width, _ = _panel(network, widths, repeats, asked, tell)
     by_runs, held = _panel(network, runs, repeats, asked, tell)
@@ -73,7 +77,8 @@ def _panel(
     with contextlib.ExitStack() as stack:
         workers = {}
         for name, settings in points.items():
-            worker = stack.enter_context(Worker("lenet", network, **asked, **settings))
+            given = {"contender": "lenet", "network": network} | asked | settings
+            worker = stack.enter_context(Worker(**given))
             worker.ask("epoch")  # compiles
             workers[name] = worker
         for _, name in turns(repeats, ["epoch"], list(points)):

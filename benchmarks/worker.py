@@ -15,6 +15,7 @@ An answer {"error": ...} is the last. The process ends when its input does.
 
 import contextlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -163,12 +164,16 @@ def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _peak() -> int:
-    """The most bytes of memory that this process has held."""
+    """The most bytes of memory that this process has held, and those that it started."""
+    here = ["self", *(str(child.pid) for child in multiprocessing.active_children())]
     with contextlib.suppress(OSError):
         # Not getrusage where there is a choice: what it gives is at least what the parent held.
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        return 1024 * sum(
+            int(line.split()[1])
+            for process in here
+            for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM:")
+        )
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

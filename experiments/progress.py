@@ -172,15 +172,16 @@ class Tally:
         self, runs: int, epochs: int, bar: Bar, show: Callable[[int, str], None] | None
     ) -> None:
         self._runs, self._epochs, self._bar, self._show = runs, epochs, bar, show
-        self._finished, self._trained, self._examples, self._seconds = 0, 0, 0, 0.0
+        self._finished, self._trained, self._examples = 0, 0, 0
         self._begin = time.monotonic()
+        self._first: float | None = None  # when the first epoch began, once all was compiled
 
     def say(self, text: str) -> None:
         """Print a line above."""
         self._bar.say(text)
 
     def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
-        """Count an epoch of runs that train together.
+        """Count an epoch of a run, or of runs that train together.
 
         Args:
           rows: one for each of them.
@@ -190,11 +191,13 @@ class Tally:
         self._finished += finished
         self._trained += len(rows) + skipped
         self._examples += sum(row.count for row in rows)
-        self._seconds += max((row.seconds for row in rows), default=0.0)  # they ran side by side
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now - max((row.seconds for row in rows), default=0.0)
         if self._show is None and not finished:
             return
-        speed = self._examples / self._seconds if self._seconds else 0.0
-        spent = time.monotonic() - self._begin
+        speed = self._examples / max(now - self._first, 1e-9)
+        spent = now - self._begin
         left = round(spent / self._trained * (self._epochs - self._trained))
         text = (
             f"{self._finished}/{self._runs} runs, {speed:,.0f} examples/s, "

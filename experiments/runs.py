@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import cli, processes
+from experiments import cli, processes, workers
 from lenet import config as config_module
 from lenet import records
 from lenet.config import Config
@@ -140,7 +140,7 @@ def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
       path: of the ledger.
     """
     from experiments import progress
-    from lenet import ledger, selfcheck, sweep
+    from lenet import ledger, selfcheck
 
     selfcheck.check()
     with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
@@ -148,10 +148,10 @@ def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
             runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
             order = list(runs.items())
             rows: list[list[Row]] = [[] for _ in order]
-            for epoch in sweep.fit(list(runs.values()), loaded):
+            for found in _epochs(list(runs.values()), loaded):
                 finished = [
                     entry
-                    for place, row in epoch.rows.items()
+                    for place, row in found.items()
                     if (entry := _entry(*order[place], rows[place], row))
                 ]
                 if finished:
@@ -160,9 +160,24 @@ def train(todo: dict[int, Config], data: DataSets, path: Path) -> None:
                     if entry["diverged"]:
                         tally.say(f"run {entry['run']} {entry['diverged']}")
                 skipped = sum(entry["config"]["epochs"] - len(entry["rows"]) for entry in finished)
-                trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
+                trained = [row for row in found.values() if not isinstance(row, Exception)]
                 tally.advance(trained, len(finished), skipped)
                 cli.stop_if_asked()
+
+
+def _epochs(configs: list[Config], data: "Data") -> "Iterator[dict[int, Row | DivergedError]]":
+    """Train runs; yield rows by run as epochs end, of one run or of those that train together."""
+    from lenet import sweep
+
+    cores = workers.cores_for(configs, data)
+    if not cores:
+        for epoch in sweep.fit(configs, data):
+            yield epoch.rows
+        return
+    by_program = [run for group in sweep.groups(configs) for run in group]
+    with workers.Workers(cores, data) as started:
+        for place, row in started.fit([configs[run] for run in by_program]):
+            yield {by_program[place]: row}
 
 
 def _entry(

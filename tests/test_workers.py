@@ -1,0 +1,85 @@
+"""A process for each core: the same rows as in one process, and an end with the first that fails."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+
+from experiments import workers
+from experiments.workers import Workers
+from lenet import sweep, synthetic
+from lenet.config import Config
+from lenet.errors import DivergedError, UsageError
+
+TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+# Two programs, three runs of each; the middle one of the first diverges.
+RUNS = [
+    dataclasses.replace(TINY, activation=activation, lr=lr, seed=seed)
+    for activation in ("relu", "sigmoid")
+    for seed, lr in enumerate((0.1, 1e6 if activation == "relu" else 0.2, 0.3))
+]
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a core"
+)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return synthetic.make(300, 50)
+
+
+def core() -> int:
+    return min(os.sched_getaffinity(0))
+
+
+@pytest.fixture(scope="module")
+def started(small):
+    with Workers([core(), core()], small) as pool:
+        yield pool
+
+
+def by_run(rows) -> dict[int, list]:
+    """What was yielded, by run, without the times."""
+    found: dict[int, list] = {run: [] for run in range(len(RUNS))}
+    for run, row in rows:
+        timed = {"seconds": 0.0, "examples_per_second": 0.0}
+        is_row = not isinstance(row, DivergedError)
+        found[run].append(dataclasses.replace(row, **timed) if is_row else str(row))
+    return found
+
+
+def test_every_run_has_the_rows_of_one_process_to_the_bit(small, started):
+    here = (item for epoch in sweep.fit(RUNS, small) for item in epoch.rows.items())
+    found = by_run(started.fit(RUNS))
+    assert found == by_run(here)
+    assert [len(rows) for rows in found.values()] == [2, 1, 2, 2, 2, 2]
+    assert "diverged" in found[1][0]
+
+
+def test_workers_go_on_with_more_runs(started):
+    assert {run for run, _ in started.fit(RUNS[3:4])} == {0}
+
+
+def test_what_a_worker_cannot_do_is_the_error_of_the_sweep(started):
+    with pytest.raises(UsageError, match="--batch_size=4000"):
+        list(started.fit([dataclasses.replace(TINY, batch_size=4000)]))
+
+
+def test_a_worker_that_is_killed_ends_the_sweep_in_one_line(small):
+    with Workers([core()], small) as pool:
+        (process,) = pool._processes
+        rows = pool.fit([dataclasses.replace(TINY, epochs=1000)])
+        next(rows)
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(UsageError, match="--resume goes on"):
+            list(rows)
+
+
+def test_processes_are_started_where_they_pay(small, monkeypatch):
+    cores = len(os.sched_getaffinity(0))
+    assert workers.cores_for(RUNS, small) == []  # a second of work
+    monkeypatch.setattr(workers, "WORTH", 1)
+    assert workers.cores_for(RUNS[:1], small) == []
+    if cores > 1:
+        assert len(workers.cores_for(RUNS, small)) == min(2, cores)  # the tests have two devices
