@@ -1,4 +1,4 @@
-"""A process for each core: the same rows as in one process, and an end with the first that fails."""
+"""A process for each core: the rows of one process, and an end with the first that fails."""
 
 import dataclasses
 import os

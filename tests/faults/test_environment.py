@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Runner, lines, outcome
+from harness import ROOT, Runner, lines, outcome
 
 SMALL = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=6")
 
@@ -121,6 +121,24 @@ def test_language_and_place_change_nothing(fault, runner, whole, tmp_path, env):
     done = runner.run(run_dir, env=env)
     assert done.returncode == 0, done.stderr
     assert outcome(run_dir) == outcome(whole)
+    fault.count("recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("the clock set back")
+def test_a_clock_that_runs_backwards_changes_nothing(fault, runner, whole, tmp_path):
+    # Python imports this before anything else; every look at the clock is an hour earlier.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import itertools, time\n"
+        "hours = itertools.count()\n"
+        "time.time = lambda: 1.8e9 - 3600 * next(hours)\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = runner.run(tmp_path / "run", env={"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / "run") == outcome(whole)
+    for line in lines(tmp_path / "run"):
+        assert 0 < json.loads(line)["seconds"] < 60
     fault.count("recovered", "bit-equal")
 
 
