@@ -95,8 +95,9 @@ def _check_name(run_dir: Path) -> None:
         too_long = any(len(part.encode()) > 255 for part in run_dir.parts)
     except UnicodeEncodeError:
         too_long = True
-    if too_long or "\0" in str(run_dir):
-        raise UsageError(f"--run_dir={ascii(str(run_dir))[:80]}: not a name a directory can have")
+    # What a terminal or a shell would take for something else is no name, either.
+    if too_long or not str(run_dir).isprintable() or run_dir.name.startswith("-"):
+        raise UsageError(f"--run_dir={ascii(str(run_dir))[:80]}: not a name for a directory")
 
 
 def check_free(run_dir: Path) -> None:

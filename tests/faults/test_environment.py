@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -41,12 +42,35 @@ def test_a_directory_that_cannot_be_written_is_refused_at_once(fault, runner, tm
 
 @pytest.mark.slow
 @pytest.mark.fault("a name that no directory can have")
-@pytest.mark.parametrize("name", ["x" * 300, "", "-x/../\udcff"])
+@pytest.mark.parametrize("name", ["x" * 300, "", "-x/../\udcff", "-rf", "a\nb", "\x1b]0;x\x07"])
 def test_a_name_that_cannot_be_is_refused(fault, runner, tmp_path, name):
     done = runner.run(name, cwd=tmp_path)
     one_line(done, 2, "--run_dir")
+    assert (done.stdout + done.stderr).replace("\n", "").isprintable()
     assert not list(tmp_path.iterdir())
     fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("names that would do something")
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img onerror=x>', "=cmd()"])
+def test_a_name_of_a_data_set_is_letters_or_refused(fault, runner, tiny, tmp_path, name):
+    done = runner.run(tmp_path / "run", f"--dataset={name}")
+    one_line(done, 2, "letters, digits")
+    assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("names that would do something")
+def test_a_folder_s_name_does_nothing_to_the_terminal(fault, runner, whole, tiny, tmp_path):
+    folder = tmp_path / "data\x1b[31m\x07"
+    shutil.copytree(tiny, folder)
+    done = runner.run(tmp_path / "run", f"--data_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).replace("\n", "").isprintable()
+    assert outcome(tmp_path / "run") == outcome(whole)
+    fault.count("recovered", "bit-equal")
 
 
 @pytest.mark.slow

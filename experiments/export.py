@@ -1,0 +1,55 @@
+"""Write the network of a run in a format that other programs read; or make a run of one of theirs.
+
+    python -m experiments.export RUN_DIR --format=onnx         ONNX Runtime and many others
+    python -m experiments.export RUN_DIR --format=torch        the texts' nn.Sequential: a state dict
+    python -m experiments.export RUN_DIR --format=npz          NumPy
+    python -m experiments.export RUN_DIR --format=stablehlo    jax.export, IREE, TensorFlow
+    python -m experiments.export RUN_DIR --format=onnx --to=lenet.onnx
+
+onnx, torch: images [batch, C, H, W]; stablehlo: [batch, H, W, C]; all float32, scaled to 0 to 1.
+All give logits [batch, K]. The file lies in the run directory unless --to names another.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+from lenet import records
+from lenet.errors import UsageError
+
+SUFFIX = {"onnx": "onnx", "torch": "pt", "npz": "npz", "stablehlo": "stablehlo"}
+
+flags.DEFINE_enum("format", "onnx", list(SUFFIX), "of the file")
+flags.DEFINE_string("to", None, "file to write; by default lenet.SUFFIX in the run directory")
+FLAGS = flags.FLAGS
+
+
+def main(*operands: str) -> None:
+    """Load, convert, write."""
+    if len(operands) != 1:
+        raise UsageError("give one run directory: RUN_DIR --format=onnx")
+    run_dir = Path(operands[0])
+    if not run_dir.is_dir():
+        raise UsageError(f"{run_dir}: there is no such directory")
+    from lenet import checkpoint, export
+    from lenet.errors import RecordError
+
+    found = checkpoint.newest(run_dir)
+    if found is None:
+        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
+    model, params = checkpoint.restore(run_dir)
+    shape = found.image_shape
+    content = {
+        "onnx": lambda: export.to_onnx(model, params, shape),
+        "torch": lambda: export.to_torch_file(model, params, shape),
+        "npz": lambda: export.to_npz(params),
+        "stablehlo": lambda: export.to_stablehlo(model, params, shape),
+    }[FLAGS.format]()
+    path = Path(FLAGS.to) if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
+    records.write(path, content)
+    print(f"left in {path}: {len(content):,} bytes, after epoch {found.epoch}")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", operands=True)

@@ -1,0 +1,125 @@
+"""Say what trained networks see in pictures: PNG and JPEG files of any size.
+
+    python -m experiments.predict runs/RUN shirt.png             class and probabilities
+    python -m experiments.predict runs/RUN --invert photo.jpg    dark on light: inverted first
+    python -m experiments.predict runs/A runs/B runs/C *.png     an ensemble: the mean probabilities
+    python -m experiments.predict runs/RUN --explain=DIR x.png   and what every layer makes of it
+
+The run directories come first, the pictures after them. A picture is made grey, put on black where
+it is transparent, fitted to the network's size with its proportions kept, and centred on black. The
+sets show light things on black; --invert is for pictures that do not.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from absl import flags
+
+from experiments import cli
+from lenet import records
+from lenet.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lenet.model import LeNet
+    from lenet.sgd import Params
+
+flags.DEFINE_boolean("invert", False, "the pictures are dark on light")
+flags.DEFINE_string(
+    "explain", None, "directory for a picture of the activations of the first run for each image"
+)
+flags.DEFINE_integer("top", 3, "classes to show for each picture", lower_bound=1)
+FLAGS = flags.FLAGS
+
+
+class Trained(NamedTuple):
+    """The network of a run."""
+
+    model: "LeNet"
+    params: "Params"
+    image_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+
+def main(*operands: str) -> None:
+    """Load, predict, print."""
+    run_dirs = [x for x in operands if Path(x).is_dir()]
+    files = list(operands[len(run_dirs) :])
+    if not run_dirs or list(operands[: len(run_dirs)]) != run_dirs:
+        first = f"{operands[0]} is no directory: " if operands else ""
+        raise UsageError(f"{first}give run directories, then pictures: RUN_DIR IMAGE...")
+    if not files:
+        raise UsageError(f"{run_dirs[-1]}: give pictures after it: RUN_DIR IMAGE...")
+    trained = [load(Path(run_dir)) for run_dir in run_dirs]
+    first_shape, first_names = trained[0].image_shape, trained[0].class_names
+    for run_dir, run in zip(run_dirs, trained, strict=True):
+        if (run.image_shape, run.class_names) != (first_shape, first_names):
+            raise RecordError(f"{run_dir}: other classes or images than {run_dirs[0]}")
+    _predict(trained, files)
+
+
+def load(run_dir: Path) -> Trained:
+    """Return the network of a run directory.
+
+    Raises:
+      RecordError: if there is none, or its records do not agree.
+    """
+    from lenet import checkpoint
+
+    found = checkpoint.newest(run_dir)
+    if found is None:
+        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
+    model, params = checkpoint.restore(run_dir)
+    described = records.read_json(run_dir / "config.json").get("data")
+    names = described.get("class_names") if isinstance(described, dict) else None
+    if not isinstance(names, list) or len(names) != found.num_classes:
+        raise RecordError(f"{run_dir / 'config.json'}: names no {found.num_classes} classes")
+    return Trained(model, params, found.image_shape, tuple(str(name) for name in names))
+
+
+def _predict(trained: list[Trained], files: list[str]) -> None:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from lenet import inspect, pictures
+
+    shape, names = trained[0].image_shape, trained[0].class_names
+    images = np.stack([pictures.read(path, shape, invert=FLAGS.invert) for path in files])
+    members = [inspect.probabilities(run.model, run.params, images) for run in trained]
+    probabilities = np.mean(members, axis=0)
+    agree = np.mean([m.argmax(1) == probabilities.argmax(1) for m in members], axis=0)
+    table = Table("picture", "class", "probability", "then", box=None, pad_edge=False)
+    for path, values, agreeing in zip(files, probabilities, agree, strict=True):
+        order = np.argsort(-values, kind="stable")[: FLAGS.top]
+        then = ", ".join(f"{names[k]} {values[k]:.3f}" for k in order[1:])
+        if len(trained) > 1:
+            then += f"; {agreeing:.0%} of {len(trained)} runs say so"
+        table.add_row(*map(_plain, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
+    Console(highlight=False, markup=False).print(table)
+    if FLAGS.explain is not None:
+        _explain(trained[0], files, images, Path(FLAGS.explain))
+
+
+def _plain(text: str) -> str:
+    """A cell that does nothing to the terminal, whatever a file or class is called."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _explain(run: Trained, files: list[str], images: "np.ndarray", directory: Path) -> None:
+    from lenet import inspect_plots
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise records.cannot(f"--explain={directory}", error) from None
+    for number, (path, image) in enumerate(zip(files, images, strict=True), start=1):
+        picture = inspect_plots.activations(run.model, run.params, image, run.class_names)
+        name = f"{number:02d}-{Path(path).stem[:60]}.png"
+        records.write(directory / name, picture)
+        print(f"left in {directory / name}")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", operands=True)

@@ -1,0 +1,208 @@
+"""What another program makes of an exported network: the same logits, at any batch size."""
+
+import io
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skipping import skip
+from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
+
+from lenet import checkpoint, data, export, sgd
+from lenet.errors import RecordError, UsageError
+from lenet.model import LeNet
+
+NETWORKS = {
+    "book": (LeNet(), (28, 28, 1)),
+    "modern": (LeNet(activation="relu", pool="max"), (28, 28, 1)),
+    "tanh, three colours": (LeNet(activation="tanh", channels=(4, 5), hidden=(7,)), (32, 30, 3)),
+    "even window, no hidden layer": (LeNet(kernel_size=4, channels=(3,), hidden=()), (28, 28, 1)),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
+def network(request):
+    """A network with biases that count, and float images for it."""
+    model, shape = request.param
+    images = np.random.default_rng(0).random((37, *shape), np.float32)
+    params = model.init(jax.random.key(1), images)["params"]
+    params = jax.tree.map(lambda x: np.asarray(x) * np.float32(1.5), params)
+    return model, params, shape, images
+
+
+@pytest.fixture(scope="module")
+def onnxruntime():
+    try:
+        import onnxruntime
+    except ImportError:
+        skip("ONNX Runtime is not installed (scripts/setup dev)")
+    return onnxruntime
+
+
+def session(onnxruntime, content: bytes):
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+
+def nchw(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def texts_net(torch, model: LeNet):
+    """The texts' nn.Sequential for any of our networks; PyTorch finds out the sizes itself."""
+    nn = torch.nn
+    active = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}[model.activation]
+    pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[model.pool]
+    layers = []
+    for i, channels in enumerate(model.channels):
+        padding = "same" if i == 0 else 0
+        layers += [nn.LazyConv2d(channels, model.kernel_size, padding=padding), active()]
+        layers += [pool(2, 2)]
+    layers.append(nn.Flatten())
+    for units in model.hidden:
+        layers += [nn.LazyLinear(units), active()]
+    return nn.Sequential(*layers, nn.LazyLinear(model.num_classes))
+
+
+def test_onnx_runtime_gives_our_logits_at_any_batch_size(onnxruntime, network):
+    model, params, shape, images = network
+    started = session(onnxruntime, export.to_onnx(model, params, shape))
+    expected = model.apply({"params": params}, images)
+    for size in (37, 1, 5):
+        (logits,) = started.run(None, {"images": nchw(images[:size])})
+        np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
+
+
+def test_pytorch_loads_the_state_dict_into_the_texts_network(torch, network):
+    model, params, shape, images = network
+    if model.kernel_size % 2 == 0:
+        with pytest.raises(UsageError, match="one more above"):
+            export.to_torch_file(model, params, shape)
+        return
+    content = export.to_torch_file(model, params, shape)
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    net = texts_net(torch, model)
+    net.load_state_dict(state)
+    expected = model.apply({"params": params}, images)
+    logits = net(torch.from_numpy(nchw(images))).detach().numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
+
+
+def test_a_state_dict_comes_back_to_the_bit(network):
+    model, params, shape, _ = network
+    back = export.from_torch(model, export.to_torch(model, params, shape), shape)
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+def test_a_state_dict_of_another_network_is_refused(network):
+    model, params, shape, _ = network
+    state = export.to_torch(model, params, shape)
+    with pytest.raises(RecordError, match=r"'0\.bias': missing"):
+        export.from_torch(model, {k: v for k, v in state.items() if k != "0.bias"}, shape)
+    with pytest.raises(RecordError, match=r"'x\\x1b': \(1,\), expected none"):
+        export.from_torch(model, state | {"x\x1b": np.zeros(1)}, shape)
+    with pytest.raises(RecordError, match=r"'0\.bias'.*expected"):
+        export.from_torch(model, state | {"0.bias": np.zeros(99)}, shape)
+
+
+def test_stablehlo_is_a_program_without_this_project(network):
+    model, params, shape, images = network
+    loaded = jax.export.deserialize(bytearray(export.to_stablehlo(model, params, shape)))
+    expected = model.apply({"params": params}, images)
+    for size in (37, 1):
+        logits = loaded.call(images[:size])
+        np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
+
+
+def test_npz_has_every_parameter(network):
+    _, params, _, _ = network
+    with np.load(io.BytesIO(export.to_npz(params)), allow_pickle=False) as found:
+        assert len(found) == len(jax.tree.leaves(params))
+        for name in found:
+            layer, which = name.split("/")
+            assert (found[name] == params[layer][which]).all()
+
+
+@settings(max_examples=10)
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=2),
+    st.lists(st.integers(1, 9), max_size=3),
+    st.integers(1, 6),
+)
+def test_every_shape_comes_back(channels, hidden, kernel_size):
+    model = LeNet(channels=tuple(channels), hidden=tuple(hidden), kernel_size=kernel_size)
+    shape = (33, 28, 2)
+    params = model.init(jax.random.key(0), np.zeros((1, *shape), np.float32))["params"]
+    back = export.from_torch(model, export.to_torch(model, params, shape), shape)
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+def run_export(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.export", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
+    onnxruntime,
+    trained,  # noqa: F811
+    tiny,  # noqa: F811
+    tmp_path,
+):
+    run_dir, _ = trained
+    done = run_export(str(run_dir), "--to=lenet.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    images = data.load("tiny", data_dir=tiny).test.images
+    started = session(onnxruntime, (tmp_path / "lenet.onnx").read_bytes())
+    (logits,) = started.run(None, {"images": nchw(images.astype(np.float32) / 255)})
+    expected = sgd.logits(*checkpoint.restore(run_dir), images)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["book", "modern"])
+def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, preset, tmp_path):
+    """Trained for two epochs, so that the logits are far from nothing."""
+    from lenet import train
+    from lenet.config import PRESETS, Config
+
+    config = Config(**PRESETS[preset], epochs=2)
+    run = train.start(config, fashion_mnist)
+    *_, (_, state) = train.fit(run)
+    model = sgd.check(config, fashion_mnist)
+    shape, images = fashion_mnist.image_shape, fashion_mnist.test.images[:1000]
+    scaled = images.astype(np.float32) / 255
+    expected = sgd.logits(model, state.params, images)
+    (logits,) = session(onnxruntime, export.to_onnx(model, state.params, shape)).run(
+        None, {"images": nchw(scaled)}
+    )
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+    net = texts_net(torch, model)
+    arrays = export.to_torch(model, state.params, shape)
+    net.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
+    theirs = net(torch.from_numpy(nchw(scaled))).detach().numpy()
+    np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "give one run directory"),
+        (("nowhere",), 2, "nowhere: there is no such directory"),
+        ((".",), 4, "holds no checkpoint"),
+        ((".", "--format=pickle"), 2, "pickle"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path, arguments, status, said):
+    done = run_export(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert said in done.stderr

@@ -1,0 +1,90 @@
+"""`experiments.predict` as a person meets it."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
+
+from lenet import checkpoint, data, inspect
+
+
+def predict(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "experiments.predict", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def shown(trained, tiny, tmp_path):  # noqa: F811
+    """A run, a directory with three of its test images, and what the network makes of them."""
+    run_dir, _ = trained
+    images = data.load("tiny", data_dir=tiny).test.images[:3]
+    for i, image in enumerate(images):
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"{i}.png")
+    return run_dir, inspect.probabilities(*checkpoint.restore(run_dir), images)
+
+
+def test_it_says_what_the_network_makes_of_a_picture(shown, tmp_path):
+    run_dir, expected = shown
+    done = predict(str(run_dir), "0.png", "1.png", "2.png", "--explain=seen", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 7
+    for i, line in enumerate(lines[1:4]):
+        assert line.split()[0] == f"{i}.png"
+        assert f" {expected[i].max():.3f} " in line
+    for i in range(3):
+        path = tmp_path / "seen" / f"{i + 1:02d}-{i}.png"
+        assert Image.open(io.BytesIO(path.read_bytes())).size[0] > 800
+
+
+def test_runs_together_give_the_mean(shown, tmp_path):
+    run_dir, expected = shown
+    shutil.copytree(run_dir, tmp_path / "again")
+    done = predict(str(run_dir), "again", "0.png", cwd=tmp_path)
+    assert f"{expected[0].max():.3f}" in done.stdout
+    assert "100% of 2 runs say so" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "RUN_DIR IMAGE"),
+        (("0.png",), 2, "0.png is no directory"),
+        (("RUN",), 2, "give pictures after it"),
+        (("0.png", "RUN"), 2, "run directories, then pictures"),
+        (("RUN", "missing.png"), 3, "missing.png: there is no such file"),
+        (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: not a picture"),
+        ((".", "0.png"), 4, "holds no checkpoint"),
+        (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),
+    ],
+)
+def test_what_cannot_be_is_one_line(shown, tmp_path, arguments, status, said):
+    run_dir, _ = shown
+    (tmp_path / "evil\x1b[31m.png").write_text("text")
+    given = (str(run_dir) if x == "RUN" else x for x in arguments)
+    done = predict(*given, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
+    assert said in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_inverted_pictures_are_the_same_pictures(shown, tmp_path):
+    run_dir, _ = shown
+    pixels = np.asarray(Image.open(tmp_path / "0.png"))
+    Image.fromarray(255 - pixels).save(tmp_path / "negative.png")
+    plain = predict(str(run_dir), "0.png", cwd=tmp_path).stdout.split()[4:]
+    turned = predict(str(run_dir), "negative.png", "--invert", cwd=tmp_path).stdout.split()[4:]
+    assert (plain[0], turned[0]) == ("0.png", "negative.png")
+    assert plain[1:] == turned[1:]
