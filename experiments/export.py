@@ -1,7 +1,7 @@
 """Write the network of a run in a format that other programs read; or make a run of one of theirs.
 
     python -m experiments.export RUN_DIR --format=onnx         ONNX Runtime and many others
-    python -m experiments.export RUN_DIR --format=torch        the texts' nn.Sequential: a state dict
+    python -m experiments.export RUN_DIR --format=torch        a state dict for nn.Sequential
     python -m experiments.export RUN_DIR --format=npz          NumPy
     python -m experiments.export RUN_DIR --format=stablehlo    jax.export, IREE, TensorFlow
     python -m experiments.export RUN_DIR --format=onnx --to=lenet.onnx
