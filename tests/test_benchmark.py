@@ -40,10 +40,12 @@ def check(answers: dict[str, dict]) -> None:
     assert answers["kernels"] == {"kernels": None}
 
 
+@pytest.mark.slow
 def test_a_worker_trains_ours_and_answers_for_it():
     check(asked("lenet"))
 
 
+@pytest.mark.slow
 def test_a_worker_trains_pytorch_and_answers_for_it(torch):
     answers = asked("torch_eager")
     check(answers)
@@ -97,11 +99,11 @@ def test_contenders_take_turns():
 
 
 def test_names_are_unique_and_each_gpu_row_has_ours_to_compare_with():
-    assert len(BY_NAME) == len(CONTENDERS)
+    assert len(BY_NAME) == len(CONTENDERS) + 1  # and a sweep
     gpu = [contender for contender in CONTENDERS if contender.device == "gpu"]
     ours = {contender.precision for contender in gpu if contender.ours}
     assert {contender.precision for contender in gpu} == ours == {"TF32", "float32"}
-    assert {c.module for c in CONTENDERS} == {
+    assert {c.module for c in BY_NAME.values()} == {
         path.stem for path in (ROOT / "benchmarks").glob("*.py") if "class Program:" in
         path.read_text() or "class Program(pytorch" in path.read_text()
     }  # fmt: skip
@@ -247,6 +249,7 @@ def test_every_form_of_a_layer_has_the_same_gradients():
         chex.assert_trees_all_close(other, found[0], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_are_measured_together():
     with Worker("lenet", "book", examples=300, dataset="synthetic", options={"runs": 3}) as worker:
         assert worker.ask("epoch")["examples"] == 900

@@ -121,6 +121,7 @@ def test_a_second_run_in_the_same_directory_is_refused_and_changes_nothing(train
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
     flags = ("--dataset=synthetic", "--epochs=1", "--channels=1,1", "--hidden=4")
     done = train(*flags, "--batch_size=10000", "--run_dir=run", cwd=tmp_path)
@@ -207,6 +208,7 @@ def popen(*flags: str, cwd: Path, before: tuple[str, ...] = ()) -> subprocess.Po
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
     flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=100000")

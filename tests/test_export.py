@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
@@ -25,14 +25,25 @@ NETWORKS = {
 }
 
 
+def drawn(model: LeNet, shape: tuple[int, ...]):
+    """Parameters of its shapes, without compiling anything."""
+    images = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    wanted = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+    draws = np.random.default_rng(1)
+    scale = lambda x: np.float32(1 / np.sqrt(max(1, np.prod(x.shape[:-1]))))  # noqa: E731
+    return jax.tree.map(lambda x: draws.standard_normal(x.shape, np.float32) * scale(x), wanted)
+
+
+def applied(model: LeNet, params, images):
+    return jax.jit(model.apply)({"params": params}, images)
+
+
 @pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
 def network(request):
     """A network with biases that count, and float images for it."""
     model, shape = request.param
     images = np.random.default_rng(0).random((37, *shape), np.float32)
-    params = model.init(jax.random.key(1), images)["params"]
-    params = jax.tree.map(lambda x: np.asarray(x) * np.float32(1.5), params)
-    return model, params, shape, images
+    return model, drawn(model, shape), shape, images
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,7 @@ def texts_net(torch, model: LeNet):
 def test_onnx_runtime_gives_our_logits_at_any_batch_size(onnxruntime, network):
     model, params, shape, images = network
     started = session(onnxruntime, export.to_onnx(model, params, shape))
-    expected = model.apply({"params": params}, images)
+    expected = applied(model, params, images)
     for size in (37, 1, 5):
         (logits,) = started.run(None, {"images": nchw(images[:size])})
         np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
@@ -87,7 +98,7 @@ def test_pytorch_loads_the_state_dict_into_the_texts_network(torch, network):
     state = torch.load(io.BytesIO(content), weights_only=True)
     net = texts_net(torch, model)
     net.load_state_dict(state)
-    expected = model.apply({"params": params}, images)
+    expected = applied(model, params, images)
     logits = net(torch.from_numpy(nchw(images))).detach().numpy()
     np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
 
@@ -112,7 +123,7 @@ def test_a_state_dict_of_another_network_is_refused(network):
 def test_stablehlo_is_a_program_without_this_project(network):
     model, params, shape, images = network
     loaded = jax.export.deserialize(bytearray(export.to_stablehlo(model, params, shape)))
-    expected = model.apply({"params": params}, images)
+    expected = applied(model, params, images)
     for size in (37, 1):
         logits = loaded.call(images[:size])
         np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
@@ -127,7 +138,6 @@ def test_npz_has_every_parameter(network):
             assert (found[name] == params[layer][which]).all()
 
 
-@settings(max_examples=10)
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=2),
     st.lists(st.integers(1, 9), max_size=3),
@@ -136,7 +146,7 @@ def test_npz_has_every_parameter(network):
 def test_every_shape_comes_back(channels, hidden, kernel_size):
     model = LeNet(channels=tuple(channels), hidden=tuple(hidden), kernel_size=kernel_size)
     shape = (33, 28, 2)
-    params = model.init(jax.random.key(0), np.zeros((1, *shape), np.float32))["params"]
+    params = drawn(model, shape)
     back = export.from_torch(model, export.to_torch(model, params, shape), shape)
     jax.tree.map(np.testing.assert_array_equal, back, params)
 
@@ -166,6 +176,60 @@ def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
     (logits,) = started.run(None, {"images": nchw(images.astype(np.float32) / 255)})
     expected = sgd.logits(*checkpoint.restore(run_dir), images)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+
+
+def run_import(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.import_torch", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
+    torch,
+    tiny,  # noqa: F811
+    tmp_path,
+):
+    model = LeNet(activation="relu", pool="max", channels=(3, 5), hidden=(9, 8), kernel_size=3)
+    net = texts_net(torch, model)
+    images = data.load("tiny", data_dir=tiny).test.images
+    scaled = torch.from_numpy(nchw(images.astype(np.float32) / 255))
+    expected = net(scaled).detach().numpy()
+    torch.save(net.state_dict(), tmp_path / "lenet.pt")
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=theirs")
+    done = run_import("lenet.pt", "--preset=modern", *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    back, params = checkpoint.restore(tmp_path / "theirs")
+    assert back.clone(kernel_init=model.kernel_init, conv=model.conv) == model
+    np.testing.assert_allclose(sgd.logits(back, params, images), expected, rtol=0, atol=1e-5)
+    again = run_import("lenet.pt", "--preset=modern", *where, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "theirs" in again.stderr
+
+
+@pytest.mark.parametrize("what", ["missing", "text", "pickle", "tensor", "another"])
+def test_what_is_no_state_dict_of_the_texts_network_is_one_line(torch, tmp_path, what):
+    path = tmp_path / "lenet.pt"
+    if what == "text":
+        path.write_text("text")
+    elif what == "pickle":
+        harm = f"import os; open({str(tmp_path / 'harm')!r}, 'w')"
+        path.write_bytes(b"cbuiltins\nexec\n(S" + repr(harm).encode() + b"\ntR.")
+    elif what == "tensor":
+        torch.save(torch.zeros(3), path)
+    elif what == "another":
+        torch.save(torch.nn.Linear(3, 4).state_dict(), path)
+    done = run_import("lenet.pt", "--run_dir=theirs", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert "lenet.pt" in done.stderr
+    assert not (tmp_path / "theirs").exists()
+    assert not (tmp_path / "harm").exists()
 
 
 @pytest.mark.slow

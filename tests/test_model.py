@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet.layers import layers, table
@@ -129,7 +129,6 @@ def test_both_forms_and_the_table_agree(model, shape):
 
 @pytest.mark.slow
 @given(NETWORKS, st.integers(8, 50), st.integers(8, 50), st.integers(1, 3))
-@settings(max_examples=30)
 def test_both_forms_and_the_table_agree_for_any_network_and_image(model, height, width, channels):
     check_forms_and_table(model, (height, width, channels))
 

@@ -106,6 +106,7 @@ def test_on_eight_devices_too():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_all_at_once_a_run_is_the_run_alone_nearly(small):
     found = results(RUNS, small, at_once(3))
     for run, (rows, params) in found.items():
@@ -131,6 +132,7 @@ def test_a_run_that_diverges_is_reported_and_leaves_the_others_their_bits(small)
         chex.assert_trees_all_equal(found[with_bad][1], without[plain][1])
 
 
+@pytest.mark.slow
 def test_where_all_have_diverged_nothing_more_is_trained(small):
     bad = variants(*({"activation": "relu", "lr": 1e30, "seed": seed} for seed in range(2)))
     assert len(list(sweep.fit(bad, small, choose=one_by_one(2)))) == 1

@@ -71,6 +71,7 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     assert record["environment"]["versions"]["jax"]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path):  # noqa: F811
     run_dir, _ = swept
     flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
@@ -111,6 +112,7 @@ def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
     assert "goes on with it by --resume" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*SIZES, "--lr=1e30,0.1", "--pool=max,avg", *where, cwd=tmp_path)
@@ -163,6 +165,7 @@ def test_help_shows_examples_and_defaults(tmp_path):
         assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):  # noqa: F811
     flags = ("--study=variance", "--seed=0:2", "--order_seed=0:2", *SIZES)
     done = sweep(*flags, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
@@ -231,6 +234,7 @@ def without_times(entries: list[dict]) -> list[dict]:
     return sorted(entries, key=lambda entry: entry["run"])
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_path):  # noqa: F811
     run_dir, _ = swept
     flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")

@@ -153,6 +153,7 @@ def test_a_start_can_be_fitted_twice(small):
     assert _timeless(first) == _timeless(second)
 
 
+@pytest.mark.slow
 def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
     for form in ("matmul", "lax"):
         config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
@@ -164,6 +165,7 @@ def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
         assert row.train_loss == pytest.approx(expected, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
     config = Config(lr=1e30, batch_size=700, epochs=1, activation="relu")
     with pytest.raises(DivergedError, match="after epoch 1"):
@@ -199,6 +201,7 @@ def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
     assert sgd.network(Config(conv="matmul"), 10).conv == "matmul"
 
 
+@pytest.mark.slow
 def test_the_quickly_compiled_initial_state_is_the_same(small):
     config = Config()
     model = sgd.network(config, 10)
@@ -209,6 +212,7 @@ def test_the_quickly_compiled_initial_state_is_the_same(small):
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], found), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["matmul", "lax"])
 def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     configs = [Config(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
@@ -225,8 +229,14 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     assert "bf16" in text.as_text()
 
 
-@pytest.mark.parametrize("preset", ["book", "modern"])
-@pytest.mark.parametrize("batch", [64, 63])
+@pytest.mark.parametrize(
+    ("preset", "batch"),
+    [
+        ("book", 63),
+        *(pytest.param(*x, marks=pytest.mark.slow) for x in (("book", 64), ("modern", 63))),
+        pytest.param("modern", 64, marks=pytest.mark.slow),
+    ],
+)
 def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, batch):
     """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 45)
@@ -241,6 +251,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
         chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
     config = Config(batch_size=64, epochs=1)
     halves = fit(config, small)[0]

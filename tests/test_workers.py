@@ -13,11 +13,13 @@ from lenet.config import Config
 from lenet.errors import DivergedError, UsageError
 
 TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
-# Two programs, three runs of each; the middle one of the first diverges.
+# Two programs; the second run of the first diverges.
 RUNS = [
-    dataclasses.replace(TINY, activation=activation, lr=lr, seed=seed)
-    for activation in ("relu", "sigmoid")
-    for seed, lr in enumerate((0.1, 1e6 if activation == "relu" else 0.2, 0.3))
+    *(
+        dataclasses.replace(TINY, activation="relu", lr=lr, seed=seed)
+        for seed, lr in enumerate((0.1, 1e6, 0.3))
+    ),
+    dataclasses.replace(TINY, activation="sigmoid"),
 ]
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a core"
@@ -53,7 +55,7 @@ def test_every_run_has_the_rows_of_one_process_to_the_bit(small, started):
     here = (item for epoch in sweep.fit(RUNS, small) for item in epoch.rows.items())
     found = by_run(started.fit(RUNS))
     assert found == by_run(here)
-    assert [len(rows) for rows in found.values()] == [2, 1, 2, 2, 2, 2]
+    assert [len(rows) for rows in found.values()] == [2, 1, 2, 2]
     assert "diverged" in found[1][0]
 
 

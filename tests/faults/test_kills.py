@@ -72,6 +72,7 @@ def test_five_kills_in_one_run(fault, runner, whole, tmp_path):
         fault.count("recovered", "bit-equal")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("SIGTERM and SIGINT in an epoch")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_a_checkpoint(fault, runner, whole, tmp_path, number, status):
