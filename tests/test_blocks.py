@@ -23,6 +23,7 @@ def layers(draw):
     return *arrays, draw(st.sampled_from([1, 2, 3, 4])), draw(st.tuples(sides, sides))
 
 
+@pytest.mark.slow
 @given(layers())
 def test_a_layer_and_its_gradients_are_those_of_ops(case):
     images, kernel, bias, block, padding = case

@@ -114,6 +114,7 @@ def check_forms_and_table(model, shape):
     assert rows[-1].output_shape == (model.num_classes,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shape"),
     [

@@ -117,6 +117,7 @@ def test_all_at_once_a_run_is_the_run_alone_nearly(small):
             assert row.test_loss == pytest.approx(other.test_loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_reported_and_leaves_the_others_their_bits(small):
     good = variants({"activation": "relu", "lr": 0.05}, {"activation": "relu", "lr": 0.1})
     bad = variants({"activation": "relu", "lr": 1e30})

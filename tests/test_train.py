@@ -113,6 +113,7 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
     assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
 
 
+@pytest.mark.slow
 def test_the_padding_of_a_short_batch_changes_nothing(small):
     config = Config(channels=(2, 3), hidden=(8,))
     model = sgd.network(config, 10)
@@ -296,6 +297,7 @@ def test_it_can_overfit_32_images(small):
     assert fit(config, data)[-1].test_accuracy == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 1e-3}])
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""

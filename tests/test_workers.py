@@ -51,6 +51,7 @@ def by_run(rows) -> dict[int, list]:
     return found
 
 
+@pytest.mark.slow
 def test_every_run_has_the_rows_of_one_process_to_the_bit(small, started):
     here = (item for epoch in sweep.fit(RUNS, small) for item in epoch.rows.items())
     found = by_run(started.fit(RUNS))

@@ -11,6 +11,7 @@ from harness import check_recovers, outcome, unfinish, wait_for_epoch
 from lenet import checkpoint
 
 
+@pytest.mark.slow
 @pytest.mark.fault("kill -9 at a random time")
 def test_a_run_killed_at_any_time_ends_with_the_same_bits(fault, runner, whole, tmp_path):
     for i in fault.times(1, 20):
