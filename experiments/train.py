@@ -31,6 +31,7 @@ from lenet.errors import DivergedError, RecordError, UsageError
 if TYPE_CHECKING:
     from lenet.checkpoint import Checkpoint
     from lenet.data import Data
+    from lenet.sgd import Params
 
 cli.define_config()
 flags.DEFINE_string(
@@ -163,6 +164,7 @@ def _train(
     cli.stop_if_asked()
     environment = records.environment()
     rows: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
     if not resumed:
         command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
         where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
@@ -170,6 +172,7 @@ def _train(
         records.write_json(run_dir / "config.json", about)
     elif behind:
         rows = _rows_behind(run_dir, behind)
+        seen = [row for row in records.statistics(run_dir) if row["epoch"] <= behind.epoch]
         print(f"going on after epoch {behind.epoch} of {config.epochs}")
         if differ := records.differences(behind.environment, environment):
             print(f"not where it began: {differ}; the bits may be others than uninterrupted")
@@ -183,6 +186,10 @@ def _train(
             for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
                 rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
                 records.write_rows(run_dir / "metrics.jsonl", rows)
+                if not seen and row.epoch == 1:  # only now: the first step does not wait for it
+                    seen.append(_statistics(config, data, 0, None))
+                seen.append(_statistics(config, data, row.epoch, state.params))
+                records.write_rows(run_dir / records.STATISTICS, seen)
                 stopping = cli.asked_to_stop() and row.epoch < config.epochs
                 due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
                 if due or stopping:
@@ -222,6 +229,20 @@ def _train(
     records.write(run_dir / "curves.png", _curves(config, rows))  # if it died before it drew them
     records.write_json(run_dir / "result.json", result)
     _conclude(result, run_dir)
+
+
+def _statistics(
+    config: Config, data: "Data", epoch: int, params: "Params | None"
+) -> dict[str, Any]:
+    """Return what the layers do after an epoch; without parameters, before the first step."""
+    from lenet import diagnostics, sgd
+    from lenet.data import Split
+
+    model = sgd.network(config, data.num_classes)
+    if params is None:
+        params = sgd.init(model, config, data.image_shape).params
+    sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
+    return diagnostics.to_dict(epoch, diagnostics.diagnose(model, params, sample))
 
 
 def _conclude(result: dict[str, Any], run_dir: Path) -> None:

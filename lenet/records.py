@@ -2,6 +2,7 @@
 
 config.json     the Config, the data set and where it came from
 metrics.jsonl   a row per epoch, in order
+statistics.jsonl   what each layer did before the first epoch and after each, on some examples
 result.json     the last row, seconds to compile, the environment, the place among the published
 curves.png      the book's figure
 checkpoints/    the state after the last epochs
@@ -26,6 +27,7 @@ from lenet.data import Data
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
 
 LOCK = ".lock"
+STATISTICS = "statistics.jsonl"
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -195,6 +197,25 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RecordError(f"{path}: line {number}: not JSON: {error}") from None
         rows.append(row)
+    return rows
+
+
+def statistics(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the rows of statistics.jsonl; none where there is no such file.
+
+    Raises:
+      RecordError: as `read_rows`, or naming the line that has no epoch and layers.
+    """
+    path = run_dir / STATISTICS
+    rows = read_rows(path) if path.exists() else []
+    for number, row in enumerate(rows, start=1):
+        layers = row.get("layers") if isinstance(row, dict) else None
+        if (
+            not isinstance(layers, dict)
+            or type(row.get("epoch")) is not int
+            or not all(isinstance(each, dict) for each in layers.values())
+        ):
+            raise RecordError(f"{path}: line {number}: no epoch with its layers")
     return rows
 
 

@@ -76,7 +76,8 @@ def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
     assert result["synthetic"] is False
     assert result["published"] is None  # another experiment than the published one
     assert sorted(path.name for path in run_dir.iterdir() if path.name[0] != ".") == [
-        *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "result.json")
+        *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "result.json"),
+        "statistics.jsonl",
     ]
     assert Image.open(io.BytesIO((run_dir / "curves.png").read_bytes())).size[0] > 600
 
@@ -254,7 +255,7 @@ def test_a_full_disk_is_status_7_and_leaves_no_torn_file(tiny, tmp_path):
     assert process.returncode == 7
     assert "checkpoints/00001.npz: cannot be written" in stderr
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [
-        *(".lock", "checkpoints", "config.json", "metrics.jsonl")
+        *(".lock", "checkpoints", "config.json", "metrics.jsonl", "statistics.jsonl")
     ]
 
 

@@ -106,7 +106,7 @@ def lines(run_dir: Path, name: str = "metrics.jsonl") -> list[str]:
 
 
 def outcome(run_dir: Path) -> tuple[str, list[dict]]:
-    """The sha256 of the final parameters, and the rows but for their times."""
+    """The sha256 of the final parameters, and the rows of both tables but for their times."""
     path = checkpoint.last(run_dir)
     found = checkpoint.load(path)
     digest = hashlib.sha256()
@@ -115,6 +115,7 @@ def outcome(run_dir: Path) -> tuple[str, list[dict]]:
     rows = [json.loads(line) for line in lines(run_dir)]
     for row in rows:
         row["seconds"] = row["examples_per_second"] = 0
+    rows += [json.loads(line) for line in lines(run_dir, "statistics.jsonl")]
     return digest.hexdigest(), rows
 
 

@@ -1,0 +1,90 @@
+"""What layers do and what gradient they get, against values worked out by other means."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lenet import diagnostics, sgd
+from lenet.config import Config
+from lenet.data import Split
+from lenet.diagnostics import Diagnosis
+from lenet.model import LeNet
+
+SHAPE = (12, 12, 1)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    rng = np.random.default_rng(0)
+    return Split(rng.integers(0, 256, (20, *SHAPE), np.uint8), np.arange(20, dtype=np.int32) % 3)
+
+
+@pytest.fixture(scope="module")
+def model() -> LeNet:
+    return LeNet(channels=(2,), kernel_size=3, hidden=(4,), num_classes=3)
+
+
+@pytest.fixture(scope="module")
+def params(model):
+    return model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
+
+
+def test_the_gradient_is_that_of_the_mean_loss_of_a_training_step(model, params, split):
+    def loss(params):
+        logits = sgd.logits(model, params, jnp.asarray(split.images))
+        return optax.losses.softmax_cross_entropy_with_integer_labels(logits, split.labels).mean()
+
+    found = diagnostics.diagnose(model, params, split)
+    assert list(found) == ["conv1", "pool1", "dense1", "dense2"]
+    for name, of_layer in jax.grad(loss)(params).items():
+        root = math.sqrt(float((of_layer["kernel"] ** 2).mean()))
+        assert found[name].gradient == pytest.approx(root, rel=1e-4)
+        root = math.sqrt(float((params[name]["kernel"] ** 2).mean()))
+        assert found[name].weight == pytest.approx(root, rel=1e-6)
+    assert found["pool1"].gradient is None
+
+
+def test_a_network_of_zeros_gives_the_same_for_every_image(model, params, split):
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    found = diagnostics.diagnose(model, zeros, split)
+    for name in ("conv1", "dense1"):  # sigmoid(0) everywhere
+        assert (found[name].mean, found[name].across, found[name].dead) == (0.5, 0, 1)
+    assert found["dense2"].weight == 0
+    assert found["dense1"].gradient == 0  # nothing comes back through a kernel of zeros
+
+
+def test_across_is_the_deviation_over_examples_and_not_over_units(model, params, split):
+    """Biases far apart: units differ widely among themselves, each the same for all images."""
+    biases = jnp.array([-3.0, -1, 1, 3])
+    apart = {**params, "dense1": {"kernel": params["dense1"]["kernel"] * 0, "bias": biases}}
+    found = diagnostics.diagnose(model, apart, split)["dense1"]
+    assert found.deviation == pytest.approx(float(jax.nn.sigmoid(biases).std()), rel=1e-5)
+    assert found.across == pytest.approx(0, abs=1e-6)
+    assert found.saturated == 0.5  # sigmoid(3) = 0.953
+
+
+def test_a_row_has_no_number_that_json_cannot_hold():
+    found = {"conv1": Diagnosis(0.5, math.inf, 0.1, 0, 0, math.nan, None)}
+    row = diagnostics.to_dict(3, found)
+    json.dumps(row, allow_nan=False)
+    assert row["epoch"] == 3
+    assert row["layers"]["conv1"]["deviation"] is None
+    assert row["layers"]["conv1"]["gradient"] is None
+    assert row["layers"]["conv1"]["mean"] == 0.5
+
+
+@pytest.mark.slow
+def test_on_the_plateau_the_last_hidden_layer_tells_images_apart_by_next_to_nothing(fashion_mnist):
+    """What the chapter's network looks like before its first step."""
+    config = Config()
+    model = sgd.network(config, 10)
+    params = sgd.init(model, config, (28, 28, 1)).params
+    sample = Split(*(x[: diagnostics.SAMPLE] for x in fashion_mnist.train))
+    found = diagnostics.diagnose(model, params, sample)
+    assert found["dense2"].across < found["conv1"].across / 20
+    assert found["conv1"].gradient < found["dense3"].gradient / 10
