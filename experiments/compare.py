@@ -7,7 +7,7 @@
 First every cell tunes its learning rate on validation examples, over one grid and with seeds of
 its own; then fresh seeds train on all examples at the best rate, paired across the cells, beside
 the texts' own network at 0.9. Prints each cell, the main effects and the interaction with
-intervals, and leaves report.md, compare.json, compare.png and the ledgers of all runs.
+intervals, and leaves report.html, report.md, compare.json, compare.png and the ledgers of all runs.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import axes, cli, runs
+from experiments import axes, cli, reports, runs
 from experiments.runs import DataSets
 from lenet import config as config_module
 from lenet import records
@@ -42,6 +42,7 @@ flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments
 flags.DEFINE_string("run_dir", None, "directory to leave; without it a new one below runs/")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 flags.DEFINE_boolean("resume", False, "go on with the comparison in --run_dir; finished runs stay")
+reports.define()
 FLAGS = flags.FLAGS
 
 MOST = 1_000_000
@@ -79,6 +80,7 @@ def main() -> None:
         sweep.lanes(config, data[config.dataset, config.valid], 1)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
+    reports.at_the_end(run_dir)
 
 
 def _rates() -> list[float]:

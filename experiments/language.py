@@ -9,12 +9,23 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from absl import flags
 from babel.messages.pofile import read_po
 
 CATALOGUE = Path(__file__).with_name("zh.po")
 LANGUAGES = ("en", "zh")
 
 Translate = Callable[[str], str]
+
+
+def define() -> None:
+    """Define --lang."""
+    flags.DEFINE_enum("lang", None, LANGUAGES, "English or Chinese; without it, that of the locale")
+
+
+def asked() -> str:
+    """Return the language asked for, en or zh."""
+    return flags.FLAGS.lang or default()
 
 
 def default() -> str:

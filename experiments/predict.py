@@ -11,19 +11,17 @@ sets show light things on black; --invert is for pictures that do not.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments import cli
+from experiments.trained import Trained, load
 from lenet import records
 from lenet.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from lenet.model import LeNet
-    from lenet.sgd import Params
 
 flags.DEFINE_boolean("invert", False, "the pictures are dark on light")
 flags.DEFINE_string(
@@ -31,15 +29,6 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("top", 3, "classes to show for each picture", lower_bound=1)
 FLAGS = flags.FLAGS
-
-
-class Trained(NamedTuple):
-    """The network of a run."""
-
-    model: "LeNet"
-    params: "Params"
-    image_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
 
 
 def main(*operands: str) -> None:
@@ -57,25 +46,6 @@ def main(*operands: str) -> None:
         if (run.image_shape, run.class_names) != (first_shape, first_names):
             raise RecordError(f"{run_dir}: other classes or images than {run_dirs[0]}")
     _predict(trained, files)
-
-
-def load(run_dir: Path) -> Trained:
-    """Return the network of a run directory.
-
-    Raises:
-      RecordError: if there is none, or its records do not agree.
-    """
-    from lenet import checkpoint
-
-    found = checkpoint.newest(run_dir)
-    if found is None:
-        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
-    model, params = checkpoint.restore(run_dir)
-    described = records.read_json(run_dir / "config.json").get("data")
-    names = described.get("class_names") if isinstance(described, dict) else None
-    if not isinstance(names, list) or len(names) != found.num_classes:
-        raise RecordError(f"{run_dir / 'config.json'}: names no {found.num_classes} classes")
-    return Trained(model, params, found.image_shape, tuple(str(name) for name in names))
 
 
 def _predict(trained: list[Trained], files: list[str]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 
+LEDGER = "runs.jsonl"
 MANY = 10_000
 SPEED = 40_000  # examples/s, for a cost before anything is measured
 

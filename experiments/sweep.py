@@ -14,7 +14,7 @@
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and leaves a directory: sweep.json,
-runs.jsonl (a line for each finished run), summary.csv and pictures.
+runs.jsonl (a line for each finished run), summary.csv, pictures and report.html.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import axes, cli, processes, runs
+from experiments import axes, cli, processes, reports, runs
 from experiments.axes import Axis
 from experiments.processes import Processes
 from experiments.runs import DataSets
@@ -47,6 +47,7 @@ flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments
 flags.DEFINE_string("run_dir", None, "directory for the sweep; without it a new one below runs/")
 flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finished runs stay")
 flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
+reports.define()
 processes.define()
 flags.DEFINE_enum(
     "study",
@@ -59,8 +60,6 @@ flags.DEFINE_enum(
     ),
 )
 FLAGS = flags.FLAGS
-
-LEDGER = "runs.jsonl"
 
 
 def main() -> None:
@@ -96,10 +95,12 @@ def main() -> None:
     processes.meet("checked", here)
     if here.rank == 0:
         with runs.directory(run_dir, resume=FLAGS.resume):
-            _sweep(configs, varied, data, run_dir, here)
+            finished = _sweep(configs, varied, data, run_dir, here)
+        if finished:
+            reports.at_the_end(run_dir)
     else:
         with cli.patience():
-            _share(configs, _describe(configs, varied, data), data, run_dir / LEDGER, here)
+            _share(configs, _describe(configs, varied, data), data, run_dir / runs.LEDGER, here)
 
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Processes) -> None:
@@ -124,19 +125,24 @@ def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Proc
 
 def _sweep(
     configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path, here: Processes
-) -> None:
-    """What the first process does: begin the records, train its share, sum up."""
+) -> bool:
+    """What the first process does: begin the records, train its share, sum up.
+
+    Returns whether any run finished without diverging.
+    """
     from lenet import ledger
 
     asked = _describe(configs, varied, data)
-    path = run_dir / LEDGER
+    path = run_dir / runs.LEDGER
     if FLAGS.resume:
         done = _done(configs, asked, run_dir)
         print(f"{len(done)} of {len(configs)} runs are in {path}")
     else:
         records.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
     _share(configs, asked, data, path, here)
-    _summarise(ledger.gather(path), path, varied)
+    entries = ledger.gather(path)
+    _summarise(entries, path, varied)
+    return not all(entry["diverged"] for entry in entries)
 
 
 def _share(
@@ -172,11 +178,11 @@ def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[in
     from lenet import ledger
 
     _check_same(run_dir, asked)
-    entries = ledger.gather(run_dir / LEDGER)
+    entries = ledger.gather(run_dir / runs.LEDGER)
     wanted = [config_module.to_dict(config) for config in configs]
     for entry in entries:
         if entry["run"] >= len(wanted) or entry["config"] != wanted[entry["run"]]:
-            raise RecordError(f"{run_dir / LEDGER}: run {entry['run']} is none of this sweep")
+            raise RecordError(f"{run_dir / runs.LEDGER}: run {entry['run']} is none of this sweep")
     return {entry["run"] for entry in entries}
 
 

@@ -8,9 +8,9 @@
     python -m experiments.train --run_dir=DIR --resume    go on after an interruption
 
 Prints the chapter's two lines at the end, and where the chapter's own run lies among the published;
-leaves a run directory: config.json, metrics.jsonl (a row an epoch), result.json, curves.png and
-checkpoints. Interrupted by Ctrl-C, SIGTERM or worse, it goes on where the last checkpoint was, to
-the same bits.
+leaves a run directory: report.html (open it in a browser), config.json, metrics.jsonl (a row an
+epoch), statistics.jsonl, result.json, curves.png and checkpoints. Interrupted by Ctrl-C, SIGTERM or
+worse, it goes on where the last checkpoint was, to the same bits.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import cli
+from experiments import cli, reports
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import DivergedError, RecordError, UsageError
@@ -47,6 +47,7 @@ flags.DEFINE_boolean("resume", False, "go on with the run in --run_dir, from its
 flags.DEFINE_integer(
     "checkpoint_every", 1, "epochs from one checkpoint to the next; the last three are kept"
 )
+reports.define()
 FLAGS = flags.FLAGS
 
 
@@ -71,6 +72,7 @@ def main() -> None:
     sgd.check(config, loaded)  # before there is a directory
     with records.claim(run_dir), cli.patience():
         _train(config, loaded, run_dir, None, resumed=False)
+    reports.at_the_end(run_dir, loaded)
 
 
 def _resume(run_dir: Path) -> None:
@@ -94,6 +96,7 @@ def _resume(run_dir: Path) -> None:
         if behind is not None:
             _check_goes_on(behind, config, loaded, run_dir)
         _train(config, loaded, run_dir, behind, resumed=True)
+    reports.at_the_end(run_dir, loaded)
 
 
 def _check_goes_on(behind: "Checkpoint", config: Config, data: "Data", run_dir: Path) -> None:
@@ -171,7 +174,7 @@ def _train(
         about = records.describe(config, data, command) | {"data_dir": where}
         records.write_json(run_dir / "config.json", about)
     elif behind:
-        rows = _rows_behind(run_dir, behind)
+        rows = records.epochs(run_dir, behind.epoch)
         seen = [row for row in records.statistics(run_dir) if row["epoch"] <= behind.epoch]
         print(f"going on after epoch {behind.epoch} of {config.epochs}")
         if differ := records.differences(behind.environment, environment):
@@ -185,7 +188,7 @@ def _train(
         try:
             for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
                 rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
-                records.write_rows(run_dir / "metrics.jsonl", rows)
+                records.write_rows(run_dir / records.METRICS, rows)
                 if not seen and row.epoch == 1:  # only now: the first step does not wait for it
                     seen.append(_statistics(config, data, 0, None))
                 seen.append(_statistics(config, data, row.epoch, state.params))
@@ -266,22 +269,6 @@ def _curves(config: Config, rows: list[dict[str, Any]]) -> bytes:
 
     band = published.band() if published.comparable(config) else None
     return plots.curves(rows, epochs=config.epochs, title=_title(config), band=band)
-
-
-def _rows_behind(run_dir: Path, behind: "Checkpoint") -> list[dict[str, Any]]:
-    """Return the rows up to a checkpoint; what came after it is trained again."""
-    from lenet import records
-    from lenet.rows import Row
-
-    path = run_dir / "metrics.jsonl"
-    names = {field.name for field in dataclasses.fields(Row)}
-    rows = records.read_rows(path)[: behind.epoch]
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or not row.keys() >= names or row["epoch"] != number:
-            raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
-    if len(rows) < behind.epoch:
-        raise RecordError(f"{path}: has {len(rows)} of the {behind.epoch} rows of the checkpoint")
-    return rows
 
 
 def _fresh_name(seed: int) -> Path:

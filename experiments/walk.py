@@ -18,20 +18,13 @@ FLAGS = flags.FLAGS
 def define_flags(out_dir: str) -> None:
     """Define --list, --lang and --out_dir."""
     flags.DEFINE_boolean("list", False, "say what there is, and run nothing")
-    flags.DEFINE_enum(
-        "lang", None, language.LANGUAGES, "English or Chinese; without it, that of the locale"
-    )
+    language.define()
     flags.DEFINE_string("out_dir", out_dir, "directory for the figures")
-
-
-def language_asked() -> str:
-    """Return the language asked for, en or zh."""
-    return FLAGS.lang or language.default()
 
 
 def translate(text: str) -> str:
     """Return `text` in the language asked for."""
-    return language.translation(language_asked())(text)
+    return language.translation(language.asked())(text)
 
 
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -91,7 +84,7 @@ def walk(pages: Mapping[str, tuple[str, Callable[..., None]]]) -> None:
     from experiments.page import CheckError, Page, console
 
     out, begin = console(), time.monotonic()
-    translated = language.translation(language_asked())
+    translated = language.translation(language.asked())
     directory = writable(FLAGS.out_dir)
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():

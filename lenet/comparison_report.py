@@ -66,12 +66,22 @@ TEXT = {
 
 
 def table(runs: Comparison, language: str = "en") -> str:
+    """Return `rows` under `heads`, as Markdown."""
+    return tabulate(rows(runs), heads(language), tablefmt="github", disable_numparse=True)
+
+
+def heads(language: str = "en") -> list[str]:
+    """Return what the columns of `rows` are."""
+    return [
+        *HEADS[language].split(", "),
+        *(REACHED[language].format(level) for level in LEVELS),
+    ]
+
+
+def rows(runs: Comparison) -> list[list[str]]:
     """Return the texts' own network and the cells: mean ± 95 % interval over seeds."""
-    rows = [_row(runs, runs["texts"], CELLS[0], near=False)]
-    rows += [_row(runs, runs["final"], which, near=True) for which in CELLS]
-    reached = [REACHED[language].format(level) for level in LEVELS]
-    heads = [*HEADS[language].split(", "), *reached]
-    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+    cells = [_row(runs, runs["final"], which, near=True) for which in CELLS]
+    return [_row(runs, runs["texts"], CELLS[0], near=False), *cells]
 
 
 def findings(runs: Comparison, data: str, language: str = "en") -> list[str]:

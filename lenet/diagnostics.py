@@ -46,7 +46,7 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
       params: its parameters.
       split: uint8 images [N, H, W, C] and their labels [N]; SAMPLE of them are plenty.
     """
-    values, sizes = jax.device_get(_measure(model, params, split))
+    values, sizes = jax.device_get(_measure(model, params, *split))
     seen = activations.statistics(model, values)
     # Over examples: a unit that gives one value for all tells nothing of them, however large it is.
     across = {name: float((value.std(0) ** 2).mean() ** 0.5) for name, value in values.items()}
@@ -59,27 +59,31 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
             seen[name].dead,
             *(map(float, sizes[name]) if name in sizes else (None, None)),
         )
-        for name in _names(model)
+        for name in names(model)
     }
 
 
-def _names(model: LeNet) -> list[str]:
-    """The layers in order; JAX sorts what it returns by name."""
+def names(model: LeNet) -> list[str]:
+    """Return the layers in order; JAX sorts what it returns by name.
+
+    >>> names(LeNet(channels=(4,), hidden=(8,)))
+    ['conv1', 'pool1', 'dense1', 'dense2']
+    """
     maps = [f"{kind}{i + 1}" for i in range(len(model.channels)) for kind in ("conv", "pool")]
     return maps + [f"dense{i + 1}" for i in range(len(model.hidden) + 1)]
 
 
 @partial(jax.jit, static_argnames="model")
 def _measure(
-    model: LeNet, params: Params, split: Split
+    model: LeNet, params: Params, images: Array, labels: Array
 ) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
     """What each layer gives, and the root mean squares of its kernel's gradient and its kernel."""
-    count = len(split.labels)
+    count = len(labels)
 
     def loss(params: Params) -> tuple[Array, dict[str, Array]]:
-        values = activations.activations(model, params, split.images)
+        values = activations.activations(model, params, images)
         logits = values[f"dense{len(model.hidden) + 1}"]
-        sums = metrics.of_batch(logits, split.labels, jnp.ones(count, bool))
+        sums = metrics.of_batch(logits, labels, jnp.ones(count, bool))
         return sums.loss_sum / count, values
 
     with jax.default_matmul_precision("highest"):

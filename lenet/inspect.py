@@ -16,6 +16,7 @@ from lenet import sgd
 from lenet.data import Split
 from lenet.model import LeNet
 from lenet.sgd import Params
+from lenet.transforms import shift
 
 BATCH = 500
 """Images at a time."""
@@ -23,17 +24,22 @@ BATCH = 500
 
 def probabilities(model: LeNet, params: Params, images: np.ndarray) -> np.ndarray:
     """Return softmax(logits), float32 [N, K], for uint8 images [N, H, W, C]."""
+    return np.asarray(jax.nn.softmax(logits(model, params, images)))
+
+
+def logits(model: LeNet, params: Params, images: np.ndarray) -> np.ndarray:
+    """Return the logits, float32 [N, K], for uint8 images [N, H, W, C], N at least 1."""
     parts = [
-        np.asarray(_probabilities(model, params, images[i : i + BATCH]))
+        np.asarray(_logits(model, params, images[i : i + BATCH]))
         for i in range(0, len(images), BATCH)
     ]
     return np.concatenate(parts)
 
 
 @partial(jax.jit, static_argnames="model")
-def _probabilities(model: LeNet, params: Params, images: Array) -> Array:
+def _logits(model: LeNet, params: Params, images: Array) -> Array:
     with jax.default_matmul_precision("highest"):
-        return jax.nn.softmax(sgd.logits(model, params, images))
+        return sgd.logits(model, params, images)
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -93,20 +99,6 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -
     return Calibration(counts, confidence, accuracy, error)
 
 
-def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Return images [N, H, W, C] moved by some pixels, black where nothing was.
-
-    >>> shift(np.array([1, 2, 3]).reshape(1, 1, 3, 1), 0, 1).ravel().tolist()
-    [0, 1, 2]
-    """
-    _, height, width, _ = images.shape
-    moved = np.zeros_like(images)
-    target = np.s_[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
-    source = np.s_[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
-    moved[:, *target] = images[:, *source]
-    return moved
-
-
 def add_noise(images: np.ndarray, deviation: float, seed: int = 0) -> np.ndarray:
     """Return uint8 images with normal noise, its deviation a share of white, cut to 0 to 255."""
     noise = np.random.default_rng(seed).normal(0, 255 * deviation, images.shape)
@@ -133,7 +125,10 @@ def robustness(model: LeNet, params: Params, split: Split) -> dict[str, dict[flo
 
     def moved(pixels: int) -> float:
         ways = {(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)}
-        splits = (split._replace(images=shift(split.images, *way)) for way in sorted(ways))
+        splits = (
+            split._replace(images=np.asarray(shift(jnp.asarray(split.images), *way)))
+            for way in sorted(ways)
+        )
         return float(np.mean([accuracy(model, params, each) for each in splits]))
 
     def noisy(deviation: float) -> float:

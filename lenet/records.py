@@ -9,6 +9,7 @@ checkpoints/    the state after the last epochs
 """
 
 import contextlib
+import dataclasses
 import errno
 import importlib.metadata
 import json
@@ -27,6 +28,7 @@ from lenet.data import Data
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
 
 LOCK = ".lock"
+METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
@@ -197,6 +199,25 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RecordError(f"{path}: line {number}: not JSON: {error}") from None
         rows.append(row)
+    return rows
+
+
+def epochs(run_dir: Path, count: int) -> list[dict[str, Any]]:
+    """Return the first rows of metrics.jsonl, as many as a checkpoint has epochs behind it.
+
+    Raises:
+      RecordError: as `read_rows`, or naming the line that is not the row of its epoch.
+    """
+    from lenet.rows import Row  # with jax, for which `--help` does not wait
+
+    path = run_dir / METRICS
+    names = {field.name for field in dataclasses.fields(Row)}
+    rows = read_rows(path)[:count]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not row.keys() >= names or row["epoch"] != number:
+            raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
+    if len(rows) < count:
+        raise RecordError(f"{path}: has {len(rows)} of the {count} rows of the checkpoint")
     return rows
 
 

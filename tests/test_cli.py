@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 
 def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.train", *flags],
+        [sys.executable, "-W", "error", "-m", "experiments.train", "--noreport", *flags],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -200,7 +200,7 @@ def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
 
 def popen(*flags: str, cwd: Path, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*before, sys.executable, "-m", "experiments.train", *flags],
+        [*before, sys.executable, "-m", "experiments.train", "--noreport", *flags],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

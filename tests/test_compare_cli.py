@@ -13,7 +13,7 @@ FEW = ("--seeds=2", "--tuning_seeds=1", "--lr=0.05,0.2", "--epochs=1", "--valid=
 
 
 def compare(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "experiments.compare", *flags]
+    command = [sys.executable, "-W", "error", "-m", "experiments.compare", "--noreport", *flags]
     return subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
     )

@@ -21,7 +21,7 @@ FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
 
 
 def command(*flags: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "experiments.sweep", *flags]
+    return [sys.executable, "-W", "error", "-m", "experiments.sweep", "--noreport", *flags]
 
 
 def environment() -> dict[str, str]:

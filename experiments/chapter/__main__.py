@@ -12,7 +12,7 @@ needed, but for three of the claims, which train on Fashion-MNIST.
 from absl import flags
 from tabulate import tabulate
 
-from experiments import cli, walk
+from experiments import cli, language, walk
 
 walk.define_flags("runs/chapter")
 FLAGS = flags.FLAGS
@@ -31,7 +31,7 @@ def main(*names: str) -> None:
     chosen = walk.choose([spoken.get(name, name) for name in names], known, "section")
     if FLAGS.list:
         rows = [(name, walk.translate(NAMES[name]), known[name][0]) for name in chosen]
-        columns = rows if walk.language_asked() != "en" else [(row[0], row[2]) for row in rows]
+        columns = rows if language.asked() != "en" else [(row[0], row[2]) for row in rows]
         print(tabulate(columns, tablefmt="plain"))
         return
     walk.walk({name: known[name] for name in chosen if names or name != "claims"})

@@ -56,7 +56,7 @@ class Runner:
         cwd: Path | None = None,
     ) -> subprocess.Popen:
         """Start it, behind the command `before`; `--resume` alone needs no other flags."""
-        given = flags if "--resume" in flags else [*self.flags, *flags]
+        given = ["--noreport", *([] if "--resume" in flags else self.flags), *flags]
         return subprocess.Popen(
             [*before, sys.executable, "-P", "-m", self.module, *given, f"--run_dir={run_dir}"],
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},

@@ -1,0 +1,41 @@
+"""Write report.html: a run, a sweep or a comparison as one page, with its network to play with.
+
+    python -m experiments.report runs/RUN              writes runs/RUN/report.html
+    python -m experiments.report runs/RUN --open       and shows it in a browser
+    python -m experiments.report runs/RUN --to=x.html --lang=zh
+
+The file opens from the disk and needs no network: curves beside the published runs, what is
+mistaken for what with the pictures, calibration, kernels, the maps of every layer, a canvas to draw
+on, statistics of the layers by epoch. experiments.train, sweep and compare write it at their end.
+"""
+
+import webbrowser
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli, language, reports
+from lenet.errors import UsageError
+
+language.define()
+flags.DEFINE_string("to", None, "file to write; by default report.html in the run directory")
+flags.DEFINE_boolean("open", False, "show it in a browser")
+flags.DEFINE_string("data_dir", None, "where the data set is, if elsewhere than in the training")
+FLAGS = flags.FLAGS
+
+
+def main(*operands: str) -> None:
+    """Load, compute, write."""
+    if len(operands) != 1:
+        raise UsageError("give one run directory: RUN_DIR")
+    run_dir = Path(operands[0])
+    if not run_dir.is_dir():
+        raise UsageError(f"{run_dir}: there is no such directory")
+    to = Path(FLAGS.to) if FLAGS.to else run_dir / reports.NAME
+    reports.write(reports.of(run_dir, data_dir=FLAGS.data_dir), to, language.asked())
+    if FLAGS.open:
+        webbrowser.open(to.resolve().as_uri())
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", operands=True)

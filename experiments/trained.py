@@ -1,0 +1,47 @@
+"""The network of a run directory, with what its records say of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lenet import records
+from lenet.errors import RecordError
+
+if TYPE_CHECKING:
+    from lenet.checkpoint import Checkpoint
+    from lenet.model import LeNet
+    from lenet.sgd import Params
+
+
+class Trained(NamedTuple):
+    """A trained network."""
+
+    model: "LeNet"
+    params: "Params"
+    class_names: tuple[str, ...]
+    checkpoint: "Checkpoint"  # the newest that is whole
+    about: dict[str, Any]  # config.json
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        return self.checkpoint.image_shape
+
+
+def load(run_dir: Path) -> Trained:
+    """Return the network of a run directory.
+
+    Raises:
+      RecordError: if there is none, or its records do not agree.
+    """
+    from lenet import checkpoint, sgd
+
+    found = checkpoint.newest(run_dir)
+    if found is None:
+        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
+    about = records.read_json(run_dir / "config.json")
+    described = about.get("data")
+    names = described.get("class_names") if isinstance(described, dict) else None
+    if not isinstance(names, list) or len(names) != found.num_classes:
+        raise RecordError(f"{run_dir / 'config.json'}: names no {found.num_classes} classes")
+    model = sgd.network(found.config, found.num_classes)
+    return Trained(model, found.state.params, tuple(map(str, names)), found, about)

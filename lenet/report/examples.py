@@ -1,0 +1,113 @@
+"""What a report says of the test set: confusion, mistakes, calibration, robustness."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from lenet import inspect
+from lenet.data import Split
+from lenet.model import LeNet
+from lenet.report import charts
+from lenet.report.page import Part, merged, sprite
+from lenet.sgd import Params
+
+PER_CELL = 24
+"""Pictures behind a cell of the confusion matrix, at most."""
+PICTURE_BYTES = 1_900_000
+"""Of all pictures before compression, at most: 2,400 of 28 x 28."""
+MISTAKES = 24
+
+
+def part(model: LeNet, params: Params, test: Split, class_names: Sequence[str]) -> Part:
+    """Return what the network makes of the test set."""
+    probabilities = inspect.probabilities(model, params, test.images)
+    parts = [_pictures(test, probabilities, len(class_names)), _calibration(test, probabilities)]
+    return merged([*parts, _robustness(model, params, test)])
+
+
+def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
+    """What is taken for what, and the surest mistakes, with their pictures."""
+    predicted, sure = probabilities.argmax(1), probabilities.max(1)
+    confusion = inspect.confusion(test.labels, predicted, classes)
+    worst = inspect.worst(test.labels, probabilities, MISTAKES).tolist()
+    most = PICTURE_BYTES // test.images[0].size - len(worst)
+    cells = _cells(test.labels, predicted, sure, most)
+    shown = sorted({i for some in cells.values() for i in some} | set(worst))
+    place = {index: at for at, index in enumerate(shown)}
+    tiles = [
+        {
+            "index": i,
+            "label": int(test.labels[i]),
+            "predicted": int(predicted[i]),
+            "probability": round(float(sure[i]), 4),
+        }
+        for i in shown
+    ]
+    values = {
+        "confusion": confusion,
+        "often": _often(confusion),
+        "mistakes": [place[i] for i in worst],
+        "mistaken": int((predicted != test.labels).sum()),
+        "tested": len(test.labels),
+        "per_cell": PER_CELL,
+    }
+    payload = {
+        "sprite": sprite(test.images[shown]),
+        "tiles": tiles,
+        "counts": confusion.tolist(),
+        "cells": {f"{t},{p}": [place[i] for i in some] for (t, p), some in cells.items()},
+    }
+    return Part(values, payload=payload)
+
+
+def _calibration(test: Split, probabilities: np.ndarray) -> Part:
+    """How often the network is right where it says it is so sure."""
+    found = inspect.calibration(test.labels, probabilities)
+    bins = len(found.counts)
+    rows = [
+        {
+            "low": i / bins,
+            "high": (i + 1) / bins,
+            "accuracy": float(found.accuracy[i]),
+            "confidence": float(found.confidence[i]),
+            "count": int(found.counts[i]),
+        }
+        for i in np.flatnonzero(found.counts).tolist()
+    ]
+    drawn = {"calibration": charts.calibration}
+    return Part({"calibration": found}, drawn, {"calibration": rows})
+
+
+def _robustness(model: LeNet, params: Params, test: Split) -> Part:
+    """Accuracy on moved and noisy images."""
+    found = inspect.robustness(model, params, test)
+    rows = {
+        what: [{"amount": amount, "accuracy": share} for amount, share in by.items()]
+        for what, by in found.items()
+    }
+    drawn = {what: partial(charts.robustness, what=what) for what in found}
+    return Part({"robust": found}, drawn, rows)
+
+
+def _cells(
+    labels: np.ndarray, predicted: np.ndarray, sure: np.ndarray, most: int
+) -> dict[tuple[int, int], list[int]]:
+    """The examples behind each cell of the confusion matrix, the surest first, `most` in all."""
+    behind: dict[tuple[int, int], list[int]] = {}
+    for i in np.argsort(-sure, kind="stable").tolist():
+        behind.setdefault((int(labels[i]), int(predicted[i])), []).append(i)
+    each = PER_CELL
+    while each > 1 and sum(min(len(some), each) for some in behind.values()) > most:
+        each -= 1
+    if len(behind) > most:  # of very many classes, those that are mistaken most often
+        behind = dict(sorted(behind.items(), key=lambda item: -len(item[1]))[: max(most, 0)])
+    return {cell: some[:each] for cell, some in sorted(behind.items())}
+
+
+def _often(confusion: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
+    """The most frequent mistakes: (truth, taken for, how often)."""
+    wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = (np.unravel_index(i, wrong.shape) for i in order)
+    return [(int(t), int(p), int(wrong[t, p])) for t, p in pairs if wrong[t, p]]

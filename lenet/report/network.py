@@ -1,0 +1,92 @@
+"""The trained network as a page has it, and what JAX gives for some images, to compare with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lenet import inspect
+from lenet.data import Split
+from lenet.layers import layers
+from lenet.model import WINDOW, LeNet
+from lenet.report.page import Part, packed
+from lenet.sgd import Params
+from lenet.shapes import same_padding
+
+SAMPLES = 3
+"""Of each class, to be looked at layer by layer."""
+MOST_SAMPLES = 60
+MOST_PARAMETERS = 800_000
+"""A network with more is not put into the page, which would pass 8 MB."""
+PARTS = ("kernel", "bias")
+
+
+def part(
+    model: LeNet,
+    params: Params,
+    image_shape: tuple[int, ...],
+    class_names: Sequence[str],
+    test: Split | None,
+) -> Part:
+    """Return the network for network.js; nothing of one that is too large."""
+    parameters = sum(layer.parameters for layer in layers(model, image_shape))
+    values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
+    if parameters > MOST_PARAMETERS:
+        return Part(values)
+    found = {
+        "image_shape": image_shape,
+        "class_names": class_names,
+        "layers": _chain(model, params, image_shape),
+        "parameters": parameters,
+        "samples": _samples(model, params, test, len(class_names)) if test else [],
+    }
+    return Part(
+        values | {"network": found, "pair": chosen(class_names)}, payload={"network": found}
+    )
+
+
+def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """The layers in order, as network.js takes them."""
+    (before, _), _ = same_padding(model.kernel_size)
+    chain: list[dict[str, Any]] = []
+    for layer in layers(model, image_shape):
+        kind = layer.name.rstrip("0123456789")
+        if kind == "flatten":
+            continue
+        shape = layer.output_shape if len(layer.output_shape) == 3 else (1, 1, *layer.output_shape)
+        each: dict[str, Any] = {"name": layer.name, "kind": kind, "shape": shape}
+        if kind == "pool":
+            each |= {"size": WINDOW, "stride": WINDOW, "padding": 0, "mode": model.pool}
+        else:
+            each |= {name: packed(np.asarray(params[layer.name][name])) for name in PARTS}
+            each |= {"activation": model.activation}
+        if kind == "conv":
+            padding = before if layer.name == "conv1" else 0
+            each |= {"size": model.kernel_size, "stride": 1, "padding": padding}
+        chain.append(each)
+    chain[-1]["activation"] = "none"
+    return chain
+
+
+def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
+    """Some images of each class, and the logits that JAX gives for them."""
+    each = max(1, min(SAMPLES, MOST_SAMPLES // classes))
+    places = [i for k in range(classes) for i in np.flatnonzero(test.labels == k)[:each].tolist()]
+    places = places[:MOST_SAMPLES]
+    images = test.images[places]
+    logits = inspect.logits(model, params, images)
+    return [
+        {
+            "index": i,
+            "label": int(test.labels[i]),
+            "pixels": packed(image),
+            "logits": [round(float(x), 6) for x in of_image],
+        }
+        for i, image, of_image in zip(places, images, logits, strict=True)
+    ]
+
+
+def chosen(names: Sequence[str]) -> tuple[int, int]:
+    """Return two classes to compare first: sweaters and coats, where there are any."""
+    pair = [list(names).index(name) for name in ("Pullover", "Coat") if name in names]
+    return (pair[0], pair[1]) if len(pair) == 2 else (0, min(1, len(names) - 1))

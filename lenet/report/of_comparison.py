@@ -1,0 +1,82 @@
+"""What a report says of the chapter's comparison."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from lenet import comparison_report
+from lenet.comparison import CELLS, TEXTS_RATE, Comparison, by_rate, cell, paired
+from lenet.comparison_report import NAMES
+from lenet.report import charts
+from lenet.report.page import Part, Report
+from lenet.report.rows import interval, spread
+from lenet.report.words import LANGUAGES
+
+
+class Compared(NamedTuple):
+    """A comparison as its directory has it."""
+
+    name: str  # of the directory
+    runs: Comparison
+    asked: Mapping[str, Any]  # compare.json
+
+
+def report(found: Compared) -> Report:
+    """Return the report of a finished comparison."""
+    runs = found.runs
+    labels = {which: " + ".join(NAMES[part] for part in which) for which in CELLS}
+    finals = {
+        which: [r for r in runs["final"] if cell(r) == which and r["test_accuracy"]]
+        for which in CELLS
+    }
+    texts = [run for run in runs["texts"] if run["test_accuracy"]]
+    named = [
+        (f"the texts' ({TEXTS_RATE:g})", texts),
+        *((labels[which], finals[which]) for which in CELLS),
+    ]
+    rows: dict[str, list[dict[str, Any]]] = {
+        "rates": [
+            spread(labels[which], values, lr=rate)
+            for which in CELLS
+            for rate, values in by_rate(runs["tuning"], which).items()
+        ],
+        "bands": [
+            spread(label, [run["test_accuracy"][i] for run in some], epoch=i + 1)
+            for label, some in named
+            if some
+            for i in range(runs["epochs"])
+        ],
+        "settings": [
+            interval(label, rank, [run["test_accuracy"][-1] for run in some])
+            for rank, (label, some) in enumerate(named, 1)
+            if some
+        ],
+        "seeds": [
+            {"label": label, "rank": rank, "value": run["test_accuracy"][-1], "seed": run["seed"]}
+            for rank, (label, some) in enumerate(named, 1)
+            for run in some
+        ],
+    }
+    drawn = {
+        "rates": partial(charts.rates, measure="validation accuracy", labels=[*labels.values()]),
+        "bands": partial(
+            charts.bands, measure="test accuracy", labels=[label for label, some in named if some]
+        ),
+        "settings": partial(charts.settings, measure="test accuracy", count=len(named)),
+    }
+    dataset = found.asked["settings"]["dataset"]
+    enough = paired(runs, "test_accuracy")[1].size >= 2
+    values = {
+        "compared": found,
+        "heads": {language: comparison_report.heads(language) for language in LANGUAGES},
+        "cells": comparison_report.rows(runs),
+        "said": {
+            language: comparison_report.findings(runs, dataset, language) if enough else []
+            for language in LANGUAGES
+        },
+        "enough": enough,
+        "synthetic": dataset == "synthetic",
+        "dataset": dataset,
+        "environment": found.asked.get("environment", {}),
+    }
+    return Report("comparison.html", found.name, [Part(values, drawn, rows)])

@@ -1,0 +1,153 @@
+"""From a Report to HTML: two languages, no request, and a policy that forbids any."""
+
+import base64
+import functools
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import vl_convert
+from markupsafe import Markup
+from PIL import Image
+
+from lenet.report import words
+
+Translate = Callable[..., str]
+Spec = dict[str, Any]
+
+SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
+
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Part(NamedTuple):
+    """What one part of a page says."""
+
+    values: Mapping[str, Any] = NONE  # for the template
+    charts: Mapping[str, Callable[[Translate], Spec]] = NONE  # by the id the template has for it
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = NONE  # by the name that charts have for them
+    payload: Mapping[str, Any] = NONE  # for the scripts
+
+
+class Report(NamedTuple):
+    """All that a page says."""
+
+    template: str  # of the sections, such as "run.html"
+    title: str  # comes from outside, as much else does: the templates escape it
+    parts: Sequence[Part]
+
+
+def render(report: Report, language: str = "en") -> bytes:
+    """Return the page.
+
+    Args:
+      report: from `of_run`, `of_sweep` or `of_comparison`.
+      language: what it shows first; a button changes that.
+    """
+    whole = merged(report.parts)
+    scripts = [_vega(), "".join(_file(name) for name in SCRIPTS)]
+    style = _file("page.css")
+    specs = {
+        name: {each: chart(functools.partial(words.translate, each)) for each in words.LANGUAGES}
+        for name, chart in whole.charts.items()
+    }
+    policy = (
+        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; "
+        f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    html = (
+        _environment()
+        .get_template(report.template)
+        .render(
+            whole.values,
+            title=report.title,
+            language=language,
+            policy=policy,
+            # Markup: these are ours, and to escape them would change what the policy has hashed.
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            drawn=list(specs),
+            payload={**whole.payload, "charts": specs, "data": whole.rows},
+        )
+    )
+    return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
+
+
+def merged(parts: Iterable[Part]) -> Part:
+    """Return all that some parts say, as one."""
+    fields = zip(*parts, strict=True)
+    return Part(*({k: v for part in field for k, v in part.items()} for field in fields))
+
+
+@functools.cache
+def _vega() -> str:
+    """Vega, Vega-Lite and vega-embed as one script."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _file(name: str) -> str:
+    return resources.files("lenet.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    """What a content security policy calls a script or style of this content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lenet", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["t"] = both
+    environment.globals["say"] = words.translate
+    return environment
+
+
+def both(text: str, **values: Any) -> Markup:
+    """Return a text in every language, each in a span of its own; the page shows one of them.
+
+    >>> both("epoch {n}", n="<3")
+    Markup('<span lang="en">epoch &lt;3</span><span lang="zh">第 &lt;3 轮</span>')
+    """
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(each, words.translate(each, text, **values))
+        for each in words.LANGUAGES
+    )
+
+
+def sprite(images: np.ndarray) -> dict[str, Any]:
+    """Return images side by side as one PNG, and how to find them in it.
+
+    Args:
+      images: uint8 [M, H, W, C], M at least 1, C 1 or 3.
+
+    Returns:
+      uri: of the PNG; columns: images in a row; height and width: of one of them
+    """
+    count, height, width, channels = images.shape
+    columns = min(count, 40)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = images
+    sheet = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * height, columns * width, channels)
+    content = io.BytesIO()
+    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(content, "PNG", optimize=True)
+    uri = f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return {"uri": uri, "columns": columns, "height": height, "width": width, "count": count}
+
+
+def packed(array: np.ndarray) -> str:
+    """Return the bytes of an array, little-endian, for a script: float32 or uint8."""
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()

@@ -1,0 +1,30 @@
+"""What a report says, in English and Chinese: English is the key, as gettext has it.
+
+`zh.po` holds what stands for it; names in braces are filled in.
+"""
+
+import functools
+from importlib import resources
+
+from babel.messages.pofile import read_po
+
+LANGUAGES = ("en", "zh")
+
+
+def translate(language: str, text: str, **values: object) -> str:
+    """Return a text in a language, its names filled in.
+
+    Raises:
+      KeyError: for a text that has no Chinese.
+
+    >>> translate("zh", "epoch {n}", n=3)
+    '第 3 轮'
+    """
+    return (text if language == "en" else chinese()[text]).format(**values)
+
+
+@functools.cache
+def chinese() -> dict[str, str]:
+    """Return the catalogue: what stands for each English text."""
+    with resources.files("lenet.report").joinpath("zh.po").open("rb") as file:
+        return {str(m.id): str(m.string) for m in read_po(file) if m.id and m.string}

@@ -1,0 +1,62 @@
+"""Reports for tests, of networks that need no training."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from lenet import config as config_module
+from lenet import diagnostics, sgd
+from lenet.config import Config
+from lenet.data import Data, Split
+from lenet.diagnostics import Diagnosis
+from lenet.report import of_run, page
+from lenet.rows import Row
+
+NAMES = ("Pullover", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "Coat & {n}")
+SMALL = Config(channels=(2, 3), hidden=(8,), epochs=2)
+
+
+def data(shape: tuple[int, int, int] = (28, 28, 1), count: int = 60) -> Data:
+    """Images of noise, of four classes whose names would do something."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, *shape), np.uint8)
+    split = Split(images, rng.integers(0, len(NAMES), count).astype(np.int32))
+    return Data(split, None, split, "noise", "made", NAMES)
+
+
+def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
+    """A run as if it had been trained, with parameters from its seed."""
+    model = sgd.network(config, of.num_classes)
+    params = jax.device_get(sgd.init(model, config, of.image_shape).params)
+    running = [(0.5, 1.4, 0.2), (1.0, 1.3, 0.3)]
+    rows = [
+        dataclasses.asdict(Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running))
+        for epoch in (1, 2)
+    ]
+    ones = Diagnosis(0.5, 0.2, 0.1, 0.0, 0.0, 0.01, 0.1)
+    seen = dict.fromkeys(diagnostics.names(model), ones)
+    about = {
+        "command": "python -m experiments.train",
+        "config": config_module.to_dict(config),
+        "data": {"name": of.name, "class_names": list(of.class_names)},
+    }
+    return of_run.Run(
+        name,
+        config,
+        rows,
+        [diagnostics.to_dict(epoch, seen) for epoch in (0, 1, 2)],
+        about,
+        {"environment": {"versions": {"jax": "1"}, "cores": 2}},
+        model,
+        params,
+        of.image_shape,
+        of.class_names,
+    )
+
+
+def write(path: Path, report: page.Report, language: str = "en") -> Path:
+    """Write a page; return where."""
+    path.write_bytes(page.render(report, language))
+    return path

@@ -1,0 +1,378 @@
+"""What a report says and what it lets nobody do; `test_report_browser` opens it."""
+
+import base64
+import dataclasses
+import hashlib
+import io
+import json
+import re
+import string
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_pages
+import vl_convert
+from PIL import Image
+
+from experiments import reports
+from lenet import comparison, records
+from lenet.config import Config
+from lenet.data import Data, Split
+from lenet.errors import RecordError
+from lenet.ledger import Entry
+from lenet.report import (
+    charts,
+    examples,
+    network,
+    of_comparison,
+    of_run,
+    of_sweep,
+    page,
+    words,
+)
+from lenet.report.rows import interval
+
+HERE = Path(page.__file__).parent
+ROOT = HERE.parent.parent
+
+
+class Parsed(HTMLParser):
+    """The elements of a page, and what its scripts and styles hold."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.held: list[tuple[str, dict[str, str | None], str]] = []
+        self._open: list[str] | None = None
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._open = []
+
+    def handle_data(self, text):
+        if self._open is not None:
+            self._open.append(text)
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style") and self._open is not None:
+            self.held.append((*self.elements[-1], "".join(self._open)))
+            self._open = None
+
+    @property
+    def payload(self) -> dict:
+        return next(
+            json.loads(text) for tag, attrs, text in self.held if attrs.get("id") == "payload"
+        )
+
+
+@pytest.fixture(scope="module")
+def noise() -> Data:
+    return report_pages.data()
+
+
+@pytest.fixture(scope="module")
+def of_noise(noise) -> page.Report:
+    return of_run.report(report_pages.run(report_pages.SMALL, noise, "<b>&"), noise)
+
+
+def sweep() -> page.Report:
+    def entry(run: int, lr: float, pool: str, seed: int) -> Entry:
+        config = dataclasses.asdict(Config(lr=lr, pool=pool, seed=seed, epochs=2))
+        rows = [
+            {
+                "epoch": epoch,
+                "train_loss": 1.0 / epoch,
+                "valid_accuracy": None,
+                "valid_loss": None,
+                "test_accuracy": 0.5 + 0.1 * lr + 0.01 * seed * epoch,
+                "test_loss": 1.0,
+            }
+            for epoch in (1, 2)
+        ]
+        diverged = "=cmd() <i>" if lr > 1 else None
+        return Entry(run=run, config=config, rows=rows, diverged=diverged)
+
+    cells = [(lr, p, seed) for lr in (0.1, 0.9, 2.0) for p in ("avg", "max") for seed in (0, 1)]
+    entries = [entry(run, *cell) for run, cell in enumerate(cells)]
+    asked = {"command": "python -m experiments.sweep <x>", "runs": 13, "environment": {}}
+    found = of_sweep.Sweep(
+        "s", entries, ["lr", "pool"], dataclasses.asdict(Config(epochs=2)), asked
+    )
+    return of_sweep.report(found)
+
+
+def compared() -> page.Report:
+    def run(cell: comparison.Cell, lr: float, seed: int) -> comparison.Run:
+        accuracies = [0.3, 0.5 + 0.01 * seed + 0.1 * (cell[0] == "relu")]
+        return comparison.Run(
+            activation=cell[0],
+            pool=cell[1],
+            lr=lr,
+            seed=seed,
+            valid_accuracy=accuracies,
+            test_accuracy=accuracies,
+            test_loss=[1.0, 0.9 + 0.01 * seed],
+        )
+
+    runs = comparison.Comparison(
+        epochs=2,
+        rates=[0.1, 1.0],
+        tuning=[run(c, lr, 9) for c in comparison.CELLS for lr in (0.1, 1.0)],
+        final=[run(c, 0.1, seed) for c in comparison.CELLS for seed in (0, 1, 2)],
+        texts=[run(comparison.CELLS[0], 0.9, seed) for seed in (0, 1, 2)],
+    )
+    asked = {"command": "python -m experiments.compare", "settings": {"dataset": "noise"}}
+    return of_comparison.report(of_comparison.Compared("c", runs, asked))
+
+
+@pytest.fixture(scope="module", params=["run", "sweep", "comparison"])
+def rendered(request, of_noise) -> tuple[page.Report, bytes]:
+    report = {"run": lambda: of_noise, "sweep": sweep, "comparison": compared}[request.param]()
+    return report, page.render(report)
+
+
+def test_the_policy_allows_the_page_s_own_scripts_and_style_and_nothing_else(rendered):
+    parsed = Parsed(rendered[1])
+    (policy,) = (
+        attrs["content"]
+        for tag, attrs in parsed.elements
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert "unsafe" not in policy
+    run = [text for tag, attrs, text in parsed.held if attrs.get("type") == "module"]
+    style = [text for tag, _, text in parsed.held if tag == "style"]
+    for allowed, contents in ((rules["script-src"], run), (rules["style-src"], style)):
+        digests = [base64.b64encode(hashlib.sha256(x.encode()).digest()).decode() for x in contents]
+        assert allowed.split() == [f"'sha256-{digest}'" for digest in digests]
+
+
+def test_nothing_is_fetched_and_nothing_is_styled_or_handled_inline(rendered):
+    for tag, attrs in Parsed(rendered[1]).elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+        for name, value in attrs.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name != "style", tag
+            if name in ("src", "href", "action", "data", "srcset"):
+                assert value is not None
+                assert value.startswith(("#", "data:")), (tag, value)
+
+
+def test_names_from_outside_stay_text(rendered):
+    content = rendered[1].decode()
+    assert "<script>alert" not in content
+    assert "<img src=x" not in content
+    assert "<b>&" not in content
+    assert "<i>" not in content
+    tags = [tag for tag, _ in Parsed(rendered[1]).elements]
+    assert tags.count("script") == 3  # the payload, Vega, ours
+    assert "img" not in tags
+
+
+def test_what_is_escaped_is_still_there(of_noise):
+    parsed = Parsed(page.render(of_noise))
+    assert parsed.payload["class_names"] == list(report_pages.NAMES)
+
+
+def test_every_chart_is_drawn_by_vega_in_both_languages(rendered):
+    report, _ = rendered
+    whole = page.merged(report.parts)
+    payload = Parsed(rendered[1]).payload
+    assert whole.charts
+    assert set(payload["charts"]) == set(whole.charts)
+    for name, chart in payload["charts"].items():
+        for language, spec in chart.items():
+            spec["datasets"] = payload["data"]
+            spec["width"] = 400
+            colours = ("inkColour", "paperColour", "bandColour")
+            spec["params"] = [{"name": c, "value": "#123456"} for c in colours]
+            picture = vl_convert.vegalite_to_svg(json.dumps(spec))
+            assert picture.count("<path") > 3, (name, language)
+
+
+def test_a_chart_of_the_page_is_one_that_the_template_has(rendered):
+    parsed = Parsed(rendered[1])
+    drawn = [attrs["data-chart"] for _, attrs in parsed.elements if "data-chart" in attrs]
+    assert sorted(drawn) == sorted(parsed.payload["charts"])
+    for _, attrs in parsed.elements:
+        if "data-rows" in attrs:
+            assert attrs["data-rows"] in parsed.payload["data"]
+
+
+def test_every_link_of_the_contents_leads_somewhere(rendered):
+    elements = Parsed(rendered[1]).elements
+    ids = {attrs.get("id") for _, attrs in elements}
+    links = [attrs["href"] for tag, attrs in elements if tag == "a"]
+    assert len(links) > 3
+    assert {link[1:] for link in links} <= ids
+
+
+# ---- language ----
+
+
+def said() -> set[str]:
+    """Every text that the templates and charts say, as far as it stands in the source."""
+    found: set[str] = set()
+    for path in HERE.glob("*.html"):
+        found |= set(re.findall(r"""\bt\(\s*"([^"]+)"[,) ]""", path.read_text()))
+        found |= set(re.findall(r"""\("[\w-]+", "([A-Z][^"]+)"\)""", path.read_text()))
+    source = (HERE / "charts.py").read_text()
+    found |= {
+        "".join(re.findall(r'"([^"]*)"', call))
+        for call in re.findall(r'\bt\(\s*((?:"[^"]*"\s*)+)[,)]', source)
+    }
+    found |= {text for text, _ in charts.STATISTICS.values()} | set(of_sweep.WORDS.values())
+    for measure in ("validation accuracy", "test accuracy"):
+        found |= {f"best mean {measure}"}
+        found |= {x for x in words.chinese() if x.startswith(f"Ranked by {measure};")}
+    return {text for text in found if text not in ("best mean ", "Ranked by ")}
+
+
+def test_all_that_a_report_says_is_there_in_chinese_and_nothing_else():
+    missing = said() - words.chinese().keys()
+    assert not missing
+    assert not words.chinese().keys() - said() - {"epoch {n}"}
+
+
+def test_a_translation_has_the_names_of_its_text():
+    for text, chinese in words.chinese().items():
+        names = [{name for _, name, _, _ in string.Formatter().parse(x)} for x in (text, chinese)]
+        assert names[0] - {None} == names[1] - {None}, text
+
+
+def test_the_scripts_say_the_same_in_both_languages():
+    script = (HERE / "page.js").read_text()
+    english, chinese = re.findall(
+        r"^  (?:en|zh): \{\n(.*?)^  \},", script, re.DOTALL | re.MULTILINE
+    )
+    keys = [re.findall(r"""(\w+): ["']""", part) for part in (english, chinese)]
+    assert keys[0]
+    assert sorted(keys[0]) == sorted(keys[1])
+
+
+# ---- what it says of a run ----
+
+
+def test_pictures_are_found_where_the_page_looks_for_them(noise):
+    payload = examples._pictures(noise.test, np.eye(4)[np.zeros(60, int)], 4).payload
+    sheet = payload["sprite"]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet["uri"].split(",")[1]))))
+    for at, tile in enumerate(payload["tiles"]):
+        top, left = at // sheet["columns"] * 28, at % sheet["columns"] * 28
+        image = noise.test.images[tile["index"], :, :, 0]
+        assert (pixels[top : top + 28, left : left + 28] == image).all()
+        assert tile["label"] == noise.test.labels[tile["index"]]
+    for cell, places in payload["cells"].items():
+        truth, taken = map(int, cell.split(","))
+        for place in places:
+            tile = payload["tiles"][place]
+            assert (tile["label"], tile["predicted"]) == (truth, taken)
+
+
+def test_a_cell_has_its_surest_pictures_and_all_cells_no_more_than_there_is_room_for():
+    labels, predicted = np.zeros(100, int), np.repeat([0, 1], 50)
+    sure = np.linspace(0, 1, 100)
+    cells = examples._cells(labels, predicted, sure, most=1000)
+    assert cells[0, 0] == list(range(49, 49 - examples.PER_CELL, -1))
+    assert sum(map(len, examples._cells(labels, predicted, sure, most=10).values())) <= 10
+    many = np.arange(100)
+    assert len(examples._cells(many, many, sure, most=7)) == 7
+
+
+def test_a_colour_set_has_pictures_too():
+    data = report_pages.data((12, 14, 3))
+    config = dataclasses.replace(report_pages.SMALL, kernel_size=3)
+    content = page.render(of_run.report(report_pages.run(config, data), data))
+    sheet = Parsed(content).payload["sprite"]
+    picture = Image.open(io.BytesIO(base64.b64decode(sheet["uri"].split(",")[1])))
+    assert picture.mode == "RGB"
+
+
+def test_without_its_data_a_report_says_so_and_keeps_the_rest(noise):
+    content = page.render(of_run.report(report_pages.run(report_pages.SMALL, noise), None, "GONE"))
+    parsed = Parsed(content)
+    ids = {attrs.get("id") for _, attrs in parsed.elements}
+    assert {"curves", "kernels", "play", "details"} <= ids
+    assert "confusion" not in ids
+    assert b"GONE" in content
+    assert parsed.payload["network"]["samples"] == []
+
+
+def test_a_large_network_is_not_put_into_the_page(noise, monkeypatch):
+    monkeypatch.setattr(network, "MOST_PARAMETERS", 100)
+    content = page.render(of_run.report(report_pages.run(report_pages.SMALL, noise), noise))
+    assert "network" not in Parsed(content).payload
+    assert b"more than 100 parameters" in content
+
+
+@pytest.mark.slow
+def test_a_report_at_its_largest_stays_below_eight_megabytes():
+    """As many parameters as fit, and pictures of noise, which compression does not help."""
+    config = dataclasses.replace(report_pages.SMALL, channels=(6, 16), hidden=(1900,))
+    data = report_pages.data(count=3000)
+    run = report_pages.run(config, data)
+    assert 0.95 < sum(x.size for p in run.params.values() for x in p.values()) / 800_000 <= 1
+    assert len(page.render(of_run.report(run, data))) < 8e6
+
+
+def test_the_plateau_is_told_from_the_rows(noise):
+    run = report_pages.run(report_pages.SMALL, noise)  # its losses are 1.38, of log 4 = 1.386
+    found = of_run._plateau(run)
+    assert found is not None
+    assert (found["epochs"], found["hidden"], found["first"]) == (2, "dense1", "conv1")
+    learned = [run.rows[0] | {"train_loss": 0.5}]
+    assert of_run._plateau(run._replace(rows=learned))["epochs"] == 0
+    assert of_run._plateau(run._replace(statistics=[])) is None
+
+
+def test_sweaters_and_coats_come_first_where_there_are_any():
+    assert network.chosen(("Coat", "Bag", "Pullover")) == (2, 0)
+    assert network.chosen(("0", "1", "2")) == (0, 1)
+    assert network.chosen(("one",)) == (0, 0)
+
+
+def test_an_interval_is_cut_to_what_an_accuracy_can_be():
+    row = interval("x", 1, [0.1, 0.9])
+    assert (row["low"], row["high"]) == (0, 1)
+    assert interval("x", 1, [0.5])["low"] == 0.5
+
+
+# ---- directories ----
+
+
+def test_a_directory_that_holds_nothing_is_refused(tmp_path):
+    with pytest.raises(RecordError, match="holds no run, sweep or comparison"):
+        reports.of(tmp_path)
+
+
+def test_damaged_records_of_a_sweep_are_one_line(tmp_path):
+    records.write_json(tmp_path / "sweep.json", {"axes": 3})
+    with pytest.raises(RecordError, match="not that of a sweep"):
+        reports.of(tmp_path)
+    records.write_json(tmp_path / "sweep.json", {"axes": {}, "preset": "book"})
+    with pytest.raises(RecordError, match="no run of the sweep has finished"):
+        reports.of(tmp_path)
+
+
+def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
+    records.write_json(tmp_path / "compare.json", {})
+    with pytest.raises(RecordError, match="--resume goes on"):
+        reports.of(tmp_path)
+
+
+def test_the_recorded_comparison_makes_a_report(tmp_path):
+    (tmp_path / "compare.json").write_bytes((ROOT / "results" / "compare.json").read_bytes())
+    content = page.render(reports.of(tmp_path))
+    assert "0.8648 ± 0.0093".encode() in content
+
+
+def test_a_split_of_one_class_has_samples():
+    split = Split(np.zeros((2, 28, 28, 1), np.uint8), np.zeros(2, np.int32))
+    run = report_pages.run(report_pages.SMALL, report_pages.data())
+    assert [s["index"] for s in network._samples(run.model, run.params, split, 4)] == [0, 1]

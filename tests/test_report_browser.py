@@ -1,0 +1,298 @@
+"""Reports in a real browser, opened from the disk as a person opens them."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_pages
+from PIL import Image
+from skipping import skip
+from test_report import compared, sweep
+
+from lenet import inspect, pictures
+from lenet.data import Data
+from lenet.report import of_run
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of this system, driven by Playwright."""
+    given = os.environ.get("LENET_BROWSER")
+    found = given or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        skip(f"no browser here ({', '.join(BROWSERS)}; LENET_BROWSER names another)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        skip("Playwright is not installed (scripts/setup dev)")
+        raise
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        made = playwright.chromium.launch(executable_path=found, args=flags)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens a page; what it complains of or asks for fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_(path: Path, **options):
+        options = {"viewport": {"width": 1200, "height": 900}} | options
+        contexts.append(browser.new_context(**options))
+        tab = contexts[-1].new_page()
+        tab.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        tab.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        tab.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        tab.on(
+            "request",
+            lambda request: (
+                complaints.append(f"request: {request.url[:80]}")
+                if not request.url.startswith(("data:", "blob:")) and request.url != path.as_uri()
+                else None
+            ),
+        )
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("html[data-ready]", timeout=60_000)
+        return tab
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def noise() -> Data:
+    return report_pages.data()
+
+
+@pytest.fixture(scope="module")
+def report(noise, tmp_path_factory) -> Path:
+    """The page of a run whose classes and directory have names that would do something."""
+    made = of_run.report(report_pages.run(report_pages.SMALL, noise, "<b>run</b>"), noise)
+    return report_pages.write(tmp_path_factory.mktemp("report") / "r \u8bad\u7ec3.html", made)
+
+
+def logits(tab, images: np.ndarray) -> np.ndarray:
+    flat = images.reshape(len(images), -1).tolist()
+    return np.array(tab.evaluate("images => images.map(window.lenet.logits)", flat))
+
+
+NETWORKS = {
+    "sigmoid, average": ({}, (28, 28, 1)),
+    "ReLU, max": ({"activation": "relu", "pool": "max", "init": "he_normal"}, (28, 28, 1)),
+    "tanh, even window": ({"activation": "tanh", "kernel_size": 4}, (21, 18, 1)),
+    "colours": ({"kernel_size": 3, "channels": (4,)}, (12, 14, 3)),
+    "three convolutions": ({"kernel_size": 3, "channels": (2, 3, 4)}, (32, 32, 1)),
+    "no hidden layer": ({"hidden": ()}, (28, 28, 1)),
+}
+
+
+QUICK = ("sigmoid, average", "ReLU, max", "tanh, even window")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NETWORKS],
+)
+def test_the_browser_s_logits_are_jax_s(opened, tmp_path, name):
+    changed, shape = NETWORKS[name]
+    data = report_pages.data(shape)
+    run = report_pages.run(dataclasses.replace(report_pages.SMALL, **changed), data)
+    tab = opened(report_pages.write(tmp_path / "report.html", of_run.report(run, None)))
+    expected = inspect.logits(run.model, run.params, data.test.images)
+    np.testing.assert_allclose(logits(tab, data.test.images), expected, atol=1e-4, rtol=0)
+
+
+def test_the_page_itself_compares_its_logits_with_jax_s(opened, report):
+    assert "differ from JAX's by at most" in opened(report).inner_text("#agreement")
+
+
+def test_a_click_on_a_cell_shows_the_pictures_behind_it(opened, report, noise):
+    tab = opened(report)
+    cell = tab.locator(".confusion button:not([disabled])").first
+    truth, taken = map(int, cell.get_attribute("data-cell").split(","))
+    count = int(cell.inner_text())
+    cell.click()
+    shown = tab.locator("#behind figure")
+    assert shown.count() == min(count, 24)
+    assert report_pages.NAMES[truth] in tab.inner_text("#behind h3")
+    place = tab.evaluate(
+        "cell => JSON.parse(document.getElementById('payload').textContent).cells[cell][0]",
+        f"{truth},{taken}",
+    )
+    index = tab.evaluate(
+        "at => JSON.parse(document.getElementById('payload').textContent).tiles[at].index", place
+    )
+    pixels = tab.evaluate(
+        "() => [...document.querySelector('#behind canvas').getContext('2d')"
+        ".getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0)"
+    )
+    assert (np.array(pixels).reshape(28, 28) == noise.test.images[index, :, :, 0]).all()
+    assert int(noise.test.labels[index]) == truth
+
+
+def test_pointing_at_a_unit_tells_its_receptive_field(opened, report):
+    """conv2 of the chapter: windows of 5 over units 2 apart that see 6 pixels, from -2 on."""
+    tab = opened(report)
+    view = tab.locator(".view").first
+    canvas = view.locator(".layer canvas").nth(2)
+    canvas.scroll_into_view_if_needed()
+    canvas.hover(position={"x": 8 * 3 + 4, "y": 4})  # row 0, column 3 of the first map
+    said = view.locator(".readout").inner_text()
+    assert "conv2, channel 0, row 0, column 3" in said
+    # Before the edges are cut: rows -2 to 11, columns 6 - 2 = 4 to 17.
+    assert "rows 0 to 11 and columns 4 to 17" in said
+
+
+def test_a_keyboard_is_enough(opened, report):
+    tab = opened(report)
+    canvas = tab.locator(".view").first.locator(".layer canvas").first
+    tab.locator(".view").first.locator("select").focus()
+    tab.keyboard.press("Tab")
+    assert canvas.evaluate("c => c === document.activeElement")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "PageDown"):
+        tab.keyboard.press(key)
+    said = tab.locator(".view").first.locator(".readout").inner_text()
+    assert "conv1, channel 1, row 1, column 2" in said
+    own = tab.locator('.view[data-view="own"]')
+    before = own.locator(".bars").inner_text()
+    own.locator(".input canvas").focus()
+    for key in (" ", "ArrowDown", " ", "ArrowDown", " "):
+        tab.keyboard.press(key)
+    assert own.locator(".bars").inner_text() != before
+    cell = tab.locator(".confusion button:not([disabled])").first
+    cell.focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator("#behind figure").count() > 0
+
+
+def test_drawing_with_a_pointer_changes_what_the_network_says(opened, report):
+    tab = opened(report)
+    own = tab.locator('.view[data-view="own"]')
+    canvas = own.locator(".input canvas")
+    canvas.scroll_into_view_if_needed()
+    before = own.locator(".bars").inner_text()
+    box = canvas.bounding_box()
+    tab.mouse.move(box["x"] + 50, box["y"] + 50)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 200, box["y"] + 220, steps=5)
+    tab.mouse.up()
+    assert own.locator(".bars").inner_text() != before
+    own.get_by_role("button", name="Clear").click()
+    assert own.locator(".bars").inner_text() == before
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> list[Path]:
+    """Pictures of other sizes and kinds, smooth enough for JPEG."""
+    folder = tmp_path_factory.mktemp("photos")
+    y, x = np.mgrid[0:97, 0:61]
+    colours = np.stack([x * 4, y * 2, (x * y) % 256], -1).astype(np.uint8)
+    grey = (127 + 120 * np.sin(x / 7) * np.cos(y / 11)).astype(np.uint8)
+    clear = np.dstack([colours, (x * 4).astype(np.uint8)])
+    Image.fromarray(colours).save(folder / "tall.png")
+    Image.fromarray(grey.T.copy()).save(folder / "wide.png")
+    Image.fromarray(clear, "RGBA").save(folder / "clear.png")
+    Image.fromarray(colours).save(folder / "photo.jpg", quality=95)
+    Image.fromarray(grey[:9, :7]).save(folder / "small.png")
+    Image.fromarray(grey[:28, :28]).save(folder / "right.png")
+    return sorted(folder.iterdir())
+
+
+def test_a_picture_becomes_the_image_that_predict_makes_of_it(opened, report, photos):
+    """To two grey levels: browsers decode JPEG and multiply transparency in their own way."""
+    tab = opened(report)
+    own = tab.locator('.view[data-view="own"]')
+    for photo in photos:
+        tab.evaluate(
+            "() => { document.querySelector('.view[data-view=own] input[type=file]')"
+            ".addEventListener('change', async (event) => { window.made = null; window.made ="
+            " [...await window.lenet.pictureOf(event.target.files[0])]; }, {once: true}); }"
+        )
+        own.locator("input[type=file]").set_input_files(photo)
+        tab.wait_for_function("() => window.made")
+        made = np.array(tab.evaluate("() => window.made")).reshape(28, 28)
+        expected = pictures.read(photo, (28, 28, 1))[:, :, 0]
+        exact = photo.suffix == ".png" and photo.stem != "clear"
+        assert np.abs(made - expected).max() <= (1 if exact else 4), photo.name
+        assert photo.name != "right.png" or (made == expected).all()
+
+
+def test_what_is_no_picture_is_said_in_a_line(opened, report, tmp_path):
+    path = tmp_path / "no.png"
+    path.write_text("<script>")
+    tab = opened(report)
+    own = tab.locator('.view[data-view="own"]')
+    own.locator("input[type=file]").set_input_files(path)
+    own.locator(".readout", has_text="no.png is no picture").wait_for()
+
+
+def test_language_and_theme_change_at_a_click(opened, report):
+    tab = opened(report)
+    assert tab.locator("h2", has_text="Curves").count() == 1
+    assert tab.get_by_text("曲线").first.is_hidden()
+    light = tab.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    tab.click("#language")
+    assert tab.get_by_text("曲线").first.is_visible()
+    tab.locator("#chart-losses text", has_text="损失").first.wait_for()
+    tab.click("#theme")
+    assert tab.evaluate("() => getComputedStyle(document.body).backgroundColor") != light
+    assert tab.evaluate("() => document.documentElement.lang") == "zh"
+
+
+def test_a_dark_system_gets_a_dark_page(opened, report):
+    tab = opened(report, color_scheme="dark")
+    colour = tab.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) < 50
+
+
+@pytest.mark.parametrize("kind", ["run", "sweep", "comparison"])
+def test_a_phone_scrolls_one_way_only(opened, report, tmp_path, kind):
+    made = {"run": None, "sweep": sweep, "comparison": compared}[kind]
+    path = report_pages.write(tmp_path / "x.html", made()) if made else report
+    tab = opened(path, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    assert tab.evaluate("() => document.documentElement.scrollWidth") <= 360
+    assert tab.locator(".canvas svg").count() == tab.locator("[data-chart]").count() > 0
+
+
+def test_a_table_sorts_by_a_click_on_its_head(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "sweep.html", sweep()))
+    table = tab.locator("#settings table")
+    head = table.locator("th", has_text="test accuracy")
+    column = table.locator("tbody tr td:nth-child(7)")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    values = [float(text.split()[0]) for text in column.all_inner_texts() if text]
+    assert values == sorted(values)
+    head.locator("button").click()
+    values = [float(text.split()[0]) for text in column.all_inner_texts() if text]
+    assert values == sorted(values, reverse=True)
+    assert column.all_inner_texts()[-1] == ""  # what diverged stays last
+
+
+def test_the_numbers_of_a_chart_are_there_as_a_table(opened, report):
+    tab = opened(report)
+    details = tab.locator("#curves details").first
+    details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()
+    assert details.locator("tbody tr").count() == 4 + 2  # two running means an epoch, and the test
+    assert details.locator("th").first.inner_text() == "epoch"
+
+
+def test_every_button_and_canvas_has_a_name(opened, report):
+    tab = opened(report)
+    nameless = tab.evaluate(
+        "() => [...document.querySelectorAll('button, select, input, canvas, meter')]"
+        ".filter((each) => !(each.getAttribute('aria-label') || each.textContent.trim()))"
+        ".map((each) => each.outerHTML.slice(0, 80))"
+    )
+    assert nameless == []
