@@ -25,6 +25,7 @@ from absl import flags
 
 from experiments import cli, reports
 from lenet import config as config_module
+from lenet import trackers
 from lenet.config import PRESETS, Config
 from lenet.errors import DivergedError, RecordError, UsageError
 
@@ -47,6 +48,12 @@ flags.DEFINE_boolean("resume", False, "go on with the run in --run_dir, from its
 flags.DEFINE_integer(
     "checkpoint_every", 1, "epochs from one checkpoint to the next; the last three are kept"
 )
+flags.DEFINE_enum(
+    "tracker",
+    None,
+    list(trackers.TRACKERS),
+    "tell a tracker of each epoch as it ends; its package has to be installed",
+)
 reports.define()
 FLAGS = flags.FLAGS
 
@@ -55,6 +62,7 @@ def main() -> None:
     """Check, load, train; write as it goes."""
     if FLAGS.checkpoint_every < 1:
         raise UsageError(f"--checkpoint_every={FLAGS.checkpoint_every}: must be at least 1")
+    trackers.check(FLAGS.tracker)
     if FLAGS.run_dir == "":
         raise UsageError("--run_dir=: name a directory, or leave the flag out")
     if FLAGS.resume:
@@ -184,17 +192,21 @@ def _train(
 
     synthetic = config.dataset == "synthetic"
     compares = published.comparable(config)
-    with progress.bar(config.epochs) as bar:
+    tracked = trackers.tracking(
+        FLAGS.tracker, run_dir, run_dir.resolve().name, config_module.to_dict(config)
+    )
+    with tracked as tell, progress.bar(config.epochs) as bar:
+        for epoch, numbers in trackers.epochs(rows, seen):
+            tell(epoch, numbers)
         try:
             for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
                 rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
-                records.write_rows(run_dir / records.METRICS, rows)
-                if not seen and row.epoch == 1:  # only now: the first step does not wait for it
-                    seen.append(_statistics(config, data, 0, None))
-                seen.append(_statistics(config, data, row.epoch, state.params))
-                records.write_rows(run_dir / records.STATISTICS, seen)
+                new = _statistics(config, data, row.epoch, state.params, first=not seen)
+                seen += new
                 stopping = cli.asked_to_stop() and row.epoch < config.epochs
                 due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
+                records.write_rows(run_dir / records.METRICS, rows)
+                records.write_rows(run_dir / records.STATISTICS, seen)
                 if due or stopping:
                     saved = checkpoint.Checkpoint(
                         row.epoch,
@@ -207,6 +219,8 @@ def _train(
                     )
                     checkpoint.save(run_dir, saved)
                 records.write(run_dir / "curves.png", _curves(config, rows))
+                for epoch, numbers in trackers.epochs(rows[-1:], new):
+                    tell(epoch, numbers)
                 bar.advance(row, config.epochs)
                 bar.say(progress.line(row, config.epochs))
                 if note := progress.plateau(row, data.num_classes, compares):
@@ -235,17 +249,24 @@ def _train(
 
 
 def _statistics(
-    config: Config, data: "Data", epoch: int, params: "Params | None"
-) -> dict[str, Any]:
-    """Return what the layers do after an epoch; without parameters, before the first step."""
+    config: Config, data: "Data", epoch: int, params: "Params", *, first: bool
+) -> list[dict[str, Any]]:
+    """Return what the layers do after an epoch; of the first, also before any step.
+
+    Only then: the first step does not wait for it.
+    """
     from lenet import diagnostics, sgd
     from lenet.data import Split
 
     model = sgd.network(config, data.num_classes)
-    if params is None:
-        params = sgd.init(model, config, data.image_shape).params
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
-    return diagnostics.to_dict(epoch, diagnostics.diagnose(model, params, sample))
+    states = {epoch: params}
+    if first and epoch == 1:
+        states = {0: sgd.init(model, config, data.image_shape).params, 1: params}
+    return [
+        diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
+        for at, each in states.items()
+    ]
 
 
 def _conclude(result: dict[str, Any], run_dir: Path) -> None:

@@ -1,0 +1,57 @@
+"""Tell a tracker of runs that are finished, from their records.
+
+    python -m experiments.track runs/RUN                         TensorBoard's event files
+    python -m experiments.track runs/SWEEP --tracker=wandb       every run of a sweep
+    tensorboard --logdir=runs                                    shows them
+
+experiments.train --tracker=NAME tells it of each epoch as it ends. The trackers: TensorBoard (no
+TensorFlow needed), Weights & Biases, and SwanLab and Trackio, which have the same calls.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments import cli, runs
+from lenet import config as config_module
+from lenet import ledger, records, trackers
+from lenet.errors import RecordError, UsageError
+
+flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "whom to tell")
+FLAGS = flags.FLAGS
+
+Row = dict[str, Any]
+
+
+def main(*operands: str) -> None:
+    """Read the records of a run or of a sweep, and tell."""
+    if len(operands) != 1:
+        raise UsageError("give one directory, of a run or of a sweep: RUN_DIR")
+    run_dir = Path(operands[0])
+    trackers.check(FLAGS.tracker)
+    if records.exists(run_dir, "config.json"):
+        about = records.read_json(run_dir / "config.json")
+        config = config_module.to_dict(config_module.from_dict(about.get("config", {})))
+        rows = records.read_rows(run_dir / records.METRICS)
+        _tell(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
+        return
+    if not records.exists(run_dir, runs.LEDGER):
+        raise RecordError(f"{run_dir}: holds no run and no sweep")
+    for entry in ledger.read(run_dir / runs.LEDGER):
+        cli.stop_if_asked()
+        name = f"run-{entry['run']}"
+        title = f"{run_dir.resolve().name}/{name}"
+        _tell(run_dir / FLAGS.tracker / name, title, entry["config"], entry["rows"], [])
+
+
+def _tell(directory: Path, title: str, config: Row, rows: list[Row], seen: list[Row]) -> None:
+    """Tell of one run."""
+    with trackers.tracking(FLAGS.tracker, directory, title, config) as tell:
+        for epoch, numbers in trackers.epochs(rows, seen):
+            tell(epoch, numbers)
+    print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "", operands=True)

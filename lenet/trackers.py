@@ -1,0 +1,172 @@
+"""The records of a run in trackers that people already use; their packages are extras.
+
+A tracker is told each epoch as it ends. Whatever it does, the run goes on and its own records are
+complete: what a tracker raises is logged once, and then it is told no more.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from lenet.errors import UsageError
+
+log = logging.getLogger("lenet")
+
+PROJECT = "lenet"
+
+Scalars = dict[str, float]
+Tell = Callable[[int, Scalars], None]
+"""Takes an epoch, from 0, and its numbers by name."""
+
+
+def scalars(row: Mapping[str, Any], statistics: Mapping[str, Any] | None = None) -> Scalars:
+    """Return the numbers of an epoch by name: loss/train, gradient/conv1, ...
+
+    Args:
+      row: of metrics.jsonl.
+      statistics: the epoch's row of statistics.jsonl, if there is one.
+
+    >>> scalars({"train_loss": 1.5, "valid_loss": None, "examples_per_second": 10.0})
+    {'loss/train': 1.5, 'examples_per_second': 10.0}
+    """
+    found = {
+        f"{measure}/{split}": row.get(f"{split}_{measure}")
+        for measure in ("loss", "accuracy")
+        for split in ("train", "valid", "test")
+    }
+    found["examples_per_second"] = row.get("examples_per_second")
+    for layer, numbers in (statistics or {"layers": {}})["layers"].items():
+        found |= {f"{measure}/{layer}": value for measure, value in numbers.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def epochs(
+    rows: Iterable[Mapping[str, Any]], statistics: Iterable[Mapping[str, Any]]
+) -> list[tuple[int, Scalars]]:
+    """Return each epoch that records have anything of, in order, with its numbers.
+
+    Args:
+      rows: of metrics.jsonl.
+      statistics: rows of statistics.jsonl, of which the first may be that of epoch 0.
+
+    >>> epochs([{"epoch": 1, "train_loss": 2.0}], [])
+    [(1, {'loss/train': 2.0})]
+    """
+    by = {row["epoch"]: row for row in rows}
+    seen = {row["epoch"]: row for row in statistics}
+    return [(epoch, scalars(by.get(epoch, {}), seen.get(epoch))) for epoch in sorted({*by, *seen})]
+
+
+def check(name: str | None) -> None:
+    """Raise a UsageError if the package of a tracker, a key of TRACKERS, is not installed."""
+    if name is not None and importlib.util.find_spec(name) is None:
+        raise UsageError(f"--tracker={name}: its package is not here: pip install {name}")
+
+
+@contextlib.contextmanager
+def tracking(
+    name: str | None, directory: Path, title: str, config: Mapping[str, Any]
+) -> Iterator[Tell]:
+    """Give a function that tells a tracker of epochs; see within the block that it has them.
+
+    Args:
+      name: a key of TRACKERS, or None for nobody to tell.
+      directory: of the run; what a tracker keeps on this machine lies in it.
+      title: of the run.
+      config: its settings, as config.to_dict.
+
+    Raises:
+      UsageError: if its package is not installed, or it cannot begin.
+    """
+    if name is None:
+        yield lambda epoch, numbers: None
+        return
+    check(name)
+    with contextlib.ExitStack() as stack:
+        try:
+            tell = stack.enter_context(TRACKERS[name](directory, title, config))
+        except Exception as error:  # such as one who is not logged in
+            raise UsageError(f"--tracker={name}: cannot begin: {error}") from None
+        failed: list[Exception] = []
+
+        def patiently(act: Callable[..., None], *arguments: Any) -> None:
+            try:
+                if not failed:
+                    act(*arguments)
+            except Exception as error:  # whatever it may be, of a service somewhere
+                failed.append(error)
+                log.warning("%s fails and is told no more: %r", name, error)
+
+        try:
+            yield functools.partial(patiently, tell)
+        finally:
+            patiently(stack.pop_all().close)
+
+
+@contextlib.contextmanager
+def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iterator[Tell]:
+    """Event files in DIRECTORY/tensorboard; `tensorboard --logdir=runs` shows all runs there."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import summary_v2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    folder = directory / "tensorboard"
+    for old in folder.glob("events.out.tfevents.*"):  # of before a resume, which tells all anew
+        old.unlink()
+    writer = EventFileWriter(str(folder))
+
+    def add(epoch: int, summary: Any) -> None:
+        writer.add_event(Event(wall_time=time.time(), step=epoch, summary=summary))
+        writer.flush()
+
+    def tell(epoch: int, numbers: Scalars) -> None:
+        add(
+            epoch, Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in numbers.items()])
+        )
+
+    plain = {
+        key: value if isinstance(value, bool | int | float | str) else ",".join(map(str, value))
+        for key, value in config.items()
+    }
+    add(0, summary_v2.hparams_pb(plain, trial_id=title))
+    try:
+        yield tell
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def _runs(
+    module: str, folder: str, directory: Path, title: str, config: Mapping[str, Any]
+) -> Iterator[Tell]:
+    """Weights & Biases, or another module with its init, log and finish.
+
+    Args:
+      module: its name.
+      folder: the variable that says where it keeps what it has on this machine.
+      directory, title, config: as `tracking`.
+    """
+    os.environ.setdefault(folder, str(directory.resolve()))
+    tracker = importlib.import_module(module)
+    tracker.init(project=PROJECT, name=title, config=dict(config))
+    try:
+        yield lambda epoch, numbers: tracker.log(numbers, step=epoch)
+    finally:
+        tracker.finish()
+
+
+TRACKERS: dict[str, Callable[[Path, str, Mapping[str, Any]], AbstractContextManager[Tell]]] = {
+    "tensorboard": _tensorboard,
+    "wandb": functools.partial(_runs, "wandb", "WANDB_DIR"),
+    "swanlab": functools.partial(_runs, "swanlab", "SWANLAB_LOG_DIR"),
+    "trackio": functools.partial(_runs, "trackio", "TRACKIO_DIR"),
+}
+"""TensorBoard, without TensorFlow; Weights & Biases, and open ones with the same calls."""
