@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 from collections.abc import Iterator
@@ -27,7 +28,10 @@ from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
 
+log = logging.getLogger("lenet")
+
 LOCK = ".lock"
+HOLDER = ".lock.pid"
 METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -53,9 +57,11 @@ def claim(run_dir: Path) -> Iterator[Path]:
         raise cannot(f"--run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
+        _note_holder(run_dir)
         files.clean(run_dir)
         yield run_dir
     finally:
+        (run_dir / HOLDER).unlink(missing_ok=True)
         if new and os.listdir(run_dir) == [LOCK]:
             (run_dir / LOCK).unlink()
             run_dir.rmdir()
@@ -72,6 +78,7 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     """
     try:
         lock = _lock(run_dir)
+        _note_holder(run_dir)
         for directory in (run_dir, run_dir / "checkpoints"):
             files.clean(directory)
     except OSError as error:
@@ -79,6 +86,7 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     try:
         yield run_dir
     finally:
+        (run_dir / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
@@ -128,9 +136,20 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
+def _note_holder(run_dir: Path) -> None:
+    """Write down who holds the lock, and say so if the one before never gave it back."""
+    path = run_dir / HOLDER
+    with contextlib.suppress(FileNotFoundError):
+        before = path.read_text(encoding="utf-8", errors="replace")[:20].strip()
+        log.info("process %s, which was writing here, is gone: its lock is taken over", before)
+    path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+
 def _check_empty(run_dir: Path) -> None:
     aside = set(files.aside(run_dir))  # of a process that died as it began
-    held = sorted(p.name for p in run_dir.iterdir() if p.name != LOCK and p not in aside)
+    held = sorted(
+        p.name for p in run_dir.iterdir() if p.name not in (LOCK, HOLDER) and p not in aside
+    )
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
             raise UsageError(

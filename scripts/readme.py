@@ -29,6 +29,7 @@ from lenet import (
 ROOT = Path(__file__).parent.parent
 BOOK, COMPARE = ROOT / "results" / "book.json", ROOT / "results" / "compare.json"
 FAULTS = ROOT / "results" / "faults.json"
+REPORT = ROOT / "results" / "report.json"
 COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
@@ -222,6 +223,8 @@ def rendered() -> dict[Path, bytes]:
             text = between(text, "bench", sections.speed(LANGUAGES[name]))
         if COMPARE.exists():
             text = between(text, "compare", comparison_section(name))
+        if REPORT.exists():
+            text = between(text, "report", report_section(LANGUAGES[name]))
         files[ROOT / name] = text.encode()
     for name, language in (("faults.md", "en"), ("faults.zh-CN.md", "zh")):
         path = ROOT / "docs" / name
@@ -237,6 +240,59 @@ def rendered() -> dict[Path, bytes]:
             text = between(text, "precision", sections.precision_table(language))
         files[path] = text.encode()
     return files
+
+
+def report_section(language: str) -> str:
+    """Pictures of reports, their sizes and times."""
+    record = records.read_json(REPORT)
+    alts, note = {
+        "en": (
+            {
+                "run": "The report of a run: numbers, curves over the published band, its place "
+                "among the published runs, and why it learned",
+                "layers": "Two images layer by layer in the trained network; a unit's window and "
+                "receptive field are framed",
+                "sweep": "The charts of a sweep: learning-rate curves, bands by epoch, settings "
+                "with their intervals, parallel coordinates",
+            },
+            "The report of the chapter's run has {run_size:.1f} MB and is made in {run}, from the "
+            "start of the command, that of the sweep {sweep_size:.1f} MB in {sweep}; the first "
+            "opens in {opened}. In the browser the logits of 30 test images differ from JAX's by at "
+            "most {most:.1e}. "
+            "Median [min, max] of {n}; {machine}; {browser}.",
+        ),
+        "zh": (
+            {
+                "run": "一次运行的报告：数值、叠在已发表色带上的曲线、在已发表运行中的位置，"
+                "以及它为什么学会了",
+                "layers": "两张图像在训练好的网络中逐层查看；框出一个单元的窗口和感受野",
+                "sweep": "批量试验的图表：学习率曲线、各轮的色带、各设置及其区间、平行坐标",
+            },
+            "本章那次运行的报告有 {run_size:.1f} MB，从命令开始算用 {run} 生成；批量试验的报告 "
+            "{sweep_size:.1f} MB，用 {sweep}；前者用 {opened} 打开。"
+            "浏览器中 30 张测试图像的 logits 与 JAX 的相差至多 {most:.1e}。"
+            "{n} 次的中位数 [最小，最大]；{machine}；{browser}。",
+        ),
+    }[language]
+
+    def seconds(values: list[float]) -> str:
+        return f"{statistics.median(values):.1f} s [{min(values):.1f}, {max(values):.1f}]"
+
+    said = note.format(
+        run_size=record["run"]["bytes"] / 1e6,
+        run=seconds(record["run"]["seconds"]),
+        sweep_size=record["sweep"]["bytes"] / 1e6,
+        sweep=seconds(record["sweep"]["seconds"]),
+        opened=seconds(record["seconds_to_open"]),
+        most=record["largest_difference_of_logits"],
+        n=len(record["run"]["seconds"]),
+        machine=table_of_bench.machine(record["environment"]),
+        browser=record["browser"],
+    )
+    shown = [f"![{alt}](docs/report/{language}/{name}.png)" for name, alt in alts.items()]
+    commands = [record["run"]["command"], record["sweep"]["command"], record["command"]]
+    code = "\n".join(f".venv/bin/{command}" for command in [*commands, "python scripts/readme.py"])
+    return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
 
 
 def faults_section(language: str) -> str:

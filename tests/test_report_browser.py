@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 import report_pages
 from PIL import Image
 from skipping import skip
+from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
-from lenet import inspect, pictures
+from lenet import checkpoint, data, inspect, pictures
 from lenet.data import Data
 from lenet.report import of_run
 
@@ -105,11 +108,11 @@ QUICK = ("sigmoid, average", "ReLU, max", "tanh, even window")
 )
 def test_the_browser_s_logits_are_jax_s(opened, tmp_path, name):
     changed, shape = NETWORKS[name]
-    data = report_pages.data(shape)
-    run = report_pages.run(dataclasses.replace(report_pages.SMALL, **changed), data)
+    of = report_pages.data(shape)
+    run = report_pages.run(dataclasses.replace(report_pages.SMALL, **changed), of)
     tab = opened(report_pages.write(tmp_path / "report.html", of_run.report(run, None)))
-    expected = inspect.logits(run.model, run.params, data.test.images)
-    np.testing.assert_allclose(logits(tab, data.test.images), expected, atol=1e-4, rtol=0)
+    expected = inspect.logits(run.model, run.params, of.test.images)
+    np.testing.assert_allclose(logits(tab, of.test.images), expected, atol=1e-4, rtol=0)
 
 
 def test_the_page_itself_compares_its_logits_with_jax_s(opened, report):
@@ -296,3 +299,44 @@ def test_every_button_and_canvas_has_a_name(opened, report):
         ".map((each) => each.outerHTML.slice(0, 80))"
     )
     assert nameless == []
+
+
+def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained, tiny):  # noqa: F811
+    """From a directory that experiments.train left, by the command that a person gives."""
+    run_dir, _ = trained
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "experiments.report", str(run_dir), "--lang=zh"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "report.html (" in done.stdout
+    tab = opened(run_dir / "report.html")
+    assert tab.get_by_role("heading", name="曲线").is_visible()
+    images = data.load("tiny", data_dir=tiny).test.images
+    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp_path):
+    run_dir = tmp_path / "run"
+    command = [sys.executable, "-m", "experiments.train", "--preset=modern", "--epochs=1"]
+    done = subprocess.run(
+        [*command, f"--run_dir={run_dir}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (run_dir / "report.html").stat().st_size < 8e6
+    tab = opened(run_dir / "report.html")
+    images = fashion_mnist.test.images[:1000]
+    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
+    first = tab.locator(".views select").all()
+    chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]
+    assert chosen == ["Pullover", "Coat"]

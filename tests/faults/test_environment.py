@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -74,6 +76,31 @@ def test_a_folder_s_name_does_nothing_to_the_terminal(fault, runner, whole, tiny
 
 
 @pytest.mark.slow
+@pytest.mark.fault("names that would do something")
+def test_a_directory_s_name_does_nothing_in_the_report(fault, whole, tmp_path):
+    """<script> in a name and =cmd() in a note: text, under a policy that runs nothing else."""
+    run_dir = tmp_path / '"><img src=x onerror=alert(1)><script>alert(2)<'
+    shutil.copytree(whole, run_dir)
+    about = json.loads((run_dir / "config.json").read_text())
+    about["command"] = "=cmd() </script><script>alert(3)</script>"
+    (run_dir / "config.json").write_text(json.dumps(about))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "experiments.report", str(run_dir)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    content = (run_dir / "report.html").read_text()
+    assert content.count("<script") == 3
+    assert "<img" not in content
+    assert "Content-Security-Policy" in content
+    assert "&lt;script&gt;alert(3)" in content
+    fault.count("detected")
+
+
+@pytest.mark.slow
 @pytest.mark.fault("a learning rate that cannot be or diverges")
 @pytest.mark.parametrize("lr", ["nan", "-1", "1e400", "ten", "0"])
 def test_a_rate_that_cannot_be_is_refused(fault, runner, tmp_path, lr):
@@ -111,6 +138,16 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(fault, runner, t
 )
 def test_a_wrong_flag_is_one_line_and_nothing_is_written(fault, runner, tmp_path, flag, said):
     one_line(runner.run(tmp_path / "run", flag), 2, said)
+    assert not (tmp_path / "run").exists()
+    fault.count("detected")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("flags that are wrong")
+@pytest.mark.parametrize("flags", [("--lr=0.1,0.2", "--lr=0.3"), ("--lr=0.1,0.1",)])
+def test_an_axis_given_twice_is_one_line_and_nothing_is_written(fault, tiny, tmp_path, flags):
+    sweeper = Runner(tiny, module="experiments.sweep")
+    one_line(sweeper.run(tmp_path / "run", *flags), 2, "--lr=", "twice")
     assert not (tmp_path / "run").exists()
     fault.count("detected")
 
@@ -262,21 +299,27 @@ def test_a_stopped_sweep_goes_on(fault, sweeper, swept, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.fault("one run of a sweep that diverges")
-def test_the_other_runs_of_a_sweep_are_as_without_it(fault, tiny, swept, tmp_path):
-    flags = (*SMALL, "--lr=0.02,1e30,0.01", "--seed=0:4")
-    done = Runner(tiny, *flags, module="experiments.sweep").run(tmp_path / "run")
-    assert done.returncode == 0, done.stderr
-    entries = [json.loads(line) for line in lines(tmp_path / "run", "runs.jsonl")]
-    bad = [entry for entry in entries if entry["config"]["lr"] > 1]
-    assert len(bad) == 4
-    assert all(entry["diverged"] for entry in bad)
-    _, others = table(swept)
-    rows = {(e["config"]["lr"], e["config"]["seed"]): e["rows"] for e in others}
-    for entry in entries:
-        if entry not in bad:
-            for row in entry["rows"]:
-                row["seconds"] = row["examples_per_second"] = 0
-            assert entry["rows"] == rows[entry["config"]["lr"], entry["config"]["seed"]]
+def test_the_other_63_runs_of_a_sweep_are_as_without_it(fault, tiny, tmp_path):
+    """64 rates, each with a seed of its own; then the same without the one that diverges."""
+    rates = [f"{0.01 + i / 10_000:.4f}" for i in range(64)]
+    bad = fault.random.randrange(64)
+
+    def sweep(name: str, rates: dict[int, str]) -> dict[int, dict]:
+        flags = (f"--lr={','.join(rates.values())}", f"--seed={','.join(map(str, rates))}")
+        runner = Runner(tiny, *SMALL, *flags, "--epochs=2", "--zip", module="experiments.sweep")
+        done = runner.run(tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        _, entries = table(tmp_path / name)
+        return {entry["config"]["seed"]: entry for entry in entries}
+
+    every = sweep("with", {**dict(enumerate(rates)), bad: "1e30"})
+    others = sweep("without", {i: rate for i, rate in enumerate(rates) if i != bad})
+    assert [seed for seed, entry in every.items() if entry["diverged"]] == [bad]
+    assert "with --lr=1e+30" in every[bad]["diverged"]
+    assert len(others) == 63
+    for seed, entry in others.items():
+        assert entry["rows"] == every[seed]["rows"]
+        assert entry["diverged"] is None
     fault.count("detected", "recovered", "bit-equal")
 
 

@@ -1,12 +1,14 @@
 """A run that is killed, stopped or started twice ends with the bits of one that was not."""
 
+import os
 import re
 import shutil
 import signal
+import sys
 import time
 
 import pytest
-from harness import check_recovers, outcome, unfinish, wait_for_epoch
+from harness import ROOT, check_recovers, outcome, wait_for_epoch
 
 from lenet import checkpoint
 
@@ -43,20 +45,50 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         fault.count("recovered", "bit-equal")
 
 
+# Python imports this before anything else: the process kills itself where it flushes its Nth
+# checkpoint, with a part of it on the disk, or where it is about to give it its name.
+KILLER = """
+import os, signal
+number, share, at = os.environ["LENET_KILL"].split()
+flush, name, seen = os.fsync, os.replace, 0
+
+def die(handle, size):
+    os.ftruncate(handle, int(float(share) * size))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fsync(handle):
+    global seen
+    if "/checkpoints/." in os.readlink(f"/proc/self/fd/{handle}"):
+        seen += 1
+        if seen == int(number) and at == "flush":
+            die(handle, os.fstat(handle).st_size)
+    return flush(handle)
+
+def replace(source, target):
+    if seen == int(number) and at == "rename" and "/checkpoints/." in str(source):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name(source, target)
+
+os.fsync, os.replace = fsync, replace
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds what is written in /proc")
 @pytest.mark.fault("kill -9 while a checkpoint is written")
 def test_half_a_checkpoint_is_ignored_and_removed(fault, runner, whole, tmp_path):
-    """The file aside is what `files.write` has when it dies before the rename."""
-    content = checkpoint.last(whole).read_bytes()
-    for i in fault.times(1, 5):
+    (tmp_path / "sitecustomize.py").write_text(KILLER)
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    for i in fault.times(1, 10):
         run_dir = tmp_path / str(i)
-        unfinish(whole, run_dir)
-        checkpoint.last(run_dir).unlink()
-        half = run_dir / "checkpoints" / ".00006.npz-abcd1234"
-        half.write_bytes(content[: fault.random.randrange(len(content))])
+        number, at = fault.random.randint(1, 6), fault.random.choice(["flush", "rename"])
+        env = {"LENET_KILL": f"{number} {fault.random.random()} {at}", "PYTHONPATH": path}
+        assert runner.run(run_dir, env=env).returncode == -signal.SIGKILL
+        left = list((run_dir / "checkpoints").glob(".*"))
+        assert len(left) == 1
         done = check_recovers(runner, run_dir, whole)
-        assert "going on after epoch 5" in done.stdout
-        assert not half.exists()
+        assert number == 1 or f"going on after epoch {number - 1}" in done.stdout
+        assert not left[0].exists()
         fault.count("detected", "recovered", "bit-equal")
 
 
@@ -161,7 +193,8 @@ def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path
     for i in fault.times(1, 2):
         run_dir = tmp_path / str(i)
         runner.kill(run_dir, after_epoch=2)
-        assert (run_dir / ".lock").exists()
+        pid = (run_dir / ".lock.pid").read_text().strip()
         done = check_recovers(runner, run_dir, whole)
-        assert "going on after epoch" in done.stdout
+        assert f"process {pid}, which was writing here, is gone" in done.stdout
+        assert not (run_dir / ".lock.pid").exists()
         fault.count("detected", "recovered", "bit-equal")
