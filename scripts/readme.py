@@ -257,8 +257,8 @@ def report_section(language: str) -> str:
             },
             "The report of the chapter's run has {run_size:.1f} MB and is made in {run}, from the "
             "start of the command, that of the sweep {sweep_size:.1f} MB in {sweep}; the first "
-            "opens in {opened}. In the browser the logits of 30 test images differ from JAX's by at "
-            "most {most:.1e}. "
+            "opens in {opened}. In the browser the logits of 30 test images differ from JAX's by "
+            "at most {most:.1e}. "
             "Median [min, max] of {n}; {machine}; {browser}.",
         ),
         "zh": (
