@@ -138,4 +138,8 @@ def _of_comparison(run_dir: Path) -> "Report":
     if "comparison" not in asked:
         raise RecordError(f"{run_dir}: the comparison is not finished: --resume goes on with it")
     found = of_comparison.Compared(run_dir.resolve().name, asked["comparison"], asked)
-    return of_comparison.report(found)
+    try:
+        return of_comparison.report(found)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        path = run_dir / "compare.json"
+        raise RecordError(f"{path}: not that of a comparison: {error!r}") from None

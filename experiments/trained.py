@@ -43,5 +43,7 @@ def load(run_dir: Path) -> Trained:
     names = described.get("class_names") if isinstance(described, dict) else None
     if not isinstance(names, list) or len(names) != found.num_classes:
         raise RecordError(f"{run_dir / 'config.json'}: names no {found.num_classes} classes")
+    if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
+        raise RecordError(f"{run_dir / 'config.json'}: not that of a run")
     model = sgd.network(found.config, found.num_classes)
     return Trained(model, found.state.params, tuple(map(str, names)), found, about)

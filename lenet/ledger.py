@@ -116,7 +116,9 @@ def _is_entry(row: Any) -> bool:
     if not isinstance(row, dict) or set(row) != set(Entry.__annotations__):
         return False
     rows, diverged = row["rows"], row["diverged"]
-    whole = isinstance(rows, list) and all(isinstance(each, dict) for each in rows)
+    whole = isinstance(rows, list) and all(
+        records.is_row(each, epoch) for epoch, each in enumerate(rows, start=1)
+    )
     ended = isinstance(diverged, str) or (diverged is None and bool(rows))
     right = type(row["run"]) is int and row["run"] >= 0 and isinstance(row["config"], dict)
     return whole and ended and right

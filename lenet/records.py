@@ -14,6 +14,7 @@ import errno
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -221,19 +222,43 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def is_row(row: Any, epoch: int) -> bool:
+    """Whether a value out of a file is the row of an epoch: finite numbers where they belong."""
+    from lenet.rows import Row  # with jax, for which `--help` does not wait
+
+    if not isinstance(row, dict):
+        return False
+    names = [field.name for field in dataclasses.fields(Row) if field.name != "running"]
+    held_out = ("valid_loss", "valid_accuracy")
+    numbers = all(
+        _is_number(row.get(name)) or (name in held_out and name in row and row[name] is None)
+        for name in names
+    )
+    points = row.get("running")
+    running = isinstance(points, list) and all(
+        isinstance(point, list) and len(point) == 3 and all(map(_is_number, point))
+        for point in points
+    )
+    return numbers and running and row["epoch"] == epoch
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
 def epochs(run_dir: Path, count: int) -> list[dict[str, Any]]:
     """Return the first rows of metrics.jsonl, as many as a checkpoint has epochs behind it.
 
     Raises:
       RecordError: as `read_rows`, or naming the line that is not the row of its epoch.
     """
-    from lenet.rows import Row  # with jax, for which `--help` does not wait
-
     path = run_dir / METRICS
-    names = {field.name for field in dataclasses.fields(Row)}
     rows = read_rows(path)[:count]
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or not row.keys() >= names or row["epoch"] != number:
+        if not is_row(row, number):
             raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
     if len(rows) < count:
         raise RecordError(f"{path}: has {len(rows)} of the {count} rows of the checkpoint")
@@ -249,14 +274,25 @@ def statistics(run_dir: Path) -> list[dict[str, Any]]:
     path = run_dir / STATISTICS
     rows = read_rows(path) if path.exists() else []
     for number, row in enumerate(rows, start=1):
-        layers = row.get("layers") if isinstance(row, dict) else None
-        if (
-            not isinstance(layers, dict)
-            or type(row.get("epoch")) is not int
-            or not all(isinstance(each, dict) for each in layers.values())
-        ):
+        if not _is_statistics(row):
             raise RecordError(f"{path}: line {number}: no epoch with its layers")
     return rows
+
+
+def _is_statistics(row: Any) -> bool:
+    from lenet.diagnostics import Diagnosis
+
+    layers = row.get("layers") if isinstance(row, dict) else None
+    return (
+        isinstance(layers, dict)
+        and type(row.get("epoch")) is int
+        and all(
+            isinstance(numbers, dict)
+            and numbers.keys() == set(Diagnosis._fields)
+            and all(x is None or _is_number(x) for x in numbers.values())
+            for numbers in layers.values()
+        )
+    )
 
 
 def describe(config: Config, data: Data, command: str) -> dict[str, Any]:

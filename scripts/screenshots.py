@@ -45,12 +45,15 @@ def measure(run_dir: Path, to: Path) -> dict[str, Any]:
 
 
 def take(tab: Page, path: Path, from_: str, height: int) -> None:
-    """Take a picture of the page from an element on; few colours, so that the file is small."""
-    top = tab.locator(from_).first.evaluate("e => e.getBoundingClientRect().top + scrollY")
-    clip = {"x": 0, "y": max(top - 16, 0), "width": WIDTH, "height": height}
-    picture = Image.open(io.BytesIO(tab.screenshot(full_page=True, clip=clip)))  # type: ignore[arg-type]
+    """Take a picture of the page from an element on."""
+    tab.set_viewport_size({"width": WIDTH, "height": height})
+    tab.locator(from_).first.evaluate(
+        "e => scrollTo({top: e.getBoundingClientRect().top + scrollY - 60, behavior: 'instant'})"
+    )
+    tab.wait_for_timeout(300)
+    picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
     file = io.BytesIO()
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     records.write(path, file.getvalue())
 
 
@@ -66,14 +69,11 @@ def pictures(tab: Page, folder: Path, pages: dict[str, Path], language: str) -> 
             take(tab, folder / "sweep.png", "#charts h2", 900)
             continue
         take(tab, folder / "run.png", "h1", 1330)
-        tab.click('[data-cell="6,0"]')
-        take(tab, folder / "confusion.png", "#confusion h2", 1010)
         view = tab.locator(".view").first
         maps = view.locator(".layer canvas").nth(2)
-        maps.focus()
-        for key in ("PageDown", "PageDown", "PageDown", *["ArrowDown"] * 4, *["ArrowRight"] * 4):
-            tab.keyboard.press(key)
-        take(tab, folder / "layers.png", "#layers h2", 1010)
+        take(tab, folder / "layers.png", "#layers h2", 1130)
+        maps.hover(position={"x": 310, "y": 50})
+        take(tab, folder / "layers.png", "#layers h2", 1130)
 
 
 def main(run_dir: str, sweep_dir: str) -> None:

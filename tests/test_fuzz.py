@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from record_rows import ROW
 
 from experiments import axes
 from lenet import checkpoint, config, ledger, records, sgd
@@ -125,6 +126,41 @@ def test_rows_and_ledgers_of_anything_are_rows_or_a_record_error(tmp_path_factor
             assert path.name in str(error)
         else:
             assert isinstance(found, list)
+
+
+@given(st.dictionaries(st.sampled_from(list(ROW)), JSON))
+@example({"running": [[1, 2]]})
+@example({"test_loss": float("nan")})
+@example({"seconds": 10**400})
+@example({"count": True})
+def test_a_row_is_numbers_where_they_belong_or_a_record_error(tmp_path_factory, changes):
+    run_dir = tmp_path_factory.mktemp("fuzz")
+    (run_dir / "metrics.jsonl").write_text(json.dumps(ROW | changes) + "\n")
+    try:
+        (row,) = records.epochs(run_dir, 1)
+    except RecordError as error:
+        assert "line 1" in str(error)
+    else:
+        assert np.isfinite(
+            [row[key] for key in ROW if row[key] is not None and key != "running"]
+        ).all()
+        assert np.isfinite(row["running"]).all()
+        assert row["epoch"] == 1
+
+
+@given(JSON, JSON)
+@example(0, {"conv1": {"mean": "0.5"}})
+def test_statistics_of_anything_are_rows_or_a_record_error(tmp_path_factory, epoch, layers):
+    run_dir = tmp_path_factory.mktemp("fuzz")
+    path = run_dir / records.STATISTICS
+    path.write_text(json.dumps({"epoch": epoch, "layers": layers}) + "\n")
+    try:
+        (row,) = records.statistics(run_dir)
+    except RecordError as error:
+        assert "line 1" in str(error)
+    else:
+        assert type(row["epoch"]) is int
+        assert all(isinstance(numbers, dict) for numbers in row["layers"].values())
 
 
 @given(st.lists(st.integers(0, 9), min_size=1), st.data())

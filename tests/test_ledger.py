@@ -1,4 +1,5 @@
 import pytest
+from record_rows import ROW
 
 from lenet import ledger
 from lenet.errors import RecordError
@@ -6,7 +7,7 @@ from lenet.ledger import Entry
 
 
 def entry(run: int) -> Entry:
-    return Entry(run=run, config={"lr": 0.1}, rows=[{"epoch": 1, "loss": 0.1 + 0.2}], diverged=None)
+    return Entry(run=run, config={"lr": 0.1}, rows=[ROW | {"test_loss": 0.1 + 0.2}], diverged=None)
 
 
 def test_what_was_appended_is_read_in_the_order_of_the_sweep(tmp_path):

@@ -11,6 +11,8 @@ from typing import Any
 from lenet.report.page import Spec, Translate
 
 HEIGHT = 260
+WHOLE = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : format(datum.value, 'd')"}
+"""An axis of whole numbers; Vega may put ticks between few of them."""
 
 
 def _chart(data: str, description: str, **rest: Any) -> Spec:
@@ -103,7 +105,7 @@ def losses(t: Translate) -> Spec:
     return _lines(
         "losses",
         t("Loss by epoch"),
-        _axis("epoch", t("epoch"), axis={"tickMinStep": 1}),
+        _axis("epoch", t("epoch"), axis=WHOLE),
         _axis("value", title, scale={"zero": True}),
         names,
         [_axis("epoch", t("epoch"), format=".1f"), _axis("value", title, format=".4f")],
@@ -118,7 +120,7 @@ def accuracies(t: Translate, *, over_band: bool) -> Spec:
         "test": t("test"),
     }
     title = t("accuracy")
-    x = _axis("epoch", t("epoch"), axis={"tickMinStep": 1})
+    x = _axis("epoch", t("epoch"), axis=WHOLE)
     band = {
         "data": {"name": "published_band"},
         "mark": {"type": "area", "opacity": 0.18, "interpolate": "linear"},
@@ -191,7 +193,7 @@ def statistics(t: Translate, measure: str, layers: Sequence[str]) -> Spec:
     spec = _lines(
         "statistics",
         t(text),
-        _axis("epoch", t("epoch"), axis={"tickMinStep": 1}),
+        _axis("epoch", t("epoch"), axis=WHOLE),
         y,
         {layer: layer for layer in layers},
         [_axis("epoch", t("epoch")), _axis(measure, t("value"), format=".3~e")],
@@ -243,7 +245,7 @@ def calibration(t: Translate) -> Spec:
 def robustness(t: Translate, what: str) -> Spec:
     """Accuracy on images that were moved or are noisy."""
     x = (
-        _axis("amount", t("moved by (pixels)"), axis={"tickMinStep": 1})
+        _axis("amount", t("moved by (pixels)"), axis=WHOLE)
         if what == "shift"
         else _axis("amount", t("noise (standard deviation, share of white)"), axis={"format": "%"})
     )
@@ -276,7 +278,7 @@ def bands(t: Translate, measure: str, labels: Sequence[str]) -> Spec:
     """Accuracy by epoch: the mean over seeds, and from the worst to the best of them."""
     names = {label: label for label in labels}
     title = t(measure)
-    x = _axis("epoch", t("epoch"), axis={"tickMinStep": 1})
+    x = _axis("epoch", t("epoch"), axis=WHOLE)
     return _with_range(
         "bands", t("{what} by epoch", what=title), x, title, names,
         [_axis("epoch", t("epoch"))], t,
@@ -400,9 +402,7 @@ def parallel(t: Translate, measure: str, axes: Sequence[str]) -> Spec:
                     "x": x,
                     "y": y,
                     "detail": {"field": "rank", "type": "nominal"},
-                    "color": _axis(
-                        "mean", title, scale={"scheme": "viridis"}, legend={"format": "%"}
-                    ),
+                    "color": _axis("mean", title, legend={"format": "%"}),
                     "opacity": {"condition": {"param": "hovered", "value": 1}, "value": 0.1},
                     "tooltip": tip,
                 },

@@ -93,18 +93,25 @@ const COLOURS = {
   dark: ["#56b4e9", "#e69f00", "#2fd0a0", "#e39ac8", "#f0e442", "#7aa6ff", "#bbbbbb"],
 };
 
+// From low to high, seen on either paper.
+const RAMPS = {
+  light: ["#a6c8e0", "#3f8fc4", "#08306b"],
+  dark: ["#37587d", "#56b4e9", "#f2f7ff"],
+};
+
 // How a chart of some width looks; a legend has as many columns as its longest name leaves room for.
 function theme(width, longest) {
   const style = getComputedStyle(root);
   const [ink, quiet, line] = ["--ink", "--quiet", "--line"].map((x) => style.getPropertyValue(x).trim());
-  const colours = COLOURS[isDark() ? "dark" : "light"];
+  const paper = isDark() ? "dark" : "light";
+  const colours = COLOURS[paper];
   return {
     background: null,
     font: getComputedStyle(document.body).fontFamily,
     mark: { color: colours[0] },
     line: { strokeWidth: 2 },
     point: { color: colours[0] },
-    range: { category: colours },
+    range: { category: colours, ramp: RAMPS[paper] },
     axis: { labelColor: quiet, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, gridOpacity: 0.7, labelFontSize: 11, titleFontSize: 12 },
     legend: { labelColor: ink, titleColor: ink, orient: "bottom", columns: Math.max(1, Math.floor(width / (6.5 * longest + 36))), labelLimit: 320, symbolStrokeWidth: 3 },
     view: { stroke: null },
