@@ -71,9 +71,10 @@ def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = Non
     """
     lengths = {axis.name: len(axis.values) for axis in axes}
     if zipped:
-        if len(set(lengths.values())) > 1:
-            said = ", ".join(f"--{name} has {n}" for name, n in lengths.items())
-            raise UsageError(f"--zip: {said}: give axes of the same length")
+        paired = {name: n for name, n in lengths.items() if n > 1}
+        if len(set(paired.values())) > 1:
+            said = ", ".join(f"--{name} has {n}" for name, n in paired.items())
+            raise UsageError(f"--zip: {said}: give axes of the same length, or of one value")
         return max(lengths.values(), default=1)
     if draws is None:
         return math.prod(lengths.values())
@@ -92,7 +93,7 @@ def settings(
 
     Args:
       axes: each once.
-      zipped: pair the axes, the first values of all, then the second.
+      zipped: pair the axes, the first values of all, then the second; one value goes with all.
       draws: so many different combinations, each with every seed of the axis "seed"; uniform in
         the logarithm along a log grid, else one of the values.
       seed: of the draws.
@@ -100,6 +101,9 @@ def settings(
     names = [axis.name for axis in axes]
     values = [axis.values for axis in axes]
     if draws is None:
+        if zipped:  # what has one value has it in every pair
+            most = max(map(len, values), default=1)
+            values = [each * most if len(each) == 1 else each for each in values]
         rows = zip(*values, strict=True) if zipped and axes else itertools.product(*values)
         yield from (dict(zip(names, row, strict=True)) for row in rows)
         return

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from lenet.ledger import Entry
 
 axes.define()
-flags.DEFINE_boolean("zip", False, "pair axes of the same length in place of their product")
+flags.DEFINE_boolean(
+    "zip", False, "pair axes of the same length in place of their product; one value goes with all"
+)
 flags.DEFINE_integer("random", None, "draw so many combinations, each with every --seed")
 flags.DEFINE_integer("random_seed", 0, "seed of the draws")
 flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")

@@ -98,6 +98,10 @@ def test_axes_multiply_or_pair():
     assert list(axes.settings([])) == [{}]
     pairs = list(axes.settings([LR, SEED], zipped=True))
     assert pairs == [{"lr": 0.01, "seed": 0}, {"lr": 0.1, "seed": 1}, {"lr": 1.0, "seed": 2}]
+    one = axes.parse("epochs", "2")
+    assert list(axes.settings([LR, one, SEED], zipped=True)) == [p | {"epochs": 2} for p in pairs]
+    assert axes.count([LR, one, SEED], zipped=True) == 3
+    assert list(axes.settings([one], zipped=True)) == [{"epochs": 2}]
     with pytest.raises(UsageError, match="--zip: --lr has 3, --pool has 2"):
         axes.count([LR, POOL], zipped=True)
 
