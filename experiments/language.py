@@ -3,18 +3,16 @@
 The English text is the key, as gettext has it; `zh.po` holds what stands for it.
 """
 
-import functools
 import locale
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
-from babel.messages.pofile import read_po
+
+from lenet.report.words import LANGUAGES, catalogue
 
 CATALOGUE = Path(__file__).with_name("zh.po")
-LANGUAGES = ("en", "zh")
-
 Translate = Callable[[str], str]
 
 
@@ -44,10 +42,5 @@ def translation(language: str) -> Translate:
     """Return the function from English text to that of `language`."""
     if language == "en":
         return str
-    return lambda text: _catalogue().get(text, text)
-
-
-@functools.cache
-def _catalogue() -> dict[str, str]:
-    with CATALOGUE.open("rb") as file:
-        return {str(m.id): str(m.string) for m in read_po(file) if m.id and m.string}
+    chinese = catalogue(CATALOGUE)
+    return lambda text: chinese.get(text, text)

@@ -20,6 +20,7 @@ from rich.progress import (
     TextColumn,
 )
 
+from lenet import metrics
 from lenet.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.rows import Row
 
@@ -47,13 +48,9 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     A network that ignores its input does best at a loss of log K, 2.303 for ten classes: sigmoids
     start there.
     """
-    guess = math.log(num_classes)
-    if (
-        num_classes < 2
-        or abs(row.train_loss - guess) > 0.05 * guess
-        or row.test_accuracy > 1.5 / num_classes
-    ):
+    if not metrics.is_guess(row.train_loss, row.test_accuracy, num_classes):
         return None
+    guess = math.log(num_classes)
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
     if not published:

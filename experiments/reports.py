@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -77,14 +77,15 @@ def _of_run(run_dir: Path, data: "Data | None", data_dir: str | None) -> "Report
     why = ""
     if data is None:
         data, why = _data(found, data_dir)
-    finished = records.exists(run_dir, "result.json")
+    # A network that came from elsewhere has none.
+    rows = records.epochs(run_dir, epoch) if records.exists(run_dir, records.METRICS) else []
     run = of_run.Run(
         run_dir.resolve().name,
         found.checkpoint.config,
-        records.epochs(run_dir, epoch),
+        rows,
         [row for row in records.statistics(run_dir) if row["epoch"] <= epoch],
         found.about,
-        records.read_json(run_dir / "result.json") if finished else None,
+        found.checkpoint.environment,
         found.model,
         found.params,
         found.image_shape,
@@ -114,32 +115,40 @@ def _of_sweep(run_dir: Path) -> "Report":
     from lenet import ledger, summary
     from lenet.report import of_sweep
 
-    asked = records.read_json(run_dir / "sweep.json")
-    try:
-        axes = [
-            name
-            for name, values in asked["axes"].items()
-            if len(values) > 1 and name not in summary.SEEDS
-        ]
-        preset = config_module.to_dict(Config(**PRESETS[asked["preset"]]))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{run_dir / 'sweep.json'}: not that of a sweep: {error!r}") from None
+    path = run_dir / "sweep.json"
+    asked = _record(path, command=str, axes=dict, preset=str, runs=int, flags=dict)
+    names = {field.name for field in config_module.fields()}
+    axes = asked["axes"]
+    if not axes.keys() <= names or not all(isinstance(values, list) for values in axes.values()):
+        raise RecordError(f"{path}: axes: not those of a sweep")
+    if asked["preset"] not in PRESETS:
+        raise RecordError(f"{path}: preset {asked['preset']!a}: there is none of that name")
     entries = ledger.read(run_dir / runs.LEDGER)
     if all(entry["diverged"] for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
-    found = of_sweep.Sweep(run_dir.resolve().name, entries, axes, preset, asked)
-    return of_sweep.report(found)
+    preset = config_module.to_dict(Config(**PRESETS[asked["preset"]]))
+    varied = summary.varied(axes)
+    return of_sweep.report(of_sweep.Sweep(run_dir.resolve().name, entries, varied, preset, asked))
 
 
 def _of_comparison(run_dir: Path) -> "Report":
     from lenet.report import of_comparison
 
-    asked = records.read_json(run_dir / "compare.json")
+    path = run_dir / "compare.json"
+    asked = _record(path, command=str, settings=dict)
     if "comparison" not in asked:
         raise RecordError(f"{run_dir}: the comparison is not finished: --resume goes on with it")
     found = of_comparison.Compared(run_dir.resolve().name, asked["comparison"], asked)
     try:
         return of_comparison.report(found)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        path = run_dir / "compare.json"
         raise RecordError(f"{path}: not that of a comparison: {error!r}") from None
+
+
+def _record(path: Path, **kinds: type) -> dict[str, Any]:
+    """Read a record; raise a RecordError unless it has what is named, of these types."""
+    found = records.read_json(path)
+    for name, kind in ({"environment": dict} | kinds).items():
+        if not isinstance(found.get(name), kind):
+            raise RecordError(f"{path}: {name}: missing, or no {kind.__name__}")
+    return found

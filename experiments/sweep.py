@@ -34,7 +34,7 @@ from lenet import config as config_module
 from lenet import records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.studies import STUDIES, between_frameworks
+from lenet.studies import STUDIES
 
 if TYPE_CHECKING:
     from lenet.ledger import Entry
@@ -204,11 +204,9 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
 
 def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     from experiments import progress
-    from lenet import findings, plots, published, summary, sweep_plots
+    from lenet import findings, plots, published, studies, summary, sweep_plots
 
-    names = [
-        axis.name for axis in varied if len(axis.values) > 1 and axis.name not in summary.SEEDS
-    ]
+    names = summary.varied({axis.name: axis.values for axis in varied})
     settings, measure = summary.ranked(entries), summary.selection(entries)
     records.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
     pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
@@ -233,10 +231,7 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     if any(setting.config["dataset"] == "synthetic" for setting in settings):
         print("(synthetic data)")
     preset = config_module.to_dict(Config(**PRESETS[FLAGS.preset]))
-    said = findings.sentences(entries, names, preset)
-    if FLAGS.study == "frameworks":
-        said += between_frameworks(entries)
-    for sentence in said:
+    for sentence in studies.said(FLAGS.study, entries, names, preset):
         print(textwrap.fill(sentence, 100))
     if measure == "test_accuracy" and len(settings) > 1:
         print("--valid=10000 would hold out images to select by")

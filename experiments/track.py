@@ -31,10 +31,15 @@ def main(*operands: str) -> None:
     run_dir = Path(operands[0])
     trackers.check(FLAGS.tracker)
     if records.exists(run_dir, "config.json"):
-        about = records.read_json(run_dir / "config.json")
-        config = config_module.to_dict(config_module.from_dict(about.get("config", {})))
-        rows = records.read_rows(run_dir / records.METRICS)
-        _tell(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
+        try:
+            config = config_module.from_dict(
+                records.read_json(run_dir / "config.json").get("config", {})
+            )
+        except UsageError as error:
+            raise RecordError(f"{run_dir / 'config.json'}: {error}") from None
+        rows = records.epochs(run_dir)
+        seen = records.statistics(run_dir)
+        _tell(run_dir, run_dir.resolve().name, config_module.to_dict(config), rows, seen)
         return
     if not records.exists(run_dir, runs.LEDGER):
         raise RecordError(f"{run_dir}: holds no run and no sweep")
@@ -47,7 +52,7 @@ def main(*operands: str) -> None:
 
 def _tell(directory: Path, title: str, config: Row, rows: list[Row], seen: list[Row]) -> None:
     """Tell of one run."""
-    with trackers.tracking(FLAGS.tracker, directory, title, config) as tell:
+    with trackers.tracking(FLAGS.tracker, directory, title, config, patient=False) as tell:
         for epoch, numbers in trackers.epochs(rows, seen):
             tell(epoch, numbers)
     print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs")

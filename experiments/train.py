@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lenet.checkpoint import Checkpoint
     from lenet.data import Data
     from lenet.sgd import Params
+    from lenet.train import Start
 
 cli.define_config()
 flags.DEFINE_string(
@@ -56,6 +57,8 @@ flags.DEFINE_enum(
 )
 reports.define()
 FLAGS = flags.FLAGS
+
+Row = dict[str, Any]
 
 
 def main() -> None:
@@ -93,6 +96,8 @@ def _resume(run_dir: Path) -> None:
         config, fingerprint, data_dir = _recorded(run_dir)
         if records.exists(run_dir, "result.json"):
             _conclude(records.read_json(run_dir / "result.json"), run_dir)
+            if not records.exists(run_dir, reports.NAME):  # it was stopped while it wrote that
+                reports.at_the_end(run_dir)
             return
         behind = checkpoint.newest(run_dir, set_aside=True)
         if behind is not None:
@@ -165,7 +170,6 @@ def _check_same(what: str, asked: dict[str, Any], config: Config, run_dir: Path)
 def _train(
     config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | None", *, resumed: bool
 ) -> None:
-    from experiments import progress
     from lenet import checkpoint, layers, published, records, selfcheck, sgd, train
 
     selfcheck.check()
@@ -174,71 +178,26 @@ def _train(
     run = train.start(config, data)
     cli.stop_if_asked()
     environment = records.environment()
-    rows: list[dict[str, Any]] = []
-    seen: list[dict[str, Any]] = []
-    if not resumed:
-        command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
-        where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
-        about = records.describe(config, data, command) | {"data_dir": where}
-        records.write_json(run_dir / "config.json", about)
-    elif behind:
-        rows = records.epochs(run_dir, behind.epoch)
-        seen = [row for row in records.statistics(run_dir) if row["epoch"] <= behind.epoch]
-        print(f"going on after epoch {behind.epoch} of {config.epochs}")
-        if differ := records.differences(behind.environment, environment):
-            print(f"not where it began: {differ}; the bits may be others than uninterrupted")
-    compiling = run.program.seconds_to_compile
-    print(f"training on {environment['device']} (compiled in {compiling:.1f} s)")
-
-    synthetic = config.dataset == "synthetic"
-    compares = published.comparable(config)
-    tracked = trackers.tracking(
-        FLAGS.tracker, run_dir, run_dir.resolve().name, config_module.to_dict(config)
-    )
-    with tracked as tell, progress.bar(config.epochs) as bar:
+    settings = config_module.to_dict(config)
+    with trackers.tracking(FLAGS.tracker, run_dir, run_dir.resolve().name, settings) as tell:
+        if not resumed:
+            _describe(config, data, run_dir)
+        rows, seen = _behind(behind, environment, run_dir)
+        compiling = run.program.seconds_to_compile
+        print(f"training on {environment['device']} (compiled in {compiling:.1f} s)")
         for epoch, numbers in trackers.epochs(rows, seen):
             tell(epoch, numbers)
         try:
-            for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
-                rows.append(dataclasses.asdict(row) | ({"synthetic": True} if synthetic else {}))
-                new = _statistics(config, data, row.epoch, state.params, first=not seen)
-                seen += new
-                stopping = cli.asked_to_stop() and row.epoch < config.epochs
-                due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
-                records.write_rows(run_dir / records.METRICS, rows)
-                records.write_rows(run_dir / records.STATISTICS, seen)
-                if due or stopping:
-                    saved = checkpoint.Checkpoint(
-                        row.epoch,
-                        config,
-                        data.image_shape,
-                        data.num_classes,
-                        data.fingerprint,
-                        environment,
-                        state,
-                    )
-                    checkpoint.save(run_dir, saved)
-                records.write(run_dir / "curves.png", _curves(config, rows))
-                for epoch, numbers in trackers.epochs(rows[-1:], new):
-                    tell(epoch, numbers)
-                bar.advance(row, config.epochs)
-                bar.say(progress.line(row, config.epochs))
-                if note := progress.plateau(row, data.num_classes, compares):
-                    bar.say(f"  {note}")
-                if stopping:
-                    bar.say(f"epoch {row.epoch} is kept: --run_dir={run_dir} --resume goes on")
-                    cli.stop_if_asked()
+            _fit(run, data, run_dir, behind, rows, seen, environment, tell)
         except DivergedError as error:
             last = checkpoint.last(run_dir)
             kept = f"; the last good checkpoint is {last}" if last else ""
             raise DivergedError(f"{error}{kept}") from None
-
-    spent = sum(row["seconds"] for row in rows)
     result = rows[-1] | {
         "dataset": config.dataset,
-        "synthetic": synthetic,
+        "synthetic": config.dataset == "synthetic",
         "seconds_to_compile": compiling,
-        "seconds_to_train": spent,
+        "seconds_to_train": sum(row["seconds"] for row in rows),
         "examples": sum(row["count"] for row in rows),
         "environment": environment,
         "published": published.place(config, rows[-1]),
@@ -248,9 +207,83 @@ def _train(
     _conclude(result, run_dir)
 
 
+def _describe(config: Config, data: "Data", run_dir: Path) -> None:
+    """Write config.json."""
+    from lenet import records
+
+    command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
+    where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
+    about = records.describe(config, data, command) | {"data_dir": where}
+    records.write_json(run_dir / "config.json", about)
+
+
+def _behind(
+    behind: "Checkpoint | None", environment: dict[str, Any], run_dir: Path
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows and the statistics up to a checkpoint; what came after is trained again."""
+    from lenet import records
+
+    if behind is None:
+        return [], []
+    print(f"going on after epoch {behind.epoch} of {behind.config.epochs}")
+    if differ := records.differences(behind.environment, environment):
+        print(f"not where it began: {differ}; the bits may be others than uninterrupted")
+    seen = [row for row in records.statistics(run_dir) if row["epoch"] <= behind.epoch]
+    return records.epochs(run_dir, behind.epoch), seen
+
+
+def _fit(
+    run: "Start",
+    data: "Data",
+    run_dir: Path,
+    behind: "Checkpoint | None",
+    rows: list[Row],
+    seen: list[Row],
+    environment: dict[str, Any],
+    tell: "trackers.Tell",
+) -> None:
+    """Train to the end; keep each epoch as it ends, and add it to `rows` and `seen`."""
+    from experiments import progress
+    from lenet import checkpoint, published, records, train
+
+    config = run.config
+    compares = published.comparable(config)
+    with progress.bar(config.epochs) as bar:
+        for row, state in train.fit(run, behind and (behind.epoch, behind.state)):
+            synthetic = {"synthetic": True} if config.dataset == "synthetic" else {}
+            rows.append(dataclasses.asdict(row) | synthetic)
+            new = _statistics(config, data, row.epoch, state.params, first=not seen)
+            seen += new
+            records.write_rows(run_dir / records.METRICS, rows)
+            records.write_rows(run_dir / records.STATISTICS, seen)
+            stopping = cli.asked_to_stop() and row.epoch < config.epochs
+            due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
+            if due or stopping:
+                saved = checkpoint.Checkpoint(
+                    row.epoch,
+                    config,
+                    data.image_shape,
+                    data.num_classes,
+                    data.fingerprint,
+                    environment,
+                    state,
+                )
+                checkpoint.save(run_dir, saved)
+            records.write(run_dir / "curves.png", _curves(config, rows))
+            for epoch, numbers in trackers.epochs(rows[-1:], new):
+                tell(epoch, numbers)
+            bar.advance(row, config.epochs)
+            bar.say(progress.line(row, config.epochs))
+            if note := progress.plateau(row, data.num_classes, compares):
+                bar.say(f"  {note}")
+            if stopping:
+                bar.say(f"epoch {row.epoch} is kept: --run_dir={run_dir} --resume goes on")
+                cli.stop_if_asked()
+
+
 def _statistics(
     config: Config, data: "Data", epoch: int, params: "Params", *, first: bool
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return what the layers do after an epoch; of the first, also before any step.
 
     Only then: the first step does not wait for it.
@@ -282,10 +315,13 @@ def _conclude(result: dict[str, Any], run_dir: Path) -> None:
             print(progress.place(result["published"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RecordError(f"{run_dir / 'result.json'}: not that of a run: {error!r}") from None
-    print(f"left in {run_dir}: curves.png, metrics.jsonl, result.json, config.json, checkpoints/")
+    print(
+        f"left in {run_dir}: curves.png, metrics.jsonl, statistics.jsonl, result.json, "
+        "config.json, checkpoints/"
+    )
 
 
-def _curves(config: Config, rows: list[dict[str, Any]]) -> bytes:
+def _curves(config: Config, rows: list[Row]) -> bytes:
     from lenet import plots, published
 
     band = published.band() if published.comparable(config) else None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from lenet import activations, metrics
@@ -49,7 +50,9 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
     values, sizes = jax.device_get(_measure(model, params, *split))
     seen = activations.statistics(model, values)
     # Over examples: a unit that gives one value for all tells nothing of them, however large it is.
-    across = {name: float((value.std(0) ** 2).mean() ** 0.5) for name, value in values.items()}
+    across = {
+        name: math.sqrt(value.var(0, dtype=np.float64).mean()) for name, value in values.items()
+    }
     return {
         name: Diagnosis(
             seen[name].mean,

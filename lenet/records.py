@@ -58,8 +58,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
         raise cannot(f"--run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
-        _note_holder(run_dir)
-        files.clean(run_dir)
+        _take(run_dir)
         yield run_dir
     finally:
         (run_dir / HOLDER).unlink(missing_ok=True)
@@ -79,12 +78,10 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     """
     try:
         lock = _lock(run_dir)
-        _note_holder(run_dir)
-        for directory in (run_dir, run_dir / "checkpoints"):
-            files.clean(directory)
     except OSError as error:
         raise cannot(f"--run_dir={run_dir}", error) from None
     try:
+        _take(run_dir)
         yield run_dir
     finally:
         (run_dir / HOLDER).unlink(missing_ok=True)
@@ -137,13 +134,22 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _note_holder(run_dir: Path) -> None:
-    """Write down who holds the lock, and say so if the one before never gave it back."""
+def _take(run_dir: Path) -> None:
+    """Write down who holds the lock, say if the one before never gave it back, and clean up.
+
+    Raises:
+      DiskError, UsageError: if that cannot be done.
+    """
     path = run_dir / HOLDER
-    with contextlib.suppress(FileNotFoundError):
-        before = path.read_text(encoding="utf-8", errors="replace")[:20].strip()
-        log.info("process %s, which was writing here, is gone: its lock is taken over", before)
-    path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            before = path.read_text(encoding="utf-8", errors="replace")[:20].strip()
+            log.info("process %s, which was writing here, is gone: its lock is taken over", before)
+        path.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        for directory in (run_dir, run_dir / "checkpoints"):
+            files.clean(directory)
+    except OSError as error:
+        raise cannot(f"--run_dir={run_dir}", error) from None
 
 
 def _check_empty(run_dir: Path) -> None:
@@ -249,18 +255,19 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def epochs(run_dir: Path, count: int) -> list[dict[str, Any]]:
-    """Return the first rows of metrics.jsonl, as many as a checkpoint has epochs behind it.
+def epochs(run_dir: Path, count: int | None = None) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl, or the first of them: as many as a checkpoint has epochs.
 
     Raises:
-      RecordError: as `read_rows`, or naming the line that is not the row of its epoch.
+      RecordError: as `read_rows`, if there are fewer, or naming the line that is not the row of its
+        epoch.
     """
     path = run_dir / METRICS
     rows = read_rows(path)[:count]
     for number, row in enumerate(rows, start=1):
         if not is_row(row, number):
             raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
-    if len(rows) < count:
+    if count is not None and len(rows) < count:
         raise RecordError(f"{path}: has {len(rows)} of the {count} rows of the checkpoint")
     return rows
 

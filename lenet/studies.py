@@ -5,8 +5,8 @@ learning rate, initialisation, epochs) hold out 10,000 images to select by.
 """
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from lenet.ledger import Entry
@@ -123,6 +123,25 @@ _VERDICTS = {
         "open": "所以这些运行不能说明它们是否解释了这一差别。",
     },
 }
+
+
+def said(
+    study: str | None,
+    entries: "Sequence[Entry]",
+    axes: Sequence[str],
+    preset: Mapping[str, Any],
+    language: str = "en",
+) -> list[str]:
+    """Return what the runs of a sweep say, a study's own question included.
+
+    Args:
+      study: its name, a key of STUDIES; None of a sweep without one.
+      entries, axes, preset, language: as `findings.sentences`.
+    """
+    from lenet import findings
+
+    found = findings.sentences(entries, axes, preset, language)
+    return found + (between_frameworks(entries, language) if study == "frameworks" else [])
 
 
 def between_frameworks(entries: "Sequence[Entry]", language: str = "en") -> list[str]:

@@ -68,6 +68,15 @@ class Setting(NamedTuple):
         return sum(rows[-1]["test_accuracy"] < GUESS for rows in self.rows)
 
 
+def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return which axes of a sweep make its settings: those of several values, seeds apart.
+
+    >>> varied({"lr": [0.1, 0.9], "pool": ["avg"], "seed": [0, 1]})
+    ['lr']
+    """
+    return [name for name, values in axes.items() if len(values) > 1 and name not in SEEDS]
+
+
 def selection(entries: Sequence[Entry]) -> str:
     """Return the measure that ranks: of the validation split, or of the test set without one."""
     held_out = all(row["valid_accuracy"] is not None for e in entries for row in e["rows"])

@@ -1,14 +1,14 @@
 """The records of a run in trackers that people already use; their packages are extras.
 
-A tracker is told each epoch as it ends. Whatever it does, the run goes on and its own records are
-complete: what a tracker raises is logged once, and then it is told no more.
+A tracker is told each epoch as it ends. Whatever it does once it has begun, the run goes on and its
+own records are complete: what a tracker raises is logged once, and then it is told no more.
 """
 
 import contextlib
 import functools
 import importlib.util
 import logging
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -72,27 +72,37 @@ def check(name: str | None) -> None:
 
 @contextlib.contextmanager
 def tracking(
-    name: str | None, directory: Path, title: str, config: Mapping[str, Any]
+    name: str | None,
+    directory: Path,
+    title: str,
+    config: Mapping[str, Any],
+    *,
+    patient: bool = True,
 ) -> Iterator[Tell]:
-    """Give a function that tells a tracker of epochs; see within the block that it has them.
+    """Give a function that tells a tracker of epochs; see to it that it has them at the end.
 
     Args:
       name: a key of TRACKERS, or None for nobody to tell.
-      directory: of the run; what a tracker keeps on this machine lies in it.
+      directory: of the run; what a tracker keeps on this machine lies in it, if it can be told.
       title: of the run.
       config: its settings, as config.to_dict.
+      patient: log what goes wrong once it has begun, and go on; or raise it.
 
     Raises:
-      UsageError: if its package is not installed, or it cannot begin.
+      UsageError: if its package is not installed, if it cannot begin, or without patience if it
+        fails.
     """
     if name is None:
         yield lambda epoch, numbers: None
         return
     check(name)
+    new = not (directory / name).exists()
     with contextlib.ExitStack() as stack:
         try:
             tell = stack.enter_context(TRACKERS[name](directory, title, config))
         except Exception as error:  # such as one who is not logged in
+            if new:
+                shutil.rmtree(directory / name, ignore_errors=True)
             raise UsageError(f"--tracker={name}: cannot begin: {error}") from None
         failed: list[Exception] = []
 
@@ -102,6 +112,8 @@ def tracking(
                     act(*arguments)
             except Exception as error:  # whatever it may be, of a service somewhere
                 failed.append(error)
+                if not patient:
+                    raise UsageError(f"--tracker={name}: fails: {error!r}") from None
                 log.warning("%s fails and is told no more: %r", name, error)
 
         try:
@@ -145,18 +157,19 @@ def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iter
 
 @contextlib.contextmanager
 def _runs(
-    module: str, folder: str, directory: Path, title: str, config: Mapping[str, Any]
+    module: str, folder: str | None, directory: Path, title: str, config: Mapping[str, Any]
 ) -> Iterator[Tell]:
     """Weights & Biases, or another module with its init, log and finish.
 
     Args:
       module: its name.
-      folder: the variable that says where it keeps what it has on this machine.
+      folder: the argument of init that says where it keeps what it has on this machine.
       directory, title, config: as `tracking`.
     """
-    os.environ.setdefault(folder, str(directory.resolve()))
     tracker = importlib.import_module(module)
-    tracker.init(project=PROJECT, name=title, config=dict(config))
+    place = {folder: str(directory.resolve())} if folder else {}
+    directory.mkdir(parents=True, exist_ok=True)
+    tracker.init(project=PROJECT, name=title, config=dict(config), **place)
     try:
         yield lambda epoch, numbers: tracker.log(numbers, step=epoch)
     finally:
@@ -165,8 +178,8 @@ def _runs(
 
 TRACKERS: dict[str, Callable[[Path, str, Mapping[str, Any]], AbstractContextManager[Tell]]] = {
     "tensorboard": _tensorboard,
-    "wandb": functools.partial(_runs, "wandb", "WANDB_DIR"),
-    "swanlab": functools.partial(_runs, "swanlab", "SWANLAB_LOG_DIR"),
-    "trackio": functools.partial(_runs, "trackio", "TRACKIO_DIR"),
+    "wandb": functools.partial(_runs, "wandb", "dir"),
+    "swanlab": functools.partial(_runs, "swanlab", "logdir"),
+    "trackio": functools.partial(_runs, "trackio", None),
 }
 """TensorBoard, without TensorFlow; Weights & Biases, and open ones with the same calls."""

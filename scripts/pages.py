@@ -24,12 +24,13 @@ from rich.console import Console
 from experiments.chapter import NAMES, sections, title
 from experiments.chapter.claims import claims
 from experiments.exercises import exercises
-from experiments.language import LANGUAGES, translation
+from experiments.language import translation
 from experiments.page import Page
 from lenet import records, train
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DataError
+from lenet.report.words import LANGUAGES
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "results" / "pages.json"

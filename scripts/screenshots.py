@@ -34,7 +34,15 @@ def measure(run_dir: Path, to: Path) -> dict[str, Any]:
     about = next(
         run_dir / name for name in ("config.json", "sweep.json") if (run_dir / name).exists()
     )
-    command = [sys.executable, "-P", "-m", "experiments.report", str(run_dir), f"--to={to}"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "experiments.report",
+        str(run_dir),
+        f"--to={to}",
+        "--lang=en",
+    ]
     seconds = []
     for _ in range(REPEATS):
         begin = time.monotonic()

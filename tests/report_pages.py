@@ -35,12 +35,20 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         dataclasses.asdict(Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running))
         for epoch in (1, 2)
     ]
-    ones = Diagnosis(0.5, 0.2, 0.1, 0.0, 0.0, 0.01, 0.1)
-    seen = dict.fromkeys(diagnostics.names(model), ones)
+    names = diagnostics.names(model)
+    seen = {
+        # As on the plateau: the deeper, the less a layer tells images apart.
+        name: Diagnosis(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
+        for place, name in enumerate(names)
+    }
     about = {
         "command": "python -m experiments.train",
         "config": config_module.to_dict(config),
-        "data": {"name": of.name, "class_names": list(of.class_names)},
+        "data": {
+            "name": of.name,
+            "class_names": list(of.class_names),
+            "train": len(of.train.labels),
+        },
     }
     return of_run.Run(
         name,
@@ -48,7 +56,7 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         rows,
         [diagnostics.to_dict(epoch, seen) for epoch in (0, 1, 2)],
         about,
-        {"environment": {"versions": {"jax": "1"}, "cores": 2}},
+        {"versions": {"jax": "1"}, "cores": 2},
         model,
         params,
         of.image_shape,

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,3 +306,12 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     assert "epoch 1/2" in shown
     assert "loss 0.500, train acc 0.800" in shown
     assert "1/2 loss 0.500 test acc 0.800 100 examples/s 0:00:01 left" in shown
+
+
+@pytest.mark.slow
+def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, tmp_path):
+    run_dir, _ = trained
+    shutil.copytree(run_dir, tmp_path / "run")
+    done = train("--run_dir=run", "--resume", "--report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.html").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from lenet import diagnostics, sgd
+from lenet import activations, diagnostics, sgd
 from lenet.config import Config
 from lenet.data import Split
 from lenet.diagnostics import Diagnosis
@@ -66,6 +66,16 @@ def test_across_is_the_deviation_over_examples_and_not_over_units(model, params,
     assert found.deviation == pytest.approx(float(jax.nn.sigmoid(biases).std()), rel=1e-5)
     assert found.across == pytest.approx(0, abs=1e-6)
     assert found.saturated == 0.5  # sigmoid(3) = 0.953
+
+
+def test_numbers_of_half_precision_are_added_up_in_double(params, split):
+    model = LeNet(channels=(2,), kernel_size=3, hidden=(4,), num_classes=3, precision="bfloat16")
+    many = Split(np.tile(split.images, (20, 1, 1, 1)), np.tile(split.labels, 20))
+    values = activations.activations(model, params, jnp.asarray(many.images))
+    found = diagnostics.diagnose(model, params, many)
+    for name, value in values.items():
+        exact = np.asarray(value).astype(np.float64).var(0).mean() ** 0.5
+        assert found[name].across == pytest.approx(exact, rel=0.02)
 
 
 def test_a_row_has_no_number_that_json_cannot_hold():

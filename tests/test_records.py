@@ -1,6 +1,8 @@
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +95,18 @@ def test_what_is_not_a_record_is_a_record_error(tmp_path):
             records.read_json(tmp_path / "config.json")
     with pytest.raises(RecordError, match="No such file"):
         records.read_json(tmp_path / "absent.json")
+
+
+def test_a_disk_that_is_full_at_once_is_a_disk_error_and_gives_the_lock_back(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "old").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        for hold in (records.claim(tmp_path / "new"), records.reclaim(tmp_path / "old")):
+            with pytest.raises(DiskError, match="free some space"), hold:
+                pass
+    assert not (tmp_path / "new").exists()
+    with records.reclaim(tmp_path / "old"):
+        pass

@@ -1,6 +1,7 @@
 """What a report says and what it lets nobody do; `test_report_browser` opens it."""
 
 import base64
+import copy
 import dataclasses
 import hashlib
 import io
@@ -15,6 +16,7 @@ import pytest
 import report_pages
 import vl_convert
 from PIL import Image
+from record_rows import ROW
 
 from experiments import reports
 from lenet import comparison, records
@@ -79,26 +81,24 @@ def of_noise(noise) -> page.Report:
     return of_run.report(report_pages.run(report_pages.SMALL, noise, "<b>&"), noise)
 
 
-def sweep() -> page.Report:
+def sweep(*, valid: bool = False, draws: int = 0) -> page.Report:
+    """Three rates, two poolings, two seeds; one rate diverged. Or so many other rates."""
+
     def entry(run: int, lr: float, pool: str, seed: int) -> Entry:
         config = dataclasses.asdict(Config(lr=lr, pool=pool, seed=seed, epochs=2))
-        rows = [
-            {
-                "epoch": epoch,
-                "train_loss": 1.0 / epoch,
-                "valid_accuracy": None,
-                "valid_loss": None,
-                "test_accuracy": 0.5 + 0.1 * lr + 0.01 * seed * epoch,
-                "test_loss": 1.0,
-            }
-            for epoch in (1, 2)
-        ]
+        rows = []
+        for epoch in (1, 2):
+            accuracy = 0.5 + 0.1 * lr + 0.01 * seed * epoch
+            held_out = {"valid_accuracy": accuracy, "valid_loss": 1.0} if valid else {}
+            rows.append(ROW | {"epoch": epoch, "test_accuracy": accuracy} | held_out)
         diverged = "=cmd() <i>" if lr > 1 else None
         return Entry(run=run, config=config, rows=rows, diverged=diverged)
 
-    cells = [(lr, p, seed) for lr in (0.1, 0.9, 2.0) for p in ("avg", "max") for seed in (0, 1)]
+    rates = [i / (2 * draws) for i in range(1, draws + 1)] or [0.1, 0.9, 2.0]
+    cells = [(lr, p, seed) for lr in rates for p in ("avg", "max") for seed in (0, 1)]
     entries = [entry(run, *cell) for run, cell in enumerate(cells)]
-    asked = {"command": "python -m experiments.sweep <x>", "runs": 13, "environment": {}}
+    command = "python -m experiments.sweep <x>"
+    asked = {"command": command, "runs": len(cells) + 1, "environment": {}, "flags": {}}
     found = of_sweep.Sweep(
         "s", entries, ["lr", "pool"], dataclasses.asdict(Config(epochs=2)), asked
     )
@@ -193,7 +193,10 @@ def test_every_chart_is_drawn_by_vega_in_both_languages(rendered):
             colours = ("inkColour", "paperColour", "bandColour")
             spec["params"] = [{"name": c, "value": "#123456"} for c in colours]
             picture = vl_convert.vegalite_to_svg(json.dumps(spec))
-            assert picture.count("<path") > 3, (name, language)
+            spec["datasets"] = {rows: [] for rows in payload["data"]}
+            frame = vl_convert.vegalite_to_svg(json.dumps(spec))
+            drawn, empty = (x.count("aria-label=") for x in (picture, frame))
+            assert drawn > empty, (name, language)
 
 
 def test_a_chart_of_the_page_is_one_that_the_template_has(rendered):
@@ -222,16 +225,21 @@ def said() -> set[str]:
     for path in HERE.glob("*.html"):
         found |= set(re.findall(r"""\bt\(\s*"([^"]+)"[,) ]""", path.read_text()))
         found |= set(re.findall(r"""\("[\w-]+", "([A-Z][^"]+)"\)""", path.read_text()))
-    source = (HERE / "charts.py").read_text()
-    found |= {
-        "".join(re.findall(r'"([^"]*)"', call))
-        for call in re.findall(r'\bt\(\s*((?:"[^"]*"\s*)+)[,)]', source)
-    }
+    run = (HERE / "run.html").read_text()
+    for name in ("charts.py", "sweep_charts.py"):
+        found |= {
+            "".join(re.findall(r'"([^"]*)"', call))
+            for call in re.findall(r'\bt\(\s*((?:"[^"]*"\s*)+)[,)]', (HERE / name).read_text())
+        }
+    found |= set(re.findall(r'set play = "([^"]+)" if grey else "[^"]+"', run))
+    found |= set(re.findall(r'set play = "[^"]+" if grey else "([^"]+)"', run))
     found |= {text for text, _ in charts.STATISTICS.values()} | set(of_sweep.WORDS.values())
     for measure in ("validation accuracy", "test accuracy"):
-        found |= {f"best mean {measure}"}
-        found |= {x for x in words.chinese() if x.startswith(f"Ranked by {measure};")}
+        found |= {f"best mean {measure}", f"Ranked by {measure}{RANKED}"}
     return {text for text in found if text not in ("best mean ", "Ranked by ")}
+
+
+RANKED = "; mean ± 95 % interval over seeds. A click on a head sorts."
 
 
 def test_all_that_a_report_says_is_there_in_chinese_and_nothing_else():
@@ -326,15 +334,86 @@ def test_the_plateau_is_told_from_the_rows(noise):
     found = of_run._plateau(run)
     assert found is not None
     assert (found["epochs"], found["hidden"], found["first"]) == (2, "dense1", "conv1")
-    learned = [run.rows[0] | {"train_loss": 0.5}]
-    assert of_run._plateau(run._replace(rows=learned))["epochs"] == 0
+    assert found["alike"]
+    text = page.render(of_run.report(run, None)).decode()
+    assert "Until epoch 2 the loss stayed at 1.386" in text
+    assert "the last biases alone could learn much" in text
+    assert "on 60 training images" in text  # there are no more
+
+
+def test_a_cause_is_named_only_where_the_numbers_show_it(noise):
+    run = report_pages.run(report_pages.SMALL, noise)
+    even = copy.deepcopy(run.statistics)
+    for row in even:
+        row["layers"]["dense1"]["across"] = 0.1
+    stuck = run._replace(statistics=even)  # it guesses, but its units do tell images apart
+    assert not of_run._plateau(stuck)["alike"]
+    assert b"the last biases alone" not in page.render(of_run.report(stuck, None))
+    learned = run._replace(rows=[row | {"train_loss": 0.5} for row in run.rows])
+    assert of_run._plateau(learned)["epochs"] == 0
+    assert b"left that of a guess" in page.render(of_run.report(learned, None))
+    worse = run._replace(rows=[row | {"train_loss": 5.0} for row in run.rows])
+    assert of_run._plateau(worse) is None
     assert of_run._plateau(run._replace(statistics=[])) is None
+    assert of_run._plateau(run._replace(class_names=("one",))) is None
 
 
-def test_sweaters_and_coats_come_first_where_there_are_any():
-    assert network.chosen(("Coat", "Bag", "Pullover")) == (2, 0)
-    assert network.chosen(("0", "1", "2")) == (0, 1)
-    assert network.chosen(("one",)) == (0, 0)
+def test_a_run_that_is_not_finished_has_no_place_among_those_that_are():
+    noise = report_pages.data()
+    config = Config()  # the published experiment
+    run = report_pages.run(config, noise)._replace(config=config)
+    text = page.render(of_run.report(run, None)).decode()
+    assert "Not finished: what follows is of 2 of 10 epochs" in text
+    assert "of 199 published PyTorch runs, training loss" not in text
+    assert "published runs have ten epochs; these are other 2" in text
+    ten = [run.rows[0] | {"epoch": epoch} for epoch in range(1, 11)]
+    text = page.render(of_run.report(run._replace(rows=ten), None)).decode()
+    assert "Not finished" not in text
+    assert "of 199 published PyTorch runs, training loss" in text
+
+
+def test_a_network_from_elsewhere_has_a_report_without_curves(noise):
+    run = report_pages.run(report_pages.SMALL, noise)._replace(rows=[], statistics=[])
+    content = page.render(of_run.report(run, noise))
+    parsed = Parsed(content)
+    ids = {attrs.get("id") for _, attrs in parsed.elements}
+    assert {"confusion", "kernels", "play"} <= ids
+    assert "curves" not in ids
+    assert b"the network came from elsewhere" in content
+
+
+def test_sweaters_and_coats_come_first_where_there_are_images_of_them():
+    assert network.chosen(("Coat", "Bag", "Pullover"), {0, 1, 2}) == (2, 0)
+    assert network.chosen(("Coat", "Bag", "Pullover"), {0, 1}) == (0, 1)
+    assert network.chosen(("0", "1", "2"), {1, 2}) == (1, 2)
+    assert network.chosen(("one",), set()) == (0, 0)
+
+
+def test_very_many_classes_make_a_page_all_the_same():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2000, 300).astype(np.int32)
+    split = Split(np.zeros((300, 12, 12, 1), np.uint8), labels)
+    found = examples._pictures(split, np.eye(2000)[rng.integers(0, 2000, 300)], 2000)
+    assert len(json.dumps(found.payload)) < 200_000
+    assert sum(found.payload["counts"].values()) == 300
+
+
+def test_pictures_too_large_for_the_page_are_few():
+    split = Split(np.zeros((2, 1400, 1400, 1), np.uint8), np.zeros(2, np.int32))
+    found = examples._pictures(split, np.eye(2)[[0, 0]], 2)
+    assert len(found.payload["tiles"]) == 1
+
+
+def test_a_sweep_of_very_many_settings_stays_small():
+    content = page.render(sweep(draws=600))
+    payload = Parsed(content).payload
+    assert len(content) < 3e6
+    assert len({row["rank"] for row in payload["data"]["parallel"]}) == of_sweep.MOST_SETTINGS
+    assert b"The best 1000 of 1200; summary.csv has all." in content
+
+
+def test_a_sweep_with_a_validation_split_is_ranked_by_it():
+    assert b"Ranked by validation accuracy; mean" in page.render(sweep(valid=True))
 
 
 def test_an_interval_is_cut_to_what_an_accuracy_can_be():
@@ -351,17 +430,46 @@ def test_a_directory_that_holds_nothing_is_refused(tmp_path):
         reports.of(tmp_path)
 
 
-def test_damaged_records_of_a_sweep_are_one_line(tmp_path):
-    records.write_json(tmp_path / "sweep.json", {"axes": 3})
-    with pytest.raises(RecordError, match="not that of a sweep"):
+SWEEP = {"command": "x", "axes": {"lr": [0.1, 0.2]}, "preset": "book", "runs": 2, "flags": {}}
+SWEEP |= {"environment": {}}
+DAMAGE = {
+    "command": 3,
+    "axes": {"lr": 1},
+    "preset": "none",
+    "runs": "2",
+    "flags": [],
+    "environment": [],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_records_of_a_sweep_are_one_line(tmp_path, name):
+    for damaged in (SWEEP | {name: DAMAGE[name]}, {k: v for k, v in SWEEP.items() if k != name}):
+        records.write_json(tmp_path / "sweep.json", damaged)
+        with pytest.raises(RecordError, match=rf"sweep.json: {name}"):
+            reports.of(tmp_path)
+
+
+def test_axes_of_no_sweep_and_a_ledger_without_runs_are_one_line(tmp_path):
+    records.write_json(tmp_path / "sweep.json", SWEEP | {"axes": {"speed": [1, 2]}})
+    with pytest.raises(RecordError, match="axes: not those of a sweep"):
         reports.of(tmp_path)
-    records.write_json(tmp_path / "sweep.json", {"axes": {}, "preset": "book"})
+    records.write_json(tmp_path / "sweep.json", SWEEP)
     with pytest.raises(RecordError, match="no run of the sweep has finished"):
         reports.of(tmp_path)
 
 
+@pytest.mark.parametrize("damage", [{"settings": []}, {"comparison": 3}, {"comparison": {}}])
+def test_damaged_records_of_a_comparison_are_one_line(tmp_path, damage):
+    record = json.loads((ROOT / "results" / "compare.json").read_bytes())
+    records.write_json(tmp_path / "compare.json", record | damage)
+    with pytest.raises(RecordError, match=r"compare\.json: "):
+        reports.of(tmp_path)
+
+
 def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
-    records.write_json(tmp_path / "compare.json", {})
+    record = {"command": "x", "settings": {}, "environment": {}}
+    records.write_json(tmp_path / "compare.json", record)
     with pytest.raises(RecordError, match="--resume goes on"):
         reports.of(tmp_path)
 

@@ -340,3 +340,57 @@ def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp
     first = tab.locator(".views select").all()
     chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]
     assert chosen == ["Pullover", "Coat"]
+
+
+def test_the_numbers_of_the_confusion_matrix_can_be_read(opened, report):
+    """A contrast of 4.5, as WCAG 2 asks for, of the fullest cell there can be, on either paper."""
+    contrast = """() => {
+      const luminance = (colour) => {
+        const parts = colour.match(/[\\d.]+/g).map(Number).slice(0, 3);
+        const scale = colour.startsWith("rgb") ? 255 : 1;
+        const [r, g, b] = parts.map((x) => x / scale).map(
+          (x) => (x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      return [...document.querySelectorAll(".confusion button:not([disabled])")].map((cell) => {
+        cell.style.setProperty("--share", 1);
+        const style = getComputedStyle(cell);
+        const [a, b] = [luminance(style.color), luminance(style.backgroundColor)];
+        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      });
+    }"""
+    for scheme in ("light", "dark"):
+        ratios = opened(report, color_scheme=scheme).evaluate(contrast)
+        assert min(ratios) >= 4.5, scheme
+
+
+def test_names_follow_the_language(opened, report):
+    tab = opened(report)
+    tab.click("#language")
+    canvas = tab.locator(".confusion button").first
+    assert "认对了" in canvas.get_attribute("aria-label")
+    assert "画笔" in tab.locator('.view[data-view="own"] select').nth(1).get_attribute("title")
+
+
+def test_a_network_for_colours_takes_no_drawing(opened, tmp_path):
+    of = report_pages.data((12, 14, 3))
+    config = dataclasses.replace(report_pages.SMALL, kernel_size=3, channels=(2,))
+    made = of_run.report(report_pages.run(config, of), of)
+    tab = opened(report_pages.write(tmp_path / "report.html", made))
+    own = tab.locator('.view[data-view="own"]')
+    assert own.locator("input[type=file]").count() == 0
+    assert own.locator(".input canvas").get_attribute("role") == "img"
+    assert tab.get_by_role("heading", name="Try it: change a picture").is_visible()
+    before = own.locator(".bars").inner_text()
+    own.get_by_role("button", name="Invert").click()
+    assert own.locator(".bars").inner_text() != before
+
+
+def test_a_class_without_images_leaves_its_view_to_others(opened, tmp_path):
+    of = report_pages.data()
+    of.test.labels[:] = 0
+    made = of_run.report(report_pages.run(report_pages.SMALL, of), of)
+    tab = opened(report_pages.write(tmp_path / "report.html", made))
+    second = tab.locator(".view").nth(1)
+    second.locator(".layer canvas").first.hover(position={"x": 4, "y": 4})
+    assert "conv1, channel 0" in second.locator(".readout").inner_text()

@@ -28,8 +28,8 @@ SEEN = [
 ]
 
 
-def tell_all(name: str, directory) -> None:
-    with trackers.tracking(name, directory, "a run", to_dict(Config())) as tell:
+def tell_all(name: str, directory, **options) -> None:
+    with trackers.tracking(name, directory, "a run", to_dict(Config()), **options) as tell:
         for epoch, numbers in trackers.epochs(ROWS, SEEN):
             tell(epoch, numbers)
 
@@ -111,7 +111,10 @@ def read_wandb(content: bytes) -> Iterator:
 def test_weights_and_biases_keeps_what_it_was_told_without_a_network(tmp_path):
     if importlib.util.find_spec("wandb") is None:
         skip("Weights & Biases is not installed (scripts/setup wandb)")
-    code = "import test_trackers as t; from pathlib import Path; t.tell_all('wandb', Path.cwd())"
+    code = (
+        "import test_trackers as t; from pathlib import Path\n"
+        "for name in 'ab': Path(name).mkdir(); t.tell_all('wandb', Path.cwd() / name)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -126,7 +129,8 @@ def test_weights_and_biases_keeps_what_it_was_told_without_a_network(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    for name in "ab":  # each run has its own place
+        (path,) = tmp_path.glob(f"{name}/wandb/offline-run-*/run-*.wandb")
     history, settings = [], {}
     for record in read_wandb(path.read_bytes()):
         if record.WhichOneof("record_type") == "history":
@@ -165,15 +169,30 @@ def test_a_tracker_that_fails_is_said_once_and_ends_nothing(tmp_path, monkeypatc
     ]
 
 
+def test_without_patience_a_tracker_that_fails_is_an_error(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def full(directory, title, config):
+        def tell(epoch, numbers):
+            raise ConnectionError("gone")
+
+        yield tell
+
+    monkeypatch.setitem(trackers.TRACKERS, "json", full)
+    with pytest.raises(UsageError, match="--tracker=json: fails: ConnectionError"):
+        tell_all("json", tmp_path, patient=False)
+
+
 def test_one_that_cannot_begin_is_one_line(tmp_path, monkeypatch):
     @contextlib.contextmanager
     def locked(directory, title, config):
+        (directory / "json").mkdir()
         raise RuntimeError("not logged in")
         yield
 
     monkeypatch.setitem(trackers.TRACKERS, "json", locked)
     with pytest.raises(UsageError, match="--tracker=json: cannot begin: not logged in"):
         tell_all("json", tmp_path)
+    assert not list(tmp_path.iterdir())  # so that the run can be begun again
 
 
 def test_what_goes_wrong_in_the_run_is_not_taken_for_the_tracker_s_fault(tmp_path, monkeypatch):

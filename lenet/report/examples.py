@@ -9,7 +9,8 @@ from lenet import inspect
 from lenet.data import Split
 from lenet.model import LeNet
 from lenet.report import charts
-from lenet.report.page import Part, merged, sprite
+from lenet.report.binary import sprite
+from lenet.report.page import Part, merged
 from lenet.sgd import Params
 
 PER_CELL = 24
@@ -31,7 +32,7 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
     predicted, sure = probabilities.argmax(1), probabilities.max(1)
     confusion = inspect.confusion(test.labels, predicted, classes)
     worst = inspect.worst(test.labels, probabilities, MISTAKES).tolist()
-    most = PICTURE_BYTES // test.images[0].size - len(worst)
+    most = max(PICTURE_BYTES // test.images[0].size - len(worst), 1)
     cells = _cells(test.labels, predicted, sure, most)
     shown = sorted({i for some in cells.values() for i in some} | set(worst))
     place = {index: at for at, index in enumerate(shown)}
@@ -55,7 +56,7 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
     payload = {
         "sprite": sprite(test.images[shown]),
         "tiles": tiles,
-        "counts": confusion.tolist(),
+        "counts": {f"{t},{p}": int(confusion[t, p]) for t, p in np.argwhere(confusion).tolist()},
         "cells": {f"{t},{p}": [place[i] for i in some] for (t, p), some in cells.items()},
     }
     return Part(values, payload=payload)
@@ -101,7 +102,7 @@ def _cells(
     while each > 1 and sum(min(len(some), each) for some in behind.values()) > most:
         each -= 1
     if len(behind) > most:  # of very many classes, those that are mistaken most often
-        behind = dict(sorted(behind.items(), key=lambda item: -len(item[1]))[: max(most, 0)])
+        behind = dict(sorted(behind.items(), key=lambda item: -len(item[1]))[:most])
     return {cell: some[:each] for cell, some in sorted(behind.items())}
 
 

@@ -7,6 +7,7 @@ const BRUSHES = { 1: 0.6, 2: 1.1, 3: 1.7 }; // radius in pixels of the image
 
 function buildView(element, network, layers, own) {
   const [height, width, channels] = network.image_shape;
+  const drawn = own && channels === 1; // what is drawn and what files become is grey
   const view = {
     element,
     image: new Float64Array(height * width * channels),
@@ -18,49 +19,60 @@ function buildView(element, network, layers, own) {
   const controls = add(element, "div", { className: "controls" });
   const look = add(element, "div", { className: "look" });
   const input = add(look, "div", { className: "input" });
-  const canvas = add(input, "canvas", { tabIndex: own ? 0 : -1 });
-  label(canvas, own ? "canvas" : "image");
-  canvas.setAttribute("role", "img");
+  view.input = add(input, "canvas", { tabIndex: drawn ? 0 : -1 });
+  label(view.input, drawn ? "canvas" : "image");
+  view.input.setAttribute("role", drawn ? "application" : "img");
+  view.bars = add(look, "div", { className: "bars" });
   view.readout = add(element, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
-  view.bars = add(look, "div", { className: "bars" });
-  view.canvases = layers.map((layer, at) => {
-    const figure = add(element, "figure", { className: "layer" });
-    add(figure, "figcaption", { textContent: `${layer.name} · ${sizes(layer)}` });
-    const each = add(figure, "canvas", { tabIndex: 0 });
-    each.setAttribute("role", "img");
-    each.setAttribute("aria-label", `${layer.name}, ${sizes(layer)}`);
-    each.addEventListener("pointermove", (event) => point(view, layers, at, event));
-    each.addEventListener("pointerdown", (event) => point(view, layers, at, event));
-    each.addEventListener("pointerleave", () => select(view, layers, null));
-    each.addEventListener("focus", () => {
-      if (each.matches(":focus-visible"))
-        select(view, layers, { layer: at, row: 0, column: 0, channel: 0 });
-    });
-    each.addEventListener("blur", () => select(view, layers, null));
-    each.addEventListener("keydown", (event) => move(view, layers, at, event));
-    return each;
-  });
-  view.input = canvas;
+  view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
   view.show = (image) => {
     view.image = image;
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
     draw(view, network, layers);
   };
   view.draw = () => draw(view, network, layers);
-  sampleChoice(view, network, controls, element.dataset.class);
-  if (own) drawing(view, network, controls);
-  else if (network.samples.length) view.choose(network.samples.findIndex((s) => s.label === Number(element.dataset.class)));
-  if (own) view.show(view.image);
+  view.changed = (image) => {
+    view.forget?.();
+    view.show(image);
+  };
+  view.show(view.image);
+  sampleChoice(view, network, controls);
+  if (own) buttons(view, network, controls);
+  else view.choose?.(network.samples.findIndex((s) => s.label === Number(element.dataset.class)));
+  if (drawn) {
+    files(view, network, controls);
+    painting(view, network, controls);
+  }
   return view;
+}
+
+// The canvas of a layer's maps. Its keys move from unit to unit, which a screen reader has to let by.
+function layerCanvas(view, layers, at) {
+  const figure = add(view.element, "figure", { className: "layer" });
+  const name = `${layers[at].name} · ${sizes(layers[at])}`;
+  add(figure, "figcaption", { textContent: name });
+  const canvas = add(figure, "canvas", { tabIndex: 0 });
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-label", name);
+  canvas.addEventListener("pointermove", (event) => point(view, layers, at, event));
+  canvas.addEventListener("pointerdown", (event) => point(view, layers, at, event));
+  canvas.addEventListener("pointerleave", () => select(view, layers, null));
+  canvas.addEventListener("focus", () => {
+    if (canvas.matches(":focus-visible"))
+      select(view, layers, { layer: at, row: 0, column: 0, channel: 0 });
+  });
+  canvas.addEventListener("blur", () => select(view, layers, null));
+  canvas.addEventListener("keydown", (event) => move(view, layers, at, event));
+  return canvas;
 }
 
 function sizes(layer) {
   const [h, w, c] = layer.shape;
-  return h * w > 1 || layer.kind !== "dense" ? `${h} × ${w} × ${c}` : String(c);
+  return layer.kind === "dense" ? String(c) : `${h} × ${w} × ${c}`;
 }
 
-function sampleChoice(view, network, controls, first) {
+function sampleChoice(view, network, controls) {
   if (!network.samples.length) return;
   const select = add(controls, "select", {});
   label(select, "choose");
@@ -76,38 +88,31 @@ function sampleChoice(view, network, controls, first) {
   view.forget = () => (select.value = "-1");
 }
 
-// Drawing, files, moving: for the visitor's own picture.
-function drawing(view, network, controls) {
-  const [height, width, channels] = network.image_shape;
-  const changed = (image) => {
-    view.forget?.();
-    view.show(image);
-  };
-  const button = (key, act) => {
+function buttons(view, network, controls) {
+  const button = (act) => {
     const made = add(controls, "button", { type: "button" });
-    made.append(...spans(key));
     made.addEventListener("click", act);
     return made;
   };
-  button("clear", () => changed(new Float64Array(view.image.length)));
-  button("invert", () => changed(view.image.map((x) => 255 - x)));
-  for (const [sign, down, right] of [["←", 0, -1], ["→", 0, 1], ["↑", -1, 0], ["↓", 1, 0]]) {
-    const made = add(controls, "button", { type: "button", textContent: sign });
-    label(made, { "←": "left", "→": "right", "↑": "up", "↓": "down" }[sign]);
-    made.addEventListener("click", () => changed(shifted(view.image, network.image_shape, down, right)));
+  button(() => view.changed(new Float64Array(view.image.length))).append(...spans("clear"));
+  button(() => view.changed(view.image.map((x) => 255 - x))).append(...spans("invert"));
+  const ways = { left: ["←", 0, -1], right: ["→", 0, 1], up: ["↑", -1, 0], down: ["↓", 1, 0] };
+  for (const [key, [sign, down, right]] of Object.entries(ways)) {
+    const made = button(() => view.changed(shifted(view.image, network.image_shape, down, right)));
+    made.textContent = sign;
+    label(made, key);
   }
-  if (channels !== 1) return; // what is drawn and what files become is grey
-  const brush = add(controls, "select", {});
-  label(brush, "brush");
-  Object.keys(BRUSHES).forEach((size) => brush.append(new Option(`● ${size}`, size)));
-  brush.value = String(view.brush);
-  brush.addEventListener("change", () => (view.brush = Number(brush.value)));
+}
+
+// Pictures that are opened or dropped.
+function files(view, network, controls) {
+  const [height, width] = network.image_shape;
   const file = add(controls, "input", { type: "file", accept: "image/png,image/jpeg" });
   label(file, "file");
   const open = async (chosen) => {
     if (!chosen) return;
     try {
-      changed(fit(await greyOfFile(chosen), height, width));
+      view.changed(fit(await greyOfFile(chosen), height, width));
     } catch {
       view.readout.textContent = say("notpicture", { name: chosen.name });
     }
@@ -124,19 +129,17 @@ function drawing(view, network, controls) {
     box.classList.remove("dropping");
     open(event.dataTransfer.files[0]);
   });
+}
+
+// Drawing, with a pointer or with keys.
+function painting(view, network, controls) {
+  const [height, width] = network.image_shape;
   const canvas = view.input;
-  let last = null;
-  const paint = (row, column, ink = 255) => {
-    const radius = BRUSHES[view.brush];
-    for (let i = 0; i < height; i++)
-      for (let j = 0; j < width; j++) {
-        const far = Math.hypot(i - row, j - column);
-        const share = Math.min(Math.max(radius + 0.5 - far, 0), 1);
-        const at = i * width + j;
-        if (ink) view.image[at] = Math.max(view.image[at], Math.round(ink * share));
-        else if (share > 0) view.image[at] = 0;
-      }
-  };
+  const brush = add(controls, "select", {});
+  label(brush, "brush");
+  Object.keys(BRUSHES).forEach((size) => brush.append(new Option(`● ${size}`, size)));
+  brush.value = String(view.brush);
+  brush.addEventListener("change", () => (view.brush = Number(brush.value)));
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return {
@@ -144,39 +147,57 @@ function drawing(view, network, controls) {
       column: ((event.clientX - box.left) / box.width) * width - 0.5,
     };
   };
+  let last = null;
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     last = place(event);
-    paint(last.row, last.column);
-    changed(view.image);
+    paint(view, network, last, 255);
+    view.changed(view.image);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!last) return;
     const next = place(event);
     const steps = Math.ceil(2 * Math.hypot(next.row - last.row, next.column - last.column)) || 1;
-    for (let s = 1; s <= steps; s++)
-      paint(
-        last.row + ((next.row - last.row) * s) / steps,
-        last.column + ((next.column - last.column) * s) / steps,
-      );
+    for (let s = 1; s <= steps; s++) {
+      const part = s / steps;
+      const row = last.row + (next.row - last.row) * part;
+      paint(view, network, { row, column: last.column + (next.column - last.column) * part }, 255);
+    }
     last = next;
-    changed(view.image);
+    view.changed(view.image);
   });
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = STEPS[event.key];
     if (step) {
-      view.cursor.row = Math.min(Math.max(view.cursor.row + step[0], 0), height - 1);
-      view.cursor.column = Math.min(Math.max(view.cursor.column + step[1], 0), width - 1);
+      view.cursor.row = clamp(view.cursor.row + step[0], height);
+      view.cursor.column = clamp(view.cursor.column + step[1], width);
       view.draw();
-    } else if (event.key === " " || event.key === "Enter" || event.key === "Delete") {
-      paint(view.cursor.row, view.cursor.column, event.key === "Delete" ? 0 : 255);
-      changed(view.image);
+      view.readout.textContent = say("cursor", view.cursor);
+    } else if ([" ", "Enter", "Delete"].includes(event.key)) {
+      paint(view, network, view.cursor, event.key === "Delete" ? 0 : 255);
+      view.changed(view.image);
     } else return;
     event.preventDefault();
   });
   canvas.addEventListener("focus", view.draw);
   canvas.addEventListener("blur", view.draw);
+}
+
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const clamp = (x, most) => Math.min(Math.max(x, 0), most - 1);
+
+// A round spot of ink with a soft edge; of no ink, it erases.
+function paint(view, network, { row, column }, ink) {
+  const [height, width] = network.image_shape;
+  const radius = BRUSHES[view.brush];
+  for (let i = 0; i < height; i++)
+    for (let j = 0; j < width; j++) {
+      const share = Math.min(Math.max(radius + 0.5 - Math.hypot(i - row, j - column), 0), 1);
+      const at = i * width + j;
+      if (ink) view.image[at] = Math.max(view.image[at], Math.round(ink * share));
+      else if (share > 0) view.image[at] = 0;
+    }
 }
 
 function shifted(image, [height, width, channels], down, right) {
@@ -230,7 +251,7 @@ function draw(view, network, layers) {
     [canvas.width, canvas.height] = [lay.width, lay.height];
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, lay.width, lay.height);
-    const { values } = view.outputs[at] ?? { values: new Float64Array(lay.h * lay.w * lay.c) };
+    const { values } = view.outputs[at];
     let [low, high] = [Infinity, -Infinity];
     for (const x of values) [low, high] = [Math.min(low, x), Math.max(high, x)];
     const grey = (x) => (high > low ? (255 * (x - low)) / (high - low) : 255);
@@ -288,9 +309,7 @@ function move(view, layers, at, event) {
   const lay = view.layouts[at];
   const unit = { ...(view.unit ?? { row: 0, column: 0, channel: 0 }), layer: at };
   const flat = lay.h * lay.w === 1;
-  const clamp = (x, most) => Math.min(Math.max(x, 0), most - 1);
-  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  const step = steps[event.key];
+  const step = STEPS[event.key];
   if (step && flat) unit.channel = clamp(unit.channel + step[1] + step[0] * lay.columns, lay.c);
   else if (step) {
     unit.row = clamp(unit.row + step[0], lay.h);
@@ -311,18 +330,20 @@ function select(view, layers, unit) {
 // The unit in words, and the probabilities.
 function tell(view, network, layers, marks) {
   const [height, width] = network.image_shape;
-  if (view.unit && view.outputs.length) {
+  let said = say("hover");
+  if (view.unit) {
     const { layer, row, column, channel } = view.unit;
-    const { shape, values, name } = view.outputs[layer];
+    const { shape, values, name, kind } = view.outputs[layer];
     const value = values[(row * shape[1] + column) * shape[2] + channel];
     const [top, left] = [Math.max(marks[0].top, 0), Math.max(marks[0].left, 0)];
     const [bottom, right] = [Math.min(marks[0].bottom, height - 1), Math.min(marks[0].right, width - 1)];
-    view.readout.textContent = say(shape[0] * shape[1] > 1 ? "unit" : "flat", {
+    said = say(kind === "dense" ? "flat" : "unit", {
       name, channel, row, column, value: value.toPrecision(4), top, left, bottom, right,
     });
-  } else view.readout.replaceChildren(...spans("hover"));
-  const logits = view.outputs.at(-1)?.values;
-  if (!logits) return;
+  }
+  // A screen reader reads it out at every change.
+  if (view.readout.textContent !== said) view.readout.textContent = said;
+  const logits = view.outputs.at(-1).values;
   const shares = softmax(logits);
   const order = Array.from(shares.keys());
   const best = order.reduce((a, b) => (shares[b] > shares[a] ? b : a), 0);

@@ -1,6 +1,6 @@
 """The trained network as a page has it, and what JAX gives for some images, to compare with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from lenet import inspect
 from lenet.data import Split
 from lenet.layers import layers
 from lenet.model import WINDOW, LeNet
-from lenet.report.page import Part, packed
+from lenet.report.binary import packed
+from lenet.report.page import Part
 from lenet.sgd import Params
 from lenet.shapes import same_padding
 
@@ -33,16 +34,16 @@ def part(
     values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
     if parameters > MOST_PARAMETERS:
         return Part(values)
+    samples = _samples(model, params, test, len(class_names)) if test else []
     found = {
         "image_shape": image_shape,
         "class_names": class_names,
         "layers": _chain(model, params, image_shape),
         "parameters": parameters,
-        "samples": _samples(model, params, test, len(class_names)) if test else [],
+        "samples": samples,
     }
-    return Part(
-        values | {"network": found, "pair": chosen(class_names)}, payload={"network": found}
-    )
+    values |= {"network": found, "pair": chosen(class_names, {each["label"] for each in samples})}
+    return Part(values, payload={"network": found})
 
 
 def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -86,7 +87,13 @@ def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[di
     ]
 
 
-def chosen(names: Sequence[str]) -> tuple[int, int]:
-    """Return two classes to compare first: sweaters and coats, where there are any."""
+def chosen(names: Sequence[str], there: Collection[int]) -> tuple[int, int]:
+    """Return two classes to compare first: sweaters and coats, or others of which there are images.
+
+    >>> chosen(("Bag", "Coat", "Pullover"), {0, 1, 2}), chosen(("0", "1"), {1})
+    ((2, 1), (1, 1))
+    """
     pair = [list(names).index(name) for name in ("Pullover", "Coat") if name in names]
-    return (pair[0], pair[1]) if len(pair) == 2 else (0, min(1, len(names) - 1))
+    if len(pair) < 2 or not set(pair) <= set(there):
+        pair = sorted(there)[:2] or [0]
+    return pair[0], pair[-1]

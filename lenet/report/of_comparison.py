@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from lenet import comparison_report
 from lenet.comparison import CELLS, TEXTS_RATE, Comparison, by_rate, cell, paired
 from lenet.comparison_report import NAMES
-from lenet.report import charts
+from lenet.report import sweep_charts
 from lenet.report.page import Part, Report
 from lenet.report.rows import interval, spread
 from lenet.report.words import LANGUAGES
@@ -57,12 +57,11 @@ def report(found: Compared) -> Report:
             for run in some
         ],
     }
+    every, there = [*labels.values()], [label for label, some in named if some]
     drawn = {
-        "rates": partial(charts.rates, measure="validation accuracy", labels=[*labels.values()]),
-        "bands": partial(
-            charts.bands, measure="test accuracy", labels=[label for label, some in named if some]
-        ),
-        "settings": partial(charts.settings, measure="test accuracy", count=len(named)),
+        "rates": partial(sweep_charts.rates, measure="validation accuracy", labels=every),
+        "bands": partial(sweep_charts.bands, measure="test accuracy", labels=there),
+        "settings": partial(sweep_charts.settings, measure="test accuracy", count=len(named)),
     }
     dataset = found.asked["settings"]["dataset"]
     enough = paired(runs, "test_accuracy")[1].size >= 2
@@ -76,7 +75,6 @@ def report(found: Compared) -> Report:
         },
         "enough": enough,
         "synthetic": dataset == "synthetic",
-        "dataset": dataset,
         "environment": found.asked.get("environment", {}),
     }
     return Report("comparison.html", found.name, [Part(values, drawn, rows)])

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from lenet import published
+from lenet import metrics, published
 from lenet.config import Config
 from lenet.data import Data
+from lenet.diagnostics import SAMPLE
 from lenet.layers import layers
 from lenet.model import LeNet
 from lenet.report import charts, examples, network
@@ -16,8 +17,8 @@ from lenet.report.page import Part, Report
 from lenet.report.rows import published_rows
 from lenet.sgd import Params
 
-PLATEAU = 0.05
-"""A loss within this share of log K is that of a guess."""
+FAR_BELOW = 5
+"""How many times smaller a number has to be, to be called the cause of something."""
 
 
 class Run(NamedTuple):
@@ -25,14 +26,19 @@ class Run(NamedTuple):
 
     name: str  # of the directory
     config: Config
-    rows: list[dict[str, Any]]  # metrics.jsonl
+    rows: list[dict[str, Any]]  # metrics.jsonl; none of a network from elsewhere
     statistics: list[dict[str, Any]]  # statistics.jsonl
     about: Mapping[str, Any]  # config.json
-    result: Mapping[str, Any] | None  # result.json, once it is finished
+    environment: Mapping[str, Any]  # of the training, once it is finished
     model: LeNet
     params: Params
     image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the parameters are those after the last epoch."""
+        return len(self.rows) == self.config.epochs
 
 
 def report(run: Run, data: Data | None, why: str = "") -> Report:
@@ -48,8 +54,8 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
     parts = [
         Part({"run": run, "why": why}, payload={"class_names": run.class_names}),
         _records(run),
-        _curves(run, compares),
-        _published(run) if compares else Part({"place": None}),
+        _curves(run, compares) if run.rows else Part({"band": None}),
+        _published(run) if compares and run.rows else Part({"place": None}),
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test
@@ -63,12 +69,13 @@ def _records(run: Run) -> Part:
     """What the records say."""
     return Part(
         {
-            "last": run.rows[-1],
+            "last": run.rows[-1] if run.rows else None,
             "layers": layers(run.model, run.image_shape),
             "synthetic": run.config.dataset == "synthetic",
             "settings": _shown(run.about["config"]),
             "data_about": _shown(run.about["data"]),
-            "environment": (run.result or {}).get("environment", {}),
+            "environment": run.environment,
+            "sampled": min(SAMPLE, int(run.about["data"].get("train", SAMPLE))),
             "guess": math.log(len(run.class_names)),
         }
     )
@@ -120,7 +127,7 @@ def _published(run: Run) -> Part:
     """Where the run lies among the published ones."""
     fields = ("test_accuracy", "train_loss")
     return Part(
-        {"place": published.place(run.config, run.rows[-1])},
+        {"place": published.place(run.config, run.rows[-1]) if run.finished else None},
         {
             f"published_{field}": partial(charts.published, field=field, marked=True)
             for field in fields
@@ -159,32 +166,33 @@ def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:
 
 
 def _plateau(run: Run) -> dict[str, Any] | None:
-    """For how many epochs the loss was that of a guess, and what the layers did then."""
-    guess = math.log(len(run.class_names))
+    """For how many epochs the network guessed, and what the layers did when it had.
+
+    None where there is nothing to say: for want of records, of a hidden layer, or of a loss that is
+    a guess's or lower.
+    """
+    classes = len(run.class_names)
     epochs = 0
     for row in run.rows:
-        if abs(row["train_loss"] - guess) > PLATEAU * guess:
+        if not metrics.is_guess(row["train_loss"], row["test_accuracy"], classes):
             break
         epochs += 1
-    at = next((row for row in run.statistics if row["epoch"] == epochs), None)
-    if at is None:
+    at = next((row["layers"] for row in run.statistics if row["epoch"] == epochs), None)
+    left = epochs or (run.rows and run.rows[0]["train_loss"] < math.log(classes))
+    if at is None or not left:
         return None
-    of_layers = at["layers"]
-    kernels = [name for name, each in of_layers.items() if each["gradient"] is not None]
-    if len(kernels) < 2 or any(of_layers[name]["across"] is None for name in kernels):
+    kernels = [name for name, each in at.items() if each["gradient"] is not None]
+    if len(kernels) < 2 or not at[kernels[0]]["across"] or at[kernels[-2]]["across"] is None:
         return None
     first, hidden, end = kernels[0], kernels[-2], kernels[-1]
-    if not of_layers[first]["gradient"]:
-        ratio = None
-    else:
-        ratio = of_layers[end]["gradient"] / of_layers[first]["gradient"]
-    return {
+    found = {
         "epochs": epochs,
         "first": first,
         "hidden": hidden,
         "end": end,
-        "first_across": of_layers[first]["across"],
-        "hidden_across": of_layers[hidden]["across"],
-        "ratio": ratio,
-        "dead": max(of_layers[name]["dead"] for name in kernels[:-1]),
+        "first_across": at[first]["across"],
+        "hidden_across": at[hidden]["across"],
+        "ratio": at[end]["gradient"] / at[first]["gradient"] if at[first]["gradient"] else None,
+        "dead": max(at[name]["dead"] or 0 for name in kernels[:-1]),
     }
+    return found | {"alike": found["hidden_across"] * FAR_BELOW < found["first_across"]}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lenet import findings, published, studies
 from lenet.ledger import Entry
 from lenet.plots import OURS
-from lenet.report import charts
+from lenet.report import charts, sweep_charts
 from lenet.report.page import Part, Report
 from lenet.report.rows import interval, published_rows, spread
 from lenet.report.words import LANGUAGES
@@ -17,9 +17,9 @@ from lenet.summary import MEASURES, Setting, ranked, selection, shown
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""
 MOST_SETTINGS = 40
-"""Settings of which each has a row of a chart; the table has all."""
-MOST_RUNS = 2000
-"""Runs in the table of all runs."""
+"""Settings of which each has a row or a line of a chart."""
+MOST_ROWS = 1000
+"""Settings in the table of settings, and runs in that of runs."""
 
 
 class Sweep(NamedTuple):
@@ -48,27 +48,29 @@ def report(sweep: Sweep) -> Report:
         parts.append(_published(placed))
     values = {
         "sweep": sweep,
-        "settings": [_row(rank, setting, sweep.axes) for rank, setting in enumerate(settings, 1)],
+        "settings": [
+            _row(rank, setting, sweep.axes) for rank, setting in enumerate(settings[:MOST_ROWS], 1)
+        ],
+        "ranked": len(settings),
+        "diverged": sum(setting.diverged for setting in settings),
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
         "words": WORDS,
         "measure": measure,
-        "said": {language: _said(sweep, language) for language in LANGUAGES},
-        "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_RUNS]],
+        "said": {
+            language: studies.said(
+                sweep.asked["flags"].get("study"), sweep.entries, sweep.axes, sweep.preset, language
+            )
+            for language in LANGUAGES
+        },
+        "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_ROWS]],
         "placed": len(placed),
         "lines": MOST_LINES,
+        "most": MOST_SETTINGS,
         "synthetic": any(e["config"]["dataset"] == "synthetic" for e in sweep.entries),
         "missing": sweep.asked.get("runs", len(sweep.entries)) - len(sweep.entries),
         "environment": sweep.asked.get("environment", {}),
     }
     return Report("sweep.html", sweep.name, [Part(values), *parts])
-
-
-def _said(sweep: Sweep, language: str) -> list[str]:
-    """What the runs say, in sentences."""
-    said = findings.sentences(sweep.entries, sweep.axes, sweep.preset, language)
-    if sweep.asked.get("flags", {}).get("study") == "frameworks":
-        said += studies.between_frameworks(sweep.entries, language)
-    return said
 
 
 WORDS = {
@@ -120,7 +122,7 @@ def _bands(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Part:
         for label, setting in best.items()
         for i, row in enumerate(setting.rows[0])
     ]
-    chart = partial(charts.bands, measure=WORDS[measure], labels=list(best))
+    chart = partial(sweep_charts.bands, measure=WORDS[measure], labels=list(best))
     return Part(charts={"bands": chart}, rows={"bands": rows})
 
 
@@ -137,7 +139,7 @@ def _settings(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
         for (rank, label), setting in zip(ranked_labels, some, strict=True)
         for value, seeds in zip(_finals(setting, measure), setting.seeds, strict=True)
     ]
-    chart = partial(charts.settings, measure=WORDS[measure], count=len(some))
+    chart = partial(sweep_charts.settings, measure=WORDS[measure], count=len(some))
     return Part(charts={"settings": chart}, rows={"settings": means, "seeds": seeds})
 
 
@@ -153,12 +155,13 @@ def _rates(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Part:
         for label, some in best.items()
         for setting in sorted(some, key=lambda s: s.config["lr"])
     ]
-    chart = partial(charts.rates, measure=WORDS[measure], labels=list(best))
+    chart = partial(sweep_charts.rates, measure=WORDS[measure], labels=list(best))
     return Part(charts={"rates": chart}, rows={"rates": rows})
 
 
 def _parallel(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Part:
     """A line for each setting through its values; the last axis, "", is the accuracy."""
+    there = there[:MOST_SETTINGS]
     levels = {axis: _levels(there, axis) for axis in axes}
     means = [fmean(_finals(setting, measure)) for setting in there]
     low, high = min(means), max(means)
@@ -183,7 +186,7 @@ def _parallel(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
         for value in values
     ]
     marks += [{"axis": "", "place": height(x), "value": f"{x:.3f}"} for x in sorted({low, high})]
-    chart = partial(charts.parallel, measure=WORDS[measure], axes=list(axes))
+    chart = partial(sweep_charts.parallel, measure=WORDS[measure], axes=list(axes))
     return Part(charts={"parallel": chart}, rows={"parallel": lines, "parallel_levels": marks})
 
 

@@ -16,7 +16,8 @@ const TEXT = {
     tile: "{truth}, taken for {taken} with {share}; test image {index}",
     agree: "Checked: the logits of {n} images differ from JAX's by at most {most}.",
     differ: "WRONG HERE: the logits of {n} images differ from JAX's by up to {most}. Do not trust the layers in this browser.",
-    kernels: "{name}: {c} × {n} kernels of {k} × {k}", theme: "dark or light", sort: "sort",
+    kernels: "{name}: {c} × {n} kernels of {k} × {k}", contents: "contents",
+    cursor: "row {row}, column {column}",
   },
   zh: {
     clear: "清空", invert: "反色", left: "左移", right: "右移", up: "上移", down: "下移",
@@ -30,7 +31,8 @@ const TEXT = {
     tile: "{truth} 被当作 {taken}，概率 {share}；第 {index} 张测试图像",
     agree: "已核对：{n} 张图像的 logits 与 JAX 的相差至多 {most}。",
     differ: "此处有误：{n} 张图像的 logits 与 JAX 的相差达 {most}。不要相信此浏览器里的各层。",
-    kernels: "{name}：{c} × {n} 个 {k} × {k} 的卷积核", theme: "深色或浅色", sort: "排序",
+    kernels: "{name}：{c} × {n} 个 {k} × {k} 的卷积核", contents: "目录",
+    cursor: "第 {row} 行，第 {column} 列",
   },
 };
 
@@ -53,12 +55,18 @@ function add(parent, tag, properties) {
   return element;
 }
 
-// A name for who cannot see an element, in the language of the moment.
-function label(element, key) {
-  element.dataset.labelEn = TEXT.en[key];
-  element.dataset.labelZh = TEXT.zh[key];
-  element.setAttribute("aria-label", say(key));
-  element.title = say(key);
+// A name for who cannot see an element, and for who points at it, in the language of the moment.
+function label(element, key, values = {}) {
+  labels.set(element, () => say(key, values));
+  named(element);
+}
+
+const labels = new Map();
+
+function named(element) {
+  const text = labels.get(element)();
+  element.setAttribute("aria-label", text);
+  element.title = text;
 }
 
 // ---- language and theme ----
@@ -68,8 +76,11 @@ function setLanguage(lang) {
   const button = document.getElementById("language");
   button.textContent = lang === "en" ? "中文" : "English";
   button.lang = "mul";
-  for (const each of document.querySelectorAll("[data-label-en]"))
-    each.setAttribute("aria-label", lang === "zh" ? each.dataset.labelZh : each.dataset.labelEn);
+  for (const element of labels.keys()) {
+    if (element.isConnected) named(element);
+    else labels.delete(element);
+  }
+  views.forEach((view) => view.draw());
   drawCharts();
 }
 
@@ -87,7 +98,7 @@ function setTheme(dark) {
 
 // ---- charts ----
 
-// Okabe and Ito's colours, which colour-blind readers tell apart, the darkest or lightest left out.
+// After Okabe and Ito, whom colour-blind readers can follow; line styles differ as well.
 const COLOURS = {
   light: ["#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#56b4e9", "#666666"],
   dark: ["#56b4e9", "#e69f00", "#2fd0a0", "#e39ac8", "#f0e442", "#7aa6ff", "#bbbbbb"],
@@ -214,20 +225,19 @@ async function pictures() {
   const names = payload.class_names;
   const gallery = (box, tiles) => {
     for (const at of tiles) {
-      const { index, label, predicted, probability } = payload.tiles[at];
+      const { index, label: truth, predicted, probability } = payload.tiles[at];
       const { columns, height, width } = payload.sprite;
       const figure = add(box, "figure", {});
       const canvas = add(figure, "canvas", { width, height });
       canvas.setAttribute("role", "img");
-      const values = { truth: names[label], taken: names[predicted], share: probability.toFixed(3), index };
-      canvas.setAttribute("aria-label", say("tile", values));
-      canvas.title = say("tile", values);
+      const values = { truth: names[truth], taken: names[predicted], share: probability.toFixed(3), index };
+      label(canvas, "tile", values);
       canvas
         .getContext("2d")
         .drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
-      const right = label === predicted;
+      const right = truth === predicted;
       add(figure, "figcaption", {
-        textContent: right ? `${names[label]} ${values.share}` : `${names[label]} → ${names[predicted]} ${values.share}`,
+        textContent: right ? `${names[truth]} ${values.share}` : `${names[truth]} → ${names[predicted]} ${values.share}`,
       });
     }
   };
@@ -238,9 +248,9 @@ async function pictures() {
       button.style.setProperty("--share", Math.sqrt(button.dataset.count / button.dataset.total));
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
     const tiles = payload.cells[button.dataset.cell] ?? [];
-    const about = { truth: names[truth], taken: names[taken], shown: tiles.length, count: payload.counts[truth][taken] };
+    const about = { truth: names[truth], taken: names[taken], shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
     const key = truth === taken ? "right_behind" : "behind";
-    if (!button.classList.contains("pill")) button.setAttribute("aria-label", say(key, about));
+    if (!button.classList.contains("pill")) label(button, key, about);
     button.addEventListener("click", () => {
       for (const other of document.querySelectorAll("[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
       behind.replaceChildren();
@@ -266,10 +276,13 @@ function network() {
   kernels(layers);
   addEventListener("resize", () => views.forEach((view) => view.draw()));
   if (!found.samples.length) return;
-  const most = Math.max(
-    ...found.samples.flatMap((sample) => logits(bytes(sample.pixels)).map((x, k) => Math.abs(x - sample.logits[k]))),
-  );
-  const agrees = most <= 1e-4 * Math.max(1, ...found.samples.flatMap((s) => s.logits.map(Math.abs)));
+  let [most, largest] = [0, 1];
+  for (const sample of found.samples)
+    logits(bytes(sample.pixels)).forEach((x, k) => {
+      most = Math.max(most, Math.abs(x - sample.logits[k]));
+      largest = Math.max(largest, Math.abs(sample.logits[k]));
+    });
+  const agrees = most <= 1e-4 * largest;
   const line = document.getElementById("agreement");
   line.append(...spans(agrees ? "agree" : "differ", { n: found.samples.length, most: most.toExponential(1) }));
   if (!agrees) line.className = "warning";
@@ -288,7 +301,7 @@ function kernels(layers) {
     const canvas = add(figure, "canvas", { width: outputs * (k * scale + 4), height: inputs * (k * scale + 4) });
     canvas.setAttribute("role", "img");
     const words = { name: layer.name, c: outputs, n: inputs, k };
-    canvas.setAttribute("aria-label", say("kernels", words));
+    label(canvas, "kernels", words);
     add(figure, "figcaption", {}).append(...spans("kernels", words));
     const channels = inputs;
     for (let f = 0; f < outputs; f++)
@@ -308,6 +321,7 @@ function diverging(x) {
 
 // ---- begin ----
 
+label(document.getElementById("contents"), "contents");
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
 network();

@@ -3,17 +3,14 @@
 import base64
 import functools
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jinja2
-import numpy as np
 import vl_convert
 from markupsafe import Markup
-from PIL import Image
 
 from lenet.report import words
 
@@ -23,16 +20,16 @@ Spec = dict[str, Any]
 SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
 
 
-NONE: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Part(NamedTuple):
     """What one part of a page says."""
 
-    values: Mapping[str, Any] = NONE  # for the template
-    charts: Mapping[str, Callable[[Translate], Spec]] = NONE  # by the id the template has for it
-    rows: Mapping[str, Sequence[Mapping[str, Any]]] = NONE  # by the name that charts have for them
-    payload: Mapping[str, Any] = NONE  # for the scripts
+    values: Mapping[str, Any] = NOTHING  # for the template
+    charts: Mapping[str, Callable[[Translate], Spec]] = NOTHING  # by id in the template
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = NOTHING  # by name in the charts
+    payload: Mapping[str, Any] = NOTHING  # for the scripts
 
 
 class Report(NamedTuple):
@@ -124,30 +121,3 @@ def both(text: str, **values: Any) -> Markup:
         Markup('<span lang="{}">{}</span>').format(each, words.translate(each, text, **values))
         for each in words.LANGUAGES
     )
-
-
-def sprite(images: np.ndarray) -> dict[str, Any]:
-    """Return images side by side as one PNG, and how to find them in it.
-
-    Args:
-      images: uint8 [M, H, W, C], M at least 1, C 1 or 3.
-
-    Returns:
-      uri: of the PNG; columns: images in a row; height and width: of one of them
-    """
-    count, height, width, channels = images.shape
-    columns = min(count, 40)
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
-    sheet[:count] = images
-    sheet = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    sheet = sheet.reshape(rows * height, columns * width, channels)
-    content = io.BytesIO()
-    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(content, "PNG", optimize=True)
-    uri = f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
-    return {"uri": uri, "columns": columns, "height": height, "width": width, "count": count}
-
-
-def packed(array: np.ndarray) -> str:
-    """Return the bytes of an array, little-endian, for a script: float32 or uint8."""
-    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()

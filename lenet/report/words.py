@@ -4,7 +4,7 @@
 """
 
 import functools
-from importlib import resources
+from pathlib import Path
 
 from babel.messages.pofile import read_po
 
@@ -24,7 +24,12 @@ def translate(language: str, text: str, **values: object) -> str:
 
 
 @functools.cache
-def chinese() -> dict[str, str]:
-    """Return the catalogue: what stands for each English text."""
-    with resources.files("lenet.report").joinpath("zh.po").open("rb") as file:
+def catalogue(path: Path) -> dict[str, str]:
+    """Return what stands for each English text in a file of gettext's."""
+    with path.open("rb") as file:
         return {str(m.id): str(m.string) for m in read_po(file) if m.id and m.string}
+
+
+def chinese() -> dict[str, str]:
+    """Return what stands for each English text of the reports."""
+    return catalogue(Path(__file__).with_name("zh.po"))
