@@ -480,6 +480,14 @@ def test_the_recorded_comparison_makes_a_report(tmp_path):
     assert "0.8648 ± 0.0093".encode() in content
 
 
+def test_large_images_leave_fewer_samples():
+    assert network.SAMPLE_BYTES // (28 * 28) > network.MOST_SAMPLES
+    run = report_pages.run(report_pages.SMALL, report_pages.data((200, 200, 3)))
+    split = Split(np.zeros((40, 200, 200, 3), np.uint8), np.arange(40, dtype=np.int32) % 4)
+    found = network._samples(run.model, run.params, split, 4)
+    assert [each["label"] for each in found] == [0, 1, 2]
+
+
 def test_a_split_of_one_class_has_samples():
     split = Split(np.zeros((2, 28, 28, 1), np.uint8), np.zeros(2, np.int32))
     run = report_pages.run(report_pages.SMALL, report_pages.data())

@@ -17,6 +17,8 @@ from lenet.shapes import same_padding
 SAMPLES = 3
 """Of each class, to be looked at layer by layer."""
 MOST_SAMPLES = 60
+SAMPLE_BYTES = 400_000
+"""Of all of them, at most, but for two."""
 MOST_PARAMETERS = 800_000
 """A network with more is not put into the page, which would pass 8 MB."""
 PARTS = ("kernel", "bias")
@@ -71,9 +73,10 @@ def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[d
 
 def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
     """Some images of each class, and the logits that JAX gives for them."""
-    each = max(1, min(SAMPLES, MOST_SAMPLES // classes))
+    most = min(MOST_SAMPLES, max(SAMPLE_BYTES // test.images[0].size, 2))
+    each = max(1, min(SAMPLES, most // classes))
     places = [i for k in range(classes) for i in np.flatnonzero(test.labels == k)[:each].tolist()]
-    places = places[:MOST_SAMPLES]
+    places = places[:most]
     images = test.images[places]
     logits = inspect.logits(model, params, images)
     return [
