@@ -7,9 +7,11 @@
 
 The run directories come first, the pictures after them. A picture is made grey, put on black where
 it is transparent, fitted to the network's size with its proportions kept, and centred on black. The
-sets show light things on black; --invert is for pictures that do not.
+sets show light things on black; --invert is for pictures that do not. What cannot be read is said
+after what can, with exit status 3.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,11 @@ from absl import flags
 from experiments import cli
 from experiments.trained import Trained, load
 from lenet import records
-from lenet.errors import RecordError, UsageError
+from lenet.errors import DataError, RecordError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image
 
 flags.DEFINE_boolean("invert", False, "the pictures are dark on light")
 flags.DEFINE_string(
@@ -49,6 +52,29 @@ def main(*operands: str) -> None:
 
 
 def _predict(trained: list[Trained], files: list[str]) -> None:
+    """Read the pictures; show those that can be read, then complain of the others."""
+    from lenet import pictures
+
+    shape = trained[0].image_shape
+    if shape[2] != 1:
+        raise UsageError(f"the network takes {shape[2]} channels, and pictures become grey: 1")
+    read: dict[str, Image] = {}
+    complaints = []
+    for path in dict.fromkeys(files):
+        try:
+            read[path] = pictures.grey(path)
+        except DataError as error:  # the others are not to blame
+            complaints.append(str(error))
+    if read:
+        _show(trained, read)
+    for complaint in complaints:
+        cli.complain(complaint, DataError.exit_status)
+    if complaints:
+        sys.exit(DataError.exit_status)
+
+
+def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
+    """Print what the networks see in each picture, and draw what the first makes of it."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
@@ -56,7 +82,8 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
     from lenet import inspect, pictures
 
     shape, names = trained[0].image_shape, trained[0].class_names
-    images = np.stack([pictures.read(path, shape, invert=FLAGS.invert) for path in files])
+    files = list(read)
+    images = np.stack([pictures.fit(each, shape, invert=FLAGS.invert) for each in read.values()])
     members = [inspect.probabilities(run.model, run.params, images) for run in trained]
     probabilities = np.mean(members, axis=0)
     agree = np.mean([m.argmax(1) == probabilities.argmax(1) for m in members], axis=0)
@@ -68,6 +95,10 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
             then += f"; {agreeing:.0%} of {len(trained)} runs say so"
         table.add_row(*map(_plain, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     Console(highlight=False, markup=False).print(table)
+    light = [path for path, each in read.items() if pictures.on_light(each)]
+    if light and not FLAGS.invert:
+        more = f" and {len(light) - 1} more" if len(light) > 1 else ""
+        print(f"{_plain(light[0])}{more}: light at the edges; --invert if dark on light")
     if FLAGS.explain is not None:
         _explain(trained[0], files, images, Path(FLAGS.explain))
 

@@ -68,7 +68,7 @@ def place(place: dict[str, Any]) -> str:
     accuracy, loss = (round(place["percentile"][key]) for key in ("test_accuracy", "train_loss"))
     return (
         f"among {place['runs']} published {NAMES[place['framework']]} runs: "
-        f"test accuracy above {accuracy} % of them, training loss above {loss} %"
+        f"test accuracy above {accuracy} % of them, training loss above (worse than) {loss} %"
     )
 
 

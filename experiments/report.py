@@ -30,7 +30,7 @@ def main(*operands: str) -> None:
         raise UsageError("give one run directory: RUN_DIR")
     run_dir = Path(operands[0])
     if not run_dir.is_dir():
-        raise UsageError(f"{run_dir}: there is no such directory")
+        raise UsageError(f"{run_dir}: is no directory: give that of a run, a sweep or a comparison")
     to = Path(FLAGS.to) if FLAGS.to else run_dir / reports.NAME
     reports.write(reports.of(run_dir, data_dir=FLAGS.data_dir), to, language.asked())
     if FLAGS.open:

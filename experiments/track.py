@@ -55,7 +55,7 @@ def _tell(directory: Path, title: str, config: Row, rows: list[Row], seen: list[
     with trackers.tracking(FLAGS.tracker, directory, title, config, patient=False) as tell:
         for epoch, numbers in trackers.epochs(rows, seen):
             tell(epoch, numbers)
-    print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs")
+    print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs, in {directory}")
 
 
 if __name__ == "__main__":

@@ -205,6 +205,8 @@ def _train(
     records.write(run_dir / "curves.png", _curves(config, rows))  # if it died before it drew them
     records.write_json(run_dir / "result.json", result)
     _conclude(result, run_dir)
+    if FLAGS.tracker:
+        print(f"told {FLAGS.tracker} of {len(rows)} epochs")
 
 
 def _describe(config: Config, data: "Data", run_dir: Path) -> None:

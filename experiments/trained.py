@@ -35,6 +35,12 @@ def load(run_dir: Path) -> Trained:
     """
     from lenet import checkpoint, sgd
 
+    for what in ("sweep", "compare"):
+        if records.exists(run_dir, f"{what}.json"):
+            raise RecordError(
+                f"{run_dir}: experiments.{what} keeps no networks, only what they came to: train "
+                "the one that is wanted with experiments.train"
+            )
     found = checkpoint.newest(run_dir)
     if found is None:
         raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")

@@ -14,6 +14,9 @@ from lenet.summary import SEEDS, Setting, plus_minus, ranked, selection, shown, 
 MOST = 9
 """Settings that are compared one by one; of more, the best alone."""
 
+FEW = 4
+"""Seeds below which Student's t is so large that an interval tells next to nothing."""
+
 MEASURE = "test_accuracy"
 
 HEADS = {
@@ -44,6 +47,8 @@ TEXT = {
         "moment after its last step.)",
         "stuck": "Ended no better than a guess: {those}.",
         "diverged": "Diverged, and in no mean: {those}.",
+        "few": "With fewer than {n} seeds an interval is so wide that it tells next to nothing, "
+        "and may reach beyond what an accuracy can be: --seed=0:8 or more would tell.",
         "some": "{some} of {n} runs of {label}",
         "none": "none",
     },
@@ -65,6 +70,8 @@ TEXT = {
         "测试精度则是最后一步之后那一刻的。）",
         "stuck": "结束时并不比瞎猜好的：{those}。",
         "diverged": "发散而未计入平均的：{those}。",
+        "few": "种子少于 {n} 个时，区间宽得几乎什么也说明不了，甚至超出精度可能的范围："
+        "--seed=0:8 或更多才有用。",
         "some": "{label} 的 {n} 次运行中的 {some} 次",
         "none": "无",
     },
@@ -168,6 +175,8 @@ def sentences(
         found.append(split)
     if len(settings) > 1:
         found += _lost(settings, axes, language)
+    if found and max(len(setting.rows) for setting in settings) < FEW:
+        found.append(TEXT[language]["few"].format(n=FEW))
     return found
 
 

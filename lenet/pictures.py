@@ -11,14 +11,12 @@ from lenet.errors import DataError
 FORMATS = ("PNG", "JPEG")
 MOST = 50_000_000
 """Pixels at most, before any is unpacked."""
+LIGHT = 200
+"""Of 255: paper in a photograph is this light, or lighter."""
 
 
 def read(path: str | Path, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
-    """Return a picture as one image of the network.
-
-    It is turned as its EXIF tag says, made grey (Rec. 601 luma), put on black where it is
-    transparent, inverted if asked, shrunk or grown with its proportions kept (Lanczos), and centred
-    on black. A picture that already has the size and is grey keeps its pixels.
+    """Return a picture as one image of the network: `fit` of what `grey` reads.
 
     Args:
       path: of a PNG or JPEG file.
@@ -31,19 +29,46 @@ def read(path: str | Path, image_shape: tuple[int, ...], *, invert: bool = False
     Raises:
       DataError: naming the file, if it is none of these, moves, is damaged or too large.
     """
-    height, width, channels = image_shape
-    if channels != 1:
-        raise DataError(f"{path}: the network takes {channels} channels, pictures become grey: 1")
-    grey = _grey(path)
+    if image_shape[2] != 1:
+        message = f"{path}: the network takes {image_shape[2]} channels, pictures become grey: 1"
+        raise DataError(message)
+    return fit(grey(path), image_shape, invert=invert)
+
+
+def fit(picture: Image.Image, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
+    """Return a grey picture as an image: shrunk or grown (Lanczos) and centred on black.
+
+    It is inverted first, if asked, and keeps its proportions; of the right size, its pixels, too.
+
+    Args:
+      picture: of mode L.
+      image_shape, invert: as `read`.
+    """
+    height, width, _ = image_shape
     if invert:
-        grey = ImageChops.invert(grey)
-    if grey.size != (width, height):
-        grey = ImageOps.pad(grey, (width, height), Image.Resampling.LANCZOS, color=0)
-    return np.asarray(grey, np.uint8)[:, :, None]
+        picture = ImageChops.invert(picture)
+    if picture.size != (width, height):
+        picture = ImageOps.pad(picture, (width, height), Image.Resampling.LANCZOS, color=0)
+    return np.asarray(picture, np.uint8)[:, :, None]
 
 
-def _grey(path: str | Path) -> Image.Image:
-    """The picture in grey, on black."""
+def on_light(picture: Image.Image) -> bool:
+    """Whether the edges of a grey picture are light, as where something lies on white paper.
+
+    >>> on_light(Image.new("L", (9, 9), 255)), on_light(Image.new("L", (9, 9), 0))
+    (True, False)
+    """
+    pixels = np.asarray(picture)
+    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return float(np.median(edges)) >= LIGHT
+
+
+def grey(path: str | Path) -> Image.Image:
+    """Return a picture as it is seen: turned as its EXIF tag says, grey (Rec. 601), on black.
+
+    Raises:
+      DataError: as `read`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes that are refused below, and odd metadata
@@ -60,7 +85,7 @@ def _grey(path: str | Path) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not a picture; expected {' or '.join(FORMATS)}") from None
+        raise DataError(f"{path}: no {' or '.join(FORMATS)} that can be read") from None
     except Image.DecompressionBombError:
         raise DataError(f"{path}: more than {MOST:,} pixels: make it smaller") from None
     except OSError as error:

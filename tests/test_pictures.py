@@ -78,9 +78,9 @@ def test_an_animation_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "not a picture"),
-        (b"<html>", "not a picture"),
-        (b"GIF89a" + bytes(100), "not a picture"),
+        (b"", "no PNG or JPEG"),
+        (b"<html>", "no PNG or JPEG"),
+        (b"GIF89a" + bytes(100), "no PNG or JPEG"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "x.png"),
     ],
 )

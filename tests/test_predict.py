@@ -65,7 +65,7 @@ def test_runs_together_give_the_mean(shown, tmp_path):
         (("RUN",), 2, "give pictures after it"),
         (("0.png", "RUN"), 2, "run directories, then pictures"),
         (("RUN", "missing.png"), 3, "missing.png: there is no such file"),
-        (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: not a picture"),
+        (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: no PNG or JPEG"),
         ((".", "0.png"), 4, "holds no checkpoint"),
         (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),
     ],
@@ -88,3 +88,32 @@ def test_inverted_pictures_are_the_same_pictures(shown, tmp_path):
     turned = predict(str(run_dir), "negative.png", "--invert", cwd=tmp_path).stdout.split()[4:]
     assert (plain[0], turned[0]) == ("0.png", "negative.png")
     assert plain[1:] == turned[1:]
+
+
+def test_pictures_that_cannot_be_read_leave_the_others_their_answers(shown, tmp_path):
+    run_dir, expected = shown
+    (tmp_path / "bad.png").write_text("text")
+    done = predict(str(run_dir), "bad.png", "0.png", "gone.png", cwd=tmp_path)
+    assert done.returncode == 3
+    assert f" {expected[0].max():.3f} " in done.stdout
+    assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == [
+        "bad.png",
+        "gone.png",
+    ]
+
+
+def test_a_picture_on_white_is_told_of_invert(shown, tmp_path):
+    run_dir, _ = shown
+    pixels = np.full((60, 60), 255, np.uint8)
+    pixels[20:40, 20:40] = 10
+    Image.fromarray(pixels).save(tmp_path / "paper.png")
+    hint = "paper.png: light at the edges; --invert if dark on light"
+    assert hint in predict(str(run_dir), "paper.png", cwd=tmp_path).stdout
+    assert "light at" not in predict(str(run_dir), "--invert", "paper.png", cwd=tmp_path).stdout
+
+
+def test_a_sweep_has_no_network_to_ask(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    done = predict(str(tmp_path), "x.png", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "experiments.sweep keeps no networks" in done.stderr

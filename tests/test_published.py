@@ -104,10 +104,11 @@ def test_the_place_is_told_in_a_line():
         return progress.place(place)
 
     assert told(42.7, 61.3) == (
-        "among 89 published MXNet runs: test accuracy above 43 % of them, training loss above 61 %"
+        "among 89 published MXNet runs: test accuracy above 43 % of them, "
+        "training loss above (worse than) 61 %"
     )
-    assert "above 11 % of them, training loss above 100 %" in told(11, 100)
-    assert "above 0 % of them, training loss above 22 %" in told(0, 22)
+    assert "above 11 % of them, training loss above (worse than) 100 %" in told(11, 100)
+    assert "above 0 % of them, training loss above (worse than) 22 %" in told(0, 22)
 
 
 def entry(run: int, seed: int, accuracy: float, **settings) -> dict:

@@ -17,6 +17,7 @@ from test_report import compared, sweep
 
 from lenet import checkpoint, data, inspect, pictures
 from lenet.data import Data
+from lenet.errors import DataError
 from lenet.report import of_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -236,7 +237,7 @@ def test_what_is_no_picture_is_said_in_a_line(opened, report, tmp_path):
     tab = opened(report)
     own = tab.locator('.view[data-view="own"]')
     own.locator("input[type=file]").set_input_files(path)
-    own.locator(".readout", has_text="no.png is no picture").wait_for()
+    own.locator(".readout", has_text="no.png: no PNG or JPEG").wait_for()
 
 
 def test_language_and_theme_change_at_a_click(opened, report):
@@ -289,6 +290,10 @@ def test_the_numbers_of_a_chart_are_there_as_a_table(opened, report):
     details.locator("tbody tr").first.wait_for()
     assert details.locator("tbody tr").count() == 4 + 2  # two running means an epoch, and the test
     assert details.locator("th").first.inner_text() == "epoch"
+    assert details.locator("td", has_text="training").count() == 4
+    tab.click("#language")
+    details.locator("th", has_text="轮").first.wait_for()
+    assert details.locator("td", has_text="训练").count() == 4
 
 
 def test_every_button_and_canvas_has_a_name(opened, report):
@@ -339,7 +344,7 @@ def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
     first = tab.locator(".views select").all()
     chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]
-    assert chosen == ["Pullover", "Coat"]
+    assert chosen == ["Pullover,", "Coat,"]
 
 
 def test_the_numbers_of_the_confusion_matrix_can_be_read(opened, report):
@@ -392,5 +397,48 @@ def test_a_class_without_images_leaves_its_view_to_others(opened, tmp_path):
     made = of_run.report(report_pages.run(report_pages.SMALL, of), of)
     tab = opened(report_pages.write(tmp_path / "report.html", made))
     second = tab.locator(".view").nth(1)
-    second.locator(".layer canvas").first.hover(position={"x": 4, "y": 4})
+    canvas = second.locator(".layer canvas").first
+    canvas.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+    canvas.hover(position={"x": 40, "y": 40})
     assert "conv1, channel 0" in second.locator(".readout").inner_text()
+
+
+def test_a_tap_selects_a_unit_and_stays(opened, report):
+    tab = opened(report, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True)
+    view = tab.locator(".view").first
+    canvas = view.locator(".layer canvas").nth(2)
+    canvas.scroll_into_view_if_needed()
+    canvas.tap(position={"x": 4, "y": 4})
+    tab.wait_for_timeout(200)
+    readout = view.locator(".readout")
+    assert "conv2, channel 0, row 0, column 0" in readout.inner_text()
+    assert 0 <= readout.bounding_box()["y"] < 740  # it stays in sight
+
+
+def test_nothing_is_said_of_an_empty_picture(opened, report):
+    own = opened(report).locator('.view[data-view="own"]')
+    assert own.locator("meter").count() == 0
+    assert "a network cannot say that there is nothing" in own.locator(".bars").inner_text()
+
+
+def test_an_animation_is_refused_as_predict_refuses_it(opened, report, tmp_path):
+    frames = [Image.new("L", (28, 28), 40 * i) for i in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    own = opened(report).locator('.view[data-view="own"]')
+    for name in ("a.png", "a.gif"):
+        with pytest.raises(DataError):
+            pictures.read(tmp_path / name, (28, 28, 1))
+        own.locator("input[type=file]").set_input_files(tmp_path / name)
+        own.locator(".readout", has_text=f"{name}: no PNG or JPEG").wait_for()
+
+
+def test_a_choice_outlives_the_page(opened, report):
+    tab = opened(report)
+    tab.click("#language")
+    tab.click("#theme")
+    theme = tab.evaluate("() => document.documentElement.dataset.theme")
+    tab.reload()
+    tab.wait_for_selector("html[data-ready]")
+    assert tab.evaluate("() => document.documentElement.lang") == "zh"
+    assert tab.evaluate("() => document.documentElement.dataset.theme") == theme

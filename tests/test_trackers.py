@@ -223,7 +223,7 @@ def test_a_finished_run_is_told_from_its_records(trained, tmp_path):  # noqa: F8
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "tensorboard: run, 3 epochs\n"
+    assert done.stdout == f"tensorboard: run, 3 epochs, in {run_dir}\n"
     rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     found = read_events(run_dir / "tensorboard")
     assert found["loss/test"] == [(r["epoch"], pytest.approx(r["test_loss"])) for r in rows]

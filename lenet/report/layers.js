@@ -10,6 +10,7 @@ function buildView(element, network, layers, own) {
   const drawn = own && channels === 1; // what is drawn and what files become is grey
   const view = {
     element,
+    own,
     image: new Float64Array(height * width * channels),
     outputs: [],
     unit: null, // {layer, row, column, channel}
@@ -57,7 +58,9 @@ function layerCanvas(view, layers, at) {
   canvas.setAttribute("aria-label", name);
   canvas.addEventListener("pointermove", (event) => point(view, layers, at, event));
   canvas.addEventListener("pointerdown", (event) => point(view, layers, at, event));
-  canvas.addEventListener("pointerleave", () => select(view, layers, null));
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") select(view, layers, null); // a finger is lifted at once
+  });
   canvas.addEventListener("focus", () => {
     if (canvas.matches(":focus-visible"))
       select(view, layers, { layer: at, row: 0, column: 0, channel: 0 });
@@ -76,10 +79,12 @@ function sampleChoice(view, network, controls) {
   if (!network.samples.length) return;
   const select = add(controls, "select", {});
   label(select, "choose");
-  select.append(new Option("…", "-1"));
-  network.samples.forEach((sample, i) =>
-    select.append(new Option(`${network.class_names[sample.label]} (${sample.index})`, i)),
-  );
+  const none = add(select, "option", { value: "-1" });
+  worded(none, "choose");
+  network.samples.forEach((sample, i) => {
+    const option = add(select, "option", { value: String(i) });
+    worded(option, "sample", { name: network.class_names[sample.label], index: sample.index });
+  });
   view.choose = (i) => {
     select.value = String(i);
     if (i >= 0) view.show(Float64Array.from(bytes(network.samples[i].pixels)));
@@ -137,7 +142,7 @@ function painting(view, network, controls) {
   const canvas = view.input;
   const brush = add(controls, "select", {});
   label(brush, "brush");
-  Object.keys(BRUSHES).forEach((size) => brush.append(new Option(`● ${size}`, size)));
+  Object.keys(BRUSHES).forEach((size) => worded(add(brush, "option", { value: size }), "width", { size }));
   brush.value = String(view.brush);
   brush.addEventListener("change", () => (view.brush = Number(brush.value)));
   const place = (event) => {
@@ -258,6 +263,7 @@ function draw(view, network, layers) {
     for (let c = 0; c < lay.c; c++) {
       const [left, top] = corner(lay, c);
       blit(context, left, top, lay.h, lay.w, lay.scale, (i) => Array(3).fill(grey(values[i * lay.c + c])));
+      outline(context, left, top, lay.w * lay.scale, lay.h * lay.scale); // white on white is nothing
       if (!view.unit) continue;
       if (at === view.unit.layer && c === view.unit.channel)
         frame(context, left, top, lay, spot(view.unit), "--window");
@@ -283,6 +289,12 @@ function blit(context, left, top, height, width, scale, colour) {
   inner.putImageData(data, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(small, left, top, width * scale, height * scale);
+}
+
+function outline(context, left, top, width, height) {
+  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--edge");
+  context.lineWidth = 1;
+  context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
 }
 
 function frame(context, left, top, lay, window, colour) {
@@ -343,12 +355,18 @@ function tell(view, network, layers, marks) {
   }
   // A screen reader reads it out at every change.
   if (view.readout.textContent !== said) view.readout.textContent = said;
+  view.bars.replaceChildren();
+  if (view.own && !view.image.some((x) => x > 0)) {
+    add(view.bars, "p", { className: "all" }).append(...spans("empty"));
+    return;
+  }
   const logits = view.outputs.at(-1).values;
   const shares = softmax(logits);
   const order = Array.from(shares.keys());
   const best = order.reduce((a, b) => (shares[b] > shares[a] ? b : a), 0);
   if (order.length > 20) order.sort((a, b) => shares[b] - shares[a]).splice(10);
-  view.bars.replaceChildren();
+  for (const key of ["class", null, "probability", "logit"])
+    add(view.bars, "span", { className: "head" }).append(...(key ? spans(key) : []));
   for (const k of order) {
     const className = k === best ? "first" : "";
     add(view.bars, "span", { className, textContent: network.class_names[k] });

@@ -187,6 +187,7 @@ def _plateau(run: Run) -> dict[str, Any] | None:
     first, hidden, end = kernels[0], kernels[-2], kernels[-1]
     found = {
         "epochs": epochs,
+        "loss": run.rows[max(epochs, 1) - 1]["train_loss"],
         "first": first,
         "hidden": hidden,
         "end": end,

@@ -8,10 +8,13 @@ const TEXT = {
     clear: "Clear", invert: "Invert", left: "move left", right: "move right", up: "move up",
     down: "move down", brush: "width of the brush", file: "open a picture", choose: "choose an image",
     canvas: "draw here: arrow keys move, space paints, Delete erases", image: "the image",
-    hover: "Point at a unit of a layer.",
+    hover: "Point at a unit of a layer, or tap on one.",
+    empty: "Draw something, open a picture or choose an image: a network cannot say that there is nothing.",
+    class: "class", probability: "probability", logit: "logit", sample: "{name}, test image {index}",
+    width: "brush {size}",
     unit: "{name}, channel {channel}, row {row}, column {column}: {value}. It sees rows {top} to {bottom} and columns {left} to {right} of the image.",
     flat: "{name}, unit {channel}: {value}. It sees rows {top} to {bottom} and columns {left} to {right} of the image.",
-    notpicture: "{name} is no picture that this browser can read.",
+    notpicture: "{name}: no PNG or JPEG that can be read, or an animation.",
     behind: "{truth}, taken for {taken}: {shown} of {count}", right_behind: "{truth}, recognised: {shown} of {count}",
     tile: "{truth}, taken for {taken} with {share}; test image {index}",
     agree: "Checked: the logits of {n} images differ from JAX's by at most {most}.",
@@ -23,10 +26,13 @@ const TEXT = {
     clear: "清空", invert: "反色", left: "左移", right: "右移", up: "上移", down: "下移",
     brush: "画笔粗细", file: "打开图片", choose: "选择图像",
     canvas: "在此绘制：方向键移动，空格键上色，Delete 键擦除", image: "图像",
-    hover: "指向某一层的一个单元。",
+    hover: "指向某一层的一个单元，或轻点它。",
+    empty: "画点什么、打开一张图片或选一张图像：网络无法说“什么也没有”。",
+    class: "类别", probability: "概率", logit: "logit", sample: "{name}，第 {index} 张测试图像",
+    width: "画笔 {size}",
     unit: "{name}，通道 {channel}，第 {row} 行第 {column} 列：{value}。它看到图像的第 {top} 至 {bottom} 行、第 {left} 至 {right} 列。",
     flat: "{name}，单元 {channel}：{value}。它看到图像的第 {top} 至 {bottom} 行、第 {left} 至 {right} 列。",
-    notpicture: "{name} 不是此浏览器能读取的图片。",
+    notpicture: "{name}：不是可读取的 PNG 或 JPEG，或者是动画。",
     behind: "{truth} 被当作 {taken}：{count} 张中的 {shown} 张", right_behind: "{truth} 认对了：{count} 张中的 {shown} 张",
     tile: "{truth} 被当作 {taken}，概率 {share}；第 {index} 张测试图像",
     agree: "已核对：{n} 张图像的 logits 与 JAX 的相差至多 {most}。",
@@ -55,19 +61,23 @@ function add(parent, tag, properties) {
   return element;
 }
 
+// The text of an element that holds no others, in the language of the moment.
+function worded(element, key, values = {}) {
+  labels.set(element, () => (element.textContent = say(key, values)));
+  labels.get(element)();
+}
+
 // A name for who cannot see an element, and for who points at it, in the language of the moment.
 function label(element, key, values = {}) {
-  labels.set(element, () => say(key, values));
-  named(element);
+  const name = () => {
+    element.setAttribute("aria-label", say(key, values));
+    element.title = say(key, values);
+  };
+  labels.set(element, name);
+  name();
 }
 
-const labels = new Map();
-
-function named(element) {
-  const text = labels.get(element)();
-  element.setAttribute("aria-label", text);
-  element.title = text;
-}
+const labels = new Map(); // what to do to each element when the language changes
 
 // ---- language and theme ----
 
@@ -76,12 +86,30 @@ function setLanguage(lang) {
   const button = document.getElementById("language");
   button.textContent = lang === "en" ? "中文" : "English";
   button.lang = "mul";
-  for (const element of labels.keys()) {
-    if (element.isConnected) named(element);
+  for (const [element, name] of labels) {
+    if (element.isConnected) name();
     else labels.delete(element);
   }
+  for (const box of document.querySelectorAll("[data-rows]")) fillTable(box, true);
   views.forEach((view) => view.draw());
   drawCharts();
+}
+
+// What was chosen, where the browser keeps such things for files.
+function remember(name, value) {
+  try {
+    localStorage.setItem(`lenet-${name}`, value);
+  } catch {
+    // then it is chosen anew the next time
+  }
+}
+
+function remembered(name) {
+  try {
+    return localStorage.getItem(`lenet-${name}`);
+  } catch {
+    return null;
+  }
 }
 
 function isDark() {
@@ -160,28 +188,33 @@ let drawn = Promise.resolve();
 
 function fillTables() {
   for (const box of document.querySelectorAll("[data-rows]")) {
-    const rows = payload.data[box.dataset.rows] ?? [];
     const details = box.closest("details");
-    if (!rows.length) details.hidden = true;
-    details.addEventListener("toggle", () => {
-      if (!box.firstChild) box.append(table(rows));
-    });
+    if (!payload.data[box.dataset.rows]?.length) details.hidden = true;
+    details.addEventListener("toggle", () => fillTable(box, false));
   }
+}
+
+function fillTable(box, anew) {
+  if (!box.closest("details").open || (box.firstChild && !anew)) return;
+  box.replaceChildren(table(payload.data[box.dataset.rows]));
 }
 
 function table(rows) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const made = document.createElement("table");
   const head = add(add(made, "thead", {}), "tr", {});
-  names.forEach((name) => add(head, "th", { textContent: name, scope: "col" }));
+  names.forEach((name) => add(head, "th", { textContent: word(name), scope: "col" }));
   const body = add(made, "tbody", {});
   for (const row of rows.slice(0, 2000)) {
     const line = add(body, "tr", {});
-    names.forEach((name) => add(line, "td", { textContent: shown(row[name]) }));
+    names.forEach((name) => add(line, "td", { textContent: name === "series" ? word(row[name]) : shown(row[name]) }));
   }
   sortable(made);
   return made;
 }
+
+// The name of a column or a series of rows, as a chart has it.
+const word = (name) => payload.words[language()][name] ?? name;
 
 function shown(value) {
   if (value === null || value === undefined) return "";
@@ -309,6 +342,9 @@ function kernels(layers) {
         blit(canvas.getContext("2d"), f * (k * scale + 4), c * (k * scale + 4), k, k, scale, (i) =>
           diverging(layer.kernel[(i * channels + c) * outputs + f] / most),
         );
+    for (let f = 0; f < outputs; f++)
+      for (let c = 0; c < channels; c++)
+        outline(canvas.getContext("2d"), f * (k * scale + 4), c * (k * scale + 4), k * scale, k * scale);
     inputs = outputs;
   }
 }
@@ -325,11 +361,18 @@ label(document.getElementById("contents"), "contents");
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
 network();
-document.getElementById("language").addEventListener("click", () => setLanguage(language() === "en" ? "zh" : "en"));
-document.getElementById("theme").addEventListener("click", () => setTheme(!isDark()));
+document.getElementById("language").addEventListener("click", () => {
+  setLanguage(language() === "en" ? "zh" : "en");
+  remember(`language ${location.pathname}`, language());
+});
+document.getElementById("theme").addEventListener("click", () => {
+  setTheme(!isDark());
+  remember("theme", root.dataset.theme);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawCharts();
   views.forEach((view) => view.draw());
 });
-setLanguage(language());
+if (remembered("theme")) root.dataset.theme = remembered("theme");
+setLanguage(remembered(`language ${location.pathname}`) ?? language());
 Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));

@@ -54,6 +54,10 @@ def render(report: Report, language: str = "en") -> bytes:
         name: {each: chart(functools.partial(words.translate, each)) for each in words.LANGUAGES}
         for name, chart in whole.charts.items()
     }
+    named = {
+        each: {name: words.translate(each, text) for name, text in words.NAMES.items()}
+        for each in words.LANGUAGES
+    }
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -70,7 +74,7 @@ def render(report: Report, language: str = "en") -> bytes:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             drawn=list(specs),
-            payload={**whole.payload, "charts": specs, "data": whole.rows},
+            payload={**whole.payload, "charts": specs, "data": whole.rows, "words": named},
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
@@ -103,7 +107,6 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("lenet", "report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals["t"] = both

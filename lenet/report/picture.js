@@ -4,6 +4,7 @@ const MOST_PIXELS = 50e6;
 
 // Grey, on black: {values: numbers from 0 to 255, height, width}.
 async function greyOfFile(file) {
+  if (!isStill(new Uint8Array(await file.arrayBuffer()))) throw new Error("kind");
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
   if (bitmap.width * bitmap.height > MOST_PIXELS) throw new Error("size");
   const canvas = document.createElement("canvas");
@@ -74,4 +75,18 @@ function weights(from, to) {
     const sum = raw.reduce((a, b) => a + b, 0);
     return { first, shares: raw.map((x) => x / sum) };
   });
+}
+
+// Whether it is a JPEG, or a PNG that does not move.
+function isStill(content) {
+  const begins = (...signature) => signature.every((x, i) => content[i] === x);
+  if (begins(0xff, 0xd8, 0xff)) return true;
+  if (!begins(0x89, 0x50, 0x4e, 0x47)) return false;
+  const view = new DataView(content.buffer);
+  for (let at = 8; at + 8 <= content.length; at += 12 + view.getUint32(at)) {
+    const kind = String.fromCharCode(...content.subarray(at + 4, at + 8));
+    if (kind === "acTL") return false;
+    if (kind === "IDAT") return true; // the control of an animation stands before the pixels
+  }
+  return false;
 }

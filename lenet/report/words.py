@@ -11,6 +11,40 @@ from babel.messages.pofile import read_po
 LANGUAGES = ("en", "zh")
 
 
+NAMES = {
+    "train": "training",
+    "valid": "validation",
+    "low": "lowest",
+    "high": "highest",
+    "n": "runs",
+    "lr": "learning rate",
+    "label": "setting",
+    "test_accuracy": "test accuracy",
+    "train_loss": "training loss",
+    "epoch": "epoch",
+    "series": "line",
+    "value": "value",
+    "test": "test",
+    "mean": "mean",
+    "rank": "rank",
+    "seed": "seed",
+    "accuracy": "accuracy",
+    "confidence": "confidence",
+    "count": "count",
+    "amount": "amount",
+    "deviation": "standard deviation",
+    "across": "deviation over images",
+    "saturated": "saturated",
+    "dead": "dead",
+    "gradient": "gradient",
+    "weight": "weight",
+    "axis": "axis",
+    "place": "place",
+    "framework": "framework",
+}
+"""What the columns and series of a chart's rows are called where they are shown as a table."""
+
+
 def translate(language: str, text: str, **values: object) -> str:
     """Return a text in a language, its names filled in.
 
