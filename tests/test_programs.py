@@ -78,7 +78,7 @@ def test_another_jaxlib_or_another_processor_has_another_directory(home, monkeyp
 def test_a_second_process_finds_what_the_first_compiled_and_says_nothing(tmp_path):
     programs_dir = tmp_path / "home" / "lenet" / "programs"
     plain = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    flags = ["--dataset=synthetic", "--channels=2,3", "--hidden=8", "--epochs=1"]
+    flags = ["--dataset=synthetic", "--channels=2,3", "--hidden=8", "--epochs=1", "--noreport"]
 
     def run(name: str) -> set[str]:
         done = subprocess.run(
