@@ -10,6 +10,7 @@ Reading order: `reference` (the chapter's loops), `shapes` and `ops` (the same o
 `blocks` (convolution as one matrix product), `model` (LeNet), `config`, `data`, `metrics`, `sgd`
 (the training of one network), `sweep` (of many, on all devices) and `train` (the sweep of one),
 then `records`, `checkpoint`, `plots`, `stats` and `published`, which only look at what training
-wrote. To ask questions: `receptive_field`, `activations`, `transforms`, `rounding`, `cost`; `edge`
-is an example.
+wrote. To ask questions: `receptive_field`, `activations`, `diagnostics`, `inspect`, `transforms`,
+`rounding`, `cost`; `edge` is an example. To take a network or its records elsewhere: `export`,
+`report`, `trackers`.
 """
