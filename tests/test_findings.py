@@ -120,3 +120,11 @@ def test_runs_that_diverged_are_named():
     entries[0] = entries[0] | {"diverged": "diverged: ..."}
     text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
     assert "Diverged, and in no mean: 1 of 2 runs of kernel_size 3." in text
+
+
+def test_that_seeds_are_few_is_said_with_what_would_do():
+    for count, few in ((2, True), (3, True), (4, False)):
+        values = [0.8 + 0.01 * seed for seed in range(count)]
+        entries = windows((3, values), (5, [value + 0.001 * count for value in values]))
+        said = findings.sentences(entries, ["kernel_size"], PRESET)
+        assert any("--seed=0:8 or more" in sentence for sentence in said) == few
