@@ -11,6 +11,7 @@ import string
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import report_pages
@@ -479,6 +480,14 @@ def test_the_recorded_comparison_makes_a_report(tmp_path):
     (tmp_path / "compare.json").write_bytes((ROOT / "results" / "compare.json").read_bytes())
     content = page.render(reports.of(tmp_path))
     assert "0.8648 ± 0.0093".encode() in content
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_network_of_no_numbers_has_a_page_all_the_same(noise):
+    run = report_pages.run(report_pages.SMALL, noise)
+    broken = jax.tree.map(lambda x: x * np.float32("nan"), run.params)
+    content = page.render(of_run.report(run._replace(params=broken), noise))
+    assert Parsed(content).payload["network"]["samples"][0]["logits"] == [None] * 4
 
 
 def test_large_images_leave_fewer_samples():

@@ -263,7 +263,7 @@ async function pictures() {
       const figure = add(box, "figure", {});
       const canvas = add(figure, "canvas", { width, height });
       canvas.setAttribute("role", "img");
-      const values = { truth: names[truth], taken: names[predicted], share: probability.toFixed(3), index };
+      const values = { truth: names[truth], taken: names[predicted], share: (probability ?? NaN).toFixed(3), index };
       label(canvas, "tile", values);
       canvas
         .getContext("2d")

@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from types import MappingProxyType
@@ -74,7 +75,7 @@ def render(report: Report, language: str = "en") -> bytes:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             drawn=list(specs),
-            payload={**whole.payload, "charts": specs, "data": whole.rows, "words": named},
+            payload=_finite({**whole.payload, "charts": specs, "data": whole.rows, "words": named}),
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
@@ -84,6 +85,15 @@ def merged(parts: Iterable[Part]) -> Part:
     """Return all that some parts say, as one."""
     fields = zip(*parts, strict=True)
     return Part(*({k: v for part in field for k, v in part.items()} for field in fields))
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that JSON has not, such as a broken network's logits."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @functools.cache
