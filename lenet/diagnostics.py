@@ -1,8 +1,8 @@
 """Why a network learns or does not: what its units do, and what gradient each layer gets.
 
 A network of sigmoids starts on a plateau. Its last hidden layer gives almost the same for every
-image, so that only the last biases learn, and the gradient that reaches the first layers is a
-thousand times smaller than that of the last (X. Glorot, Y. Bengio: Understanding the difficulty of
+image, so that only the last biases learn, and the gradient that reaches the first layers is far
+smaller than that of the last (X. Glorot, Y. Bengio: Understanding the difficulty of
 training deep feedforward neural networks. AISTATS 2010). Pure: parameters and examples in, numbers
 out.
 """

@@ -6,31 +6,25 @@ from lenet.report.page import Spec, Translate
 from lenet.report.vega import NEAR, WHOLE, channel, chart, lines, percent
 
 
+def _splits(t: Translate) -> dict[str, str]:
+    return {"train": t("training"), "valid": t("validation"), "test": t("test")}
+
+
 def losses(t: Translate) -> Spec:
     """Training loss within each epoch, test and validation loss after it."""
-    names = {
-        "train": t("training"),
-        "valid": t("validation"),
-        "test": t("test"),
-    }
     title = t("loss (nats)")
     return lines(
         "losses",
         t("Loss by epoch"),
         channel("epoch", t("epoch"), axis=WHOLE),
         channel("value", title, scale={"zero": True}),
-        names,
+        _splits(t),
         [channel("epoch", t("epoch"), format=".1f"), channel("value", title, format=".4f")],
     )
 
 
 def accuracies(t: Translate, *, over_band: bool) -> Spec:
     """Accuracies by epoch, and the band of the published runs behind them."""
-    names = {
-        "train": t("training"),
-        "valid": t("validation"),
-        "test": t("test"),
-    }
     title = t("accuracy")
     x = channel("epoch", t("epoch"), axis=WHOLE)
     band = {
@@ -54,7 +48,7 @@ def accuracies(t: Translate, *, over_band: bool) -> Spec:
         t("Accuracy by epoch"),
         x,
         channel("value", title, axis={"format": "%"}),
-        names,
+        _splits(t),
         [channel("epoch", t("epoch"), format=".1f"), percent("value", title)],
         behind=[band] if over_band else [],
     )

@@ -250,6 +250,7 @@ function draw(view, network, layers) {
   if (document.activeElement === view.input)
     frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
   const available = view.element.clientWidth - 26;
+  const edge = colour("--edge"); // once for hundreds of maps and units
   view.layouts = layers.map((layer, at) => {
     const lay = layout(layer, available);
     const canvas = view.canvases[at];
@@ -263,7 +264,7 @@ function draw(view, network, layers) {
     for (let c = 0; c < lay.c; c++) {
       const [left, top] = corner(lay, c);
       blit(context, left, top, lay.h, lay.w, lay.scale, (i) => Array(3).fill(grey(values[i * lay.c + c])));
-      outline(context, left, top, lay.w * lay.scale, lay.h * lay.scale); // white on white is nothing
+      outline(context, left, top, lay.w * lay.scale, lay.h * lay.scale, edge); // white on white is nothing
       if (!view.unit) continue;
       if (at === view.unit.layer && c === view.unit.channel)
         frame(context, left, top, lay, spot(view.unit), "--window");
@@ -279,28 +280,28 @@ function draw(view, network, layers) {
 
 const spot = ({ row, column }) => ({ top: row, left: column, bottom: row, right: column });
 
-// Pixels of `colour(i)` = [r, g, b], each `scale` wide.
-function blit(context, left, top, height, width, scale, colour) {
+// Pixels of `pixel(i)` = [r, g, b], each `scale` wide.
+function blit(context, left, top, height, width, scale, pixel) {
   const small = document.createElement("canvas");
   [small.width, small.height] = [width, height];
   const inner = small.getContext("2d");
   const data = inner.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) data.data.set([...colour(i), 255], 4 * i);
+  for (let i = 0; i < height * width; i++) data.data.set([...pixel(i), 255], 4 * i);
   inner.putImageData(data, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(small, left, top, width * scale, height * scale);
 }
 
-function outline(context, left, top, width, height) {
-  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--edge");
+function outline(context, left, top, width, height, edge) {
+  context.strokeStyle = edge;
   context.lineWidth = 1;
   context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
 }
 
-function frame(context, left, top, lay, window, colour) {
+function frame(context, left, top, lay, window, name) {
   const [t, l] = [Math.max(window.top, 0), Math.max(window.left, 0)];
   const [b, r] = [Math.min(window.bottom, lay.h - 1), Math.min(window.right, lay.w - 1)];
-  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue(colour);
+  context.strokeStyle = colour(name);
   context.lineWidth = 2;
   context.strokeRect(left + l * lay.scale + 1, top + t * lay.scale + 1, (r - l + 1) * lay.scale - 2, (b - t + 1) * lay.scale - 2);
 }

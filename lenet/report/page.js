@@ -118,6 +118,9 @@ function isDark() {
     : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+// What a variable of the style is at the moment.
+const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
 function setTheme(dark) {
   root.dataset.theme = dark ? "dark" : "light";
   drawCharts();
@@ -140,8 +143,7 @@ const RAMPS = {
 
 // How a chart of some width looks; a legend has as many columns as its longest name leaves room for.
 function theme(width, longest) {
-  const style = getComputedStyle(root);
-  const [ink, quiet, line] = ["--ink", "--quiet", "--line"].map((x) => style.getPropertyValue(x).trim());
+  const [ink, quiet, line] = ["--ink", "--quiet", "--line"].map(colour);
   const paper = isDark() ? "dark" : "light";
   const colours = COLOURS[paper];
   return {
@@ -158,10 +160,9 @@ function theme(width, longest) {
 }
 
 function drawCharts() {
-  const style = getComputedStyle(root);
   const params = [
-    { name: "inkColour", value: style.getPropertyValue("--ink").trim() },
-    { name: "paperColour", value: style.getPropertyValue("--paper").trim() },
+    { name: "inkColour", value: colour("--ink") },
+    { name: "paperColour", value: colour("--paper") },
     { name: "bandColour", value: COLOURS[isDark() ? "dark" : "light"][2] },
   ];
   const made = [...document.querySelectorAll("[data-chart]")].map((element) => {
@@ -325,26 +326,26 @@ function network() {
 function kernels(layers) {
   const box = document.getElementById("kernel-pictures");
   box.className = "kernels";
+  const edge = colour("--edge");
   let inputs = payload.network.image_shape[2];
   for (const layer of layers.filter((each) => each.kind === "conv")) {
     const [k, outputs] = [layer.size, layer.shape[2]];
     const most = layer.kernel.reduce((a, x) => Math.max(a, Math.abs(x)), 1e-12);
     const scale = inputs * k > 60 ? 4 : 10;
+    const [side, apart] = [k * scale, k * scale + 4];
     const figure = add(box, "figure", {});
-    const canvas = add(figure, "canvas", { width: outputs * (k * scale + 4), height: inputs * (k * scale + 4) });
+    const canvas = add(figure, "canvas", { width: outputs * apart, height: inputs * apart });
     canvas.setAttribute("role", "img");
     const words = { name: layer.name, c: outputs, n: inputs, k };
     label(canvas, "kernels", words);
     add(figure, "figcaption", {}).append(...spans("kernels", words));
-    const channels = inputs;
+    const context = canvas.getContext("2d");
     for (let f = 0; f < outputs; f++)
-      for (let c = 0; c < channels; c++)
-        blit(canvas.getContext("2d"), f * (k * scale + 4), c * (k * scale + 4), k, k, scale, (i) =>
-          diverging(layer.kernel[(i * channels + c) * outputs + f] / most),
-        );
-    for (let f = 0; f < outputs; f++)
-      for (let c = 0; c < channels; c++)
-        outline(canvas.getContext("2d"), f * (k * scale + 4), c * (k * scale + 4), k * scale, k * scale);
+      for (let c = 0; c < inputs; c++) {
+        const weight = (i) => layer.kernel[(i * inputs + c) * outputs + f];
+        blit(context, f * apart, c * apart, k, k, scale, (i) => diverging(weight(i) / most));
+        outline(context, f * apart, c * apart, side, side, edge);
+      }
     inputs = outputs;
   }
 }
