@@ -17,7 +17,7 @@ from benchmarks.contenders import TEST_BATCH, Pass
 from benchmarks.ours import summary
 from lenet.config import Config
 from lenet.data import Data
-from lenet.metrics import Metrics
+from lenet.engine.metrics import Metrics
 
 XAVIER = nn.initializers.xavier_uniform()
 

@@ -16,7 +16,8 @@ from jax import Array, lax
 from tabulate import tabulate
 
 from benchmarks.rounds import Tell, turns
-from lenet import blocks, ops
+from lenet import ops
+from lenet.ops import blocks
 
 BATCH = 256
 STEPS = 20

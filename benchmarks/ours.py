@@ -11,13 +11,14 @@ from jax import Array, lax
 
 from benchmarks import contenders, kernels
 from benchmarks.contenders import Pass
-from lenet import sgd, sweep
+from lenet import train
 from lenet.config import Config
 from lenet.data import Data
-from lenet.metrics import Metrics
+from lenet.engine import sgd, sharding, sweep
+from lenet.engine.metrics import Metrics
+from lenet.engine.sgd import State
+from lenet.engine.sweep import Lanes
 from lenet.model import LeNet
-from lenet.sgd import State
-from lenet.sweep import Lanes
 
 assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
@@ -38,8 +39,9 @@ class Program:
         """
         if precision:
             config = dataclasses.replace(config, precision=precision)
-        over = sweep.spread(1) if runs == 1 else sweep.lanes(config, data, runs)
-        program = sweep.compiled(config, data, over)
+        model = train.check(config, data)
+        over = sweep.spread(1) if runs == 1 else sweep.lanes(model, config, data, runs)
+        program = sweep.compiled(model, config, data, over)
         self.model, self.over, self.train, self.test = (
             program.model,
             over,
@@ -112,7 +114,7 @@ def _steps(
 ) -> State:
     def run(config: Config, state: State, batch: tuple[Array, ...], axis: str | None) -> State:
         count = jnp.int32(len(batch[0]))
-        images, labels, mask = (sgd.share(x, 0, axis) for x in batch)
+        images, labels, mask = (sharding.share(x, 0, axis) for x in batch)
 
         def body(state: State, _: None) -> tuple[State, None]:
             # The metrics are left out, and so compiled away.

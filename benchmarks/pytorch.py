@@ -7,9 +7,9 @@ from torch import nn
 
 from benchmarks import kernels
 from benchmarks.contenders import TEST_BATCH, Pass
-from lenet import records
 from lenet.config import Config
 from lenet.data import Data, Split
+from lenet.engine import cores
 
 
 def network(config: Config) -> Any:
@@ -44,7 +44,7 @@ class Program:
         tf32: bool = False,
     ) -> None:
         """Put data and network on the device, with a thread for each core."""
-        torch.set_num_threads(records.cores())
+        torch.set_num_threads(cores.cores())
         torch.manual_seed(config.seed)
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32

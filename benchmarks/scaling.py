@@ -111,7 +111,7 @@ def _wide(network: str, factor: int) -> dict[str, Any]:
 
 def _multiply_adds(settings: dict[str, Any]) -> int:
     """Those of the forward pass on one image."""
-    from lenet.layers import layers
+    from lenet.inspect.layers import layers
     from lenet.model import LeNet
 
     model = LeNet(channels=tuple(settings["channels"]), hidden=tuple(settings["hidden"]))
@@ -122,10 +122,10 @@ def figure(record: dict[str, Any]) -> bytes:
     """Draw the four panels, measured points over the line of a linear law; return a PNG."""
     from matplotlib.figure import Figure
 
-    from lenet import plots
+    from lenet.figures import style
 
     examples = record["examples"]
-    with plots.style():
+    with style.style():
         picture = Figure(figsize=(8.4, 6.6), layout="constrained")
         (by_batch, by_epoch), (by_width, by_runs) = picture.subplots(2, 2)
 
@@ -174,22 +174,22 @@ def figure(record: dict[str, Any]) -> bytes:
             ha="right",
             fontsize=8,
         )
-        return plots.png(picture)
+        return style.png(picture)
 
 
 def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]]) -> None:
     """Medians with their range, over y = c·x with the median of their c."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    from lenet import plots
+    from lenet.figures import style
 
     medians = [statistics.median(values) for values in times]
     low = [m - min(values) for m, values in zip(medians, times, strict=True)]
     high = [max(values) - m for m, values in zip(medians, times, strict=True)]
     slope = statistics.median(m / x for m, x in zip(medians, at, strict=True))
     law = [slope * x for x in at]
-    axes.plot(at, law, "-", color=plots.GREY, linewidth=0.8, label="linear")
-    axes.errorbar(at, medians, (low, high), fmt="o", color=plots.BLUE, markersize=4, capsize=2)
+    axes.plot(at, law, "-", color=style.GREY, linewidth=0.8, label="linear")
+    axes.errorbar(at, medians, (low, high), fmt="o", color=style.BLUE, markersize=4, capsize=2)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

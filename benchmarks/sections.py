@@ -10,7 +10,9 @@ from tabulate import tabulate
 from benchmarks import forms, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
-from lenet import ledger, records, stats
+from lenet import files, records
+from lenet.analysis import stats
+from lenet.records import ledger
 
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
@@ -113,7 +115,7 @@ def collect_precisions(*sweep_dirs: Path) -> None:
         "environment": records.read_json(sweep_dirs[-1] / "sweep.json")["environment"],
         "runs": {name: [found[seed] for seed in seeds] for name, found in runs.items()},
     }
-    records.write_json(PRECISION, record)
+    files.write_json(PRECISION, record)
 
 
 def _spread(values: list[float]) -> str:

@@ -4,11 +4,12 @@ import dataclasses
 from typing import Any
 
 from benchmarks.contenders import Pass
-from experiments.workers import Workers
-from lenet import records
+from lenet import train
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.rows import Row
+from lenet.engine import cores
+from lenet.engine.rows import Row
+from lenet.engine.workers import Workers
 
 
 class Program:
@@ -21,11 +22,13 @@ class Program:
         self.configs = [
             dataclasses.replace(config, epochs=1, seed=config.seed + i) for i in range(runs)
         ]
-        self.workers = Workers(range(min(records.cores(), runs)), few)
+        self.model = train.check(config, few)
+        self.workers = Workers(range(min(cores.cores(), runs)), few)
 
     def epoch(self) -> Pass:
         """Train every run on every example once, its initial weights included."""
-        rows = [row for _, row in self.workers.fit(self.configs) if isinstance(row, Row)]
+        runs = [(self.model, config) for config in self.configs]
+        rows = [row for _, row in self.workers.fit(runs) if isinstance(row, Row)]
         count = sum(row.count for row in rows)
         loss = sum(row.train_loss * row.count for row in rows)
         hits = sum(row.train_accuracy * row.count for row in rows)

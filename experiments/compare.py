@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import axes, cli, reports, runs
-from experiments.runs import DataSets
+from experiments import cli
+from experiments.cli import axes, reports, runs
+from experiments.cli.runs import DataSets
 from lenet import config as config_module
-from lenet import records
+from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
-    from lenet.ledger import Entry
+    from lenet.records.ledger import Entry
 
 flags.DEFINE_integer("seeds", 16, "fresh seeds for the final runs of each cell")
 flags.DEFINE_integer("tuning_seeds", 2, "seeds, others, at each learning rate of the tuning")
@@ -55,8 +56,9 @@ def main() -> None:
     if FLAGS.resume:
         runs.recall(run_dir, "compare")
     rates = _rates()
-    from lenet import sgd, sweep
-    from lenet.comparison import CELLS
+    from lenet import train
+    from lenet.analysis.comparison import CELLS
+    from lenet.engine import sweep
 
     runs.check_cost(
         len(CELLS) * len(rates) * FLAGS.tuning_seeds + (len(CELLS) + 1) * FLAGS.seeds,
@@ -76,8 +78,8 @@ def main() -> None:
         records.check_free(run_dir)
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
-        sgd.check(config, data[config.dataset, config.valid])
-        sweep.lanes(config, data[config.dataset, config.valid], 1)
+        loaded = data[config.dataset, config.valid]
+        sweep.lanes(train.check(config, loaded), config, loaded, 1)
     with runs.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
     reports.at_the_end(run_dir)
@@ -97,7 +99,8 @@ def _rates() -> list[float]:
 def _compare(
     base: Config, tuning: list[Config], rates: list[float], data: DataSets, run_dir: Path
 ) -> None:
-    from lenet import comparison, comparison_plots, comparison_report
+    from lenet.analysis import comparison, comparison_findings
+    from lenet.figures import comparison as comparison_plots
 
     asked = _describe(rates, data)
     before: dict[str, Any] = {}
@@ -111,7 +114,7 @@ def _compare(
             )
         asked |= {key: before[key] for key in asked if key in before}
     else:
-        records.write_json(path, asked)
+        files.write_json(path, asked)
 
     begin = time.monotonic()
     print(f"tuning: {len(rates)} learning rates x {FLAGS.tuning_seeds} seeds in each of 4 cells")
@@ -143,13 +146,13 @@ def _compare(
     if comparison.paired(found, "test_accuracy")[1].size < 2:
         paragraphs = ["Fewer than two seeds came through in every cell: there is no comparison."]
     else:
-        paragraphs = comparison_report.findings(found, name)
-    report = "\n\n".join([comparison_report.table(found), *paragraphs])
+        paragraphs = comparison_findings.findings(found, name)
+    report = "\n\n".join([comparison_findings.table(found), *paragraphs])
     # Of a comparison that was interrupted nobody knows: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
-    records.write_json(path, asked | {"seconds": seconds, "comparison": found})
-    records.write(run_dir / "report.md", f"{report}\n".encode())
-    records.write(run_dir / "compare.png", comparison_plots.picture(found, name))
+    files.write_json(path, asked | {"seconds": seconds, "comparison": found})
+    files.write(run_dir / "report.md", f"{report}\n".encode())
+    files.write(run_dir / "compare.png", comparison_plots.picture(found, name))
     print(
         f"\n{report}\n\nleft in {run_dir}: report.md, compare.png, compare.json, "
         "tuning.jsonl, final.jsonl"
@@ -162,7 +165,7 @@ def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
     Raises:
       RecordError: if it holds other runs.
     """
-    from lenet import ledger
+    from lenet.records import ledger
 
     ledger.repair(path)
     entries = ledger.read(path)

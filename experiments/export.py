@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
-from lenet import records
+from lenet import files
 from lenet.errors import UsageError
 
 SUFFIX = {"onnx": "onnx", "torch": "pt", "npz": "npz", "stablehlo": "stablehlo"}
@@ -32,8 +32,9 @@ def main(*operands: str) -> None:
     run_dir = Path(operands[0])
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: there is no such directory")
-    from lenet import checkpoint, export
+    from lenet import export
     from lenet.errors import RecordError
+    from lenet.records import checkpoint
 
     found = checkpoint.newest(run_dir)
     if found is None:
@@ -47,7 +48,7 @@ def main(*operands: str) -> None:
         "stablehlo": lambda: export.to_stablehlo(model, params, shape),
     }[FLAGS.format]()
     path = Path(FLAGS.to) if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
-    records.write(path, content)
+    files.write(path, content)
     print(f"left in {path}: {len(content):,} bytes, after epoch {found.epoch}")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
-from lenet import records
+from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 
@@ -83,10 +83,12 @@ def _sizes(state: Mapping[str, Any], path: str) -> dict[str, Any]:
 def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     import jax
 
-    from lenet import checkpoint, data, export, metrics, sgd
+    from lenet import data, export, train
+    from lenet.engine import metrics, sgd
+    from lenet.records import checkpoint
 
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir)
-    model = sgd.check(config, loaded)
+    model = train.check(config, loaded)
     if model.kernel_size % 2 == 0:
         raise UsageError(
             f"a window of {model.kernel_size} is padded otherwise by PyTorch: use an odd one"
@@ -96,7 +98,7 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     loss, accuracy = metrics.means(jax.device_get(sgd.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
     with records.claim(run_dir):
-        records.write_json(run_dir / "config.json", records.describe(config, loaded, command))
+        files.write_json(run_dir / "config.json", records.describe(config, loaded, command))
         saved = checkpoint.Checkpoint(
             config.epochs,
             config,

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
-from experiments.trained import Trained, load
-from lenet import records
+from lenet import files
 from lenet.errors import DataError, RecordError, UsageError
+from lenet.records.trained import Trained, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def main(*operands: str) -> None:
 
 def _predict(trained: list[Trained], files: list[str]) -> None:
     """Read the pictures; show those that can be read, then complain of the others."""
-    from lenet import pictures
+    from lenet.data import pictures
 
     shape = trained[0].image_shape
     if shape[2] != 1:
@@ -79,7 +79,8 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lenet import inspect, pictures
+    from lenet import inspect
+    from lenet.data import pictures
 
     shape, names = trained[0].image_shape, trained[0].class_names
     files = list(read)
@@ -108,17 +109,17 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _explain(run: Trained, files: list[str], images: "np.ndarray", directory: Path) -> None:
-    from lenet import inspect_plots
+def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Path) -> None:
+    from lenet.figures import layers as inspect_plots
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise records.cannot(f"--explain={directory}", error) from None
-    for number, (path, image) in enumerate(zip(files, images, strict=True), start=1):
+        raise files.cannot(f"--explain={directory}", error) from None
+    for number, (path, image) in enumerate(zip(paths, images, strict=True), start=1):
         picture = inspect_plots.activations(run.model, run.params, image, run.class_names)
         name = f"{number:02d}-{Path(path).stem[:60]}.png"
-        records.write(directory / name, picture)
+        files.write(directory / name, picture)
         print(f"left in {directory / name}")
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import cli, language, reports
+from experiments import cli
+from experiments.cli import language, reports
 from lenet.errors import UsageError
 
 language.define()

@@ -26,18 +26,19 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import axes, cli, processes, reports, runs
-from experiments.axes import Axis
-from experiments.processes import Processes
-from experiments.runs import DataSets
+from experiments import cli
+from experiments.cli import axes, processes, reports, runs
+from experiments.cli.axes import Axis
+from experiments.cli.processes import Processes
+from experiments.cli.runs import DataSets
 from lenet import config as config_module
-from lenet import records
+from lenet import files, records, stopping
+from lenet.analysis.frameworks import STUDIES
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.studies import STUDIES
 
 if TYPE_CHECKING:
-    from lenet.ledger import Entry
+    from lenet.records.ledger import Entry
 
 axes.define()
 flags.DEFINE_boolean(
@@ -101,22 +102,22 @@ def main() -> None:
         if finished:
             reports.at_the_end(run_dir)
     else:
-        with cli.patience():
+        with stopping.patience():
             _share(configs, _describe(configs, varied, data), data, run_dir / runs.LEDGER, here)
 
 
 def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Processes) -> None:
     """Refuse what cannot be trained before there is a directory; say what will train together."""
-    from lenet import sgd, sweep
+    from lenet import train
+    from lenet.engine import sweep
 
-    for config in configs:
-        sgd.check(config, data[config.dataset, config.valid])
+    models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
     choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in sweep.groups(configs):
         first = configs[group[0]]
         share = -(-len(group) // here.size)
-        over = sweep.lanes(first, data[first.dataset, first.valid], share)
+        over = sweep.lanes(models[group[0]], first, data[first.dataset, first.valid], share)
         which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
         print(
             f"one program for {len(group)} runs{which}: {over.size} at a time, "
@@ -132,7 +133,7 @@ def _sweep(
 
     Returns whether any run finished without diverging.
     """
-    from lenet import ledger
+    from lenet.records import ledger
 
     asked = _describe(configs, varied, data)
     path = run_dir / runs.LEDGER
@@ -140,7 +141,7 @@ def _sweep(
         done = _done(configs, asked, run_dir)
         print(f"{len(done)} of {len(configs)} runs are in {path}")
     else:
-        records.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
+        files.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
     _share(configs, asked, data, path, here)
     entries = ledger.gather(path)
     _summarise(entries, path, varied)
@@ -151,7 +152,7 @@ def _share(
     configs: list[Config], asked: dict[str, Any], data: DataSets, path: Path, here: Processes
 ) -> None:
     """Train what is missing, or a share of it where there are several processes."""
-    from lenet import ledger
+    from lenet.records import ledger
 
     processes.meet("begun", here)
     _check_same(path.parent, asked)
@@ -162,7 +163,7 @@ def _share(
     if todo:
         runs.train(todo, data, ledger.of_process(path, here.rank))
     if here.size > 1:
-        processes.wait_until(lambda: ledger.count(path) >= len(configs), cli.stop_if_asked)
+        processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
 
 def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
@@ -177,7 +178,7 @@ def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
 
 def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[int]:
     """Return the runs that the ledgers have, if they are those of this sweep."""
-    from lenet import ledger
+    from lenet.records import ledger
 
     _check_same(run_dir, asked)
     entries = ledger.gather(run_dir / runs.LEDGER)
@@ -203,12 +204,15 @@ def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict
 
 
 def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
-    from experiments import progress
-    from lenet import findings, plots, published, studies, summary, sweep_plots
+    from experiments.cli import progress
+    from lenet.analysis import findings, published, summary
+    from lenet.analysis import frameworks as studies
+    from lenet.figures import run
+    from lenet.figures import sweep as sweep_plots
 
     names = summary.varied({axis.name: axis.values for axis in varied})
     settings, measure = summary.ranked(entries), summary.selection(entries)
-    records.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
+    files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
     pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
     if "lr" in names:
         pictures["rates.png"] = sweep_plots.by_rate(settings, names, measure)
@@ -222,11 +226,11 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
         pictures["seeds.png"] = sweep_plots.seeds(entries, measure)
     placed = published.placed(entries)
     if placed:
-        ours = {key: [row[key] for row in placed] for key in plots.ENDS}
-        pictures["published.png"] = plots.among_published(ours)
-        records.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
+        ours = {key: [row[key] for row in placed] for key in run.ENDS}
+        pictures["published.png"] = run.among_published(ours)
+        files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
-        records.write(path.with_name(name), picture)
+        files.write(path.with_name(name), picture)
     print(summary.table(settings, names))
     if any(setting.config["dataset"] == "synthetic" for setting in settings):
         print("(synthetic data)")

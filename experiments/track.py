@@ -13,10 +13,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments import cli, runs
+from experiments import cli
+from experiments.cli import runs
 from lenet import config as config_module
-from lenet import ledger, records, trackers
+from lenet import records, stopping
 from lenet.errors import RecordError, UsageError
+from lenet.records import ledger, trackers
 
 flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "whom to tell")
 FLAGS = flags.FLAGS
@@ -44,7 +46,7 @@ def main(*operands: str) -> None:
     if not records.exists(run_dir, runs.LEDGER):
         raise RecordError(f"{run_dir}: holds no run and no sweep")
     for entry in ledger.read(run_dir / runs.LEDGER):
-        cli.stop_if_asked()
+        stopping.stop_if_asked()
         name = f"run-{entry['run']}"
         title = f"{run_dir.resolve().name}/{name}"
         _tell(run_dir / FLAGS.tracker / name, title, entry["config"], entry["rows"], [])

@@ -23,16 +23,19 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments import cli, reports
+from experiments import cli
+from experiments.cli import reports
 from lenet import config as config_module
-from lenet import trackers
+from lenet import files, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import DivergedError, RecordError, UsageError
+from lenet.model import network
+from lenet.records import trackers
 
 if TYPE_CHECKING:
-    from lenet.checkpoint import Checkpoint
     from lenet.data import Data
-    from lenet.sgd import Params
+    from lenet.engine.sgd import Params
+    from lenet.records.checkpoint import Checkpoint
     from lenet.train import Start
 
 cli.define_config()
@@ -76,23 +79,24 @@ def main() -> None:
     config = cli.config()
     run_dir = Path(os.path.expanduser(FLAGS.run_dir or _fresh_name(config.seed)))
     # Only now, for it takes a second and the flags may be wrong.
-    from lenet import data, records, sgd
+    from lenet import data, records, train
 
     records.check_free(run_dir)
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
-    sgd.check(config, loaded)  # before there is a directory
-    with records.claim(run_dir), cli.patience():
+    train.check(config, loaded)  # before there is a directory
+    with records.claim(run_dir), stopping.patience():
         _train(config, loaded, run_dir, None, resumed=False)
     reports.at_the_end(run_dir, loaded)
 
 
 def _resume(run_dir: Path) -> None:
     """Go on with a run, or say that it is finished."""
-    from lenet import checkpoint, data, records, sgd
+    from lenet import data, records, train
+    from lenet.records import checkpoint
 
     if not records.exists(run_dir, "config.json"):
         raise RecordError(f"--run_dir={run_dir}: holds no run to resume; leave out --resume")
-    with records.reclaim(run_dir), cli.patience():
+    with records.reclaim(run_dir), stopping.patience():
         config, fingerprint, data_dir = _recorded(run_dir)
         if records.exists(run_dir, "result.json"):
             _conclude(records.read_json(run_dir / "result.json"), run_dir)
@@ -103,7 +107,7 @@ def _resume(run_dir: Path) -> None:
         if behind is not None:
             _check_same("the checkpoint", config_module.to_dict(behind.config), config, run_dir)
         loaded = data.load(config.dataset, data_dir=FLAGS.data_dir or data_dir, valid=config.valid)
-        sgd.check(config, loaded)
+        train.check(config, loaded)
         if loaded.fingerprint != fingerprint:
             raise RecordError(f"--run_dir={run_dir}: has learned from other data: {loaded.source}")
         if behind is not None:
@@ -114,7 +118,7 @@ def _resume(run_dir: Path) -> None:
 
 def _check_goes_on(behind: "Checkpoint", config: Config, data: "Data", run_dir: Path) -> None:
     """Raise a RecordError unless a checkpoint is of this very run."""
-    from lenet import sgd
+    from lenet.engine import sgd
 
     steps = behind.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
     found = (behind.data, behind.image_shape, behind.num_classes, int(behind.state.step))
@@ -170,13 +174,17 @@ def _check_same(what: str, asked: dict[str, Any], config: Config, run_dir: Path)
 def _train(
     config: Config, data: "Data", run_dir: Path, behind: "Checkpoint | None", *, resumed: bool
 ) -> None:
-    from lenet import checkpoint, layers, published, records, selfcheck, sgd, train
+    from lenet import records, train
+    from lenet.analysis import published
+    from lenet.engine import selfcheck
+    from lenet.inspect import layers
+    from lenet.records import checkpoint
 
     selfcheck.check()
-    print(layers.table(layers.layers(sgd.check(config, data), data.image_shape)), end="\n\n")
+    print(layers.table(layers.layers(train.check(config, data), data.image_shape)), end="\n\n")
     print("compiling ...", flush=True)
     run = train.start(config, data)
-    cli.stop_if_asked()
+    stopping.stop_if_asked()
     environment = records.environment()
     settings = config_module.to_dict(config)
     with trackers.tracking(FLAGS.tracker, run_dir, run_dir.resolve().name, settings) as tell:
@@ -202,8 +210,8 @@ def _train(
         "environment": environment,
         "published": published.place(config, rows[-1]),
     }
-    records.write(run_dir / "curves.png", _curves(config, rows))  # if it died before it drew them
-    records.write_json(run_dir / "result.json", result)
+    files.write(run_dir / "curves.png", _curves(config, rows))  # if it died before it drew them
+    files.write_json(run_dir / "result.json", result)
     _conclude(result, run_dir)
     if FLAGS.tracker:
         print(f"told {FLAGS.tracker} of {len(rows)} epochs")
@@ -216,7 +224,7 @@ def _describe(config: Config, data: "Data", run_dir: Path) -> None:
     command = shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]])
     where = os.path.abspath(os.path.expanduser(FLAGS.data_dir)) if FLAGS.data_dir else None
     about = records.describe(config, data, command) | {"data_dir": where}
-    records.write_json(run_dir / "config.json", about)
+    files.write_json(run_dir / "config.json", about)
 
 
 def _behind(
@@ -245,8 +253,10 @@ def _fit(
     tell: "trackers.Tell",
 ) -> None:
     """Train to the end; keep each epoch as it ends, and add it to `rows` and `seen`."""
-    from experiments import progress
-    from lenet import checkpoint, published, records, train
+    from experiments.cli import progress
+    from lenet import records, train
+    from lenet.analysis import published
+    from lenet.records import checkpoint
 
     config = run.config
     compares = published.comparable(config)
@@ -256,11 +266,11 @@ def _fit(
             rows.append(dataclasses.asdict(row) | synthetic)
             new = _statistics(config, data, row.epoch, state.params, first=not seen)
             seen += new
-            records.write_rows(run_dir / records.METRICS, rows)
-            records.write_rows(run_dir / records.STATISTICS, seen)
-            stopping = cli.asked_to_stop() and row.epoch < config.epochs
+            files.write_rows(run_dir / records.METRICS, rows)
+            files.write_rows(run_dir / records.STATISTICS, seen)
+            stop = stopping.asked_to_stop() and row.epoch < config.epochs
             due = row.epoch % FLAGS.checkpoint_every == 0 or row.epoch == config.epochs
-            if due or stopping:
+            if due or stop:
                 saved = checkpoint.Checkpoint(
                     row.epoch,
                     config,
@@ -271,16 +281,16 @@ def _fit(
                     state,
                 )
                 checkpoint.save(run_dir, saved)
-            records.write(run_dir / "curves.png", _curves(config, rows))
+            files.write(run_dir / "curves.png", _curves(config, rows))
             for epoch, numbers in trackers.epochs(rows[-1:], new):
                 tell(epoch, numbers)
             bar.advance(row, config.epochs)
             bar.say(progress.line(row, config.epochs))
             if note := progress.plateau(row, data.num_classes, compares):
                 bar.say(f"  {note}")
-            if stopping:
+            if stop:
                 bar.say(f"epoch {row.epoch} is kept: --run_dir={run_dir} --resume goes on")
-                cli.stop_if_asked()
+                stopping.stop_if_asked()
 
 
 def _statistics(
@@ -290,10 +300,11 @@ def _statistics(
 
     Only then: the first step does not wait for it.
     """
-    from lenet import diagnostics, sgd
     from lenet.data import Split
+    from lenet.engine import sgd
+    from lenet.inspect import diagnostics
 
-    model = sgd.network(config, data.num_classes)
+    model = network(config, data.num_classes)
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
     states = {epoch: params}
     if first and epoch == 1:
@@ -306,7 +317,7 @@ def _statistics(
 
 def _conclude(result: dict[str, Any], run_dir: Path) -> None:
     """Print the chapter's two lines, and where the run lies among the published."""
-    from experiments import progress
+    from experiments.cli import progress
 
     try:
         synthetic = " (synthetic data)" if result["synthetic"] else ""
@@ -324,10 +335,11 @@ def _conclude(result: dict[str, Any], run_dir: Path) -> None:
 
 
 def _curves(config: Config, rows: list[Row]) -> bytes:
-    from lenet import plots, published
+    from lenet.analysis import published
+    from lenet.figures import run as figure
 
     band = published.band() if published.comparable(config) else None
-    return plots.curves(rows, epochs=config.epochs, title=_title(config), band=band)
+    return figure.curves(rows, epochs=config.epochs, title=_title(config), band=band)
 
 
 def _fresh_name(seed: int) -> Path:

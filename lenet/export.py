@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lenet.engine.sgd import Params
 from lenet.errors import RecordError, UsageError
 from lenet.model import WINDOW, LeNet, feature_maps
-from lenet.sgd import Params
-from lenet.shapes import same_padding
+from lenet.ops.shapes import same_padding
 
 OPSET = 17
 """Of ONNX's operators; runtimes of 2022 and later have them."""

@@ -1,17 +1,64 @@
-"""Files that are there whole or not at all."""
+"""Write files atomically: a reader finds the whole file or none."""
 
 import contextlib
+import errno
+import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from lenet.errors import DiskError, UsageError
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
-def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; make its directory if need be.
+
+    Raises:
+      DiskError: if the disk does not take it.
+      UsageError: if it may not be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, [content])
+    except OSError as error:
+        raise cannot(str(path), error) from error
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write `values` as JSON, whole or not at all."""
+    write(path, (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a line of JSON for each row, all of them, whole or not at all."""
+    write(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
+
+
+def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append a line of JSON for each row, and return when the disk has them.
+
+    Raises:
+      DiskError, UsageError: as `write`.
+    """
+    lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+    try:
+        with open(path, "ab") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot(str(path), error) from error
+
+
+def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file aside, flush it to the disk and rename it to `path`.
 
     Raises:
-      OSError: when the disk does not take it; then `path` is as it was, and nothing lies beside it.
+      OSError: if the disk does not take it; then `path` is unchanged, and nothing lies beside it.
     """
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -29,18 +76,25 @@ def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 
 def aside(directory: Path) -> list[Path]:
-    """Return what processes that died in the middle of `write` left."""
+    """Return what processes that died in the middle of `replace` left behind."""
     return list(directory.glob(".*-????????"))
 
 
 def clean(directory: Path) -> None:
-    """Remove what is `aside`; nobody else may be writing."""
+    """Remove the files that `aside` finds; no other process may be writing."""
     for path in aside(directory):
         path.unlink(missing_ok=True)
 
 
+def cannot(what: str, error: OSError) -> UsageError | DiskError:
+    """Return the project's error for an OSError at writing `what`."""
+    if error.errno in _DISK:
+        return DiskError(f"{what}: cannot be written: {error.strerror}; free some space")
+    return UsageError(f"{what}: cannot be used: {error.strerror}; choose another")
+
+
 def _flush(directory: Path) -> None:
-    """Have the disk know of a new name."""
+    """Flush a directory, so that a new name in it survives a crash."""
     if os.name == "nt":  # where a directory cannot be opened
         return
     handle = os.open(directory, os.O_RDONLY)

@@ -10,8 +10,10 @@ from flax import linen as nn
 from jax import Array
 from jax.nn import initializers
 
-from lenet import blocks, ops
-from lenet.shapes import Padding, Size, check_rank, output_shape, pair, same_padding
+from lenet import ops
+from lenet.config import Config
+from lenet.ops import blocks
+from lenet.ops.shapes import Padding, Size, check_rank, output_shape, pair, same_padding
 
 WINDOW = 2
 """Side and stride of a pooling window."""
@@ -294,3 +296,22 @@ def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
                 f"with kernel_size={model.kernel_size}: {error}"
             ) from None
     return maps
+
+
+def network(config: Config, num_classes: int) -> LeNet:
+    """Return the network that `config` describes, on this process's device."""
+    # Inside a loop XLA's convolution is slow on a CPU; on a GPU it is what cannot be captured in a
+    # graph. A TPU's matrix unit is made for it.
+    auto = "lax" if jax.default_backend() == "tpu" else "matmul"
+    return LeNet(
+        activation=config.activation,
+        pool=config.pool,
+        channels=config.channels,
+        kernel_size=config.kernel_size,
+        hidden=config.hidden,
+        num_classes=num_classes,
+        kernel_init=config.init,
+        bias_init=config.bias_init,
+        conv=auto if config.conv == "auto" else config.conv,
+        precision=config.precision,
+    )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from lenet.shapes import check_channels, check_rank, output_shape
+from lenet.ops.shapes import check_channels, check_rank, output_shape
 
 
 def dense2d(w: ArrayLike, x: ArrayLike) -> Array:

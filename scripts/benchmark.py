@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments import cli
+from lenet import files
 from lenet.config import PRESETS, Config
 from lenet.errors import UsageError
 
@@ -76,7 +77,6 @@ def compare() -> None:
     """Measure the contenders of this machine and print their tables."""
     from benchmarks import rounds, table
     from benchmarks.contenders import BY_NAME, CONTENDERS
-    from lenet import records
 
     record = started() | {"networks": {}}
     device = "gpu" if record["environment"]["backend"] == "gpu" else "cpu"
@@ -111,7 +111,7 @@ def compare() -> None:
     every = [row for rows in record["networks"].values() for row in rows]
     record["examples"] = max(row["counts"]["epoch"] for row in every)
     path = Path(FLAGS.record or ROOT / "results" / RECORDS[device])
-    records.write_json(path, record)
+    files.write_json(path, record)
     for network, rows in record["networks"].items():
         print(f"{network}\n{table.table(rows)}\n")
     print(*left_out, table.facts(record), f"left in {path}", sep="\n")
@@ -120,7 +120,6 @@ def compare() -> None:
 def scaling() -> None:
     """Measure how our time grows and draw it."""
     from benchmarks import scaling
-    from lenet import records
 
     record = started()
     backend = record["environment"]["backend"]
@@ -135,21 +134,20 @@ def scaling() -> None:
         )
     path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
     picture = path.with_suffix(".png") if FLAGS.record else ROOT / "docs" / "scaling.png"
-    records.write_json(path, record)
-    records.write(picture, scaling.figure(record))
+    files.write_json(path, record)
+    files.write(picture, scaling.figure(record))
     print(f"left in {path} and {picture}")
 
 
 def forms() -> None:
     """Measure the forms of a convolutional layer and print the table."""
     from benchmarks import forms
-    from lenet import records
 
     record = started()
     with progress(forms.count(FLAGS.repeats)) as tell:
         record |= forms.measure(FLAGS.repeats, tell)
     path = Path(FLAGS.record or ROOT / "results" / "forms.json")
-    records.write_json(path, record)
+    files.write_json(path, record)
     print(forms.table(record, ("form", "multiply-adds")), f"left in {path}", sep="\n")
 
 

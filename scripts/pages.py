@@ -21,16 +21,15 @@ import translations
 from PIL import Image
 from rich.console import Console
 
-from experiments.chapter import NAMES, sections, title
-from experiments.chapter.claims import claims
-from experiments.exercises import exercises
-from experiments.language import translation
-from experiments.page import Page
-from lenet import records, train
+from lenet import files, records, train
+from lenet.chapter.claims.ledger import claims
+from lenet.chapter.exercises import exercises
+from lenet.chapter.page import Page
+from lenet.chapter.sections import NAMES, sections, title
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DataError
-from lenet.report.words import LANGUAGES
+from lenet.language import LANGUAGES, translation
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "results" / "pages.json"
@@ -99,7 +98,7 @@ def run(chosen: list[str]) -> None:
         for key in filter(kept.__contains__, known):  # in order, and nothing that is no more
             record["pages"].setdefault(key[0], {})[key[1]] = kept[key]
         text = json.dumps(record, ensure_ascii=False, indent=1)
-        records.write(RECORD, (text + "\n").encode())
+        files.write(RECORD, (text + "\n").encode())
         print(f"{what} {name}: {page['seconds']} s", flush=True)
 
 
@@ -226,7 +225,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"error: not recorded as they are now: scripts/pages.py run {' '.join(wrong)}")
     for path, content in rendered().items():
         if arguments != ["--check"]:
-            records.write(path, content.encode())
+            files.write(path, content.encode())
         elif not path.exists() or path.read_text(encoding="utf-8") != content:
             sys.exit(f"error: {path.name} is not what its record gives: run scripts/pages.py")
 

@@ -17,14 +17,11 @@ from tabulate import tabulate
 
 from benchmarks import sections
 from benchmarks import table as table_of_bench
-from lenet import (
-    comparison_plots,
-    comparison_report,
-    ledger,
-    plots,
-    published,
-    records,
-)
+from lenet import files, records
+from lenet.analysis import comparison_findings, published
+from lenet.figures import comparison as comparison_plots
+from lenet.figures import run
+from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
 BOOK, COMPARE = ROOT / "results" / "book.json", ROOT / "results" / "compare.json"
@@ -98,7 +95,7 @@ def collect(sweep_dir: Path) -> None:
             for entry in entries
         ],
     }
-    records.write(BOOK, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+    files.write(BOOK, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
 def collect_comparison(run_dir: Path) -> None:
@@ -109,7 +106,7 @@ def collect_comparison(run_dir: Path) -> None:
     if record["settings"]["dataset"] == "synthetic":
         sys.exit(f"error: {run_dir}: of synthetic data")
     record["run_dir"] = str(run_dir)
-    records.write(COMPARE, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+    files.write(COMPARE, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
 def comparison_section(name: str) -> str:
@@ -145,8 +142,8 @@ def comparison_section(name: str) -> str:
         f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare {record['run_dir']}\n"
         ".venv/bin/python scripts/readme.py\n```"
     )
-    findings = comparison_report.findings(runs, data, language)
-    table = comparison_report.table(runs, language)
+    findings = comparison_findings.findings(runs, data, language)
+    table = comparison_findings.table(runs, language)
     return "\n\n".join([f"![{alt}](docs/compare.png)", table, note, *findings, code])
 
 
@@ -169,7 +166,7 @@ def table(head: tuple[str, ...], book: dict) -> str:
     """The published distributions and ours."""
     off = sum(run["rows"][1]["test_accuracy"] > 0.15 for run in book["runs"])
     ours = (
-        f"**{plots.OURS}**",
+        f"**{run.OURS}**",
         len(book["runs"]),
         *(
             f"{spread(values)} [{min(values):.3f}, {max(values):.3f}]"
@@ -204,7 +201,7 @@ def facts(name: str, book: dict) -> str:
 
 def equality(name: str, book: dict) -> str:
     """The picture of the distributions and the test against PyTorch's, for the README `name`."""
-    found = published.equality({key: last(book, key) for key in plots.ENDS})
+    found = published.equality({key: last(book, key) for key in run.ENDS})
     named = {"accuracy": found["test_accuracy"], "loss": found["train_loss"]}
     counts = {"ours": len(book["runs"]), "theirs": published.band("pytorch").runs}
     return EQUALITY[name].format(**named, **counts).replace(" -", " −")
@@ -337,11 +334,11 @@ def pictures() -> dict[Path, bytes]:
         f"LeNet, {config['activation']} + {config['pool']}-pooling, on {config['dataset']}\n"
         f"lr {config['lr']:g}, batch {config['batch_size']}, seed {config['seed']}"
     )
-    ours = {key: last(book, key) for key in plots.ENDS}
+    ours = {key: last(book, key) for key in run.ENDS}
     band = published.band()
-    first = plots.curves(book["first_run"], epochs=published.EPOCHS, title=title, band=band)
+    first = run.curves(book["first_run"], epochs=published.EPOCHS, title=title, band=band)
     docs = ROOT / "docs"
-    drawn = {docs / "book.png": first, docs / "published.png": plots.among_published(ours)}
+    drawn = {docs / "book.png": first, docs / "published.png": run.among_published(ours)}
     if COMPARE.exists():
         compared = records.read_json(COMPARE)
         drawn[docs / "compare.png"] = comparison_plots.picture(
@@ -369,7 +366,7 @@ def main(arguments: list[str]) -> None:
             f"error: run scripts/readme.py: {', '.join(p.name for p in stale)}" if stale else 0
         )
     for path, content in (rendered() | pictures()).items():
-        records.write(path, content)
+        files.write(path, content)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from lenet import records
+from lenet import files, records
 
 ROOT = Path(__file__).parent.parent
 REPEATS = 5
@@ -62,7 +62,7 @@ def take(tab: Page, path: Path, from_: str, height: int) -> None:
     picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
     file = io.BytesIO()
     picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-    records.write(path, file.getvalue())
+    files.write(path, file.getvalue())
 
 
 def pictures(tab: Page, folder: Path, pages: dict[str, Path], language: str) -> None:
@@ -120,7 +120,7 @@ def main(run_dir: str, sweep_dir: str) -> None:
             said = tab.inner_text("#agreement")
             found["largest_difference_of_logits"] = float(said.rsplit(" ", 1)[1].rstrip("."))
             made.close()
-        records.write_json(ROOT / "results" / "report.json", found)
+        files.write_json(ROOT / "results" / "report.json", found)
     print(f"report of a run: {statistics.median(found['run']['seconds']):.1f} s")
 
 

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import table as table_of_bench
-from lenet import findings, ledger, records, studies, summary, sweep_plots
+from lenet import files, records
+from lenet.analysis import findings, summary
+from lenet.analysis import frameworks as studies
 from lenet.config import PRESETS, Config, to_dict
-from lenet.ledger import Entry
+from lenet.figures import sweep as sweep_plots
+from lenet.records import ledger
+from lenet.records.ledger import Entry
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "studies"
@@ -76,7 +80,7 @@ def collect(name: str, sweep_dir: Path) -> None:
             for entry in entries
         ],
     }
-    records.write(
+    files.write(
         RECORDS / f"{name}.json", (json.dumps(record, separators=(",", ":")) + "\n").encode()
     )
 
@@ -169,9 +173,9 @@ def main(arguments: list[str]) -> None:
     if arguments:
         sys.exit(f"error: run scripts/studies.py: {', '.join(stale)}" if stale else 0)
     for path, content in rendered().items():
-        records.write(path, content)
+        files.write(path, content)
     for name, record in known().items():
-        records.write(ROOT / "docs" / "studies" / f"{name}.png", picture(record))
+        files.write(ROOT / "docs" / "studies" / f"{name}.png", picture(record))
 
 
 if __name__ == "__main__":

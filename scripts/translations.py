@@ -20,11 +20,12 @@ from babel.messages.pofile import read_po, write_po
 from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 
-from experiments.chapter import sections, title
-from experiments.chapter.claims import ledger
-from experiments.exercises import exercises
-from experiments.language import CATALOGUE
-from lenet import plots, records
+from lenet import files
+from lenet.chapter.claims.ledger import ledger
+from lenet.chapter.exercises import exercises
+from lenet.chapter.sections import sections, title
+from lenet.figures import style
+from lenet.language import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
 ARGUMENTS = {  # which arguments of a call are text
@@ -88,7 +89,7 @@ def updated(old: Catalog, found: dict[str, str]) -> Catalog:
 
 def faults(catalogue: Catalog) -> Iterator[str]:
     """What is missing or wrong, a line each."""
-    fonts = [plots.CHINESE, font_manager.findfont("DejaVu Sans")]
+    fonts = [style.CHINESE, font_manager.findfont("DejaVu Sans")]
     glyphs = set().union(*(TTFont(font).getBestCmap() for font in fonts))
     for message in catalogue:
         if not message.id:
@@ -124,7 +125,7 @@ def main(arguments: list[str]) -> None:
             old = read_po(file)
     new = updated(old, texts())
     if arguments != ["--check"]:
-        records.write(CATALOGUE, content(new))
+        files.write(CATALOGUE, content(new))
     wrong = list(faults(new))
     if arguments == ["--check"] and content(new) != CATALOGUE.read_bytes():
         wrong.append("experiments/zh.po is not what scripts/translations.py writes: run it")

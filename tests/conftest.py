@@ -11,7 +11,7 @@ import pytest
 from skipping import skip
 from tabulate import tabulate
 
-from lenet import data, records
+from lenet import data, files, records
 from lenet.errors import DataError
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -94,4 +94,4 @@ def pytest_terminal_summary(terminalreporter):
             "environment": records.environment(),
             "faults": rows,
         }
-        records.write_json(options.faults_record, record)
+        files.write_json(options.faults_record, record)

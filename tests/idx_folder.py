@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet import idx
-from lenet.data import Data
+from lenet.data import Data, idx
 
 
 def write(folder: Path, data: Data) -> Path:

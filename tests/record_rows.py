@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from lenet.rows import Row
+from lenet.engine.rows import Row
 
 ROW = json.loads(
     json.dumps(

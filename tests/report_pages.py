@@ -7,12 +7,14 @@ import jax
 import numpy as np
 
 from lenet import config as config_module
-from lenet import diagnostics, sgd
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.diagnostics import Diagnosis
+from lenet.engine import sgd
+from lenet.engine.rows import Row
+from lenet.inspect import diagnostics
+from lenet.inspect.diagnostics import Diagnosis
+from lenet.model import network
 from lenet.report import of_run, page
-from lenet.rows import Row
 
 NAMES = ("Pullover", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "Coat & {n}")
 SMALL = Config(channels=(2, 3), hidden=(8,), epochs=2)
@@ -28,7 +30,7 @@ def data(shape: tuple[int, int, int] = (28, 28, 1), count: int = 60) -> Data:
 
 def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     """A run as if it had been trained, with parameters from its seed."""
-    model = sgd.network(config, of.num_classes)
+    model = network(config, of.num_classes)
     params = jax.device_get(sgd.init(model, config, of.image_shape).params)
     running = [(0.5, 1.4, 0.2), (1.0, 1.3, 0.3)]
     rows = [

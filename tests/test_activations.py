@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lenet import sgd
-from lenet.activations import Statistics, activations, statistics
 from lenet.config import Config
-from lenet.model import LeNet
+from lenet.engine import sgd
+from lenet.inspect.activations import Statistics, activations, statistics
+from lenet.model import LeNet, network
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
 
@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uin
 @functools.cache
 def made(**settings):
     config = Config(channels=(2, 3), hidden=(8, 7), **settings)
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     return model, sgd.init(model, config, (28, 28, 1)).params
 
 

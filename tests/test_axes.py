@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import axes
-from experiments.axes import Axis
+from experiments.cli import axes
+from experiments.cli.axes import Axis
 from lenet import config
 from lenet.errors import UsageError
 

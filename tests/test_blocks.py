@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet import blocks, ops
+from lenet import ops
+from lenet.ops import blocks
 
 
 @st.composite

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from experiments import walk
-from experiments.chapter import NAMES, sections
-from experiments.chapter.claims import VERDICTS, Finding, ledger
-from experiments.language import translation
-from experiments.page import CheckError, Page, console, wrapped
+from lenet.chapter import walk
+from lenet.chapter.claims.ledger import VERDICTS, Finding, ledger
+from lenet.chapter.page import CheckError, Page, console, wrapped
+from lenet.chapter.sections import NAMES, sections
 from lenet.errors import DataError, UsageError
+from lenet.language import translation
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = sections()
@@ -53,7 +53,7 @@ def test_there_are_at_least_the_seventeen_claims():
 
 
 def test_a_verdict_that_changes_is_heard(page, monkeypatch):
-    from experiments.chapter import claims
+    from lenet.chapter.claims import ledger as claims
 
     entry = next(iter(ledger().values()))
     changed = entry._replace(compute=lambda page: Finding("false", "how", "measured"))
@@ -63,7 +63,7 @@ def test_a_verdict_that_changes_is_heard(page, monkeypatch):
 
 
 def test_without_data_the_other_claims_are_still_checked(page, monkeypatch):
-    from experiments.chapter import claims
+    from lenet.chapter.claims import ledger as claims
 
     def nowhere(page):
         raise DataError("no data")
@@ -152,7 +152,7 @@ def test_an_interrupt_is_one_line_and_130(tmp_path):
     ],
 )
 def test_the_language_is_that_of_the_locale(monkeypatch, variables, expected):
-    from experiments import language
+    from lenet import language
 
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)

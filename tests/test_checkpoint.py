@@ -5,16 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lenet import checkpoint, files, sgd
-from lenet.checkpoint import Checkpoint, DamagedError
+from lenet import files
 from lenet.config import Config
+from lenet.engine import sgd
 from lenet.errors import DiskError, RecordError
+from lenet.model import network
+from lenet.records import checkpoint
+from lenet.records.checkpoint import Checkpoint, DamagedError
 
 SMALL = Config(channels=(2, 3), hidden=(8,), momentum=0.9)
 
 
 def made(epoch: int, seed: int = 0) -> Checkpoint:
-    state = sgd.init(sgd.network(SMALL, 10), SMALL, (28, 28, 1))
+    state = sgd.init(network(SMALL, 10), SMALL, (28, 28, 1))
     key = jax.random.key(seed)
     state = jax.tree.map(
         lambda x: x + jax.random.normal(key, x.shape) if x.dtype == jnp.float32 else x, state
@@ -94,7 +97,7 @@ def test_the_network_comes_back_with_its_parameters(tmp_path):
     saved = made(4)
     checkpoint.save(tmp_path, saved)
     model, params = checkpoint.restore(tmp_path)
-    assert model == sgd.network(SMALL, 10)
+    assert model == network(SMALL, 10)
     np.testing.assert_array_equal(
         params["dense1"]["kernel"], saved.state.params["dense1"]["kernel"]
     )

@@ -17,11 +17,14 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from experiments import cli, progress
-from lenet import checkpoint, config, data, records, synthetic
+from experiments import cli
+from experiments.cli import progress
+from lenet import config, data, records, stopping
+from lenet.data import synthetic
+from lenet.engine.rows import Row
+from lenet.engine.sgd import logits
 from lenet.errors import RecordError
-from lenet.rows import Row
-from lenet.sgd import logits
+from lenet.records import checkpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -228,11 +231,11 @@ def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
 def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
     """As when it arrives in a callback of the garbage collector."""
     monkeypatch.setattr(cli, "_asked", [])
-    cli.stop_if_asked()
-    with contextlib.suppress(cli.Stopped):
+    stopping.stop_if_asked()
+    with contextlib.suppress(stopping.Stopped):
         cli._stop(signal.SIGTERM, None)
-    with pytest.raises(cli.Stopped):
-        cli.stop_if_asked()
+    with pytest.raises(stopping.Stopped):
+        stopping.stop_if_asked()
 
 
 def test_it_trains_to_the_end_when_nobody_reads_any_more(tiny, tmp_path):

@@ -3,8 +3,9 @@ import io
 import pytest
 from PIL import Image
 
-from lenet import comparison, comparison_plots, comparison_report
-from lenet.comparison import CELLS, Comparison, Run
+from lenet.analysis import comparison, comparison_findings
+from lenet.analysis.comparison import CELLS, Comparison, Run
+from lenet.figures import comparison as comparison_plots
 
 # Test accuracy in the cells for seeds 0 and 1, worked by hand; the texts' network has 0.10 less
 # than the first cell.
@@ -80,7 +81,7 @@ def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
     assert cells.shape == (2, 2, 3)
     assert texts.shape == (3,)
     for language, said in (("en", "Left out: 1 seeds"), ("zh", "略去 1 个")):
-        assert any(said in text for text in comparison_report.findings(runs, "data", language))
+        assert any(said in text for text in comparison_findings.findings(runs, "data", language))
 
 
 def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
@@ -90,12 +91,12 @@ def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_table_and_findings_say_the_numbers(runs, language):
-    table = comparison_report.table(runs, language).splitlines()
+    table = comparison_findings.table(runs, language).splitlines()
     assert len(table) == 2 + 1 + 4
     assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
     assert "0.4500" in table[2]  # the texts' own
     assert "0.8700" in table[-1]
-    effects, parts, limits = comparison_report.findings(runs, "some data", language)
+    effects, parts, limits = comparison_findings.findings(runs, "some data", language)
     assert "+0.2300" in effects
     assert "−0.2300" in effects  # the loss
     assert "+0.4200" in parts
@@ -103,25 +104,25 @@ def test_table_and_findings_say_the_numbers(runs, language):
 
 
 def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
-    assert comparison_report._reached([1, 3, 8]) == "3"
-    assert comparison_report._reached([1, None, 8]) == "8 (2/3)"
-    assert comparison_report._reached([1, None, None]) == "- (1/3)"
+    assert comparison_findings._reached([1, 3, 8]) == "3"
+    assert comparison_findings._reached([1, None, 8]) == "8 (2/3)"
+    assert comparison_findings._reached([1, None, None]) == "- (1/3)"
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "the highest of the grid"), ("zh", "高端")])
 def test_a_best_rate_at_the_end_of_the_grid_is_said(runs, language, said):
-    assert not any(said in text for text in comparison_report.findings(runs, "data", language))
+    assert not any(said in text for text in comparison_findings.findings(runs, "data", language))
     runs["rates"] = [0.1, 0.3]
-    assert any(said in text for text in comparison_report.findings(runs, "data", language))
+    assert any(said in text for text in comparison_findings.findings(runs, "data", language))
 
 
 @pytest.mark.parametrize(
     ("language", "said"), [("en", "1 of the 2 runs of ReLU + average"), ("zh", "中有 1 次")]
 )
 def test_a_run_that_learned_nothing_is_said(runs, language, said):
-    assert not any(said in text for text in comparison_report.findings(runs, "data", language))
+    assert not any(said in text for text in comparison_findings.findings(runs, "data", language))
     runs["final"][4]["test_accuracy"][-1] = 0.1
-    assert any(said in text for text in comparison_report.findings(runs, "data", language))
+    assert any(said in text for text in comparison_findings.findings(runs, "data", language))
 
 
 def test_too_few_seeds_are_no_comparison(runs):
@@ -135,4 +136,4 @@ def test_the_picture_is_one_even_where_a_cell_diverged(runs):
     runs["final"] += [run(CELLS[1], 0.3, 0), run(CELLS[1], 0.3, 1)]
     picture = Image.open(io.BytesIO(comparison_plots.picture(runs, "some data")))
     assert picture.width > 1000
-    assert comparison_report.table(runs).count("diverged") == 2
+    assert comparison_findings.table(runs).count("diverged") == 2

@@ -25,7 +25,8 @@ import pytest
 import requests
 from PIL import Image
 
-from lenet import cache, data, debian, download, idx, sources, verify
+from lenet import data
+from lenet.data import cache, debian, download, idx, sources, verify
 from lenet.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[1]

@@ -9,11 +9,12 @@ import numpy as np
 import optax
 import pytest
 
-from lenet import activations, diagnostics, sgd
 from lenet.config import Config
 from lenet.data import Split
-from lenet.diagnostics import Diagnosis
-from lenet.model import LeNet
+from lenet.engine import sgd
+from lenet.inspect import activations, diagnostics
+from lenet.inspect.diagnostics import Diagnosis
+from lenet.model import LeNet, network
 
 SHAPE = (12, 12, 1)
 
@@ -92,7 +93,7 @@ def test_a_row_has_no_number_that_json_cannot_hold():
 def test_on_the_plateau_the_last_hidden_layer_tells_images_apart_by_next_to_nothing(fashion_mnist):
     """What the chapter's network looks like before its first step."""
     config = Config()
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     params = sgd.init(model, config, (28, 28, 1)).params
     sample = Split(*(x[: diagnostics.SAMPLE] for x in fashion_mnist.train))
     found = diagnostics.diagnose(model, params, sample)

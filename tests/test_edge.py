@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet import edge
+from lenet.chapter import edge
 from lenet.reference import corr2d
 
 STARTS = st.tuples(st.floats(-10, 10, width=32), st.floats(-10, 10, width=32))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from skipping import skip
 
-from experiments.exercises import exercises
-from experiments.language import translation
-from experiments.page import Page, console
+from lenet.chapter.exercises import exercises
+from lenet.chapter.page import Page, console
 from lenet.errors import DataError
+from lenet.language import translation
 
 QUICK = [e.number for e in exercises().values() if not e.seconds]
 SLOW = [e.number for e in exercises().values() if e.seconds]

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
-from lenet import checkpoint, data, export, sgd
+from lenet import data, export
+from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
 from lenet.model import LeNet
+from lenet.records import checkpoint
 
 NETWORKS = {
     "book": (LeNet(), (28, 28, 1)),
@@ -242,7 +244,7 @@ def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, 
     config = Config(**PRESETS[preset], epochs=2)
     run = train.start(config, fashion_mnist)
     *_, (_, state) = train.fit(run)
-    model = sgd.check(config, fashion_mnist)
+    model = train.check(config, fashion_mnist)
     shape, images = fashion_mnist.image_shape, fashion_mnist.test.images[:1000]
     scaled = images.astype(np.float32) / 255
     expected = sgd.logits(model, state.params, images)

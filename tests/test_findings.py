@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lenet import findings, summary
+from lenet.analysis import findings, summary
 from lenet.config import Config, to_dict
-from lenet.ledger import Entry
+from lenet.records.ledger import Entry
 
 PRESET = to_dict(Config())
 

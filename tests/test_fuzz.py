@@ -11,10 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from record_rows import ROW
 
-from experiments import axes
-from lenet import checkpoint, config, ledger, records, sgd
+from experiments.cli import axes
+from lenet import config, files, records
 from lenet.config import Config
+from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
+from lenet.model import network
+from lenet.records import checkpoint, ledger
 
 NAMES = [field.name for field in config.fields()]
 JSON = st.recursive(
@@ -28,7 +31,7 @@ JSON = st.recursive(
 def saved() -> bytes:
     """A checkpoint of a small network."""
     small = Config(channels=(2, 3), hidden=(8,))
-    state = sgd.init(sgd.network(small, 10), small, (28, 28, 1))
+    state = sgd.init(network(small, 10), small, (28, 28, 1))
     return checkpoint.to_bytes(checkpoint.Checkpoint(1, small, (28, 28, 1), 10, "", {}, state))
 
 
@@ -167,7 +170,7 @@ def test_statistics_of_anything_are_rows_or_a_record_error(tmp_path_factory, epo
 def test_a_torn_tail_costs_the_last_row_alone(tmp_path_factory, numbers, data):
     path = tmp_path_factory.mktemp("fuzz") / "rows.jsonl"
     rows = [{"epoch": number} for number in numbers]
-    records.write_rows(path, rows)
+    files.write_rows(path, rows)
     content = path.read_bytes()
     last = content[:-1].rfind(b"\n") + 1
     path.write_bytes(content[: data.draw(st.integers(last, len(content) - 1))])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lenet import idx
+from lenet.data import idx
 from lenet.errors import DataError
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

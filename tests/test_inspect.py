@@ -7,8 +7,10 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet import inspect, sgd, synthetic
+from lenet import inspect, train
 from lenet.config import Config
+from lenet.data import synthetic
+from lenet.engine import sgd
 
 SMALL = Config(channels=(2, 3), hidden=(8,))
 
@@ -16,7 +18,7 @@ SMALL = Config(channels=(2, 3), hidden=(8,))
 @pytest.fixture(scope="module")
 def network():
     data = synthetic.make(600, 50)
-    model = sgd.check(SMALL, data)
+    model = train.check(SMALL, data)
     return model, sgd.init(model, SMALL, data.image_shape).params, data
 
 

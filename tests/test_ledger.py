@@ -1,9 +1,9 @@
 import pytest
 from record_rows import ROW
 
-from lenet import ledger
 from lenet.errors import RecordError
-from lenet.ledger import Entry
+from lenet.records import ledger
+from lenet.records.ledger import Entry
 
 
 def entry(run: int) -> Entry:

@@ -3,8 +3,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet import metrics
-from lenet.metrics import Metrics
+from lenet.engine import metrics
+from lenet.engine.metrics import Metrics
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(2, 5))

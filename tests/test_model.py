@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet.layers import layers, table
-from lenet.model import (
-    BIAS_INITIALIZERS,
-    KERNEL_INITIALIZERS,
-    Conv2D,
-    LeNet,
-    feature_maps,
-)
+from lenet.inspect.layers import layers, table
+from lenet.model import BIAS_INITIALIZERS, KERNEL_INITIALIZERS, Conv2D, LeNet, feature_maps
 
 
 def torch_lenet(torch, params):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from lenet import ops, reference
-from lenet.shapes import explicit_padding
+from lenet.ops.shapes import explicit_padding
 
 SIDES = st.tuples(st.integers(0, 2), st.integers(0, 2))
 PADDINGS = st.one_of(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lenet import pictures
+from lenet.data import pictures
 from lenet.errors import DataError
 
 SHAPE = (28, 28, 1)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
-from lenet import checkpoint, data, inspect
+from lenet import data, inspect
+from lenet.records import checkpoint
 
 
 def predict(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:

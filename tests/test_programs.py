@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cores, programs
-from lenet import records
+from lenet.engine import cores, programs
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +50,7 @@ def test_each_core_is_a_device_unless_a_number_was_asked_for(home, monkeypatch):
         if asked:
             monkeypatch.setenv("JAX_NUM_CPU_DEVICES", asked)
         cores.as_devices()
-        assert os.environ["JAX_NUM_CPU_DEVICES"] == (asked or str(records.cores()))
+        assert os.environ["JAX_NUM_CPU_DEVICES"] == (asked or str(cores.cores()))
     monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
     cores.as_devices()

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from experiments import progress
+from experiments.cli import progress
 from lenet import config as config_module
-from lenet import plots, published, summary
+from lenet.analysis import published, summary
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError
+from lenet.figures import style
 
 ROW = {"train_loss": 0.46851, "train_accuracy": 0.8242, "test_accuracy": 0.8064}
 
@@ -141,7 +142,7 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
 
 def test_our_runs_over_theirs_is_a_picture():
     ours = {"test_accuracy": [0.8, 0.81], "train_loss": [0.47, 0.46]}
-    assert plots.among_published(ours).startswith(b"\x89PNG")
+    assert style.among_published(ours).startswith(b"\x89PNG")
     found = published.equality(ours)
     assert found.keys() == ours.keys()
     assert found["test_accuracy"].difference.mean == pytest.approx(0.805 - 0.8036, abs=1e-3)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import ops
-from lenet.receptive_field import ReceptiveField, Window, influence, receptive_field
+from lenet.inspect.receptive_field import ReceptiveField, Window, influence, receptive_field
 
 # A stride above the window's size would leave holes in the field; under as much padding as that
 # size, a unit would see nothing of the layer below.

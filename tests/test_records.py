@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lenet import records
+from lenet import files, records
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
 
 
@@ -28,7 +28,7 @@ def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
 
 def test_a_run_under_way_is_in_use_and_not_just_another_run(tmp_path):
     with records.claim(tmp_path / "run") as run_dir:
-        records.write_json(run_dir / "config.json", {})
+        files.write_json(run_dir / "config.json", {})
         for attempt in (records.check_free, lambda path: records.claim(path).__enter__()):
             with pytest.raises(InUseError, match="another process is writing it"):
                 attempt(run_dir)
@@ -66,14 +66,14 @@ def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
-    records.write_json(path, {"epoch": 1})
+    files.write_json(path, {"epoch": 1})
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskError, match="No space left on device"):
-        records.write_json(path, {"epoch": 2})
+        files.write_json(path, {"epoch": 2})
     assert json.loads(path.read_text()) == {"epoch": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
@@ -81,7 +81,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_rows_survive_and_a_bad_line_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     rows = [{"epoch": 1, "test_accuracy": 0.1}, {"epoch": 2, "test_accuracy": 0.5}]
-    records.write_rows(path, rows)
+    files.write_rows(path, rows)
     assert records.read_rows(path) == rows
     path.write_text('{"epoch": 1}\n{"epoch"\n{"epoch": 3}\n')
     with pytest.raises(RecordError, match=r"metrics\.jsonl: line 2"):

@@ -19,22 +19,15 @@ import vl_convert
 from PIL import Image
 from record_rows import ROW
 
-from experiments import reports
-from lenet import comparison, records
+from experiments.cli import reports
+from lenet import files
+from lenet import language as words
+from lenet.analysis import comparison
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import RecordError
-from lenet.ledger import Entry
-from lenet.report import (
-    charts,
-    examples,
-    network,
-    of_comparison,
-    of_run,
-    of_sweep,
-    page,
-    words,
-)
+from lenet.records.ledger import Entry
+from lenet.report import charts, examples, network, of_comparison, of_run, of_sweep, page
 from lenet.report.rows import interval
 
 HERE = Path(page.__file__).parent
@@ -447,16 +440,16 @@ DAMAGE = {
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_records_of_a_sweep_are_one_line(tmp_path, name):
     for damaged in (SWEEP | {name: DAMAGE[name]}, {k: v for k, v in SWEEP.items() if k != name}):
-        records.write_json(tmp_path / "sweep.json", damaged)
+        files.write_json(tmp_path / "sweep.json", damaged)
         with pytest.raises(RecordError, match=rf"sweep.json: {name}"):
             reports.of(tmp_path)
 
 
 def test_axes_of_no_sweep_and_a_ledger_without_runs_are_one_line(tmp_path):
-    records.write_json(tmp_path / "sweep.json", SWEEP | {"axes": {"speed": [1, 2]}})
+    files.write_json(tmp_path / "sweep.json", SWEEP | {"axes": {"speed": [1, 2]}})
     with pytest.raises(RecordError, match="axes: not those of a sweep"):
         reports.of(tmp_path)
-    records.write_json(tmp_path / "sweep.json", SWEEP)
+    files.write_json(tmp_path / "sweep.json", SWEEP)
     with pytest.raises(RecordError, match="no run of the sweep has finished"):
         reports.of(tmp_path)
 
@@ -464,14 +457,14 @@ def test_axes_of_no_sweep_and_a_ledger_without_runs_are_one_line(tmp_path):
 @pytest.mark.parametrize("damage", [{"settings": []}, {"comparison": 3}, {"comparison": {}}])
 def test_damaged_records_of_a_comparison_are_one_line(tmp_path, damage):
     record = json.loads((ROOT / "results" / "compare.json").read_bytes())
-    records.write_json(tmp_path / "compare.json", record | damage)
+    files.write_json(tmp_path / "compare.json", record | damage)
     with pytest.raises(RecordError, match=r"compare\.json: "):
         reports.of(tmp_path)
 
 
 def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
     record = {"command": "x", "settings": {}, "environment": {}}
-    records.write_json(tmp_path / "compare.json", record)
+    files.write_json(tmp_path / "compare.json", record)
     with pytest.raises(RecordError, match="--resume goes on"):
         reports.of(tmp_path)
 

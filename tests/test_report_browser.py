@@ -15,9 +15,10 @@ from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
-from lenet import checkpoint, data, inspect, pictures
-from lenet.data import Data
+from lenet import data, inspect
+from lenet.data import Data, pictures
 from lenet.errors import DataError
+from lenet.records import checkpoint
 from lenet.report import of_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

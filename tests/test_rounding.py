@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet.rounding import tolerance
+from lenet.chapter.rounding import tolerance
 
 DRAWS = 200
 

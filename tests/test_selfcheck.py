@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import pytest
 
-from lenet import selfcheck
+from lenet.engine import selfcheck
 from lenet.errors import UsageError
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet.shapes import explicit_padding, output_shape, pair, same_padding
+from lenet.ops.shapes import explicit_padding, output_shape, pair, same_padding
 
 SIZES = st.integers(1, 40)
 

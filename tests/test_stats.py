@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lenet import stats
+from lenet.analysis import stats
 
 SEEDS = st.integers(0, 2**32 - 1)
 # Sums of a few halves are exact: laws hold to the last bit or nearly.

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from experiments import axes
-from lenet import published, studies
+from experiments.cli import axes
+from lenet.analysis import frameworks as studies
+from lenet.analysis import published
+from lenet.analysis.stats import Interval
 from lenet.config import Config, check, to_dict
-from lenet.ledger import Entry
-from lenet.stats import Interval
+from lenet.records.ledger import Entry
 
 
 @pytest.mark.parametrize("name", studies.STUDIES)

@@ -6,9 +6,10 @@ import pytest
 import scipy
 from PIL import Image
 
-from lenet import summary, sweep_plots
+from lenet.analysis import summary
 from lenet.config import Config, to_dict
-from lenet.ledger import Entry
+from lenet.figures import sweep as sweep_plots
+from lenet.records.ledger import Entry
 
 
 def entry(run: int, accuracies: list[float], diverged: str | None = None, **config) -> Entry:

@@ -12,11 +12,13 @@ import jax
 import numpy as np
 import pytest
 
-from lenet import sgd, sweep, synthetic, train
+from lenet import train
 from lenet.config import Config
-from lenet.data import Data, hold_out
+from lenet.data import Data, hold_out, synthetic
+from lenet.engine import sgd, sweep
+from lenet.engine.rows import Row
 from lenet.errors import DivergedError, UsageError
-from lenet.rows import Row
+from lenet.model import network
 
 ROOT = Path(__file__).parent.parent
 TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
@@ -42,7 +44,7 @@ def at_once(share: int):
 def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
     """The rows, or how it diverged, and the final parameters of each run."""
     found = {i: ([], None) for i in range(len(configs))}
-    for epoch in sweep.fit(configs, data, choose=choose):
+    for epoch in train.sweep(configs, data, choose=choose):
         params = jax.device_get(epoch.state.params)
         for lane, run in enumerate(epoch.runs):
             if run in epoch.rows:
@@ -136,7 +138,7 @@ def test_a_run_that_diverges_is_reported_and_leaves_the_others_their_bits(small)
 @pytest.mark.slow
 def test_where_all_have_diverged_nothing_more_is_trained(small):
     bad = variants(*({"activation": "relu", "lr": 1e30, "seed": seed} for seed in range(2)))
-    assert len(list(sweep.fit(bad, small, choose=one_by_one(2)))) == 1
+    assert len(list(train.sweep(bad, small, choose=one_by_one(2)))) == 1
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
     over = sweep.together(2, jax.local_devices(), vectorise=vectorise)
     numbers = sweep.stack(RUNS[:2])
-    model = sgd.network(RUNS[0], 10)
+    model = network(RUNS[0], 10)
     state = sweep.init.eval_shape(model, over, numbers, small.image_shape)
     compiled = sweep.epoch.lower(model, over, numbers, state, small.train).compile().as_text()
     assert " dot(" in compiled
@@ -203,7 +205,7 @@ def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     data = synthetic.make(2000, 100)
     for batch in (250, 1000):
         config = Config(batch_size=batch)
-        model = sgd.check(config, data)
+        model = train.check(config, data)
         state = sgd.init(model, config, data.image_shape)
         program = sgd.epoch.lower(model, config, state, data.train).compile()
         actual = program.memory_analysis().temp_size_in_bytes

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lenet import data, idx, synthetic
+from lenet import data
+from lenet.data import idx, synthetic
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import pytest
 from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
-from lenet import trackers
 from lenet.config import Config, to_dict
 from lenet.errors import UsageError
+from lenet.records import trackers
 
 ROWS = [
     {"epoch": 1, "train_loss": 2.25, "test_loss": 2.0, "valid_loss": None, "test_accuracy": 0.25},

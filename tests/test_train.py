@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from jax.stages import Compiled
 from test_model import torch_lenet
 
-from lenet import metrics, sgd, sweep, synthetic, train
+from lenet import train
 from lenet.config import PRESETS, Config
-from lenet.data import Data, Split, hold_out
+from lenet.data import Data, Split, hold_out, synthetic
+from lenet.engine import metrics, sgd, sweep
+from lenet.engine.rows import Row
 from lenet.errors import DivergedError, UsageError
-from lenet.model import PRECISIONS
-from lenet.rows import Row
+from lenet.model import PRECISIONS, network
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
         Config(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
         for seed, order_seed in ((3, -1), (3, 5), (4, 3))
     )
-    model = sgd.network(both, 10)
+    model = network(both, 10)
     init = [sgd.init(model, config, small.image_shape).params for config in (both, weights, order)]
     chex.assert_trees_all_equal(init[0], init[1])
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, init[1:]), strict=True))
@@ -98,7 +99,7 @@ def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
 
 def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
     config = Config(channels=(2, 3), hidden=(8,))
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     params = sgd.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
     all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
@@ -116,7 +117,7 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
 @pytest.mark.slow
 def test_the_padding_of_a_short_batch_changes_nothing(small):
     config = Config(channels=(2, 3), hidden=(8,))
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     images, labels = (jnp.asarray(x[:8]) for x in small.train)
 
     @jax.jit
@@ -195,17 +196,17 @@ def compiled_epoch(run: train.Start) -> Compiled:
 
 
 def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
-    assert sgd.network(Config(), 10).conv == "matmul"
-    assert sgd.network(Config(conv="lax"), 10).conv == "lax"
+    assert network(Config(), 10).conv == "matmul"
+    assert network(Config(conv="lax"), 10).conv == "lax"
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert sgd.network(Config(), 10).conv == "lax"
-    assert sgd.network(Config(conv="matmul"), 10).conv == "matmul"
+    assert network(Config(), 10).conv == "lax"
+    assert network(Config(conv="matmul"), 10).conv == "matmul"
 
 
 @pytest.mark.slow
 def test_the_quickly_compiled_initial_state_is_the_same(small):
     config = Config()
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
     expected = plain(sgd.keys(config)[0])["params"]
     program = train.start(config, small).program
@@ -225,7 +226,7 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=1e-2)
     text = jax.jit(sgd.logits, static_argnums=0).lower(
-        sgd.network(configs[2], 10), runs[2][1], small.test.images
+        network(configs[2], 10), runs[2][1], small.test.images
     )
     assert "bf16" in text.as_text()
 
@@ -246,7 +247,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
         sweep.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
     )
     assert sweep.spread(1) == two
-    runs = (sweep.fit([config], small, choose=lambda *_, over=over: over) for over in (two, one))
+    runs = (train.sweep([config], small, choose=lambda *_, over=over: over) for over in (two, one))
     for epoch, other in zip(*runs, strict=True):
         assert _timeless([epoch.rows[0]]) == _timeless([other.rows[0]])
         chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
@@ -302,7 +303,7 @@ def test_it_can_overfit_32_images(small):
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
     config = Config(lr=0.9 if not options else 0.1, **options)
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     state = sgd.init(model, config, (28, 28, 1))
     net = torch_lenet(torch, state.params)
     theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
@@ -358,7 +359,7 @@ def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said)
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     config = Config()
-    model = sgd.network(config, 10)
+    model = network(config, 10)
     params = sgd.init(model, config, (28, 28, 1)).params
     found = sgd.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet.transforms import permute_pixels, shift
+from lenet.inspect.transforms import permute_pixels, shift
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 5))
 SHIFTS = st.integers(-7, 7)

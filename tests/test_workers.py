@@ -6,11 +6,13 @@ import signal
 
 import pytest
 
-from experiments import workers
-from experiments.workers import Workers
-from lenet import sweep, synthetic
+from lenet import train
 from lenet.config import Config
+from lenet.data import synthetic
+from lenet.engine import workers
+from lenet.engine.workers import Workers
 from lenet.errors import DivergedError, UsageError
+from lenet.model import network
 
 TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
 # Two programs; the second run of the first diverges.
@@ -29,6 +31,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def small():
     return synthetic.make(300, 50)
+
+
+def with_networks(configs):
+    return [(network(config, 10), config) for config in configs]
 
 
 def core() -> int:
@@ -53,26 +59,26 @@ def by_run(rows) -> dict[int, list]:
 
 @pytest.mark.slow
 def test_every_run_has_the_rows_of_one_process_to_the_bit(small, started):
-    here = (item for epoch in sweep.fit(RUNS, small) for item in epoch.rows.items())
-    found = by_run(started.fit(RUNS))
+    here = (item for epoch in train.sweep(RUNS, small) for item in epoch.rows.items())
+    found = by_run(started.fit(with_networks(RUNS)))
     assert found == by_run(here)
     assert [len(rows) for rows in found.values()] == [2, 1, 2, 2]
     assert "diverged" in found[1][0]
 
 
 def test_workers_go_on_with_more_runs(started):
-    assert {run for run, _ in started.fit(RUNS[3:4])} == {0}
+    assert {run for run, _ in started.fit(with_networks(RUNS[3:4]))} == {0}
 
 
 def test_what_a_worker_cannot_do_is_the_error_of_the_sweep(started):
     with pytest.raises(UsageError, match="--batch_size=4000"):
-        list(started.fit([dataclasses.replace(TINY, batch_size=4000)]))
+        list(started.fit(with_networks([dataclasses.replace(TINY, batch_size=4000)])))
 
 
 def test_a_worker_that_is_killed_ends_the_sweep_in_one_line(small):
     with Workers([core()], small) as pool:
         (process,) = pool._processes
-        rows = pool.fit([dataclasses.replace(TINY, epochs=1000)])
+        rows = pool.fit(with_networks([dataclasses.replace(TINY, epochs=1000)]))
         next(rows)
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(UsageError, match="--resume goes on"):

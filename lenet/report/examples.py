@@ -7,11 +7,11 @@ import numpy as np
 
 from lenet import inspect
 from lenet.data import Split
+from lenet.engine.sgd import Params
 from lenet.model import LeNet
 from lenet.report import charts
 from lenet.report.binary import sprite
 from lenet.report.page import Part, merged
-from lenet.sgd import Params
 
 PER_CELL = 24
 """Pictures behind a cell of the confusion matrix, at most."""

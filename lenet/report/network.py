@@ -7,12 +7,12 @@ import numpy as np
 
 from lenet import inspect
 from lenet.data import Split
-from lenet.layers import layers
+from lenet.engine.sgd import Params
+from lenet.inspect.layers import layers
 from lenet.model import WINDOW, LeNet
+from lenet.ops.shapes import same_padding
 from lenet.report.binary import packed
 from lenet.report.page import Part
-from lenet.sgd import Params
-from lenet.shapes import same_padding
 
 SAMPLES = 3
 """Of each class, to be looked at layer by layer."""

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from lenet import comparison_report
-from lenet.comparison import CELLS, TEXTS_RATE, Comparison, by_rate, cell, paired
-from lenet.comparison_report import NAMES
+from lenet.analysis import comparison_findings
+from lenet.analysis.comparison import CELLS, TEXTS_RATE, Comparison, by_rate, cell, paired
+from lenet.analysis.comparison_findings import NAMES
+from lenet.language import LANGUAGES
 from lenet.report import sweep_charts
 from lenet.report.page import Part, Report
 from lenet.report.rows import interval, spread
-from lenet.report.words import LANGUAGES
 
 
 class Compared(NamedTuple):
@@ -67,10 +67,10 @@ def report(found: Compared) -> Report:
     enough = paired(runs, "test_accuracy")[1].size >= 2
     values = {
         "compared": found,
-        "heads": {language: comparison_report.heads(language) for language in LANGUAGES},
-        "cells": comparison_report.rows(runs),
+        "heads": {language: comparison_findings.heads(language) for language in LANGUAGES},
+        "cells": comparison_findings.rows(runs),
         "said": {
-            language: comparison_report.findings(runs, dataset, language) if enough else []
+            language: comparison_findings.findings(runs, dataset, language) if enough else []
             for language in LANGUAGES
         },
         "enough": enough,

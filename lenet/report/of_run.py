@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from lenet import metrics, published
+from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data
-from lenet.diagnostics import SAMPLE
-from lenet.layers import layers
+from lenet.engine import metrics
+from lenet.engine.sgd import Params
+from lenet.inspect.diagnostics import SAMPLE
+from lenet.inspect.layers import layers
 from lenet.model import LeNet
 from lenet.report import charts, examples, network
 from lenet.report.page import Part, Report
 from lenet.report.rows import published_rows
-from lenet.sgd import Params
 
 FAR_BELOW = 5
 """How many times smaller a number has to be, to be called the cause of something."""

@@ -5,14 +5,15 @@ from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from lenet import findings, published, studies
-from lenet.ledger import Entry
-from lenet.plots import OURS
+from lenet.analysis import findings, published
+from lenet.analysis import frameworks as studies
+from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
+from lenet.figures.run import OURS
+from lenet.language import LANGUAGES
+from lenet.records.ledger import Entry
 from lenet.report import charts, sweep_charts
 from lenet.report.page import Part, Report
 from lenet.report.rows import interval, published_rows, spread
-from lenet.report.words import LANGUAGES
-from lenet.summary import MEASURES, Setting, ranked, selection, shown
 
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""

@@ -13,7 +13,8 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from lenet.report import words
+from lenet.language import LANGUAGES, translate
+from lenet.report.names import NAMES
 
 Translate = Callable[..., str]
 Spec = dict[str, Any]
@@ -52,12 +53,11 @@ def render(report: Report, language: str = "en") -> bytes:
     scripts = [_vega(), "".join(_file(name) for name in SCRIPTS)]
     style = _file("page.css")
     specs = {
-        name: {each: chart(functools.partial(words.translate, each)) for each in words.LANGUAGES}
+        name: {each: chart(functools.partial(translate, each)) for each in LANGUAGES}
         for name, chart in whole.charts.items()
     }
     named = {
-        each: {name: words.translate(each, text) for name, text in words.NAMES.items()}
-        for each in words.LANGUAGES
+        each: {name: translate(each, text) for name, text in NAMES.items()} for each in LANGUAGES
     }
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; "
@@ -120,7 +120,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["t"] = both
-    environment.globals["say"] = words.translate
+    environment.globals["say"] = translate
     return environment
 
 
@@ -131,6 +131,6 @@ def both(text: str, **values: Any) -> Markup:
     Markup('<span lang="en">epoch &lt;3</span><span lang="zh">第 &lt;3 轮</span>')
     """
     return Markup("").join(
-        Markup('<span lang="{}">{}</span>').format(each, words.translate(each, text, **values))
-        for each in words.LANGUAGES
+        Markup('<span lang="{}">{}</span>').format(each, translate(each, text, **values))
+        for each in LANGUAGES
     )

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lenet import published
-from lenet.summary import estimate
+from lenet.analysis import published
+from lenet.analysis.summary import estimate
 
 
 def spread(series: str, values: Sequence[float], **at: Any) -> dict[str, Any]:

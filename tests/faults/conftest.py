@@ -14,7 +14,7 @@ import idx_folder
 import pytest
 from harness import Fault, Runner
 
-from lenet import synthetic
+from lenet.data import synthetic
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet import checkpoint
+from lenet.records import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from harness import Runner
 
-from lenet import idx, synthetic
-from lenet.data import load
+from lenet.data import idx, load, synthetic
 from lenet.errors import DataError
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

@@ -10,7 +10,7 @@ import time
 import pytest
 from harness import ROOT, check_recovers, outcome, wait_for_epoch
 
-from lenet import checkpoint
+from lenet.records import checkpoint
 
 
 @pytest.mark.slow

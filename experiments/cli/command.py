@@ -1,0 +1,216 @@
+"""From a command line to a Config, and from an error to one line and an exit status."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO, cast
+
+from absl import flags
+
+from lenet import config as config_module
+from lenet import stopping
+from lenet.config import PRESETS, Config
+from lenet.engine import cores, programs
+from lenet.errors import LenetError, UsageError
+
+FLAGS = flags.FLAGS
+
+
+class _Sizes(flags.ArgumentParser):
+    """Numbers with commas between them, such as 6,16."""
+
+    syntactic_help = "sizes with commas between them"
+
+    def parse(self, argument: str | tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(argument, tuple):
+            return argument
+        try:
+            return tuple(int(size) for size in argument.split(",") if argument)
+        except ValueError:
+            raise ValueError("expected whole numbers with commas between them") from None
+
+
+class _SizesText(flags.ArgumentSerializer):
+    def serialize(self, value: tuple[int, ...]) -> str:
+        return ",".join(map(str, value))
+
+
+def define_config() -> None:
+    """Define a flag for each field of Config, and --preset."""
+    settings = (
+        f"{name}: {', '.join(f'{k} {v}' for k, v in values.items()) or 'the defaults below'}"
+        for name, values in PRESETS.items()
+    )
+    doc = f"settings to start from; a flag given beside it wins. {'; '.join(settings)}"
+    flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
+    for field in config_module.fields():
+        doc = field.metadata["doc"]
+        default: Any = field.default
+        if field.metadata.get("among"):
+            flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
+        elif isinstance(default, tuple):
+            flags.DEFINE(_Sizes(), field.name, default, doc, serializer=_SizesText())
+        elif isinstance(default, bool):
+            flags.DEFINE_boolean(field.name, default, doc)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(field.name, default, doc)
+        elif isinstance(default, float):
+            flags.DEFINE_float(field.name, default, doc)
+        else:
+            flags.DEFINE_string(field.name, default, doc)
+
+
+def config() -> Config:
+    """Return the preset's Config with the flags that were given put over it.
+
+    Raises:
+      UsageError: for a value out of its range.
+    """
+    flag = {f.name: FLAGS[f.name] for f in config_module.fields()}
+    given: dict[str, Any] = {name: f.value for name, f in flag.items() if f.present}
+    return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given))
+
+
+def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
+    """Parse the command line, call `main`, and leave with the exit status of the design.
+
+    With `operands`, what is no flag is passed to `main`; without, it is an error.
+
+    0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
+    130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a ? for it
+            stream.reconfigure(errors="replace")
+    sys.stdout = cast(TextIO, _Lasting(sys.stdout))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stopping.ask)
+    log = logging.getLogger("lenet")
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    log.setLevel(logging.INFO)
+    try:
+        if {"--help", "-h", "-help"} & set(sys.argv[1:]):
+            _print_help(usage)
+            return
+        operands_given = _parse(sys.argv, operands)
+        programs.keep()
+        cores.as_devices()
+        main(*operands_given)
+    except LenetError as error:
+        _leave(complain(str(error), error.exit_status))
+    except stopping.Stopped as stopped:
+        what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+        complain(what, 128 + stopped.number)
+        sys.stdout.flush()
+        # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
+        os._exit(128 + stopped.number)
+    except Exception as error:
+        if "Unable to initialize backend" in str(error):
+            asked = os.environ.get("JAX_PLATFORMS", "")
+            message = f"JAX_PLATFORMS={asked}: there is no such device here; cpu is everywhere"
+            sys.exit(complain(message))
+        if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        message = "this network does not fit the memory; use smaller --channels or --hidden"
+        sys.exit(complain(message))
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process; where it is one of several, without waiting for the others."""
+    sys.stdout.flush()
+    jax = sys.modules.get("jax")
+    if jax is not None and jax.distributed.is_initialized():
+        os._exit(status)
+    sys.exit(status)
+
+
+class _Lasting:
+    """A stdout that outlives its reader: when nobody listens any more, training goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do nothing where that has become impossible."""
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush; once that fails, send what is left and what follows nowhere."""
+        try:
+            self._stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _parse(argv: list[str], operands: bool) -> list[str]:
+    try:
+        rest = FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        words = error.flagname.replace("_", " ")
+        close = difflib.get_close_matches(error.flagname, list(FLAGS), n=1) or [
+            name for name in FLAGS if words in (FLAGS[name].help or "")
+        ]
+        guess = f", did you mean --{close[0]}?" if close else ""
+        raise UsageError(f"unknown flag --{error.flagname}{guess} (--help lists all)") from None
+    except flags.Error as error:
+        raise UsageError(_reason(str(error))) from None
+    if rest[1:] and not operands:
+        raise UsageError(f"unexpected argument {rest[1]!r}: flags look like --lr=0.9")
+    return rest[1:]
+
+
+def _reason(message: str) -> str:
+    """What absl says of a value, with what was expected in place of Python's own words."""
+    value = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    expected = FLAGS[value[1]].parser.syntactic_help if value else ""
+    if value is None or not expected or isinstance(FLAGS[value[1]], flags.EnumFlag):
+        return message
+    return f"--{value[1]}={value[2]}: expected {expected}"
+
+
+def complain(message: str, status: int = UsageError.exit_status) -> int:
+    """Say an error in one line on stderr, whatever is in it; return the exit status."""
+    line = " ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in message).split())
+    print(f"error: {line}", file=sys.stderr)
+    return status
+
+
+def _print_help(usage: str) -> None:
+    """Print the usage, then every flag of ours with its default, in the order of definition."""
+    print(usage.strip(), end="\n\nFlags, with their defaults:\n\n")
+    width, indent = min(shutil.get_terminal_size().columns, 100), " " * 8
+    for module, defined in FLAGS.flags_by_module_dict().items():
+        for flag in defined if not module.startswith("absl") else ():
+            negation = "[no]" if flag.boolean else ""
+            print(f"  --{negation}{flag.name}" + ("" if flag.boolean else f"={_default(flag)}"))
+            print(
+                textwrap.fill(_help(flag), width, initial_indent=indent, subsequent_indent=indent)
+            )
+
+
+def _help(flag: flags.Flag) -> str:
+    # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
+    choices = getattr(flag.parser, "enum_values", ())
+    text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
+    return f"{text} ({', '.join(choices)})" if choices else text
+
+
+def _default(flag: flags.Flag) -> str:
+    if flag.default is None or flag.serializer is None:
+        return ""
+    return flag.serializer.serialize(flag.default)

@@ -1,0 +1,206 @@
+"""What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
+
+import dataclasses
+import datetime
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+)
+
+from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
+from lenet.engine import metrics
+from lenet.engine.rows import Row
+
+
+def line(row: Row, epochs: int) -> str:
+    """Say in one line how an epoch went."""
+    width = len(str(epochs))
+    speed = f"{row.examples_per_second:,.0f} examples/s"
+    return f"epoch {row.epoch:{width}}/{epochs}  {summary(dataclasses.asdict(row))}, {speed}"
+
+
+def summary(row: Mapping[str, Any]) -> str:
+    """Say loss and accuracies of a row of metrics.jsonl as the book does."""
+    held_out = row["valid_accuracy"]
+    valid = "" if held_out is None else f"valid acc {held_out:.3f}, "
+    return (
+        f"loss {row['train_loss']:.3f}, train acc {row['train_accuracy']:.3f}, "
+        f"{valid}test acc {row['test_accuracy']:.3f}"
+    )
+
+
+def plateau(row: Row, num_classes: int, published: bool) -> str | None:
+    """Say whether the network still guesses, and whether that is to be expected; None if it learns.
+
+    A network that ignores its input does best at a loss of log K, 2.303 for ten classes: sigmoids
+    start there.
+    """
+    if not metrics.is_guess(row.train_loss, row.test_accuracy, num_classes):
+        return None
+    guess = math.log(num_classes)
+    left, runs = LEFT_PLATEAU_BY_EPOCH_2
+    where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
+    if not published:
+        return f"{where}: common with sigmoids in the first epochs; else try another --lr or --init"
+    if row.epoch < 2:
+        return f"{where}: normal so far ({left} of {runs} published runs left it by epoch 2)"
+    return (
+        f"{where}: unusual after epoch 2 ({left} of {runs} published runs had left it): "
+        "it may still leave; else try another --seed"
+    )
+
+
+def place(place: dict[str, Any]) -> str:
+    """Say where a run lies among the published ones, as lenet.published.place found it."""
+    accuracy, loss = (round(place["percentile"][key]) for key in ("test_accuracy", "train_loss"))
+    return (
+        f"among {place['runs']} published {NAMES[place['framework']]} runs: "
+        f"test accuracy above {accuracy} % of them, training loss above (worse than) {loss} %"
+    )
+
+
+def places(placed: Sequence[dict[str, Any]]) -> str:
+    """Say where runs lie among the published ones, and whether they could be of one distribution.
+
+    Args:
+      placed: rows as `published.placed` returns them, at least one.
+    """
+    count, others = len(placed), placed[0]["others"]
+    lines = [f"{count} of the published experiment; among {others} published PyTorch runs"]
+    for key, name in (("test_accuracy", "test accuracy"), ("train_loss", "training loss")):
+        at = sorted(row[f"{key}_percentile"] for row in placed)
+        low, middle, high = (round(x) for x in (at[0], statistics.median(at), at[-1]))
+        line = f"  {name} above {low} to {high} % of them, the median run above {middle} %"
+        values = [row[key] for row in placed]
+        if len(set(values)) > 1:
+            found = equality({key: values})[key]
+            line += (
+                f"; Kolmogorov-Smirnov D = {found.ks.statistic:.3f} (p = {found.ks.p:.2g}), "
+                f"Welch t = {found.welch.statistic:.2f} (p = {found.welch.p:.2g})"
+            )
+        lines.append(line)
+    return "\n".join(lines)
+
+
+@contextmanager
+def bar(epochs: int) -> Iterator["Bar"]:
+    """Show a bar over epochs on a terminal, and lines above it; elsewhere the lines alone."""
+    console = Console(file=sys.stdout, highlight=False)
+    columns = (
+        SpinnerColumn("line"),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    if not console.is_terminal:
+        yield Bar(None, TaskID(0))
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(
+            progress, progress.add_task("", total=epochs, text="epochs, the first is under way")
+        )
+
+
+class Bar:
+    """The bar, or what stands for it without a terminal."""
+
+    def __init__(self, progress: Progress | None, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self._progress is None:
+            print(text, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, soft_wrap=True)
+
+    def advance(self, row: Row, epochs: int) -> None:
+        """Move on by one epoch."""
+        if self._progress is not None:
+            # From the last epoch: an average would count the first, which may wait for a compiler.
+            left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
+            text = (
+                f"loss {row.train_loss:.3f} test acc {row.test_accuracy:.3f} "
+                f"{row.examples_per_second:,.0f} examples/s {left} left"
+            )
+            self._progress.update(self._task, advance=1, text=text)
+
+
+@contextmanager
+def tally(runs: int, epochs: int) -> Iterator["Tally"]:
+    """Show how far a sweep is, on one line of a terminal; elsewhere a line for each chunk of runs.
+
+    Args:
+      runs: to train.
+      epochs: of all of them together.
+    """
+    console = Console(file=sys.stdout, highlight=False)
+    columns = (SpinnerColumn("line"), BarColumn(bar_width=10), TextColumn("{task.fields[text]}"))
+    if not console.is_terminal:
+        yield Tally(runs, epochs, Bar(None, TaskID(0)), None)
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=epochs, text=f"0/{runs} runs, compiling")
+        yield Tally(
+            runs,
+            epochs,
+            Bar(progress, task),
+            lambda done, text: progress.update(task, completed=done, text=text),
+        )
+
+
+class Tally:
+    """How far a sweep is."""
+
+    def __init__(
+        self, runs: int, epochs: int, bar: Bar, show: Callable[[int, str], None] | None
+    ) -> None:
+        self._runs, self._epochs, self._bar, self._show = runs, epochs, bar, show
+        self._finished, self._trained, self._examples = 0, 0, 0
+        self._begin = time.monotonic()
+        self._first: float | None = None  # when the first epoch began, once all was compiled
+
+    def say(self, text: str) -> None:
+        """Print a line above."""
+        self._bar.say(text)
+
+    def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
+        """Count an epoch of a run, or of runs that train together.
+
+        Args:
+          rows: one for each of them.
+          finished: how many runs that ended, in one way or another.
+          skipped: epochs that will not be, of runs that diverged.
+        """
+        self._finished += finished
+        self._trained += len(rows) + skipped
+        self._examples += sum(row.count for row in rows)
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now - max((row.seconds for row in rows), default=0.0)
+        if self._show is None and not finished:
+            return
+        speed = self._examples / max(now - self._first, 1e-9)
+        spent = now - self._begin
+        left = round(spent / self._trained * (self._epochs - self._trained))
+        text = (
+            f"{self._finished}/{self._runs} runs, {speed:,.0f} examples/s, "
+            f"{datetime.timedelta(seconds=left)} left"
+        )
+        if self._show is None:
+            self.say(text)
+        else:
+            self._show(self._trained, text)

@@ -1,0 +1,1 @@
+"""Conclusions from records: statistics, summaries, findings in words."""

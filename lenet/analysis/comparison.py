@@ -1,0 +1,156 @@
+"""The chapter's comparison: {sigmoid, ReLU} x {average, max pooling}, what each part is worth.
+
+A comparison is plain data, as compare.json keeps it:
+
+    epochs   of every run
+    rates    the grid of learning rates that each cell was tuned over
+    tuning   a Run for each cell, rate and tuning seed
+    final    a Run for each cell and fresh seed, at the cell's best rate
+    texts    a Run for each fresh seed: sigmoid and average pooling at the texts' 0.9
+
+Runs of one seed share their order of examples in all cells, and what weights they start from.
+"""
+
+import statistics
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+
+from lenet.analysis import stats
+from lenet.analysis.stats import Effects, Interval
+from lenet.config import Config
+from lenet.records.ledger import Entry
+
+ACTIVATIONS, POOLS = ("sigmoid", "relu"), ("avg", "max")
+CELLS = tuple((activation, pool) for activation in ACTIVATIONS for pool in POOLS)
+
+TEXTS_RATE = 0.9
+"""Of the texts, for sigmoid and average pooling."""
+
+NEAR = 0.02
+"""A rate is nearly as good as the best if its validation accuracy is no more than this below."""
+
+Cell = tuple[str, str]
+
+
+class Run(TypedDict):
+    """What is kept of a run: a number an epoch; none if it diverged."""
+
+    activation: str
+    pool: str
+    lr: float
+    seed: int
+    valid_accuracy: list[float]  # of tuning alone
+    test_accuracy: list[float]
+    test_loss: list[float]
+
+
+class Comparison(TypedDict):
+    """All runs."""
+
+    epochs: int
+    rates: list[float]
+    tuning: list[Run]
+    final: list[Run]
+    texts: list[Run]
+
+
+class Parts(NamedTuple):
+    """What of the whole step from the texts' network to ReLU and max pooling comes from where."""
+
+    whole: Interval
+    rate: Interval  # of tuning the rate of sigmoid and average pooling
+    activation: Interval  # the main effects, which add up to the rest
+    pool: Interval
+
+
+def kept(entry: Entry) -> Run:
+    """Return what is kept of a finished run."""
+    rows = [] if entry["diverged"] else entry["rows"]
+    config = entry["config"]
+    return Run(
+        activation=config["activation"],
+        pool=config["pool"],
+        lr=config["lr"],
+        seed=config["seed"],
+        valid_accuracy=[r["valid_accuracy"] for r in rows if r["valid_accuracy"] is not None],
+        test_accuracy=[row["test_accuracy"] for row in rows],
+        test_loss=[row["test_loss"] for row in rows],
+    )
+
+
+def cell(run: Run | Config) -> Cell:
+    """Return which cell a run belongs to."""
+    return (run["activation"], run["pool"]) if isinstance(run, dict) else (run.activation, run.pool)
+
+
+def by_rate(tuning: Iterable[Run], which: Cell) -> dict[float, list[float]]:
+    """Return the validation accuracies after the last epoch, by rate; 0 for a run that diverged."""
+    found: dict[float, list[float]] = {}
+    for run in tuning:
+        if cell(run) == which:
+            found.setdefault(run["lr"], []).append((run["valid_accuracy"] or [0.0])[-1])
+    return dict(sorted(found.items()))
+
+
+def best_rate(tuning: Iterable[Run], which: Cell) -> float:
+    """Return the rate with the highest mean validation accuracy; of equal ones the smallest."""
+    means = {rate: statistics.fmean(x) for rate, x in by_rate(tuning, which).items()}
+    return max(means, key=lambda rate: means[rate])
+
+
+def rates_near_best(tuning: Iterable[Run], which: Cell) -> list[float]:
+    """Return the rates whose mean validation accuracy is at most NEAR below the best."""
+    means = {rate: statistics.fmean(x) for rate, x in by_rate(tuning, which).items()}
+    return [rate for rate, mean in means.items() if mean >= max(means.values()) - NEAR]
+
+
+def last(runs: Iterable[Run], measure: str) -> dict[Cell, dict[int, float]]:
+    """Return a measure after the last epoch by cell and seed, without runs that diverged."""
+    found: dict[Cell, dict[int, float]] = {}
+    for run in runs:
+        values = run[measure]  # type: ignore[literal-required]
+        if values:
+            found.setdefault(cell(run), {})[run["seed"]] = values[-1]
+    return found
+
+
+def paired(comparison: Comparison, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the final runs [2, 2, R] and the texts' [R], of the seeds of which no run diverged."""
+    final = last(comparison["final"], measure)
+    texts = last(comparison["texts"], measure).get(CELLS[0], {})
+    seeds = sorted(set(texts).intersection(*(final.get(which, {}) for which in CELLS)))
+    cells = [[[final[a, p][seed] for seed in seeds] for p in POOLS] for a in ACTIVATIONS]
+    return np.array(cells), np.array([texts[seed] for seed in seeds])
+
+
+def effects(comparison: Comparison, measure: str) -> Effects:
+    """Return what the activation and the pooling change, and their interaction: paired by seed.
+
+    Raises:
+      ValueError: if fewer than 2 seeds came through in every cell.
+    """
+    return stats.main_effects(paired(comparison, measure)[0])
+
+
+def parts(comparison: Comparison, measure: str) -> Parts:
+    """Return what the difference between the texts' network and ReLU with max pooling is made of.
+
+    whole = rate + activation + pool, exactly: the main effects are the mean over both orders of
+    changing one thing after the other.
+    """
+    y, texts = paired(comparison, measure)
+    both = stats.main_effects(y)
+    return Parts(
+        stats.interval(y[1, 1] - texts), stats.interval(y[0, 0] - texts), both.first, both.second
+    )
+
+
+def first_epochs(runs: Iterable[Run], which: Cell, level: float) -> list[int | None]:
+    """Return the first epoch after which test accuracy is at least `level`, for each run."""
+    return [
+        next((i for i, value in enumerate(run["test_accuracy"], 1) if value >= level), None)
+        for run in runs
+        if cell(run) == which
+    ]

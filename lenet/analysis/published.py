@@ -1,0 +1,202 @@
+"""What others got: 340 official runs of the chapter's experiment, printed with its notebooks.
+
+LeNet, sigmoid, average pooling, SGD at 0.9, batches of 256, 10 epochs, Fashion-MNIST. Read from the
+outputs kept in the version history of the d2l-ai notebook repositories: published_runs.csv says
+which commit printed each. Accuracies by epoch (published_bands.json) were decoded from their SVG
+plots, good to about 0.001.
+"""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenet import config as config_module
+from lenet.analysis import stats
+from lenet.config import PRESETS, Config
+from lenet.errors import RecordError
+
+NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "mxnet": "MXNet"}
+COLUMNS = {"train_loss": "loss", "train_accuracy": "train_acc", "test_accuracy": "test_acc"}
+"""Fields of our records, and the columns of the published runs that hold the same."""
+EPOCHS = 10
+LEFT_PLATEAU_BY_EPOCH_2 = (178, 199)
+"""Of 199 PyTorch runs, those whose test accuracy was off 0.10 after two epochs."""
+
+_LINE = re.compile(
+    rf"({'|'.join(NAMES)}),"
+    r"\d\.\d{3},[01]\.\d{3},[01]\.\d{3},"  # loss and accuracies, as printed
+    r"(\d+\.\d)?,[^,]*,"  # examples/s and device, which the first notebooks did not print
+    r"\d{4}-\d\d-\d\d,d2l-ai/[\w-]+,[0-9a-f]{8}"
+)
+
+
+class Band(NamedTuple):
+    """Test accuracy of the published runs after each epoch."""
+
+    runs: int
+    epochs: list[int]
+    low: list[float]  # 10th percentile
+    median: list[float]
+    high: list[float]  # 90th percentile
+
+
+class Runs(NamedTuple):
+    """Published runs, a column each, [R]; numbers as printed: losses and accuracies to 0.001."""
+
+    framework: NDArray[np.str_]
+    loss: NDArray[np.float64]  # running means over the last epoch
+    train_acc: NDArray[np.float64]
+    test_acc: NDArray[np.float64]  # after the last epoch
+    examples_per_sec: NDArray[np.float64]  # nan where not printed
+    device: NDArray[np.str_]  # empty where not printed
+    first_date: NDArray[np.str_]  # the source: day, repository and commit
+    repo: NDArray[np.str_]
+    commit: NDArray[np.str_]
+
+
+def runs(framework: str | None = None) -> Runs:
+    """Return the published runs of one framework (a key of NAMES), or of all.
+
+    Raises:
+      ValueError: for another framework.
+      RecordError: if the file is damaged.
+
+    >>> mxnet = runs("mxnet")
+    >>> len(mxnet.test_acc), float(mxnet.test_acc.min()), float(mxnet.test_acc.max())
+    (89, 0.7, 0.836)
+    """
+    if framework not in (None, *NAMES):
+        raise ValueError(f"framework {framework!r}: expected one of {', '.join(NAMES)}")
+    found = _parse(_file("published_runs.csv"))
+    if framework is None:
+        return found
+    return Runs(*(column[found.framework == framework] for column in found))
+
+
+def as_printed(values: ArrayLike) -> NDArray[np.float64]:
+    """Round our losses or accuracies as the published ones are, so that equal ones tie.
+
+    >>> as_printed([0.80351, 0.8044]).tolist()
+    [0.804, 0.804]
+    """
+    return np.asarray(values, np.float64).round(3)
+
+
+def place(
+    config: Config, row: Mapping[str, Any], framework: str = "pytorch"
+) -> dict[str, Any] | None:
+    """Return the percentiles of a run among the published ones; None if it was another experiment.
+
+    PyTorch's are the default because our biases start as PyTorch's do.
+
+    Args:
+      config: of the run.
+      row: its last epoch, as metrics.jsonl keeps it.
+      framework: a key of NAMES.
+
+    >>> row = {"train_loss": 0.1, "train_accuracy": 0.9, "test_accuracy": 0.9}  # better than all
+    >>> place(Config(), row)["percentile"]
+    {'train_loss': 0.0, 'train_accuracy': 100.0, 'test_accuracy': 100.0}
+    """
+    if not comparable(config) or config.epochs != EPOCHS:
+        return None
+    others = runs(framework)
+    percentile = {
+        ours: stats.place(float(as_printed(row[ours])), getattr(others, theirs))
+        for ours, theirs in COLUMNS.items()
+    }
+    return {"framework": framework, "runs": len(others.framework), "percentile": percentile}
+
+
+def placed(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how the runs of a ledger that are the published experiment ended, and where they lie.
+
+    Returns:
+      for each of them run, seed, the numbers of COLUMNS, the percentile of each among PyTorch's and
+      how many others those are
+    """
+    found = []
+    for entry in entries:
+        config = config_module.from_dict(entry["config"])
+        at = None if entry["diverged"] else place(config, entry["rows"][-1])
+        if at is not None:
+            row = {"run": entry["run"], "seed": config.seed}
+            for key in COLUMNS:
+                row |= {key: entry["rows"][-1][key], f"{key}_percentile": at["percentile"][key]}
+            found.append(row | {"others": at["runs"]})
+    return found
+
+
+def equality(
+    ours: Mapping[str, ArrayLike], framework: str = "pytorch"
+) -> dict[str, stats.Equality]:
+    """Test, quantity by quantity, whether our runs and the published ones are of one distribution.
+
+    Args:
+      ours: by a key of COLUMNS, what our runs ended with, [R].
+      framework: a key of NAMES.
+
+    Raises:
+      ValueError: as `stats.equal_distributions`.
+    """
+    others = runs(framework)
+    return {
+        key: stats.equal_distributions(as_printed(values), getattr(others, COLUMNS[key]))
+        for key, values in ours.items()
+    }
+
+
+def band(framework: str = "pytorch") -> Band:
+    """Return the band of one framework: "pytorch", "tensorflow" or "mxnet".
+
+    >>> band().runs, band().median[-1]
+    (199, 0.806)
+    """
+    runs = json.loads(_file("published_bands.json"))[framework]
+    rows = runs["test_acc_by_epoch"]
+    columns = ([row[key] for row in rows] for key in ("epoch", "p10", "median", "p90"))
+    return Band(runs["n"], *columns)
+
+
+def comparable(config: Config) -> bool:
+    """Whether `config` is the published experiment, whatever its seed and length.
+
+    >>> comparable(Config(seed=3)), comparable(Config(dataset="synthetic"))
+    (True, False)
+    """
+    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs", "conv")}
+    return config == Config(**PRESETS["book"], **free)
+
+
+def _file(name: str) -> str:
+    return resources.files("lenet").joinpath(name).read_text(encoding="utf-8")
+
+
+def _parse(text: str) -> Runs:
+    """Read published_runs.csv; raise a RecordError unless it is whole."""
+    head, _, body = text.partition("\n")
+    lines = body.splitlines()
+    if head.split(",") != list(Runs._fields):
+        raise RecordError(f"published_runs.csv: columns {head}: expected {','.join(Runs._fields)}")
+    for number, line in enumerate(lines, start=2):
+        if not _LINE.fullmatch(line):
+            raise RecordError(f"published_runs.csv: line {number}: not a run: {line}")
+    counts = Counter(line.partition(",")[0] for line in lines)
+    for framework in NAMES:
+        if (found := counts[framework]) != (runs := band(framework).runs):
+            raise RecordError(f"published_runs.csv: {found} {framework} runs: expected {runs}")
+    columns = zip(*csv.reader(lines), strict=True)
+    numbers = (*COLUMNS.values(), "examples_per_sec")
+    return Runs(
+        *(
+            np.array([float(value or "nan") for value in column] if name in numbers else column)
+            for name, column in zip(Runs._fields, columns, strict=True)
+        )
+    )

@@ -1,0 +1,182 @@
+"""What a sweep found: the runs of each setting together, ranked."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from lenet.analysis import stats
+from lenet.records.ledger import Entry
+
+SEEDS = ("seed", "order_seed")
+"""Fields of Config in which runs of one setting may differ."""
+
+GUESS = 0.15
+"""A run that ends below this accuracy has learned nothing: of ten classes a guess hits 0.10."""
+
+MEASURES = ("valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
+
+
+class Estimate(NamedTuple):
+    """A mean, and how sure it is."""
+
+    n: int
+    mean: float
+    sd: float | None  # None of a single value, as below
+    half: float | None  # the interval is mean ± half
+
+
+def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Return the mean of a sample and its interval by Student's t.
+
+    half = t(1 − (1 − level)/2; n − 1) · sd / √n
+
+    Raises:
+      ValueError: for no value.
+
+    >>> [round(x, 3) for x in estimate([1.0, 2.0, 3.0, 4.0])]
+    [4, 2.5, 1.291, 2.054]
+    """
+    n, mean = len(values), statistics.fmean(values)
+    if n < 2:
+        return Estimate(n, mean, None, None)
+    sd = statistics.stdev(values)
+    _, low, high = stats.interval(values, level)
+    return Estimate(n, mean, sd, (high - low) / 2)
+
+
+class Setting(NamedTuple):
+    """The runs that differ in nothing but their seeds."""
+
+    config: dict[str, Any]  # that of the first
+    rows: list[list[dict[str, Any]]]  # of each run that finished, an epoch each
+    diverged: int  # runs that did not
+    seeds: list[tuple[int, ...]]  # of each run that finished, the values of SEEDS
+
+    def final(self, measure: str) -> Estimate | None:
+        """Return the estimate of a measure after the last epoch; None where there is none."""
+        values = [rows[-1][measure] for rows in self.rows]
+        return estimate(values) if values and None not in values else None
+
+    @property
+    def stuck(self) -> int:
+        """How many runs ended no better than a guess."""
+        return sum(rows[-1]["test_accuracy"] < GUESS for rows in self.rows)
+
+
+def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return which axes of a sweep make its settings: those of several values, seeds apart.
+
+    >>> varied({"lr": [0.1, 0.9], "pool": ["avg"], "seed": [0, 1]})
+    ['lr']
+    """
+    return [name for name, values in axes.items() if len(values) > 1 and name not in SEEDS]
+
+
+def selection(entries: Sequence[Entry]) -> str:
+    """Return the measure that ranks: of the validation split, or of the test set without one."""
+    held_out = all(row["valid_accuracy"] is not None for e in entries for row in e["rows"])
+    return "valid_accuracy" if held_out else "test_accuracy"
+
+
+def ranked(entries: Sequence[Entry]) -> list[Setting]:
+    """Return the settings by the mean of the measure that selects, the best first.
+
+    Those of which every run diverged come last. Equal ones stay in the order of the sweep.
+    """
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(json.dumps(entry["config"] | dict.fromkeys(SEEDS)), []).append(entry)
+    settings = []
+    for runs in found.values():
+        finished = [run for run in runs if run["diverged"] is None]
+        settings.append(
+            Setting(
+                runs[0]["config"],
+                [run["rows"] for run in finished],
+                len(runs) - len(finished),
+                [tuple(run["config"][seed] for seed in SEEDS) for run in finished],
+            )
+        )
+    measure = selection(entries)
+
+    def score(setting: Setting) -> float:
+        final = setting.final(measure)
+        return -final.mean if final else 1.0  # below any accuracy
+
+    return sorted(settings, key=score)
+
+
+def to_csv(settings: Sequence[Setting], axes: Sequence[str]) -> str:
+    """Return summary.csv: a line for each setting, the columns of `axes` first."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    parts = ("mean", "sd", "low95", "high95")
+    columns = [f"{measure}_{part}" for measure in MEASURES for part in parts]
+    writer.writerow(["rank", *axes, "n", "diverged", *columns])
+    for rank, setting in enumerate(settings, start=1):
+        cells: list[Any] = [rank, *(shown(setting.config[axis]) for axis in axes)]
+        cells += [len(setting.rows), setting.diverged]
+        for measure in MEASURES:
+            cells += _cells(setting.final(measure))
+        writer.writerow(cells)
+    return file.getvalue()
+
+
+def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows, all with the same names, as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _cells(final: Estimate | None) -> list[str]:
+    if final is None:
+        return [""] * 4
+    ends = (
+        (None, None) if final.half is None else (final.mean - final.half, final.mean + final.half)
+    )
+    return ["" if x is None else f"{x:.6g}" for x in (final.mean, final.sd, *ends)]
+
+
+def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> str:
+    """Return the ranked settings for a terminal, at most so many: mean ± 95 % interval."""
+    measures = [m for m in MEASURES if any(s.final(m) for s in settings)]
+    rows = [
+        [
+            rank,
+            *(shown(setting.config[axis]) for axis in axes),
+            len(setting.rows),
+            setting.diverged or "",
+            *(plus_minus(setting.final(measure)) or "-" for measure in measures),
+        ]
+        for rank, setting in enumerate(settings[:most], start=1)
+    ]
+    heads = ["", *axes, "n", "diverged", *(measure.replace("_", " ") for measure in measures)]
+    text = tabulate(rows, heads, disable_numparse=True)
+    return text + (f"\n... {len(settings) - most} more" if len(settings) > most else "")
+
+
+def plus_minus(final: Estimate | None) -> str:
+    """Return an estimate such as 0.8123 ± 0.0045; nothing for none."""
+    if final is None:
+        return ""
+    return f"{final.mean:.4f}" + (f" ± {final.half:.4f}" if final.half is not None else "")
+
+
+def signed(interval: stats.Interval) -> str:
+    """Return an interval of a difference, such as +0.0120 [−0.0010, +0.0250]."""
+    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value in short."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

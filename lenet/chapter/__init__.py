@@ -1,0 +1,1 @@
+"""The chapter as code: its sections, its exercises, and what it claims."""

@@ -1,0 +1,1 @@
+"""What the chapter and the course notes claim, each computed anew."""

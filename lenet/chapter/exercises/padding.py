@@ -1,0 +1,484 @@
+"""Section 3: padding and stride."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from tabulate import tabulate
+
+from lenet import ops
+from lenet.chapter import cost
+from lenet.chapter.exercises import exercise
+from lenet.chapter.exercises.draws import integers
+from lenet.chapter.page import Page
+from lenet.figures import style
+from lenet.inspect.receptive_field import Window, receptive_field
+from lenet.ops.shapes import same_padding
+
+
+@exercise("3.1", "R")
+def four_windows_fit_the_last_example(page: Page) -> None:
+    """What is the output shape of the chapter's last example, an 8×8 input under a 3×5 kernel with
+    padding (0, 1) and stride (3, 4), and does it agree with what runs?
+    """
+    page.say("By the formula ⌊(n − k + p + s)/s⌋, where p counts both sides: 0 rows, 2 columns.")
+    by_formula = ((8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4)
+    page.show("(8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4", by_formula)
+    page.say("By hand: where a window may begin in 8 rows and 10 columns, so that it ends inside.")
+    tops = [i for i in range(0, 8, 3) if i + 3 <= 8]
+    lefts = [j for j in range(0, 10, 4) if j + 5 <= 10]
+    page.show("tops, lefts", (tops, lefts))
+    x, kernel = jnp.arange(64.0).reshape(1, 8, 8, 1), jnp.ones((3, 5, 1, 1))
+    y = ops.conv2d(x, kernel, stride=(3, 4), padding=(0, 1))
+    page.show("conv2d(x, kernel, stride=(3, 4), padding=(0, 1)).shape", y.shape)
+    page.check(
+        "formula, hand and conv2d give the same shape",
+        by_formula == (len(tops), len(lefts)) == y.shape[1:3],
+    )
+    padded = np.pad(np.asarray(x[0, :, :, 0]), ((0, 0), (1, 1)))
+    sums = [[padded[i : i + 3, j : j + 5].sum() for j in lefts] for i in tops]
+    page.check(
+        "and the sums of the windows are what conv2d gives", np.array_equal(y[0, :, :, 0], sums)
+    )
+    with page.figure("3.1", "The windows in the padded input of the last example") as figure:
+        windows = [(i, j, 3, 5) for i in tops for j in lefts]
+        style.matrix(figure.subplots(), padded, windows=windows)
+    page.answer(
+        "The output is {h}×{w}: a third window would begin at row 6 or column 8, and the last two "
+        "rows and the last column of zeros are in no window.",
+        h=y.shape[1],
+        w=y.shape[2],
+    )
+
+
+@exercise("3.2", "R")
+def stride_two_halves_the_sampling_rate(page: Page) -> None:
+    """What does a stride of 2 mean for a recording of sound?"""
+    rate, taps = 8000, 31
+    page.say(
+        "Take sound of {rate} samples a second: a tone of 500 Hz and one of 3000 Hz.", rate=rate
+    )
+    time = np.arange(rate + taps - 1) / rate  # a little longer, so that each result lasts a second
+    sound = np.sin(2 * np.pi * 500 * time) + np.sin(2 * np.pi * 3000 * time)
+    x = jnp.asarray(sound, jnp.float32).reshape(1, 1, -1, 1)
+    every_second = ops.conv2d(x[:, :, :rate], jnp.ones((1, 1, 1, 1)), stride=(1, 2))
+    page.check(
+        "a kernel of one 1 with stride 2 keeps every second sample",
+        (every_second == x[:, :, :rate:2]).all(),
+    )
+    smooth = ops.conv2d(x, low_pass(taps).reshape(1, -1, 1, 1), stride=(1, 2))
+    plain, folded, clean = (spectrum(a) for a in (x[:, :, :rate], every_second, smooth))
+    page.show("loudest(spectrum(sound))", loudest(plain))
+    page.show("loudest(spectrum(every_second))", loudest(folded))
+    page.check(
+        "the tone of 3000 Hz has become one of 4000 − 3000 Hz", loudest(folded) == [500, 1000]
+    )
+
+    page.say(
+        "Now a kernel of {taps} numbers with stride 2: weighted sums that keep what is below "
+        "2000 Hz and weaken what is above.",
+        taps=taps,
+    )
+    page.show("spectrum(smooth)[[500, 1000]]", clean[[500, 1000]])
+    page.check("less than 1 % of the false tone is left", clean[1000] < 0.01)
+    page.check("and the tone of 500 Hz keeps 99 % of its amplitude", abs(clean[500] - 1) < 0.01)
+    with page.figure("3.2", "Amplitude by frequency, before and after a stride of 2") as figure:
+        rows = figure.subplots(3, 1, sharex=True, sharey=True)
+        titles = (page.t("sound"), page.t("every second sample"), page.t("low pass, stride 2"))
+        for axes, values, title in zip(rows, (plain, folded, clean), titles, strict=True):
+            axes.plot(values, "-", color=style.BLUE)
+            axes.axvline(len(values) - 1, linestyle=":", color=style.GREY)
+            axes.set(title=title, ylim=(0, 1.2))
+        rows[1].set_ylabel(page.t("amplitude"))
+        rows[2].set_xlabel(page.t("frequency (Hz)"))
+    page.answer(
+        "It halves the sampling rate: only tones below a quarter of the old rate survive, and "
+        "higher ones fold back as false tones. A kernel that smooths the sound, in the same "
+        "convolution, removes those first."
+    )
+
+
+def low_pass(taps: int) -> Array:
+    """Return a kernel that passes the lower half of the frequencies: a smoothed sinc, sum 1."""
+    kernel = np.sinc((np.arange(taps) - taps // 2) / 2) * np.hamming(taps)
+    return jnp.asarray(kernel / kernel.sum(), jnp.float32)
+
+
+def spectrum(sound: Array) -> np.ndarray:
+    """Return the amplitude of each whole frequency in one second of sound, in Hz from 0."""
+    samples = np.asarray(sound, np.float64).ravel()
+    return 2 * np.abs(np.fft.rfft(samples)) / len(samples)
+
+
+def loudest(amplitudes: np.ndarray) -> list[int]:
+    """Return the two frequencies with the largest amplitudes, in order."""
+    return sorted(int(f) for f in np.argsort(amplitudes)[-2:])
+
+
+@exercise("3.3", "R")
+def mirror_padding_makes_no_false_edge(page: Page) -> None:
+    """Implement mirror padding, where the border continues with the image reflected. How does it
+    differ from zeros?
+    """
+    page.say("Padding is indexing: left of pixel 0 comes pixel 0 again, or pixel 1 at once.")
+    page.show("mirrored(4, 3, repeat=True)", mirrored(4, 3, repeat=True))
+    page.show("mirrored(4, 3, repeat=False)", mirrored(4, 3, repeat=False))
+    cases = [(n, p) for n in range(1, 13) for p in range(25)]
+    modes: dict[bool, Literal["symmetric", "reflect"]] = {True: "symmetric", False: "reflect"}
+    for repeat, mode in modes.items():
+        same = all(
+            (mirrored(n, p, repeat=repeat) == np.pad(np.arange(n), p, mode=mode)).all()
+            for n, p in cases
+        )
+        page.check(
+            "the same as numpy's {mode} padding for {n} sizes and widths",
+            same,
+            mode=mode,
+            n=len(cases),
+        )
+
+    page.say("Now a constant image under an edge kernel: there is no edge to find.")
+    flat, edge = np.ones((1, 4, 4, 1), np.float32), np.array([-1.0, 0, 1], np.float32)
+    edge = edge.reshape(1, 3, 1, 1)
+    by_zeros, by_mirror = filtered(flat, edge)
+    page.show("by_zeros[0, :, :, 0]", by_zeros[0, :, :, 0])
+    kernels = np.array(integers(0, (3, 3, 1, 1000)))
+    kernels[1, 1] -= kernels.sum((0, 1))  # so that each sums to 0
+    responses = filtered(flat, kernels)
+    page.check(
+        "with mirroring, {n} kernels of sum 0 give 0 everywhere",
+        (responses[1] == 0).all(),
+        n=kernels.shape[3],
+    )
+    page.check("with zeros the inside still gives 0", (responses[0][:, 1:-1, 1:-1] == 0).all())
+    page.check("but the left border gives 1, a false edge", (by_zeros[0, :, 0] == 1).all())
+
+    page.say("No padding knows what lies outside: on a ramp, mirroring loses the slope.")
+    ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, None, :, None], (1, 4, 4, 1))
+    _, slope = filtered(ramp, edge / 2)
+    page.show("slope[0, 0, :, 0]", slope[0, 0, :, 0])
+    page.check(
+        "inside it is 1, at both ends 0", (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all()
+    )
+    _draw_mirrors(page, by_zeros, by_mirror, edge)
+    page.answer(
+        "It takes no more than indexing. The border gets likely neighbours, so that a constant "
+        "image stays constant, where zeros make an edge that is not there; but a slope is lost."
+    )
+
+
+def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarray) -> None:
+    with page.figure(
+        "3.3", "An image padded, and an edge kernel on a constant one", (9, 5.4)
+    ) as figure:
+        upper, lower = figure.subplots(2, 3)
+        image, frame = np.arange(1, 17).reshape(4, 4), [(2, 2, 4, 4)]
+        style.matrix(upper[0], np.pad(image, 2), title=page.t("zeros"), windows=frame)
+        for axes, repeat in ((upper[1], True), (upper[2], False)):
+            at = mirrored(4, 2, repeat=repeat)
+            style.matrix(axes, image[at][:, at], windows=frame)
+        upper[1].set_title(page.t("mirrored, border twice"))
+        upper[2].set_title(page.t("mirrored, border once"))
+        style.matrix(lower[0], by_zeros[0, :, :, 0], title=page.t("edges with zeros"), signed=True)
+        style.matrix(lower[1], by_mirror[0, :, :, 0], title=page.t("edges, mirrored"), signed=True)
+        style.matrix(lower[2], edge[:, :, 0, 0], title=page.t("edge kernel"), signed=True)
+
+
+def mirrored(n: int, p: int, *, repeat: bool) -> np.ndarray:
+    """Return the pixel of n that stands at each place of a row with p mirrored ones on each side.
+
+    Args:
+      n: pixels.
+      p: padding on each side, of any width: further out the mirror image is mirrored again.
+      repeat: whether the border pixel stands on both sides of the mirror.
+    """
+    there_and_back = 2 * n if repeat else max(2 * (n - 1), 1)
+    place = np.arange(-p, n + p) % there_and_back
+    return np.where(place < n, place, there_and_back - place - repeat)
+
+
+def filtered(image: np.ndarray, kernel: np.ndarray) -> tuple[Array, Array]:
+    """Return the feature map in the image's size, padded with zeros and mirrored (border once)."""
+    (top, _), (left, _) = same_padding(kernel.shape[:2])
+    rows = mirrored(image.shape[1], top, repeat=False)
+    columns = mirrored(image.shape[2], left, repeat=False)
+    around = jnp.asarray(image[:, rows][:, :, columns])
+    weights = jnp.asarray(kernel)
+    return ops.conv2d(jnp.asarray(image), weights, padding=(top, left)), ops.conv2d(around, weights)
+
+
+@exercise("3.4", "R")
+def stride_s_saves_s_squared(page: Page) -> None:
+    """What does a stride larger than 1 save in computation?"""
+    page.say("A stride of s keeps one output in s², and no other output has to be computed.")
+    x, kernel = integers(0, (10, 62, 62, 3)), integers(1, (3, 3, 3, 8))
+    strides = (1, 2, 3, 4, 5, 6)
+    every = ops.conv2d(x, kernel)
+    maps = {s: ops.conv2d(x, kernel, stride=s) for s in strides}
+    page.check(
+        "a stride of 1 to 6 gives exactly what is left of stride 1",
+        all((maps[s] == every[:, ::s, ::s]).all() for s in strides),
+    )
+    page.say("Multiply-adds by the formula B·H'·W'·Co·kh·kw·Ci, and as the compiler counts them:")
+    formula = {s: maps[s].size * 3 * 3 * 3 for s in strides}
+    counted = {s: cost.operations(partial(ops.conv2d, stride=s), x, kernel) / 2 for s in strides}
+    rows = [
+        (s, formula[s], int(counted[s]), maps[s].nbytes, formula[1] / formula[s]) for s in strides
+    ]
+    headers = (
+        page.t("stride"),
+        page.t("formula"),
+        page.t("compiler"),
+        page.t("bytes"),
+        page.t("saved (times)"),
+    )
+    page.table(tabulate(rows, headers=headers, intfmt=","))
+    page.check("the compiler counts what the formula says", counted == formula)
+    page.check(
+        "multiply-adds and the bytes of the output fall by s²",
+        all(
+            s * s * counted[s] == counted[1] and s * s * maps[s].nbytes == every.nbytes
+            for s in strides
+        ),
+    )
+    page.answer(
+        "A stride of s saves a factor of s² in multiply-adds and in the memory of the output, and "
+        "in all that later layers do with it. Exactly s², if s divides the size at stride 1."
+    )
+
+
+@exercise("3.5", "R")
+def neighbours_say_the_same(page: Page) -> None:
+    """What may be the statistical benefits of a stride larger than 1?"""
+    page.say("Neighbouring windows share pixels. Take means of k pixels of noise, s pixels apart:")
+    draws = 20_000
+    noise = np.random.default_rng(0).normal(size=(draws, 20))
+    pairs = [(k, s) for k in (2, 4, 8) for s in range(k + 3)]
+    measured = {
+        (k, s): correlation(noise[:, :k].mean(1), noise[:, s : s + k].mean(1)) for k, s in pairs
+    }
+    # Fisher: the arc tangent of a correlation scatters by 1/√(n − 3), whatever the correlation.
+    off = [abs(np.arctanh(measured[k, s]) - np.arctanh(shared(k, s))) for k, s in pairs if s > 0]
+    page.check(
+        "the correlation over {n} draws is 1 − s/k, and 0 from s = k on, within 5 standard errors",
+        max(off) < 5 / np.sqrt(draws - 3),
+        n=draws,
+    )
+
+    page.say(
+        "Then let a linear layer learn from 100 rows of 64 pixels, given the means of 4 pixels. It "
+        "should give the sum of the row, which it can at any of these strides; examples are noisy."
+    )
+    strides = (1, 2, 4)
+    errors = {s: excess_errors(s, draws=400) for s in strides}
+    inputs = {s: ops.output_shape((1, 64), (1, 4), stride=s)[1] for s in strides}
+    expected = {s: inputs[s] / (100 - inputs[s] - 1) for s in strides}
+    rows = [(s, inputs[s], errors[s].mean(), expected[s]) for s in strides]
+    headers = (page.t("stride"), page.t("weights d"), page.t("excess error"), "d/(100 − d − 1)")
+    page.table(tabulate(rows, headers=headers))
+    page.check(
+        "the error beyond the noise is d/(n − d − 1) for d weights, within 5 standard errors",
+        all(
+            abs(errors[s].mean() - expected[s]) < 5 * errors[s].std() / np.sqrt(len(errors[s]))
+            for s in strides
+        ),
+    )
+    page.check("stride 4 errs less than a fifth as much", errors[4].mean() < errors[1].mean() / 5)
+    fields = [receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]
+    page.show("[receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]", fields)
+    page.check("and three layers with stride 2 see 15 pixels, not 7", fields == [7, 15])
+
+    _draw_neighbours(page, measured, errors)
+    page.answer(
+        "Windows of k, s apart, have outputs of correlation 1 − s/k: a stride drops little new. "
+        "The next layer has fewer weights to learn from the same examples, and sees more pixels: "
+        "here its error beyond the noise fell from {a:.2f} to {b:.2f}.",
+        a=errors[1].mean(),
+        b=errors[4].mean(),
+    )
+
+
+def _draw_neighbours(
+    page: Page, measured: dict[tuple[int, int], float], errors: dict[int, np.ndarray]
+) -> None:
+    with page.figure(
+        "3.5", "What neighbours share, and what fewer weights save", (9, 3.6)
+    ) as figure:
+        left, right = figure.subplots(1, 2)
+        for k, marker in ((2, "o"), (4, "s"), (8, "^")):
+            at = [s for k_, s in measured if k_ == k]
+            left.plot(at, [shared(k, s) for s in at], label=page.t("1 − s/{k}", k=k))
+            dots = [measured[k, s] for s in at]
+            left.plot(at, dots, marker, color=left.lines[-1].get_color(), linestyle="none")
+        left.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("correlation"))
+        left.legend()
+        right.boxplot(list(errors.values()), tick_labels=[str(s) for s in errors])
+        right.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("error beyond the noise"))
+        right.set_yscale("log")
+
+
+def shared(k: int, s: int) -> float:
+    """Return which part of a window of k pixels is also in the one s pixels further."""
+    return max(1 - s / k, 0)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two samples."""
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def excess_errors(stride: int, *, draws: int) -> np.ndarray:
+    """Fit weights on means of 4 pixels to the noisy sum of a row of 64, again and again.
+
+    Args:
+      stride: pixels between the windows.
+      draws: how many times 100 new examples are drawn.
+
+    Returns:
+      [draws], the squared error beyond that of the noise, in units of its variance: exact, as the
+      mean over all rows of white pixels
+    """
+    starts = np.arange(0, 61, stride)
+    pixel = np.arange(64)[None, :] - starts[:, None]
+    means = ((pixel >= 0) & (pixel < 4)) / 4  # [d, 64]
+    rng = np.random.default_rng(stride)
+    rows = rng.normal(size=(draws, 100, 64))
+    target = rows.sum(2) + rng.normal(size=(draws, 100))
+    features = rows @ means.T
+    transposed = features.swapaxes(1, 2)
+    weights = np.linalg.solve(transposed @ features, transposed @ target[..., None])[..., 0]
+    return ((weights @ means - 1) ** 2).sum(1)
+
+
+@exercise("3.6", "R")
+def stride_one_half_doubles_the_size(page: Page) -> None:
+    """How could a stride of 1/2 be implemented, and when is it useful?"""
+    page.say("The window moves half a pixel: put a zero between neighbours, and convolve that.")
+    y, kernel = integers(0, (1000, 3, 3, 4)), integers(1, (3, 3, 2, 4))
+    between = jnp.zeros((len(y), 5, 5, 4)).at[:, ::2, ::2].set(y)
+    x_of_y = ops.conv_transpose2d(y, kernel, stride=2)
+    page.show("conv_transpose2d(y_3x3, kernel_3x3, stride=2).shape", x_of_y.shape)
+    page.check(
+        "conv_transpose2d is the convolution of the image with zeros in between",
+        (x_of_y == ops.convolve2d(between, kernel.swapaxes(2, 3), padding=2)).all(),
+    )
+    x = integers(2, (1000, 7, 7, 2))
+    inner = [(ops.conv2d(x, kernel, stride=2) * y).sum((1, 2, 3)), (x * x_of_y).sum((1, 2, 3))]
+    page.check(
+        "it is the transpose of stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
+        (inner[0] == inner[1]).all(),
+        n=len(x),
+    )
+
+    page.say(
+        "With 1, 3, 3, 1 (over 4) down and across, and a pixel cut off on each side, it "
+        "interpolates. A ramp of 4 pixels becomes:"
+    )
+    ramp = jnp.tile(jnp.arange(4.0)[:, None], (1, 4)).reshape(1, 4, 4, 1)
+    weights = jnp.array([1.0, 3, 3, 1]) / 4
+    bilinear = (weights[:, None] * weights[None, :])[:, :, None, None]
+    finer = ops.conv_transpose2d(ramp, bilinear, stride=2, padding=1)
+    page.show("finer[0, 1:-1, 3, 0]", finer[0, 1:-1, 3, 0])
+    page.check(
+        "4×4 becomes 8×8, and inside a ramp of slope 1 has slope 1/2",
+        finer.shape == (1, 8, 8, 1) and (jnp.diff(finer[0, 1:-1, 1:-1, 0], axis=0) == 0.5).all(),
+    )
+    page.say(
+        "But windows overlap: a pixel gets every s-th weight of the kernel, from a start that goes "
+        "by its place. What an image of ones becomes at stride 2, in two neighbouring pixels:"
+    )
+    for row in ([1, 1, 1], [1, 2, 1], [1, 3, 1, 2], [1, 3, 3, 1]):
+        page.show(f"spread_ones({row}, 2)", spread_ones(row, 2))
+    rng = np.random.default_rng(3)
+    drawn = [(rng.integers(-9, 10, k), s) for k in range(1, 9) for s in range(1, 9)]
+    page.check(
+        "in s neighbours these are the sums of every s-th weight, for sizes and strides up to 8",
+        all(spread_ones(w, s) == [w[a::s].sum() for a in range(s)] for w, s in drawn),
+    )
+    page.check(
+        "with equal weights they are the same exactly where the stride divides the size",
+        all((len(set(spread_ones(0 * w + 1, s))) == 1) == (len(w) % s == 0) for w, s in drawn),
+    )
+    page.check(
+        "with others not: 1, 2, 1 leaves stride 2 even, though 2 does not divide 3, and 1, 3, 1, 2 "
+        "does not, though 2 divides 4",
+        (spread_ones([1, 2, 1], 2), spread_ones([1, 3, 1, 2], 2)) == ([2, 2], [2, 5]),
+    )
+    with page.figure("3.6", "Stride 1/2: interpolation, and windows that meet", (9, 3.2)) as figure:
+        small, large, uneven, even = figure.subplots(1, 4)
+        style.matrix(small, ramp[0, :, :, 0], title=page.t("a ramp"))
+        style.matrix(large, finer[0, :, :, 0], title=page.t("interpolated"), numbers=False)
+        for axes, k in ((uneven, 3), (even, 4)):
+            met = ops.conv_transpose2d(jnp.ones((1, 4, 4, 1)), jnp.ones((k, k, 1, 1)), stride=2)
+            style.matrix(axes, met[0, :, :, 0], title=page.t("windows of {k}×{k}", k=k))
+    page.answer(
+        "By the transposed convolution: each pixel is spread over a window, windows 2 apart. It "
+        "serves where a map must become larger: a label for each pixel, a picture drawn by a "
+        "network, a finer picture. Every s-th weight of the kernel, from each of the s starts, "
+        "should add up to the same, or a checkerboard shows; for equal weights that is where the "
+        "stride divides the size."
+    )
+
+
+def spread_ones(weights: Sequence[int] | np.ndarray, stride: int) -> list[int]:
+    """Spread a row of ones over windows of `weights`, `stride` apart: `stride` pixels inside."""
+    length = len(weights)
+    ones = np.ones(2 * length, int)
+    row = np.zeros(stride * len(ones) + length, int)
+    for i, one in enumerate(ones):
+        row[stride * i : stride * i + length] += one * np.asarray(weights)
+    return row[stride * length : stride * (length + 1)].tolist()
+
+
+@exercise("3.7", "R")
+def the_formula_holds_for_every_combination(page: Page) -> None:
+    """Only the Chinese edition asks: try other combinations of padding and stride."""
+    page.say("Some combinations on 8×8, with padding on each side:")
+    tries = [(3, 1, 1), (3, 1, 2), (5, 2, 2), (3, 0, 3), (5, 0, 1), (2, 1, 4), (8, 0, 1), (1, 0, 8)]
+    rows = [(k, p, s, shape_by_lax(8, k, (p, p), s)) for k, p, s in tries]
+    headers = (page.t("kernel"), page.t("padding"), page.t("stride"), page.t("rows"))
+    page.table(tabulate(rows, headers=headers))
+    grid = [
+        (n, k, (above, below), s)
+        for n in range(1, 9)
+        for k in range(1, 6)
+        for above in range(3)
+        for below in range(3)
+        for s in range(1, 5)
+        if k <= n + above + below
+    ]
+    page.check(
+        "⌊(n − k + p + s)/s⌋ is what lax gives in {n} combinations",
+        all(shape_by_lax(n, k, p, s) == (n - k + sum(p) + s) // s for n, k, p, s in grid),
+        n=len(grid),
+    )
+    page.say("With p = k − 1 it becomes ⌊(n + s − 1)/s⌋, and n/s where s divides n:")
+    same = {
+        (n, s): {shape_by_lax(n, k, same_padding(k)[0], s) for k in range(1, 6)}
+        for n in range(1, 9)
+        for s in range(1, 5)
+    }
+    page.check(
+        "every kernel then leaves ⌊(n + s − 1)/s⌋, which is n/s rounded up",
+        all(left == {(n + s - 1) // s} for (n, s), left in same.items()),
+    )
+    page.check(
+        "and n/s exactly where s divides n",
+        all((left == {n / s}) == (n % s == 0) for (n, s), left in same.items()),
+    )
+    page.answer(
+        "All {n} combinations follow ⌊(n − k + p + s)/s⌋. With p = k − 1 the kernel's size drops "
+        "out, and the stride alone divides the size, rounded up.",
+        n=len(grid),
+    )
+
+
+def shape_by_lax(n: int, k: int, padding: tuple[int, int], stride: int) -> int:
+    """Return how many rows lax leaves of n: shapes only, nothing is computed."""
+    image, kernel = (jax.ShapeDtypeStruct((1, 1, length), jnp.float32) for length in (n, k))
+    convolve = partial(lax.conv_general_dilated, window_strides=(stride,), padding=[padding])
+    return jax.eval_shape(convolve, image, kernel).shape[2]

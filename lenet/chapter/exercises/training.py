@@ -1,0 +1,176 @@
+"""Section 6: what the exercises that train networks share."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from tabulate import tabulate
+
+from lenet import train
+from lenet.chapter.page import Page
+from lenet.config import PRESETS, Config
+from lenet.data import Data
+from lenet.engine import sgd
+from lenet.errors import DivergedError
+from lenet.figures import style
+from lenet.inspect import layers
+from lenet.model import LeNet, network
+
+SEEDS = (0, 1, 2)
+"""Every setting is trained once with each: the initial weights and the order of images differ."""
+
+
+def modern(**changes: Any) -> Config:
+    """Return LeNet with ReLU and max-pooling, trained in one pass over the images.
+
+    Batches of 32 take 1,563 steps over 50,000 images, and a learning rate that falls to 0 along a
+    cosine lets each run end where it settles: seeds differ far less than at a constant rate.
+    """
+    short = Config(**PRESETS["modern"], batch_size=32, schedule="cosine", epochs=1)
+    return dataclasses.replace(short, **changes)
+
+
+def parameters(config: Config, data: Data) -> int:
+    """Return how many numbers the network of `config` learns."""
+    model = network(config, data.num_classes)
+    return sum(layer.parameters for layer in layers.layers(model, data.image_shape))
+
+
+def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Config:
+    """Return `config` with the learning rate that does best on validation images, one run each."""
+    tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
+    found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
+    shown = ", ".join(f"{lr:g}: {a:.3f}" for lr, a in zip(rates, found, strict=True))
+    page.value(
+        "validation accuracy by learning rate, {activation} and {pool} pooling",
+        shown,
+        activation=config.activation,
+        pool=config.pool,
+    )
+    return dataclasses.replace(config, lr=rates[int(np.argmax(found))])
+
+
+def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str, np.ndarray]:
+    """Train each setting with each seed; say how much was trained, and show the accuracies.
+
+    Returns:
+      by name of the setting: accuracy [S, 2] of each seed on validation and on test images; a run
+      that diverged has that of a guess, 1/K
+    """
+    images = len(data.train.labels)
+    page.say(
+        "Settings to train: {settings}; seeds for each: {seeds}; training images: {images:,}; "
+        "images seen in all: {seen:,}. Mean ± standard deviation of the accuracy over seeds:",
+        settings=len(settings),
+        seeds=len(SEEDS),
+        images=images,
+        seen=images * len(SEEDS) * sum(config.epochs for config in settings.values()),
+    )
+    runs = [(name, seed) for name in settings for seed in SEEDS]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in settings}
+    for name, seed in page.track(runs, "training"):
+        found[name].append(accuracies(dataclasses.replace(settings[name], seed=seed), data))
+    scores = {name: np.array(pairs) for name, pairs in found.items()}
+    rows = [
+        (name, f"{parameters(settings[name], data):,}", *map(spread, scores[name].T))
+        for name in settings
+    ]
+    headers = ("", page.t("parameters"), page.t("validation"), page.t("test"))
+    align = ("left", "right", "right", "right")
+    page.table(tabulate(rows, headers=headers, colalign=align, disable_numparse=True))
+    return scores
+
+
+def accuracies(config: Config, data: Data) -> tuple[float, float]:
+    """Return the accuracy on validation and on test images after training."""
+    try:
+        row, _ = train.run(config, data)
+    except DivergedError:
+        return 1 / data.num_classes, 1 / data.num_classes
+    return row.valid_accuracy or 0.0, row.test_accuracy
+
+
+def spread(values: np.ndarray) -> str:
+    """Return mean and standard deviation over seeds as text."""
+    return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
+
+
+def best(scores: Mapping[str, np.ndarray]) -> str:
+    """Return the setting with the highest mean accuracy on validation images."""
+    return max(scores, key=lambda name: scores[name][:, 0].mean())
+
+
+def gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return how much more accurate the second setting is, and the standard error of that.
+
+    On validation images, in the mean over seeds.
+
+    Args:
+      first, second: accuracy [S, 2], as `measure` returns it.
+    """
+    before, after = first[:, 0], second[:, 0]
+    error = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / len(before))
+    return float(after.mean() - before.mean()), float(error)
+
+
+def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> list[tuple[float, float]]:
+    """Show and return the `gap` between each setting and the next."""
+    found = [gap(first, second) for first, second in pairwise(scores.values())]
+    shown = (
+        f"{a} → {b}: {difference:+.3f} ± {error:.3f}"
+        for (a, b), (difference, error) in zip(pairwise(scores), found, strict=True)
+    )
+    page.value("differences on validation images ± standard error", "; ".join(shown))
+    return found
+
+
+def draw(page: Page, axes: Axes, scores: Mapping[str, np.ndarray], xlabel: str) -> None:
+    """Draw the accuracy on validation and test images by setting: each seed, mean and deviation.
+
+    Args:
+      page: translates the legend.
+      axes: where.
+      scores: as `measure` returns them.
+      xlabel: what the settings are, translated.
+    """
+    at = np.arange(len(scores))
+    splits = ((page.t("validation"), "o", style.BLUE), (page.t("test"), "s", style.ORANGE))
+    for i, (label, marker, colour) in enumerate(splits):
+        values = np.array([score[:, i] for score in scores.values()])  # [settings, S]
+        x = at + (i - 0.5) * 0.24
+        axes.errorbar(
+            x,
+            values.mean(axis=1),
+            values.std(axis=1, ddof=1),
+            fmt=marker,
+            color=colour,
+            capsize=4,
+            label=label,
+        )
+        axes.plot(x + 0.09, values, ".", color=colour, markersize=4, alpha=0.6)
+    axes.set_xticks(at, list(scores))
+    axes.set(xlabel=xlabel, ylabel=page.t("accuracy"), xlim=(-0.5, len(scores) - 0.5))
+    axes.grid(axis="y", color=style.GREY, alpha=0.3)
+    axes.legend()
+
+
+def label_parameters(page: Page, axes: Axes, settings: Mapping[str, Config], data: Data) -> None:
+    """Write below each setting how many parameters its network has."""
+    counts = {name: parameters(config, data) for name, config in settings.items()}
+    axes.set_xticks(range(len(counts)), [f"{name}\n{n:,}" for name, n in counts.items()])
+    axes.set_xlabel(page.t("{what}; below it, parameters", what=axes.get_xlabel()))
+
+
+def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Params]]:
+    """Train a network with each seed; return the network and the parameters of each."""
+    page.say(
+        "{seeds} networks, trained with different seeds on {images:,} images each.",
+        seeds=len(SEEDS),
+        images=len(data.train.labels) * config.epochs,
+    )
+    runs = [dataclasses.replace(config, seed=seed) for seed in SEEDS]
+    found = [train.run(each, data)[1] for each in page.track(runs, "training")]
+    return network(config, data.num_classes), found

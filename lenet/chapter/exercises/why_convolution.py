@@ -1,0 +1,467 @@
+"""Section 1: why convolutions."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lenet import ops
+from lenet.chapter.exercises import exercise
+from lenet.chapter.exercises.draws import integers
+from lenet.chapter.page import Page
+from lenet.figures import style
+from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
+from lenet.inspect.transforms import permute_pixels, shift
+
+
+@exercise("1.1", "P")
+def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
+    """Let the window be a single pixel, Δ = 0. Show that convolutions with a ReLU between them are
+    then one fully connected network, applied to the channels of every pixel on its own.
+    """
+    page.say(
+        "At Δ = 0 no neighbour is left in the sum: y[i, j, d] = Σ_c kernel[c, d] · x[i, j, c]."
+    )
+    x, first, second = integers(0, (100, 5, 5, 3)), integers(1, (3, 4)), integers(2, (4, 2))
+
+    def convolutions(images: Array) -> Array:
+        hidden = jax.nn.relu(ops.conv2d(images, first[None, None]))
+        return ops.conv2d(hidden, second[None, None])
+
+    pixels = x.reshape(-1, 3)  # a batch of pixels, as if each were an example of 3 features
+    page.show("pixels.shape", pixels.shape)
+    dense = jax.nn.relu(pixels @ first) @ second
+    page.check(
+        "two 1×1 convolutions equal the dense network on each of {n} pixels, exactly",
+        (convolutions(x) == dense.reshape(100, 5, 5, 2)).all(),
+        n=len(pixels),
+    )
+    y, keys = convolutions(x), jax.random.split(jax.random.key(3), 10)
+    page.check(
+        "pixels in another order give the outputs in that order, for {n} orders",
+        all((convolutions(permute_pixels(x, k)) == permute_pixels(y, k)).all() for k in keys),
+        n=len(keys),
+    )
+
+    page.say("The gradient of output pixel (2, 3), under weights that are all 1:")
+
+    def used(side: int) -> Array:  # of 5×5 pixels with 3 channels
+        kernel = jnp.ones((side, side, 3, 1))
+        return influence(
+            lambda image: ops.conv2d(image[None], kernel, padding=side // 2)[0, :, :, 0],
+            jnp.ones((5, 5, 3)),
+            (2, 3),
+        )
+
+    alone = jnp.zeros((5, 5, 3), bool).at[2, 3].set(True)
+    page.check("at Δ = 0 it is 0 at every pixel but (2, 3)", (used(1) == alone).all())
+    page.check("at Δ = 1 it is not: 9 pixels count", used(3).any(-1).sum() == 9)
+    with page.figure("1.1", "The pixels that output pixel (2, 3) depends on", (6, 3)) as figure:
+        for axes, side in zip(figure.subplots(1, 2), (1, 3), strict=True):
+            title = page.t("Δ = {delta}: {side}×{side} window", delta=side // 2, side=side)
+            style.matrix(axes, used(side).any(-1), title=title)
+    page.answer(
+        "At Δ = 0 the layer is a matrix product over the channels of each pixel. With a ReLU "
+        "between two of them it is a fully connected network that all pixels share, and no pixel "
+        "knows of another."
+    )
+
+
+@exercise("1.2", "R")
+def sound_is_an_image_of_height_one(page: Page) -> None:
+    """Sound is a sequence. What is a convolution over time, when do locality and translation
+    invariance make sense there, and can tools for images be used?
+    """
+    page.say("One axis is left: y[i] = Σ_a k[a] · x[i + a]. It is conv2d on an image of height 1.")
+    sounds, kernels = np.asarray(integers(0, (100, 50))), np.asarray(integers(1, (100, 7)))
+    page.show("conv1d(sounds, kernels).shape", conv1d(sounds, kernels).shape)
+    own = conv1d(sounds, kernels)[np.arange(100), :, np.arange(100)]  # sound n by kernel n
+    by_numpy = [np.correlate(s, k, "valid") for s, k in zip(sounds, kernels, strict=True)]
+    page.check("it equals numpy.correlate in {n} pairs", np.array_equal(own, by_numpy), n=len(own))
+
+    page.say(
+        "Locality: a click is short, so a short kernel will do. Translation invariance: it is the "
+        "same click at any time. So hide one in noise and filter with the click itself."
+    )
+    click = np.array([1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 1, -1, 1])  # unlike itself, when shifted
+    starts = np.arange(188)
+    sounds = np.random.default_rng(0).integers(-1, 2, (188, 200))
+    sounds[starts[:, None], starts[:, None] + np.arange(13)[None, :]] += 3 * click[None, :]
+    heard = conv1d(sounds, click[None, :])[:, :, 0]
+    page.check(
+        "the largest output is where the click starts, in {n} sounds",
+        (heard.argmax(1) == starts).all(),
+        n=len(sounds),
+    )
+    at_click = starts[:, None] == np.arange(188)[None, :]
+    page.check(
+        "no wonder: there it is at least 39 − 13 = 26, elsewhere at most 3 + 13 = 16",
+        heard[at_click].min() >= 26 and heard[~at_click].max() <= 16,
+    )
+    early, late = (
+        conv1d(np.pad(sounds, ((0, 0), at)), click[None, :]) for at in ((0, 20), (20, 0))
+    )
+    page.check("20 samples later in, 20 samples later out", (late[:, 20:] == early[:, :-20]).all())
+
+    page.say(
+        "A convolution with cosines and sines of many pitches gives an image, the spectrogram: "
+        "time across, pitch upwards, 12 rows an octave. Take a melody, and the same melody an "
+        "octave higher and 4 frames later:"
+    )
+    melody = np.array([0, 4, 7, 2])
+    low, high = spectrogram(melody, 512), spectrogram(melody + 12, 512 + 4 * 512)
+    page.show("spectrogram(melody).shape", low.shape)
+    piece = low[:14, :16]  # the rows and frames with the notes
+    match = ops.conv2d(as_batch(high), as_batch(piece)[0, :, :, :, None])[0, :, :, 0]
+    page.check(
+        "the first as a kernel finds the second 12 rows higher and 4 frames later",
+        np.unravel_index(match.argmax(), match.shape) == (12, 4),
+    )
+    caption = "A click found in noise, and a melody found in a spectrogram"
+    with page.figure("1.2", caption, (9, 4.6)) as figure:
+        (sound, first), (output, second) = figure.subplots(2, 2)
+        sound.plot(sounds[60], "-", color=style.GREY, label=page.t("sound"))
+        sound.plot(
+            np.arange(60, 73), sounds[60, 60:73], ".-", color=style.ORANGE, label=page.t("click")
+        )
+        sound.legend(ncols=2, loc="upper right")
+        sound.set(ylim=(-4.5, 6.5), ylabel=page.t("amplitude"))
+        output.plot(heard[60], "-", color=style.BLUE)
+        output.set(xlabel=page.t("time (samples)"), ylabel=page.t("filtered with the click"))
+        for axes, image, corner in ((first, low, (0, 0)), (second, high, (12, 4))):
+            style.matrix(axes, image, numbers=False, windows=[(*corner, *piece.shape)])
+            axes.set(aspect="auto", xticks=range(0, 24, 4), yticks=range(0, 36, 12))
+            axes.set(xlabel=page.t("time (frames)"), ylabel=page.t("pitch (semitones)"))
+            axes.invert_yaxis()
+    page.answer(
+        "A convolution over time is a sum over nearby samples with the same kernel at all times. "
+        "That makes sense for a sound that is short and may come at any time. In a spectrogram a "
+        "later sound moves to the right and a higher one upwards, so tools for images serve too."
+    )
+
+
+def conv1d(sounds: np.ndarray, kernels: np.ndarray, stride: int = 1) -> np.ndarray:
+    """Cross-correlate sounds [B, T] with kernels [Co, k] over time; return [B, T', Co]."""
+    x = jnp.asarray(sounds, jnp.float32)[:, None, :, None]
+    kernel = jnp.asarray(kernels.T, jnp.float32)[None, :, None, :]
+    return np.asarray(ops.conv2d(x, kernel, stride=(1, stride))[:, 0])
+
+
+def as_batch(image: np.ndarray) -> Array:
+    """Return one image [H, W] as [1, H, W, 1]."""
+    return jnp.asarray(image, jnp.float32)[None, :, :, None]
+
+
+def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
+    """Return how strong each pitch is over time [pitch, frame], a frame every 512 samples.
+
+    Pitches are the 36 semitones from 220 Hz up. The sound has 8000 samples a second; the melody
+    begins after `start` of them.
+
+    Args:
+      melody: semitones above 220 Hz, one for each note of 2048 samples.
+      start: silence before the melody, in samples.
+    """
+
+    def radians(semitones: np.ndarray) -> np.ndarray:  # the phase's step from sample to sample
+        return 2 * np.pi * 220 / 8000 * 2 ** (semitones / 12)
+
+    time = np.arange(2048)
+    notes = np.sin(np.outer(radians(melody), time)).ravel()
+    sound = np.pad(notes, (start, 25 * 512 - start - notes.size))
+    phase = np.outer(radians(np.arange(36)), time[:1024])
+    kernels = np.concatenate([np.cos(phase), np.sin(phase)]) * np.hanning(1024)[None, :]
+    cosine, sine = np.split(conv1d(sound[None, :], kernels, stride=512)[0].T, 2)
+    return np.hypot(cosine, sine)
+
+
+@exercise("1.3", "R")
+def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
+    """When is translation invariance a bad idea? Find a task where it makes the answer
+    impossible.
+    """
+    page.say(
+        "An 8×8 image holds one bright pixel. Its label: is it in the upper or the lower half?"
+    )
+    images = jnp.eye(64).reshape(64, 8, 8, 1)
+    lower = jnp.arange(64) >= 32
+    kernels, bias = integers(0, (3, 3, 1, 1000)), integers(1, (1000,))
+
+    def total(images: Array) -> Array:
+        maps = ops.conv2d(images, kernels) + bias[None, None, None]
+        return jax.nn.relu(maps).sum((1, 2))
+
+    page.say("A convolution, a ReLU and the sum over the map. First the image wraps round:")
+    wrapped = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="wrap"))
+    page.check(
+        "for {n} random kernels and biases the sum is the same at all {places} places",
+        (wrapped == wrapped[:1]).all(),
+        n=kernels.shape[3],
+        places=len(images),
+    )
+    zeros = total(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
+    page.check("the same with two rows and columns of zeros around it", (zeros == zeros[:1]).all())
+    page.say(
+        "What follows sees the same numbers for both labels, so it gives one answer to all images. "
+        "Each answer is right for"
+    )
+    page.show("lower.mean(), (~lower).mean()", (lower.mean().item(), (~lower).mean().item()))
+    page.check("half of the images: chance, whatever the weights", lower.mean() == 0.5)
+    rows = jnp.arange(8.0)[None, :, None, None] - 3.5  # −3.5 in the first row, 3.5 in the last
+    page.check(
+        "one fully connected unit, with the row as its weight, is right for all",
+        (((images * rows).sum((1, 2, 3)) > 0) == lower).all(),
+    )
+    one_row = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))))
+    page.say(
+        "With one row of zeros a pixel at the border is under fewer windows, and place leaks in:"
+    )
+    page.check("the sum is then not the same at all places", (one_row != one_row[:1]).any())
+    with page.figure("1.3", "Upper or lower half: the sum over the map is one", (8, 4)) as figure:
+        kernel = jnp.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])[:, :, None, None]
+        grid = figure.subplots(2, 3)
+        for (left, middle, right), at in zip(grid, (18, 45), strict=True):
+            image = images[at : at + 1]
+            y = ops.conv2d(image, kernel, padding=1)
+            label = page.t("lower half") if lower[at] else page.t("upper half")
+            style.matrix(left, image[0, :, :, 0], title=label, numbers=False)
+            title = page.t("feature map: sum {sum:.0f}", sum=y.sum().item())
+            style.matrix(middle, y[0, :, :, 0], title=title, numbers=False)
+            answer = f"{(image * rows).sum().item():+.1f}".replace("-", "−")
+            title = page.t("dense unit, by row: {sum}", sum=answer)
+            weights = jnp.broadcast_to(rows[0, :, :, 0], (8, 8))
+            style.matrix(right, weights, title=title, numbers=False, signed=True)
+    page.answer(
+        "When the place is the answer: sky is above and ground below. A convolution with a sum "
+        "over the map gives both halves the same number, away from the border, so it is right for "
+        "half of the images, while one fully connected unit is right for all. LeNet keeps the "
+        "place, for its dense layers see where in the map a value is."
+    )
+
+
+@exercise("1.4", "R")
+def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
+    """Would convolutions suit text as well? What is difficult about language?"""
+    words = ["not", "good", "very", "film", "was"]
+    page.say(
+        "A word is a vector with a single 1, a sentence an image of height 1 with a channel a word."
+    )
+    kernel = one_hot(words, "not good")[0, :, :, :, None]  # [1, 2, Ci, 1]
+    page.show("kernel.shape", kernel.shape)
+    sentences = jnp.asarray(list(itertools.product(range(5), repeat=6)))
+    found = ops.conv2d(jax.nn.one_hot(sentences, 5)[:, None], kernel)[:, 0, :, 0]
+    there = (sentences[:, :-1] == 0) & (sentences[:, 1:] == 1)
+    page.check(
+        "in all {n} sentences of 6 words it gives 2 where “not good” stands, else 0 or 1",
+        ((found == 2) == there).all() and (found <= 2).all(),
+        n=len(sentences),
+    )
+    page.say("The maximum over a sentence is one number for any length, and says if it is there:")
+    for sentence in ("film was not good", "was very good"):
+        page.show(f"strongest({sentence!r})", strongest(words, sentence, kernel))
+
+    page.say("But a word in between is enough to hide it, and the kernel hears “very good”:")
+    page.check(
+        "“was not very good” and “was very good” give the same",
+        strongest(words, "was not very good", kernel)
+        == strongest(words, "was very good", kernel)
+        == 1,
+    )
+    page.say("Words far apart need a wide window or many layers. Three layers of width 3:")
+
+    def three_layers(sentence: Array) -> Array:
+        for _ in range(3):
+            sentence = ops.conv2d(sentence, jnp.ones((1, 3, 1, 1)))
+        return sentence
+
+    reach = receptive_field([Window(3)] * 3).size
+    heard = influence(three_layers, jnp.ones((1, 1, 20, 1)), (0, 0, 0, 0)).ravel()
+    page.value("words, of 20, that the first output depends on", heard.astype(int))
+    page.check(
+        "the gradient is 0 beyond the {reach} words that arithmetic says",
+        (heard == (jnp.arange(20) < reach)).all(),
+        reach=reach,
+    )
+    page.check(
+        "⌈(n − 1)/(k − 1)⌉ layers of width k span n words, and one less does not",
+        all(
+            receptive_field([Window(k)] * depth(n, k)).size
+            >= n
+            > receptive_field([Window(k)] * (depth(n, k) - 1)).size
+            for n in range(2, 65)
+            for k in range(2, 8)
+        ),
+    )
+    page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
+    caption = "“not good” as a kernel: 2 where the phrase stands; one word between hides it"
+    with page.figure("1.4", caption, (9, 3.6)) as figure:
+        for column, sentence in zip(
+            figure.subplots(2, 2, height_ratios=(5, 1)).T,
+            ("film was not good", "film was not very good"),
+            strict=True,
+        ):
+            x = one_hot(words, sentence)
+            upper, lower = column
+            style.matrix(upper, x[0, 0].T, numbers=False, windows=[(0, 2, 2, 2)])
+            upper.set_xticks(range(x.shape[2]), sentence.split())
+            upper.set_yticks(range(5), words)
+            y = ops.conv2d(x, kernel, padding=((0, 0), (0, 1)))
+            style.matrix(lower, y[0, :, :, 0], limits=(0, 2))
+            lower.set_ylabel(page.t("output"), rotation=0, ha="right", va="center")
+    page.answer(
+        "Yes: a kernel of width n finds a phrase of n words anywhere, in sentences of any length. "
+        "But meaning hangs on order and on words far apart: one word in between hides the phrase, "
+        "and with width 3 it takes {layers} layers until an output sees {n} words.",
+        layers=depth(100, 3),
+        n=100,
+    )
+
+
+def one_hot(words: list[str], sentence: str) -> Array:
+    """Return a sentence as [1, 1, n, words]: a 1 at each of its words."""
+    return jax.nn.one_hot(jnp.array([words.index(w) for w in sentence.split()]), len(words))[
+        None, None
+    ]
+
+
+def strongest(words: list[str], sentence: str, kernel: Array) -> float:
+    """Return the largest output of the kernel over a sentence."""
+    return float(ops.conv2d(one_hot(words, sentence), kernel).max())
+
+
+def depth(n: int, k: int) -> int:
+    """Return how many layers of width k it takes until an output sees n words."""
+    return math.ceil((n - 1) / (k - 1))
+
+
+@exercise("1.5", "R")
+def the_border_is_seen_less(page: Page) -> None:
+    """What happens to an object at the border of the image?"""
+    page.say("How many 3×3 windows see each pixel? Without padding, on 6×6 pixels:")
+    none, one = (uses((6, 6), 3, padding=padding) for padding in (0, 1))
+    page.show("uses((6, 6), 3)", none)
+    page.check("a corner is seen once, the middle 9 times", (none[0, 0], none[3, 3]) == (1, 9))
+    page.check(
+        "one row of zeros around it helps, but is not fair: corner 4, border 6, middle 9",
+        (one[0, 0], one[0, 3], one[3, 3]) == (4, 6, 9),
+    )
+
+    page.say("An object of 3×3 pixels moves out of the image. A kernel of ones looks for it:")
+    image = jnp.zeros((1, 12, 12, 1)).at[0, 4:7, 4:7].set(1)
+    kernel = jnp.ones((3, 3, 1, 1))
+    moved = jnp.concatenate([shift(image, 0, right) for right in range(8)])
+    plain, padded = (ops.conv2d(moved, kernel, padding=p).max((1, 2, 3)) for p in (0, 1))
+    page.value(
+        "largest output, by the column of its right edge", dict(enumerate(plain.tolist(), start=6))
+    )
+    page.check(
+        "whole at the border it is found in full, then only what is left of it",
+        plain.tolist() == [9, 9, 9, 9, 9, 9, 6, 3],
+    )
+    page.check("and zeros around the image change nothing in that", (padded == plain).all())
+
+    page.say("Zeros make an edge where none is. A constant image, filtered for vertical edges:")
+    edge = jnp.broadcast_to(jnp.array([-1.0, 0, 1])[None, :], (3, 3))[:, :, None, None]
+    flat = ops.conv2d(jnp.ones((1, 6, 6, 1)), edge, padding=1)[0, :, :, 0]
+    page.show("conv2d(ones, edge, padding=1)", flat)
+    page.check("inside there is no edge", (flat[:, 1:-1] == 0).all())
+    page.check("at the left and right border there is", (flat[:, (0, -1)] != 0).all())
+    with page.figure(
+        "1.5", "How often 3×3 windows use each pixel; and the false edge", (9, 3.4)
+    ) as figure:
+        axes = figure.subplots(1, 3)
+        style.matrix(axes[0], none, title=page.t("uses, no padding"), limits=(0, 9))
+        style.matrix(axes[1], one, title=page.t("uses, padding 1"), limits=(0, 9))
+        style.matrix(axes[2], flat, title=page.t("edges of a constant image"), signed=True)
+    page.answer(
+        "Fewer windows see it, so it counts less: a corner is used once, with zeros around the "
+        "image {corner} times, and a pixel inside {middle} times. What is cut off is lost, and "
+        "zeros add a false edge at the border.",
+        corner=int(one[0, 0]),
+        middle=int(one[3, 3]),
+    )
+
+
+@exercise("1.6", "P")
+def convolution_commutes(page: Page) -> None:
+    """Prove that f ∗ g = g ∗ f."""
+    page.say(
+        "(f ∗ g)(i) = Σ_a f(a) · g(i − a), over all whole numbers a. Put b = i − a, so that "
+        "a = i − b. As a takes every whole number once, so does b, and the sum is "
+        "Σ_b g(b) · f(i − b) = (g ∗ f)(i). With two indices, substitute in both."
+    )
+    f, g = (np.asarray(integers(key, (1000, *size))) for key, size in ((0, (5, 4)), (1, (2, 6))))
+    page.show("convolve(f, g).shape", convolve(f, g).shape)
+    page.check(
+        "f ∗ g = g ∗ f for {n} random pairs of sequences, exactly",
+        (convolve(f[:, :1], g[:, :1]) == convolve(g[:, :1], f[:, :1])).all(),
+        n=len(f),
+    )
+    page.check(
+        "and for {n} pairs of images, 5×4 and 2×6",
+        (convolve(f, g) == convolve(g, f)).all(),
+        n=len(f),
+    )
+    images, kernel = jnp.asarray(f)[..., None], jnp.asarray(g[0])[:, :, None, None]
+    page.check(
+        "convolve2d with padding k − 1 gives the same",
+        (ops.convolve2d(images, kernel, padding=(1, 5))[..., 0] == convolve(f, g[:1])).all(),
+    )
+
+    page.say(
+        "Cross-correlation has f(i + a) · g(a). With b = i + a that is Σ_b g(b − i) · f(b): what "
+        "g and f give at −i."
+    )
+    one, other = np.array([[[1, 2, 3]]]), np.array([[[1, 0, 0]]])
+    page.show("correlate_all([1, 2, 3], [1, 0, 0])", correlate_all(one, other).ravel())
+    page.show("correlate_all([1, 0, 0], [1, 2, 3])", correlate_all(other, one).ravel())
+    page.check(
+        "the two differ, so cross-correlation does not commute",
+        (correlate_all(one, other) != correlate_all(other, one)).any(),
+    )
+    page.check(
+        "swapping gives the flipped result, for all {n} pairs of images",
+        (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
+        n=len(f),
+    )
+    caption = (
+        "All products: f ∗ g sums along each diagonal that rises to the right (framed: i = 2). "
+        "Swapping f and g mirrors the table, and those diagonals with it onto themselves"
+    )
+    with page.figure("1.6", caption, (8, 4.2)) as figure:
+        f_values, g_values = np.array([1, 2, 3]), np.array([4, 5, 6])
+        products = np.outer(f_values, g_values)
+        frames = [(2, 0, 1, 1), (1, 1, 1, 1), (0, 2, 1, 1)]
+        left, right = figure.subplots(1, 2)
+        style.matrix(left, products, title=page.t("f(a) · g(b)"), windows=frames)
+        style.matrix(right, products.T, title=page.t("g(b) · f(a)"), windows=frames)
+        left.set(xlabel="g", ylabel="f")
+        right.set(xlabel="f", ylabel="g")
+        for axes, down, across in ((left, f_values, g_values), (right, g_values, f_values)):
+            axes.set_xticks(range(3), across)
+            axes.set_yticks(range(3), down)
+    page.answer(
+        "Substitute b = i − a: both are the sum of the products f(a) · g(b) with a + b = i. "
+        "Cross-correlation takes those with a − b = i, so swapping f and g flips its result."
+    )
+
+
+def convolve(f: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Convolve f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap.
+
+    Each number of g puts a copy of f where it stands itself; the copies are added.
+    """
+    count, rows, columns = f.shape
+    kh, kw = g.shape[1:]
+    total = np.zeros((count, rows + kh - 1, columns + kw - 1))
+    for a, b in np.ndindex(kh, kw):
+        total[:, a : a + rows, b : b + columns] += f * g[:, a, b][:, None, None]
+    return total
+
+
+def correlate_all(f: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Cross-correlate f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap."""
+    return convolve(f, g[:, ::-1, ::-1])

@@ -1,0 +1,175 @@
+"""What a section or an exercise says, checks and draws, in the reader's language."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+
+from lenet import files, stopping
+from lenet.figures import style
+from lenet.language import Translate
+
+T = TypeVar("T")
+Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
+
+
+class CheckError(Exception):
+    """A check did not hold."""
+
+
+class Event(NamedTuple):
+    """One thing on a page, as text in its language."""
+
+    kind: Kind
+    text: str
+    file: str = ""  # of a figure
+
+
+@dataclasses.dataclass
+class Page:
+    """Prints as it is told, and keeps what it printed.
+
+    Text is English, the key of the catalogue, with {names} for the values given beside it.
+    """
+
+    translate: Translate
+    directory: Path  # for the figures
+    console: Console
+    events: list[Event] = dataclasses.field(default_factory=list)
+
+    def t(self, text: str, **values: Any) -> str:
+        """Return `text` in the reader's language: for titles and labels in figures."""
+        return self.translate(text).format(**values)
+
+    def say(self, text: str, **values: Any) -> None:
+        """Print a sentence or two."""
+        self._print("say", self.t(text, **values), 0)
+
+    def note(self, text: str, **values: Any) -> None:
+        """Print a sentence or two that belong to the one before."""
+        self._print("note", self.t(text, **values), 4)
+
+    def show(self, expression: str, value: Any) -> None:
+        """Print code and what it gives, as a notebook does. Not translated."""
+        shown = _shown(value)
+        gap = "\n" if "\n" in shown else "   "
+        self._print("show", f">>> {expression}{gap}{shown}", 4)
+
+    def value(self, text: str, value: Any, **values: Any) -> None:
+        """Print what a number or an array is, in words, and the value."""
+        shown = _shown(value)
+        gap = ":\n" if "\n" in shown else ": "
+        self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
+
+    def table(self, text: str) -> None:
+        """Print lines as they stand. Not translated."""
+        self._print("show", text, 4)
+
+    def check(self, text: str, holds: Any, **values: Any) -> None:
+        """Assert that `holds`, or raise CheckError; `text` says what does."""
+        sentence = self.t(text, **values)
+        self._print("check", sentence, 2, mark="✓ " if holds else "✗ ")
+        if not holds:
+            raise CheckError(sentence)
+
+    def answer(self, text: str, **values: Any) -> None:
+        """Print the conclusion."""
+        self._print("answer", self.t(text, **values), 2, mark="→ ")
+
+    @contextlib.contextmanager
+    def figure(
+        self, name: str, caption: str, size: tuple[float, float] = (8, 4), **values: Any
+    ) -> Iterator[Figure]:
+        """Give a figure to draw on; save it as NAME.png and print its caption."""
+        with style.style():
+            figure = Figure(figsize=size, layout="constrained")
+            yield figure
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", dpi=110)
+        path = self.directory / f"{name}.png"
+        files.write(path, picture.getvalue())
+        sentence = self.t(caption, **values)
+        self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
+
+    def track(self, items: Iterable[T], text: str) -> Iterator[T]:
+        """Iterate over what takes long, with a bar where someone looks; signals are heard."""
+        steps = track(
+            items,
+            self.t(text),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        for item in steps:
+            stopping.stop_if_asked()
+            yield item
+
+    def _print(
+        self,
+        kind: Kind,
+        text: str,
+        indent: int,
+        *,
+        mark: str = "",
+        event: str = "",
+        file: str = "",
+    ) -> None:
+        stopping.stop_if_asked()
+        self.events.append(Event(kind, event or text, file))
+        if kind in ("show", "value"):  # as it stands, however wide
+            self.console.print(textwrap.indent(text, " " * indent), soft_wrap=True)
+            return
+        style = {"✓ ": "green", "✗ ": "bold red", "→ ": "bold"}.get(mark, "")
+        for number, line in enumerate(wrapped(mark + text, self.console.width - indent)):
+            shown = Text(" " * indent + line)
+            if number == 0:
+                shown.stylize(style, indent, indent + len(mark))
+            self.console.print(shown, soft_wrap=True)
+
+
+# A space; or a Chinese character or a run of others, with the stops and brackets that close it.
+PIECES = re.compile(
+    r"\s|(?:[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+)[，。；：、！？）”》]*"
+)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break text into lines of `width` cells: at spaces, and between Chinese characters.
+
+    rich takes a run of Chinese for one word. A stop or a closing bracket begins no line.
+
+    >>> wrapped("步幅为 2 时减半。", 11)
+    ['步幅为 2 时', '减半。']
+    """
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] or piece.strip() else ""
+    return [line.rstrip() for line in lines]
+
+
+def console() -> Console:
+    """Return a console on stdout, no wider than is comfortable to read."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def _shown(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return np.array2string(
+            np.asarray(value), precision=4, suppress_small=True, floatmode="maxprec"
+        )
+    return str(value)

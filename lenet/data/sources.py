@@ -1,0 +1,144 @@
+"""Where a data set may lie on this machine: a folder of IDX files, or tensorflow-datasets' own.
+
+Each function returns it as `Raw`, unverified, or raises a DataError of one line that says why not.
+"""
+
+import itertools
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenet.data import idx, verify
+from lenet.data.verify import Raw
+from lenet.errors import DataError
+
+SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
+_PARTS = (
+    ("train-images", (3, 4)),
+    ("train-labels", (1,)),
+    ("t10k-images", (3, 4)),
+    ("t10k-labels", (1,)),
+)
+_CHUNK = 1000  # examples decoded at a time
+
+
+def given(name: str, data_dir: Path) -> Raw:
+    """Read `name` from the directory that the user named, in either form, and from nowhere else."""
+    for place in (data_dir, data_dir / name, data_dir / name.replace("_", "-")):
+        if any(_candidates(place, part, ranks) for part, ranks in _PARTS):
+            return folder(name, place)
+    if not data_dir.is_dir():
+        raise DataError(f"{str(data_dir)!r}: no such directory")
+    return prepared(name, data_dir, "the four files " + ", ".join(verify.FILES) + "[.gz] nor ")
+
+
+def system(name: str) -> Raw:
+    """Read the copy that a package of the operating system has installed."""
+    return folder(name, SYSTEM / name.replace("_", "-"))
+
+
+def tfds(name: str) -> Raw:
+    """Read the set from tensorflow-datasets' default directory, where it is prepared there."""
+    root = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
+    return prepared(name, Path(root))
+
+
+def folder(name: str, directory: Path) -> Raw:
+    """Read the four IDX files, plain or .gz, that lie in `directory`.
+
+    Images of rank 4 (colour) lie in files called idx4 instead of idx3.
+    """
+    a, b, c, d = (_read(name, directory, part, ranks) for part, ranks in _PARTS)
+    return Raw(a, b, c, d, source=_shown(directory))
+
+
+def prepared(name: str, root: Path, missing: str = "") -> Raw:
+    """Read a set that tensorflow-datasets has prepared as ArrayRecord, without TensorFlow.
+
+    `root` is a data directory of tensorflow-datasets (root/name/[config/]version) or the innermost
+    of these directories. Needs uint8 `image`, `label`, and the splits train and test.
+    """
+    places = [root, *root.glob(f"{name}/*"), *root.glob(f"{name}/*/*")]
+    versions = [place for place in places if os.path.isfile(place / "dataset_info.json")]
+    if not versions:
+        raise DataError(
+            f"{str(root)!r}: holds neither {missing}a prepared {name}"
+            if missing
+            else f"{str(root)!r}: no {name} prepared by tensorflow-datasets"
+        )
+    place = max(versions, key=_version)
+    try:
+        return _prepared(name, place)
+    except DataError as error:
+        raise DataError(f"{str(place)!r}: {error}") from error
+    except Exception as error:  # a damaged set makes tensorflow-datasets raise nearly anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{str(place)!r}: tensorflow-datasets cannot read it: {reason}") from error
+
+
+def _candidates(directory: Path, part: str, ranks: tuple[int, ...]) -> list[tuple[int, Path]]:
+    """Return the (rank, path) at which one of the four files lies, plain before compressed."""
+    paths = (
+        (rank, directory / f"{part}-idx{rank}-ubyte{suffix}")
+        for rank, suffix in itertools.product(ranks, ("", ".gz"))
+    )
+    return [(rank, path) for rank, path in paths if os.path.lexists(path)]
+
+
+def _read(name: str, directory: Path, part: str, ranks: tuple[int, ...]) -> np.ndarray:
+    found = _candidates(directory, part, ranks)
+    if not found:
+        missing = f"{part}-idx{ranks[0]}-ubyte"
+        raise DataError(f"{str(directory)!r}: no file {missing} or {missing}.gz")
+    rank, path = found[0]
+    return idx.read(path, rank=rank, limit=verify.limit(name))
+
+
+def _shown(path: Path) -> str:
+    return text if (text := str(path)).isprintable() else repr(text)
+
+
+def _version(place: Path) -> tuple[int, ...]:
+    return tuple(int(number) for number in place.name.split(".") if number.isdigit())
+
+
+def _prepared(name: str, place: Path) -> Raw:
+    # Imported here, for it takes a second that a cached set need not wait.
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.builder_from_directory(place)
+    if builder.name != name:
+        raise DataError(f"holds {builder.name}, expected {name}")
+    features = builder.info.features
+    if not {"image", "label"} <= set(features):
+        raise DataError(f"expected features image and label, found {', '.join(features)}")
+    if features["image"].np_dtype != np.uint8:
+        raise DataError(f"expected uint8 images, found {features['image'].np_dtype}")
+    if absent := {"train", "test"} - set(builder.info.splits):
+        raise DataError(f"no split {sorted(absent)[0]}, only {', '.join(builder.info.splits)}")
+    names = tuple(getattr(features["label"], "names", None) or ())
+    train, test = _examples(builder, "train"), _examples(builder, "test")
+    return Raw(*train, *test, source=_shown(place), class_names=names, shuffled=True)
+
+
+def _examples(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Decode every example of a split into images [N,H,W,C] and labels [N]."""
+    source = builder.as_data_source(split)
+    if not len(source):
+        raise DataError(f"expected at least one example in split {split}, found none")
+    shape = source[0]["image"].shape
+    if (size := len(source) * math.prod(shape)) > idx.LIMIT:
+        raise DataError(f"split {split} takes {size:,} bytes; limit {idx.LIMIT:,}")
+    images = np.empty((len(source), *shape), np.uint8)
+    labels = np.empty(len(source), np.int64)
+    for start in range(0, len(source), _CHUNK):
+        keys = range(start, min(start + _CHUNK, len(source)))
+        for key, example in zip(keys, source.__getitems__(keys), strict=True):
+            if example["image"].shape != shape:
+                found = example["image"].shape
+                raise DataError(f"expected images of one shape, found {shape} and {found}")
+            images[key], labels[key] = example["image"], example["label"]
+    return images, labels

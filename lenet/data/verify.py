@@ -1,0 +1,166 @@
+"""Whether what was read is the data set it claims to be.
+
+Two questions are asked of every source: does it hold together (counts, shapes, labels), and, where
+checksums are published, is it theirs to the byte.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from lenet.data import idx
+from lenet.errors import DataError
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+MAX_CLASSES = 256  # labels are bytes
+
+
+class Raw(NamedTuple):
+    """A data set as one source gave it, before and after `verify`."""
+
+    train_images: np.ndarray  # uint8 [N,H,W] or [N,H,W,C]
+    train_labels: np.ndarray  # integer [N]; uint8 once verified
+    test_images: np.ndarray  # as train_images
+    test_labels: np.ndarray  # as train_labels
+    source: str  # where it was found
+    class_names: tuple[str, ...] = ()  # empty: unknown before verification
+    sha256: tuple[str, ...] = ()  # the four digests that the source keeps; empty: none
+    shuffled: bool = False  # in the order of tensorflow-datasets, not that of the files
+    verdict: str = "not verified: no checksum published"
+
+
+class Known(NamedTuple):
+    """What is published about a data set of 60,000 + 10,000 images of 28x28."""
+
+    class_names: tuple[str, ...]
+    sha256: tuple[str, ...] = ()  # of the four decompressed FILES; empty: not published
+    unordered: tuple[str, ...] = ()  # `unordered_digest` of the training and the test set
+
+
+KNOWN = {
+    # sha256: computed from Debian's package dataset-fashion-mnist 0.0~git20200523.55506a9-1, whose
+    # files are those of github.com/zalandoresearch/fashion-mnist; other projects pin the same.
+    "fashion_mnist": Known(
+        class_names=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        sha256=(
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        unordered=(
+            "fb88a2f5c1b590c907f860b47803d006e4fa7b276cdb551799af9d443accdff7",
+            "0b381379398a0943a88bf3864ff3f5177903dcf178030b4b74c495294b38fa7c",
+        ),
+    ),
+    # sha256: as pinned, alike, by independent projects that fetch the files of
+    # storage.googleapis.com/cvdf-datasets/mnist and check them compressed and decompressed.
+    "mnist": Known(
+        class_names=tuple("0123456789"),
+        sha256=(
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+    # Only the compressed files have published checksums; a download is checked against those.
+    "kmnist": Known(class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
+}
+
+
+def limit(name: str) -> int:
+    """Return the most bytes that a file of the set `name` may declare."""
+    return 60_000 * 28 * 28 if name in KNOWN else idx.LIMIT
+
+
+def verify(name: str, raw: Raw) -> Raw:
+    """Return `raw` with byte labels, class names, its four digests and a verdict filled in.
+
+    Raises DataError, one line, that names the source, the check, and what was expected and found.
+    """
+    _check_structure(raw)
+    known = KNOWN.get(name, Known(()))
+    highest = int(max(raw.train_labels.max(), raw.test_labels.max()))
+    class_names = known.class_names or raw.class_names or tuple(map(str, range(highest + 1)))
+    for split, labels in (("training", raw.train_labels), ("test", raw.test_labels)):
+        _check_labels(raw.source, split, labels, len(class_names))
+    raw = raw._replace(
+        train_labels=raw.train_labels.astype(np.uint8), test_labels=raw.test_labels.astype(np.uint8)
+    )
+    found = tuple(idx.digest(array) for array in raw[:4])
+    _check_digests(raw.source, FILES, found, raw.sha256)
+    verdict = raw.verdict
+    if raw.shuffled and known.unordered:
+        splits = (raw.train_images, raw.train_labels), (raw.test_images, raw.test_labels)
+        unordered = tuple(unordered_digest(*split) for split in splits)
+        _check_digests(raw.source, ("training set", "test set"), unordered, known.unordered)
+        verdict = "verified, in the order of tensorflow-datasets"
+    elif known.sha256 and not raw.shuffled:
+        _check_digests(raw.source, FILES, found, known.sha256)
+        verdict = "verified"
+    return raw._replace(class_names=class_names, sha256=found, verdict=verdict)
+
+
+def unordered_digest(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return a sha256 of the examples that is the same in any order.
+
+    The sha256 of every example (its uint8 pixels, then its label as one byte), sorted, then the
+    sha256 of their concatenation.
+    """
+    rows = sorted(
+        hashlib.sha256(image.tobytes() + bytes((int(label),))).digest()
+        for image, label in zip(images, labels, strict=True)
+    )
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
+def _check_structure(raw: Raw) -> None:
+    for split, images, labels in (
+        ("training", raw.train_images, raw.train_labels),
+        ("test", raw.test_images, raw.test_labels),
+    ):
+        if len(images) != len(labels):
+            raise DataError(
+                f"{raw.source}: expected one label for each {split} image, "
+                f"found {len(images):,} images and {len(labels):,} labels"
+            )
+        if images.size == 0:
+            raise DataError(
+                f"{raw.source}: expected at least one {split} image, found shape {images.shape}"
+            )
+    if raw.train_images.shape[1:] != raw.test_images.shape[1:]:
+        raise DataError(
+            f"{raw.source}: expected training and test images of one shape, "
+            f"found {raw.train_images.shape[1:]} and {raw.test_images.shape[1:]}"
+        )
+
+
+def _check_labels(source: str, split: str, labels: np.ndarray, classes: int) -> None:
+    if classes > MAX_CLASSES:
+        raise DataError(f"{source}: {classes:,} classes; at most {MAX_CLASSES} are supported")
+    # A gather on the device would clamp a label that is out of range and train on it.
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise DataError(
+            f"{source}: {split} label {wrong[0]} is {labels[wrong[0]]}, expected 0 to {classes - 1}"
+        )
+
+
+def _check_digests(
+    source: str, parts: tuple[str, ...], found: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    for part, have, want in zip(parts, found, expected or found, strict=True):
+        if have != want:
+            raise DataError(
+                f"{source}: {part}: expected contents of sha256 {want[:16]}.., found {have[:16]}.."
+            )

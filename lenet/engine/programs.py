@@ -1,0 +1,54 @@
+"""Compiled programs, kept between processes, so that a second run starts in seconds."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from lenet.data import cache
+
+MAX_BYTES = 512 * 2**20
+"""The longest unused are dropped beyond this."""
+
+
+def keep() -> Path | None:
+    """Have JAX keep what it compiles in a private directory of this user; call it before jax loads.
+
+    CACHE/programs/JAXLIB-PROCESSOR, because a program is machine code for one processor, and this
+    process runs what it finds there: nobody else may write it. Returns the directory, or None where
+    there can be none or JAX_COMPILATION_CACHE_DIR names another.
+    """
+    root = cache.directory()
+    if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return None
+    path = root / "programs" / f"{importlib.metadata.version('jaxlib')}-{_processor()}"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        return None
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": str(path),
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(MAX_BYTES),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",  # less is quicker than a file
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    # XLA warns of every program it loads on a CPU that features of its own invention are not the
+    # processor's; that it is the same processor, the name above sees to. Importing JAX sets 1, also
+    # for the processes that such a process starts.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") != "0":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    return path
+
+
+def _processor() -> str:
+    """A name for what this processor can run."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        about = [x for x in lines if x.startswith(("model name", "flags", "Features", "CPU "))]
+    except OSError:
+        about = [platform.machine(), platform.processor(), platform.platform()]
+    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Figures drawn from records; none needs a display."""

@@ -1,0 +1,118 @@
+"""Why a network learns or does not: what its units do, and what gradient each layer gets.
+
+A network of sigmoids starts on a plateau. Its last hidden layer gives almost the same for every
+image, so that only the last biases learn, and the gradient that reaches the first layers is far
+smaller than that of the last (X. Glorot, Y. Bengio: Understanding the difficulty of
+training deep feedforward neural networks. AISTATS 2010). Pure: parameters and examples in, numbers
+out.
+"""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lenet.data import Split
+from lenet.engine import metrics
+from lenet.engine.sgd import Params
+from lenet.inspect import activations
+from lenet.model import LeNet
+
+SAMPLE = 256
+"""Examples that suffice for what `diagnose` measures."""
+
+
+class Diagnosis(NamedTuple):
+    """What a layer does on some examples."""
+
+    mean: float  # of what its units give
+    deviation: float  # standard deviation, over examples and units
+    across: float  # standard deviation over the examples alone, root mean square over units
+    saturated: float  # the fraction near an end of the activation's range (activations.SATURATED)
+    dead: float  # the fraction of units, or of channels, that give one value for all examples
+    gradient: float | None  # root mean square of d loss / d kernel; None where there is no kernel
+    weight: float | None  # root mean square of the kernel
+
+
+def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]:
+    """Return what each layer does, in the order of the network.
+
+    The loss is the mean cross-entropy over the examples, as one step of training has it.
+
+    Args:
+      model: any LeNet.
+      params: its parameters.
+      split: uint8 images [N, H, W, C] and their labels [N]; SAMPLE of them are plenty.
+    """
+    values, sizes = jax.device_get(_measure(model, params, *split))
+    seen = activations.statistics(model, values)
+    # Over examples: a unit that gives one value for all tells nothing of them, however large it is.
+    across = {
+        name: math.sqrt(value.var(0, dtype=np.float64).mean()) for name, value in values.items()
+    }
+    return {
+        name: Diagnosis(
+            seen[name].mean,
+            seen[name].deviation,
+            across[name],
+            seen[name].saturated,
+            seen[name].dead,
+            *(map(float, sizes[name]) if name in sizes else (None, None)),
+        )
+        for name in names(model)
+    }
+
+
+def names(model: LeNet) -> list[str]:
+    """Return the layers in order; JAX sorts what it returns by name.
+
+    >>> names(LeNet(channels=(4,), hidden=(8,)))
+    ['conv1', 'pool1', 'dense1', 'dense2']
+    """
+    maps = [f"{kind}{i + 1}" for i in range(len(model.channels)) for kind in ("conv", "pool")]
+    return maps + [f"dense{i + 1}" for i in range(len(model.hidden) + 1)]
+
+
+@partial(jax.jit, static_argnames="model")
+def _measure(
+    model: LeNet, params: Params, images: Array, labels: Array
+) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
+    """What each layer gives, and the root mean squares of its kernel's gradient and its kernel."""
+    count = len(labels)
+
+    def loss(params: Params) -> tuple[Array, dict[str, Array]]:
+        values = activations.activations(model, params, images)
+        logits = values[f"dense{len(model.hidden) + 1}"]
+        sums = metrics.of_batch(logits, labels, jnp.ones(count, bool))
+        return sums.loss_sum / count, values
+
+    with jax.default_matmul_precision("highest"):
+        gradients, values = jax.grad(loss, has_aux=True)(params)
+
+    def size(x: Array) -> Array:
+        return jnp.sqrt(jnp.mean(x * x))
+
+    sizes = {
+        name: (size(gradients[name]["kernel"]), size(params[name]["kernel"])) for name in params
+    }
+    return values, sizes
+
+
+def to_dict(epoch: int, found: dict[str, Diagnosis]) -> dict[str, Any]:
+    """Return a row of statistics.jsonl: {"epoch": 0, "layers": {"conv1": {"mean": ...}, ...}}.
+
+    What is no finite number, as shortly before a run diverges, is None.
+    """
+
+    def finite(x: float | None) -> float | None:
+        return x if x is not None and math.isfinite(x) else None
+
+    layers = {
+        name: {key: finite(value) for key, value in each._asdict().items()}
+        for name, each in found.items()
+    }
+    return {"epoch": epoch, "layers": layers}

@@ -1,0 +1,20 @@
+"""The chapter's operations for use: batched, with channels, on XLA's own primitives.
+
+Layout: images [B, H, W, C], kernels [kh, kw, Ci, Co]. Every function is pure and may be
+differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for training.
+"""
+
+from lenet.ops.convolution import conv2d, conv_transpose2d, convolve2d, patches
+from lenet.ops.pooling import avg_pool, first_max, max_pool
+from lenet.ops.shapes import output_shape
+
+__all__ = [
+    "avg_pool",
+    "conv2d",
+    "conv_transpose2d",
+    "convolve2d",
+    "first_max",
+    "max_pool",
+    "output_shape",
+    "patches",
+]

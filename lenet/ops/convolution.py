@@ -1,0 +1,168 @@
+"""Cross-correlation, strict convolution and their transpose, over images [B, H, W, C]."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from lenet.ops.shapes import (
+    Padding,
+    check_channels,
+    check_rank,
+    explicit_padding,
+    geometry,
+    output_shape,
+    pair,
+)
+
+
+def conv2d(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> Array:
+    """Cross-correlate images with kernels: what deep learning calls a convolution.
+
+    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[u, v, c, d] · x[b, s·i + u, s·j + v, c]
+
+    Args:
+      x: images [B, H, W, Ci].
+      kernel: [kh, kw, Ci, Co].
+      stride: one integer or (sh, sw).
+      padding: zeros around the images: an integer, (ph, pw) on each side,
+        ((top, bottom), (left, right)), "SAME" or "VALID".
+
+    Returns:
+      feature maps [B, H', W', Co], with (H', W') = `output_shape((H, W), (kh, kw), ...)`
+
+    Raises:
+      ValueError: wrong rank or channels, a stride of 0, a window larger than the padded images.
+
+    >>> x, kernel = jnp.arange(9.0).reshape(1, 3, 3, 1), jnp.arange(4.0).reshape(2, 2, 1, 1)
+    >>> conv2d(x, kernel)[0, :, :, 0].tolist()
+    [[19.0, 25.0], [37.0, 43.0]]
+    """
+    check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
+    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
+    check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
+    window = (kernel.shape[0], kernel.shape[1])
+    steps, sides = geometry(x, window, stride, padding, f"kernel of shape {kernel.shape}")
+    if any(low >= k for (low, _), k in zip(sides, window, strict=True)):
+        # The gradient of such a convolution is one of negative padding, for which XLA reads
+        # outside its buffers on a CPU (github.com/openxla/xla, issue 48713).
+        x, sides = jnp.pad(x, ((0, 0), *sides, (0, 0))), ((0, 0), (0, 0))
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=steps,
+        padding=sides,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def convolve2d(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> Array:
+    """Convolve strictly, in the sense of mathematics: cross-correlate with the flipped kernel.
+
+    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[kh − 1 − u, kw − 1 − v, c, d] · x[b, s·i + u, s·j + v, c]
+
+    Arguments, result and errors are those of `conv2d`.
+    """
+    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
+    return conv2d(x, kernel[::-1, ::-1], stride=stride, padding=padding)
+
+
+def conv_transpose2d(
+    y: Array,
+    kernel: Array,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int | Sequence[int]] = 0,
+) -> Array:
+    """Transpose `conv2d`: spread each pixel over a window, windows `stride` apart, and add.
+
+    x[b, s·i + u − p, s·j + v − q, c] += Σ_d kernel[u, v, c, d] · y[b, i, j, d]
+
+    As a matrix it is the transpose of that of `conv2d` with the same arguments, so that
+    ⟨conv2d(x), y⟩ = ⟨x, conv_transpose2d(y)⟩. With stride s it is what is called a convolution of
+    stride 1/s. The same as torch.nn.functional.conv_transpose2d.
+
+    Args:
+      y: feature maps [B, H', W', Co].
+      kernel: [kh, kw, Ci, Co], as `conv2d` takes it.
+      stride: one integer or (sh, sw).
+      padding: what is cut off at the sides: an integer, (p, q) or ((top, bottom), (left, right)).
+
+    Returns:
+      images [B, H, W, Ci] with H = (H' − 1)·s + kh − top − bottom
+
+    Raises:
+      ValueError: wrong rank or channels, a stride of 0, or padding that leaves nothing.
+
+    >>> conv_transpose2d(jnp.array([[1.0, 2.0]]).reshape(1, 1, 2, 1), jnp.ones((1, 2, 1, 1)),
+    ...                  stride=2).ravel().tolist()
+    [1.0, 1.0, 2.0, 2.0]
+    """
+    check_rank("y", y.shape, "B H W Co", "kernel", kernel.shape)
+    check_rank("kernel", kernel.shape, "kh kw Ci Co", "y", y.shape)
+    check_channels(y.shape, y.shape[3], kernel.shape, kernel.shape[3])
+    kh, kw = kernel.shape[:2]
+    steps = pair(stride, "stride", least=1)
+    (top, bottom), (left, right) = explicit_padding(y.shape[1:3], (kh, kw), padding=padding)
+    whole = lax.conv_general_dilated(
+        y,
+        kernel[::-1, ::-1],
+        window_strides=(1, 1),
+        padding=((kh - 1, kh - 1), (kw - 1, kw - 1)),
+        lhs_dilation=steps,
+        dimension_numbers=("NHWC", "HWOI", "NHWC"),
+    )
+    height, width = whole.shape[1:3]
+    if top + bottom >= height or left + right >= width:
+        raise ValueError(
+            f"padding {((top, bottom), (left, right))} leaves nothing of {(height, width)} "
+            f"(y of shape {y.shape}, kernel of shape {kernel.shape})"
+        )
+    return whole[:, top : height - bottom, left : width - right]
+
+
+def patches(
+    x: Array,
+    window: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = 0,
+) -> Array:
+    """Return the pixels under each window as a row, so that a convolution is a matrix product.
+
+    patches(x, (kh, kw)) @ kernel.reshape(-1, Co) = conv2d(x, kernel): what is called im2col.
+
+    Args:
+      x: images [B, H, W, Ci].
+      window: one integer or (kh, kw).
+      stride, padding: as in `conv2d`.
+
+    Returns:
+      [B, H', W', kh·kw·Ci], each row in the order of a kernel's axes
+
+    >>> patches(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, 0, 1].tolist()
+    [1.0, 2.0, 4.0, 5.0]
+    """
+    window = pair(window, "window", least=1)
+    check_rank("x", x.shape, "B H W Ci", "window", window)
+    steps, sides = geometry(x, window, stride, padding, f"window of shape {window}")
+    height, width = output_shape(x.shape[1:3], window, stride=steps, padding=padding)
+    x = jnp.pad(x, ((0, 0), *sides, (0, 0)))
+    shifted = [
+        x[:, u : u + steps[0] * height : steps[0], v : v + steps[1] * width : steps[1]]
+        for u in range(window[0])
+        for v in range(window[1])
+    ]
+    return jnp.concatenate(shifted, axis=-1)
