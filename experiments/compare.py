@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, reports, runs
-from experiments.cli.runs import DataSets
+from experiments.cli import axes, many, reports
 from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
-    from lenet.records.ledger import Entry
+    from lenet.runs import DataSets
 
 flags.DEFINE_integer("seeds", 16, "fresh seeds for the final runs of each cell")
 flags.DEFINE_integer("tuning_seeds", 2, "seeds, others, at each learning rate of the tuning")
@@ -52,18 +51,17 @@ MOST = 1_000_000
 
 def main() -> None:
     """Check everything, claim the directory, tune, train, report."""
-    run_dir = runs.named_directory("compare")
+    run_dir = many.named_directory("compare")
     if FLAGS.resume:
-        runs.recall(run_dir, "compare")
+        many.recall(run_dir, "compare")
     rates = _rates()
-    from lenet import train
+    from lenet import runs, train
     from lenet.analysis.comparison import CELLS
     from lenet.engine import sweep
 
-    runs.check_cost(
+    many.check_cost(
         len(CELLS) * len(rates) * FLAGS.tuning_seeds + (len(CELLS) + 1) * FLAGS.seeds,
         FLAGS.epochs,
-        remedy="--yes trains them; fewer rates or seeds would do",
     )
     base = config_module.check(
         Config(epochs=FLAGS.epochs, batch_size=FLAGS.batch_size, dataset=FLAGS.dataset)
@@ -80,7 +78,7 @@ def main() -> None:
     for config in (tuning[0], base):
         loaded = data[config.dataset, config.valid]
         sweep.lanes(train.check(config, loaded), config, loaded, 1)
-    with runs.directory(run_dir, resume=FLAGS.resume):
+    with many.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
     reports.at_the_end(run_dir)
 
@@ -97,7 +95,7 @@ def _rates() -> list[float]:
 
 
 def _compare(
-    base: Config, tuning: list[Config], rates: list[float], data: DataSets, run_dir: Path
+    base: Config, tuning: list[Config], rates: list[float], data: "DataSets", run_dir: Path
 ) -> None:
     from lenet.analysis import comparison, comparison_findings
     from lenet.figures import comparison as comparison_plots
@@ -107,10 +105,10 @@ def _compare(
     path = run_dir / "compare.json"
     if FLAGS.resume:
         before = records.read_json(path)
-        if not runs.alike(before, asked, ("settings",)):
+        if not many.alike(before, asked, ("settings",)):
             raise RecordError(
-                f"--run_dir={run_dir}: holds another comparison, {before.get('command')}: give its "
-                "flags or none, or choose another directory"
+                f"run_dir={run_dir}: contains another comparison ({before.get('command')}). Give "
+                "its flags or none, or choose another directory."
             )
         asked |= {key: before[key] for key in asked if key in before}
     else:
@@ -118,7 +116,7 @@ def _compare(
 
     begin = time.monotonic()
     print(f"tuning: {len(rates)} learning rates x {FLAGS.tuning_seeds} seeds in each of 4 cells")
-    tuned = [comparison.kept(entry) for entry in _finish(tuning, data, run_dir / "tuning.jsonl")]
+    tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
     final = [
         dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
         for a, p in comparison.CELLS
@@ -133,7 +131,7 @@ def _compare(
     print("best: " + ", ".join(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items()))
     print(f"final: {FLAGS.seeds} seeds in each cell, and of the texts' own network")
     trained = [
-        comparison.kept(entry) for entry in _finish(final + texts, data, run_dir / "final.jsonl")
+        comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
     ]
     found = comparison.Comparison(
         epochs=FLAGS.epochs,
@@ -154,40 +152,17 @@ def _compare(
     files.write(run_dir / "report.md", f"{report}\n".encode())
     files.write(run_dir / "compare.png", comparison_plots.picture(found, name))
     print(
-        f"\n{report}\n\nleft in {run_dir}: report.md, compare.png, compare.json, "
+        f"\n{report}\n\nsaved to {run_dir}: report.md, compare.png, compare.json, "
         "tuning.jsonl, final.jsonl"
     )
 
 
-def _finish(configs: list[Config], data: DataSets, path: Path) -> "list[Entry]":
-    """Train what the ledger lacks; return all of it.
-
-    Raises:
-      RecordError: if it holds other runs.
-    """
-    from lenet.records import ledger
-
-    ledger.repair(path)
-    entries = ledger.read(path)
-    for entry in entries:
-        run = entry["run"]
-        if run >= len(configs) or config_module.from_dict(entry["config"]) != configs[run]:
-            raise RecordError(f"{path}: run {run} is none of this comparison")
-    done = {entry["run"] for entry in entries}
-    if done:
-        print(f"{len(done)} of {len(configs)} runs are in {path}")
-    todo = {run: config for run, config in enumerate(configs) if run not in done}
-    if todo:
-        runs.train(todo, data, path)
-    return ledger.read(path)
-
-
-def _describe(rates: list[float], data: DataSets) -> dict[str, Any]:
+def _describe(rates: list[float], data: "DataSets") -> dict[str, Any]:
     command = shlex.join(["python", "-m", "experiments.compare", *sys.argv[1:]])
     names = ("seeds", "tuning_seeds", "valid", "epochs", "batch_size", "dataset")
     return {
         "command": command,
-        "flags": runs.flags_given(),
+        "flags": many.flags_given(),
         "settings": {name: FLAGS[name].value for name in names} | {"rates": rates},
         "data": [records.describe(Config(), loaded, command)["data"] for loaded in data.values()],
         "environment": records.environment(),

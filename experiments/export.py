@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
-from lenet import files
+from lenet import files, records
 from lenet.errors import UsageError
 
 SUFFIX = {"onnx": "onnx", "torch": "pt", "npz": "npz", "stablehlo": "stablehlo"}
@@ -33,14 +33,9 @@ def main(*operands: str) -> None:
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: there is no such directory")
     from lenet import export
-    from lenet.errors import RecordError
-    from lenet.records import checkpoint
 
-    found = checkpoint.newest(run_dir)
-    if found is None:
-        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
-    model, params = checkpoint.restore(run_dir)
-    shape = found.image_shape
+    found = records.restore(run_dir)
+    model, params, shape = found.model, found.params, found.image_shape
     content = {
         "onnx": lambda: export.to_onnx(model, params, shape),
         "torch": lambda: export.to_torch_file(model, params, shape),
@@ -49,7 +44,7 @@ def main(*operands: str) -> None:
     }[FLAGS.format]()
     path = Path(FLAGS.to) if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
     files.write(path, content)
-    print(f"left in {path}: {len(content):,} bytes, after epoch {found.epoch}")
+    print(f"saved to {path}: {len(content):,} bytes, after epoch {found.checkpoint.epoch}")
 
 
 if __name__ == "__main__":

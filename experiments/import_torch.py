@@ -20,7 +20,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
-from lenet import files, records
+from lenet import records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 
@@ -83,9 +83,8 @@ def _sizes(state: Mapping[str, Any], path: str) -> dict[str, Any]:
 def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     import jax
 
-    from lenet import data, export, train
+    from lenet import data, export, runs, train
     from lenet.engine import metrics, sgd
-    from lenet.records import checkpoint
 
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir)
     model = train.check(config, loaded)
@@ -94,21 +93,9 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
             f"a window of {model.kernel_size} is padded otherwise by PyTorch: use an odd one"
         )
     params = export.from_torch(model, state, loaded.image_shape)
-    before = sgd.init(model, config, loaded.image_shape)
     loss, accuracy = metrics.means(jax.device_get(sgd.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
-    with records.claim(run_dir):
-        files.write_json(run_dir / "config.json", records.describe(config, loaded, command))
-        saved = checkpoint.Checkpoint(
-            config.epochs,
-            config,
-            loaded.image_shape,
-            loaded.num_classes,
-            loaded.fingerprint,
-            records.environment(),
-            jax.device_get(before._replace(params=params)),
-        )
-        checkpoint.save(run_dir, saved)
+    runs.adopt(run_dir, config, loaded, params, command=command)
     print(f"test loss {loss:.3f}, test accuracy {accuracy:.3f}; left in {run_dir}")
 
 

@@ -20,7 +20,7 @@ from absl import flags
 from experiments import cli
 from lenet import files
 from lenet.errors import DataError, RecordError, UsageError
-from lenet.records.trained import Trained, load
+from lenet.records import Trained, restore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def main(*operands: str) -> None:
         raise UsageError(f"{first}give run directories, then pictures: RUN_DIR IMAGE...")
     if not files:
         raise UsageError(f"{run_dirs[-1]}: give pictures after it: RUN_DIR IMAGE...")
-    trained = [load(Path(run_dir)) for run_dir in run_dirs]
+    trained = [restore(run_dir) for run_dir in run_dirs]
     first_shape, first_names = trained[0].image_shape, trained[0].class_names
     for run_dir, run in zip(run_dirs, trained, strict=True):
         if (run.image_shape, run.class_names) != (first_shape, first_names):

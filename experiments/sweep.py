@@ -27,18 +27,19 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, processes, reports, runs
+from experiments.cli import axes, many, processes, reports
 from experiments.cli.axes import Axis
 from experiments.cli.processes import Processes
-from experiments.cli.runs import DataSets
 from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.analysis.frameworks import STUDIES
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
+from lenet.records import directory
 
 if TYPE_CHECKING:
     from lenet.records.ledger import Entry
+    from lenet.runs import DataSets
 
 axes.define()
 flags.DEFINE_boolean(
@@ -67,13 +68,13 @@ FLAGS = flags.FLAGS
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
-    run_dir = runs.named_directory("sweep")
+    run_dir = many.named_directory("sweep")
     processes.check()
     if FLAGS.resume:
-        runs.recall(run_dir, "sweep")
+        many.recall(run_dir, "sweep")
     if FLAGS.study:
         study = STUDIES[FLAGS.study]
-        runs.take_up(study.flags)
+        many.take_up(study.flags)
         print(study.question["en"])
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
@@ -81,9 +82,7 @@ def main() -> None:
         raise UsageError("--zip with --random: choose one")
     base = Config(**PRESETS[FLAGS.preset])
     passes = next((axis.values for axis in varied if axis.name == "epochs"), (base.epochs,))
-    runs.check_cost(
-        count, sum(passes) / len(passes), remedy="--yes runs them, --random=N draws some"
-    )
+    many.check_cost(count, sum(passes) / len(passes))
     configs = [
         config_module.check(dataclasses.replace(base, **setting))
         for setting in axes.settings(
@@ -93,20 +92,24 @@ def main() -> None:
     if not FLAGS.resume:
         records.check_free(run_dir)
     here = processes.join()
+    from lenet import runs
+
     data = runs.load(configs, FLAGS.data_dir)
     _check(configs, varied, data, here)
     processes.meet("checked", here)
     if here.rank == 0:
-        with runs.directory(run_dir, resume=FLAGS.resume):
+        with many.directory(run_dir, resume=FLAGS.resume):
             finished = _sweep(configs, varied, data, run_dir, here)
         if finished:
             reports.at_the_end(run_dir)
     else:
         with stopping.patience():
-            _share(configs, _describe(configs, varied, data), data, run_dir / runs.LEDGER, here)
+            _share(
+                configs, _describe(configs, varied, data), data, run_dir / directory.LEDGER, here
+            )
 
 
-def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Processes) -> None:
+def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
     """Refuse what cannot be trained before there is a directory; say what will train together."""
     from lenet import train
     from lenet.engine import sweep
@@ -127,19 +130,21 @@ def _check(configs: list[Config], varied: list[Axis], data: DataSets, here: Proc
 
 
 def _sweep(
-    configs: list[Config], varied: list[Axis], data: DataSets, run_dir: Path, here: Processes
+    configs: list[Config], varied: list[Axis], data: "DataSets", run_dir: Path, here: Processes
 ) -> bool:
     """What the first process does: begin the records, train its share, sum up.
 
     Returns whether any run finished without diverging.
     """
+    from lenet import runs
     from lenet.records import ledger
 
     asked = _describe(configs, varied, data)
-    path = run_dir / runs.LEDGER
+    path = run_dir / directory.LEDGER
     if FLAGS.resume:
-        done = _done(configs, asked, run_dir)
-        print(f"{len(done)} of {len(configs)} runs are in {path}")
+        _check_same(run_dir, asked)
+        done = runs.finished(path, configs)
+        print(f"Resuming: {len(done)} of {len(configs)} runs already finished ({path})")
     else:
         files.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
     _share(configs, asked, data, path, here)
@@ -149,7 +154,7 @@ def _sweep(
 
 
 def _share(
-    configs: list[Config], asked: dict[str, Any], data: DataSets, path: Path, here: Processes
+    configs: list[Config], asked: dict[str, Any], data: "DataSets", path: Path, here: Processes
 ) -> None:
     """Train what is missing, or a share of it where there are several processes."""
     from lenet.records import ledger
@@ -160,8 +165,7 @@ def _share(
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
     processes.meet("read", here)  # before anyone adds to it
-    if todo:
-        runs.train(todo, data, ledger.of_process(path, here.rank))
+    many.share(todo, data, ledger.of_process(path, here.rank))
     if here.size > 1:
         processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
@@ -169,32 +173,19 @@ def _share(
 def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory is of the sweep that is asked for."""
     before = records.read_json(run_dir / "sweep.json")
-    if not runs.alike(before, asked, ("preset", "axes", "pairing")):
+    if not many.alike(before, asked, ("preset", "axes", "pairing")):
         raise RecordError(
-            f"--run_dir={run_dir}: holds another sweep, {before.get('command')}: give its flags "
-            "or none, or choose another directory"
+            f"run_dir={run_dir}: contains another sweep ({before.get('command')}). Give its flags "
+            "or none, or choose another directory."
         )
 
 
-def _done(configs: list[Config], asked: dict[str, Any], run_dir: Path) -> set[int]:
-    """Return the runs that the ledgers have, if they are those of this sweep."""
-    from lenet.records import ledger
-
-    _check_same(run_dir, asked)
-    entries = ledger.gather(run_dir / runs.LEDGER)
-    wanted = [config_module.to_dict(config) for config in configs]
-    for entry in entries:
-        if entry["run"] >= len(wanted) or entry["config"] != wanted[entry["run"]]:
-            raise RecordError(f"{run_dir / runs.LEDGER}: run {entry['run']} is none of this sweep")
-    return {entry["run"] for entry in entries}
-
-
-def _describe(configs: list[Config], varied: list[Axis], data: DataSets) -> dict[str, Any]:
+def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> dict[str, Any]:
     command = shlex.join(["python", "-m", "experiments.sweep", *sys.argv[1:]])
     draws = {"random": FLAGS.random, "random_seed": FLAGS.random_seed}
     return {
         "command": command,
-        "flags": runs.flags_given(),
+        "flags": many.flags_given(),
         "preset": FLAGS.preset,
         "axes": {axis.name: axes.plain(axis.values) for axis in varied},
         "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
@@ -238,10 +229,13 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     for sentence in studies.said(FLAGS.study, entries, names, preset):
         print(textwrap.fill(sentence, 100))
     if measure == "test_accuracy" and len(settings) > 1:
-        print("--valid=10000 would hold out images to select by")
+        print(
+            "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
+            "held-out images."
+        )
     if placed:
         print(progress.places(placed))
-    print(f"left in {path.parent}: summary.csv, sweep.json, runs.jsonl, {', '.join(pictures)}")
+    print(f"saved to {path.parent}: summary.csv, sweep.json, runs.jsonl, {', '.join(pictures)}")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import runs
 from lenet import config as config_module
 from lenet import records, stopping
 from lenet.errors import RecordError, UsageError
-from lenet.records import ledger, trackers
+from lenet.records import directory, ledger, trackers
 
 flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "whom to tell")
 FLAGS = flags.FLAGS
@@ -43,9 +42,9 @@ def main(*operands: str) -> None:
         seen = records.statistics(run_dir)
         _tell(run_dir, run_dir.resolve().name, config_module.to_dict(config), rows, seen)
         return
-    if not records.exists(run_dir, runs.LEDGER):
+    if not records.exists(run_dir, directory.LEDGER):
         raise RecordError(f"{run_dir}: holds no run and no sweep")
-    for entry in ledger.read(run_dir / runs.LEDGER):
+    for entry in ledger.read(run_dir / directory.LEDGER):
         stopping.stop_if_asked()
         name = f"run-{entry['run']}"
         title = f"{run_dir.resolve().name}/{name}"

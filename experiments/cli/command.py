@@ -107,7 +107,7 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
         cores.as_devices()
         main(*operands_given)
     except LenetError as error:
-        _leave(complain(str(error), error.exit_status))
+        _leave(complain(_dashed(str(error)), error.exit_status))
     except stopping.Stopped as stopped:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         complain(what, 128 + stopped.number)
@@ -123,6 +123,12 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
             raise
         message = "this network does not fit the memory; use smaller --channels or --hidden"
         sys.exit(complain(message))
+
+
+def _dashed(message: str) -> str:
+    """What the library says of an argument, said of its flag: lr=-1 as --lr=-1."""
+    names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
+    return re.sub(rf"(?<![-\w./])({names})=", r"--\1=", message)
 
 
 def _leave(status: int) -> NoReturn:

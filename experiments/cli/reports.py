@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments.cli import runs
 from lenet import config as config_module
 from lenet import files, language, records
 from lenet.config import PRESETS, Config
 from lenet.errors import DataError, RecordError
-from lenet.records import trained
+from lenet.records import directory
 
 if TYPE_CHECKING:
     from lenet.data import Data
@@ -73,13 +72,13 @@ def of(run_dir: Path, data: "Data | None" = None, data_dir: str | None = None) -
 def _of_run(run_dir: Path, data: "Data | None", data_dir: str | None) -> "Report":
     from lenet.report import of_run
 
-    found = trained.load(run_dir)
+    found = records.restore(run_dir)
     epoch = found.checkpoint.epoch
     why = ""
     if data is None:
         data, why = _data(found, data_dir)
     # A network that came from elsewhere has none.
-    rows = records.epochs(run_dir, epoch) if records.exists(run_dir, records.METRICS) else []
+    rows = records.epochs(run_dir, epoch) if records.exists(run_dir, directory.METRICS) else []
     run = of_run.Run(
         run_dir.resolve().name,
         found.checkpoint.config,
@@ -95,7 +94,7 @@ def _of_run(run_dir: Path, data: "Data | None", data_dir: str | None) -> "Report
     return of_run.report(run, data, why)
 
 
-def _data(found: trained.Trained, data_dir: str | None) -> "tuple[Data | None, str]":
+def _data(found: records.Trained, data_dir: str | None) -> "tuple[Data | None, str]":
     """What a run was trained on; or why that is not to be had."""
     from lenet import data
 
@@ -125,7 +124,7 @@ def _of_sweep(run_dir: Path) -> "Report":
         raise RecordError(f"{path}: axes: not those of a sweep")
     if asked["preset"] not in PRESETS:
         raise RecordError(f"{path}: preset {asked['preset']!a}: there is none of that name")
-    entries = ledger.read(run_dir / runs.LEDGER)
+    entries = ledger.read(run_dir / directory.LEDGER)
     if all(entry["diverged"] for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
     preset = config_module.to_dict(Config(**PRESETS[asked["preset"]]))

@@ -176,7 +176,7 @@ def comparable(config: Config) -> bool:
 
 
 def _file(name: str) -> str:
-    return resources.files("lenet").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("lenet.analysis").joinpath(name).read_text(encoding="utf-8")
 
 
 def _parse(text: str) -> Runs:

@@ -31,9 +31,9 @@ from lenet import config as config_module
 from lenet import files
 from lenet.config import Config
 from lenet.engine import sgd
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import State
 from lenet.errors import LenetError, RecordError
-from lenet.model import LeNet, network
+from lenet.model import network
 
 log = logging.getLogger("lenet")
 
@@ -187,20 +187,6 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
 def last(run_dir: Path) -> Path | None:
     """Return where the newest checkpoint lies, damaged or not."""
     return next(iter(_files(run_dir)), None)
-
-
-def restore(run_dir: str | Path) -> tuple[LeNet, Params]:
-    """Return the network of a run and the parameters of its newest checkpoint.
-
-    `sgd.logits(model, params, images)` then takes uint8 images [B, H, W, C] as they were read.
-
-    Raises:
-      RecordError: if the directory holds none.
-    """
-    found = newest(Path(run_dir))
-    if found is None:
-        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of its run is finished")
-    return network(found.config, found.num_classes), found.state.params
 
 
 def _files(run_dir: Path) -> list[Path]:

@@ -1,8 +1,17 @@
-"""Hold a run directory: one process at a time writes it."""
+"""The run directory: its files, and the lock by which one process at a time writes it.
+
+config.json     the Config, the dataset and where it came from
+metrics.jsonl   a row per epoch, in order
+statistics.jsonl   what each layer did before the first epoch and after each, on some examples
+result.json     the last row, seconds to compile, the environment, the place among the published
+checkpoints/    the state after the last epochs
+runs.jsonl      of a sweep: a line for each finished run
+"""
 
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +24,11 @@ log = logging.getLogger("lenet")
 
 LOCK = ".lock"
 HOLDER = ".lock.pid"
+CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
+RESULT = "result.json"
+LEDGER = "runs.jsonl"
 
 
 @contextlib.contextmanager
@@ -36,16 +48,15 @@ def claim(run_dir: Path) -> Iterator[Path]:
         run_dir.mkdir(parents=True, exist_ok=True)
         lock = _lock(run_dir)
     except OSError as error:
-        raise files.cannot(f"--run_dir={run_dir}", error) from None
+        raise files.cannot(f"run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
         _take(run_dir)
         yield run_dir
     finally:
         (run_dir / HOLDER).unlink(missing_ok=True)
-        if new and os.listdir(run_dir) == [LOCK]:
-            (run_dir / LOCK).unlink()
-            run_dir.rmdir()
+        if new:
+            remove_if_empty(run_dir)
         lock.release()
 
 
@@ -60,13 +71,26 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     try:
         lock = _lock(run_dir)
     except OSError as error:
-        raise files.cannot(f"--run_dir={run_dir}", error) from None
+        raise files.cannot(f"run_dir={run_dir}", error) from None
     try:
         _take(run_dir)
         yield run_dir
     finally:
         (run_dir / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def remove_if_empty(run_dir: Path) -> None:
+    """Remove a directory that holds nothing but its lock."""
+    if os.listdir(run_dir) == [LOCK]:
+        (run_dir / LOCK).unlink()
+        run_dir.rmdir()
+
+
+def fresh(what: str) -> Path:
+    """Return the name of a new directory: runs/DATE-TIME-WHAT-PROCESS."""
+    # The process tells apart what starts in the same second.
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{what}-{os.getpid()}"
 
 
 def exists(run_dir: Path, name: str) -> bool:
@@ -77,7 +101,7 @@ def exists(run_dir: Path, name: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise files.cannot(f"--run_dir={run_dir}", error) from None
+        raise files.cannot(f"run_dir={run_dir}", error) from None
     return True
 
 
@@ -88,7 +112,7 @@ def _check_name(run_dir: Path) -> None:
         too_long = True
     # What a terminal or a shell would take for something else is no name, either.
     if too_long or not str(run_dir).isprintable() or run_dir.name.startswith("-"):
-        raise UsageError(f"--run_dir={ascii(str(run_dir))[:80]}: not a name for a directory")
+        raise UsageError(f"run_dir={ascii(str(run_dir))[:80]}: not a name for a directory")
 
 
 def check_free(run_dir: Path) -> None:
@@ -101,7 +125,7 @@ def check_free(run_dir: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise files.cannot(f"--run_dir={run_dir}", error) from None
+        raise files.cannot(f"run_dir={run_dir}", error) from None
 
 
 def _lock(run_dir: Path) -> filelock.BaseFileLock:
@@ -110,7 +134,8 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
         lock.acquire()
     except filelock.Timeout:
         raise InUseError(
-            f"--run_dir={run_dir}: another process is writing it; choose another"
+            f"run_dir={run_dir}: in use by another process. Wait for it to finish, or choose "
+            "another directory."
         ) from None
     return lock
 
@@ -125,12 +150,12 @@ def _take(run_dir: Path) -> None:
     try:
         with contextlib.suppress(FileNotFoundError):
             before = path.read_text(encoding="utf-8", errors="replace")[:20].strip()
-            log.info("process %s, which was writing here, is gone: its lock is taken over", before)
+            log.info("process %s, which was writing this directory, has ended; taking over", before)
         path.write_text(f"{os.getpid()}\n", encoding="utf-8")
         for directory in (run_dir, run_dir / "checkpoints"):
             files.clean(directory)
     except OSError as error:
-        raise files.cannot(f"--run_dir={run_dir}", error) from None
+        raise files.cannot(f"run_dir={run_dir}", error) from None
 
 
 def _check_empty(run_dir: Path) -> None:
@@ -141,11 +166,15 @@ def _check_empty(run_dir: Path) -> None:
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
             raise UsageError(
-                f"--run_dir={run_dir}: is of experiments.{what}, which goes on with it by --resume"
+                f"run_dir={run_dir}: created by experiments.{what}. To continue: python -m "
+                f"experiments.{what} --run_dir={run_dir} --resume"
             )
-    if "config.json" in held:
+    if CONFIG in held:
         raise UsageError(
-            f"--run_dir={run_dir}: holds another run: --resume goes on with it, or choose another"
+            f"run_dir={run_dir}: already contains a run. Resume it, or choose another directory."
         )
     if held:
-        raise UsageError(f"--run_dir={run_dir}: holds {held[0]!r}; a new run wants it empty")
+        raise UsageError(
+            f"run_dir={run_dir}: not empty (contains {held[0]!r}). A new run needs an empty "
+            "directory."
+        )

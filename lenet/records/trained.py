@@ -1,11 +1,11 @@
-"""The network of a run directory, with what its records say of it."""
+"""Load the trained network of a run directory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lenet import records
 from lenet.errors import RecordError
-from lenet.model import network
+from lenet.records import reading
+from lenet.records.directory import CONFIG, exists
 
 if TYPE_CHECKING:
     from lenet.engine.sgd import Params
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Trained(NamedTuple):
-    """A trained network."""
+    """A trained network, and what its run directory records."""
 
     model: "LeNet"
     params: "Params"
     class_names: tuple[str, ...]
-    checkpoint: "Checkpoint"  # the newest that is whole
+    checkpoint: "Checkpoint"  # the newest undamaged one
     about: dict[str, Any]  # config.json
 
     @property
@@ -28,29 +28,44 @@ class Trained(NamedTuple):
         return self.checkpoint.image_shape
 
 
-def load(run_dir: Path) -> Trained:
-    """Return the network of a run directory.
+def load(run_dir: str | Path) -> tuple["LeNet", "Params"]:
+    """Return the network of a run and the parameters of its newest checkpoint.
+
+    `sgd.logits(model, params, images)` then takes uint8 images [B, H, W, C].
 
     Raises:
-      RecordError: if there is none, or its records do not agree.
+      RecordError: as `restore`.
     """
+    found = restore(run_dir)
+    return found.model, found.params
+
+
+def restore(run_dir: str | Path) -> Trained:
+    """Return the trained network of a run directory, with its records.
+
+    Raises:
+      RecordError: if there is no checkpoint, or the records contradict each other.
+    """
+    from lenet.model import network  # with jax, which `--help` does not wait for
     from lenet.records import checkpoint
 
+    run_dir = Path(run_dir).expanduser()
     for what in ("sweep", "compare"):
-        if records.exists(run_dir, f"{what}.json"):
+        if exists(run_dir, f"{what}.json"):
             raise RecordError(
-                f"{run_dir}: experiments.{what} keeps no networks, only what they came to: train "
-                "the one that is wanted with experiments.train"
+                f"{run_dir}: sweeps and comparisons save results, not networks. Train the setting "
+                "you want with experiments.train and use its run directory."
             )
     found = checkpoint.newest(run_dir)
     if found is None:
-        raise RecordError(f"{run_dir}: holds no checkpoint: no epoch of a run is finished there")
-    about = records.read_json(run_dir / "config.json")
+        raise RecordError(f"{run_dir}: no checkpoint yet: the run has not finished an epoch")
+    path = run_dir / CONFIG
+    about = reading.read_json(path)
     described = about.get("data")
     names = described.get("class_names") if isinstance(described, dict) else None
     if not isinstance(names, list) or len(names) != found.num_classes:
-        raise RecordError(f"{run_dir / 'config.json'}: names no {found.num_classes} classes")
+        raise RecordError(f"{path}: does not name {found.num_classes} classes")
     if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
-        raise RecordError(f"{run_dir / 'config.json'}: not that of a run")
+        raise RecordError(f"{path}: not the record of a run")
     model = network(found.config, found.num_classes)
     return Trained(model, found.state.params, tuple(map(str, names)), found, about)

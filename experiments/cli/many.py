@@ -1,0 +1,151 @@
+"""What sweep and compare share: their directory, the flags they resume with, training."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments.cli import processes
+from lenet import records, stopping
+from lenet.config import Config
+from lenet.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from lenet.records.ledger import Entry
+    from lenet.runs import DataSets
+
+FLAGS = flags.FLAGS
+
+MANY = 10_000
+SPEED = 40_000  # examples/s, for a cost before anything is measured
+
+
+def named_directory(what: str) -> Path:
+    """Return the directory that --run_dir names for a "sweep" or the like; without it a new one.
+
+    Raises:
+      UsageError: if it names none, or none to resume.
+    """
+    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
+        raise UsageError(
+            "--resume: name the directory with --run_dir"
+            if FLAGS.resume
+            else "--run_dir=: name a directory"
+        )
+    return Path(FLAGS.run_dir or records.fresh(what)).expanduser()
+
+
+def check_cost(count: int, epochs: float) -> None:
+    """Raise a UsageError that says what it costs, if these are very many runs without --yes."""
+    if count <= MANY or FLAGS.yes or FLAGS.resume:
+        return
+    hours = count * epochs * 60_000 / SPEED / 3600
+    raise UsageError(
+        f"{count:,} runs would take about {hours:,.0f} hours at {SPEED:,} examples/s. Reduce the "
+        "values or seeds, or add --yes to run them all."
+    )
+
+
+def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) -> bool:
+    """Whether two records ask for the same of the same data, wherever that was found."""
+
+    def data(record: dict[str, Any]) -> list[dict[str, Any]]:
+        return [each | {"source": None} for each in record.get("data") or [{}]]
+
+    return data(before) == data(asked) and all(before.get(key) == asked[key] for key in keys)
+
+
+def flags_given() -> dict[str, Any]:
+    """Return the flags of ours that were given, as `recall` takes them up again."""
+    here = {"run_dir", "resume", "yes", *processes.FLAG_NAMES}
+    ours = (
+        flag
+        for module, defined in FLAGS.flags_by_module_dict().items()
+        if not module.startswith("absl")
+        for flag in defined
+    )
+    found = {f.name: f.value for f in ours if f.present and f.name not in here}
+    if found.get("data_dir"):  # from wherever it is resumed
+        found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
+    return found
+
+
+def recall(run_dir: Path, what: str) -> None:
+    """Take up the flags of the "sweep" or the like that is resumed, but for those given anew.
+
+    Raises:
+      RecordError: if there is none to resume.
+    """
+    path = run_dir / f"{what}.json"
+    if not records.exists(run_dir, path.name):
+        raise RecordError(
+            f"run_dir={run_dir}: contains nothing that experiments.{what} could resume. "
+            "To start here, remove --resume."
+        )
+    before = records.read_json(path).get("flags")
+    take_up(before if isinstance(before, dict) else {})
+
+
+def take_up(values: Mapping[str, Any]) -> None:
+    """Set the flags of these names that were not given, as if they had been."""
+    for name, value in values.items():
+        if name in FLAGS and not FLAGS[name].present:
+            FLAGS[name].value, FLAGS[name].present = value, 1
+
+
+@contextlib.contextmanager
+def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
+    """Hold the directory of many runs, new or to go on with, until the block ends.
+
+    Raises:
+      UsageError, InUseError: as `records.claim` and `records.reclaim`.
+    """
+    with records.reclaim(run_dir) if resume else records.claim(run_dir), stopping.patience():
+        try:
+            yield
+        except stopping.Stopped:
+            print(f"stopped; finished runs are saved. To continue: --run_dir={run_dir} --resume")
+            raise
+
+
+def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entry]":
+    """Train the runs that a ledger lacks, with progress; return all of them.
+
+    Args:
+      configs: by the number that the ledger knows them by.
+      data: from `runs.load`.
+      path: of the ledger.
+
+    Raises:
+      RecordError: if the ledger has other runs.
+    """
+    from lenet import runs
+    from lenet.records import ledger
+
+    done = {entry["run"] for entry in runs.finished(path, configs)}
+    if done:
+        print(f"Resuming: {len(done)} of {len(configs)} runs already finished ({path})")
+    share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
+    return ledger.read(path)
+
+
+def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
+    """Train runs, with progress; each goes to the ledger when it ends."""
+    from experiments.cli import progress
+    from lenet import runs
+
+    if not todo:
+        return
+    with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
+        for epoch in runs.many(todo, data, path):
+            for entry in epoch.finished:
+                if entry["diverged"]:
+                    tally.say(f"run {entry['run']} {entry['diverged']}")
+            skipped = sum(
+                entry["config"]["epochs"] - len(entry["rows"]) for entry in epoch.finished
+            )
+            trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
+            tally.advance(trained, len(epoch.finished), skipped)
