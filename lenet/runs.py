@@ -81,12 +81,8 @@ class Run:
           RecordError: if the records are damaged, or of another run.
           stopping.Stopped: if a signal asked for a stop; the epoch before it is saved.
         """
-        place = self.directory.resolve()
-        if before := _iterated.get(place):  # left in the middle, by a cell that is run again
-            with contextlib.suppress(ValueError):  # unless another thread is in it
-                before.close()
-        rows = self._epochs()
-        _iterated[place] = rows
+        _leave(self.directory)
+        rows = _iterated[self.directory.resolve()] = self._epochs()
         return rows
 
     def _epochs(self) -> Generator[Row, None, None]:
@@ -268,6 +264,7 @@ def resume(
     config, fingerprint, where = recorded(run_dir)
     if records.exists(run_dir, directory.RESULT):
         return Run(run_dir, config, None, checkpoint_every)
+    _leave(run_dir)
     with records.reclaim(run_dir):  # in use is found before the data are loaded
         pass
     if data is None:
@@ -449,6 +446,13 @@ def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[
 
 def _rows(run_dir: Path, count: int | None = None) -> list[Row]:
     return [Row.from_dict(row) for row in records.epochs(run_dir, count)]
+
+
+def _leave(run_dir: Path) -> None:
+    """End a loop over `epochs` that this process left in the middle: a cell that is run again."""
+    if rows := _iterated.get(run_dir.resolve()):
+        with contextlib.suppress(ValueError):  # another thread is in it
+            rows.close()
 
 
 def _path(run_dir: str | Path) -> Path:

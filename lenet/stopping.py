@@ -41,6 +41,11 @@ def patience() -> Iterator[None]:
         _patient.pop()
 
 
+def forget() -> None:
+    """Forget the signals that came: they asked what has ended to stop."""
+    _asked.clear()
+
+
 def stop_if_asked() -> None:
     """Raise Stopped if a signal has come; long work calls this now and then.
 

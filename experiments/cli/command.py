@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TextIO, cast
 
 from absl import flags
@@ -88,16 +88,43 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
     """
+    with _process():
+        _run(main, usage, operands)
+
+
+@contextlib.contextmanager
+def _process() -> Iterator[None]:
+    """Set up what belongs to the process, and put it back: a notebook may run this twice."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a ? for it
             stream.reconfigure(errors="replace")
-    sys.stdout = cast(TextIO, _Lasting(sys.stdout))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stopping.ask)
-    log = logging.getLogger("lenet")
-    log.addHandler(logging.StreamHandler(sys.stdout))
-    log.handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    log, stdout = logging.getLogger("lenet"), sys.stdout
+    level, ours = log.level, logging.StreamHandler(cast(TextIO, _Lasting(stdout)))
+    sys.stdout = ours.stream
+    log.addHandler(ours)
     log.setLevel(logging.INFO)
+    handlers = {n: signal.signal(n, stopping.ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        log.removeHandler(ours)
+        log.setLevel(level)
+        sys.stdout = stdout
+        stopping.forget()
+        for name in _ours():
+            delattr(FLAGS, name)
+        FLAGS.unparse_flags()
+
+
+def _ours() -> list[str]:
+    """Return the names of the flags that are not absl's own."""
+    modules = FLAGS.flags_by_module_dict().items()
+    return [f.name for module, defined in modules if not module.startswith("absl") for f in defined]
+
+
+def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
     try:
         if {"--help", "-h", "-help"} & set(sys.argv[1:]):
             _print_help(usage)
@@ -112,6 +139,8 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         complain(what, 128 + stopped.number)
         sys.stdout.flush()
+        if hasattr(sys, "ps1"):  # a notebook or a prompt goes on
+            sys.exit(128 + stopped.number)
         # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
         os._exit(128 + stopped.number)
     except Exception as error:
