@@ -157,7 +157,7 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
         (["extra"], "unexpected argument 'extra'"),
         (["--run_dir="], "--run_dir=: name a directory"),
         (["--run_dir=file"], "--run_dir=file: cannot be used: Not a directory"),
-        (["--dataset=../x"], "data set '../x'"),
+        (["--dataset=../x"], "dataset '../x'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path, flags, said):
