@@ -1,47 +1,47 @@
-"""What can go wrong through no fault of the program: one class for each exit status.
+"""Errors that the user can fix: one class per exit status.
 
-The library raises these with a message of one line that names the value, the limit and the remedy;
-an entry point prints that line on stderr and leaves with `exit_status`.
+The library raises them with a message of one line that names the argument, the value and the limit,
+and says what to do. An entry point prints the line on stderr and exits with `exit_status`.
 """
 
 
 class LenetError(Exception):
-    """An error that a user can cause and mend."""
+    """Base class of the errors that a user can cause and fix."""
 
     exit_status = 1
 
 
 class UsageError(LenetError):
-    """A flag, value or run directory that cannot be used as asked."""
+    """An argument, value or run directory is invalid."""
 
     exit_status = 2
 
 
 class DataError(LenetError):
-    """A data set that cannot be found, fetched, verified or read."""
+    """A dataset is missing, damaged or of the wrong form."""
 
     exit_status = 3
 
 
 class RecordError(LenetError):
-    """A checkpoint or record that is missing, damaged or of another kind."""
+    """A checkpoint or record is missing, damaged or does not match."""
 
     exit_status = 4
 
 
 class DivergedError(LenetError):
-    """A loss that is no longer a finite number."""
+    """Training diverged: the loss is no longer a finite number, or far above chance level."""
 
     exit_status = 5
 
 
 class InUseError(LenetError):
-    """A run directory that another process is writing."""
+    """The run directory is in use by another process."""
 
     exit_status = 6
 
 
 class DiskError(LenetError):
-    """A disk that is full or does not take what has to be written."""
+    """The disk is full or cannot be written."""
 
     exit_status = 7

@@ -1,14 +1,32 @@
-"""English and Chinese: the English text is the key, `locale/` holds the Chinese (gettext)."""
+"""English and Chinese: the English text is the key, `locale/` holds the Chinese (gettext).
+
+A text that is chosen in one place and shown in another travels as a `Message`, in no language.
+"""
 
 import functools
 import locale
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 LANGUAGES = ("en", "zh")
 CATALOGUE = Path(__file__).parent / "locale" / "zh" / "LC_MESSAGES" / "lenet.po"
 Translate = Callable[[str], str]
+
+
+class Message(NamedTuple):
+    """A text and the values of its {names}, not yet in any language."""
+
+    text: str
+    values: Mapping[str, Any] = {}
+
+
+class Listed(NamedTuple):
+    """Items that are shown one after the other: words, messages, numbers."""
+
+    items: tuple[Any, ...]
+    joint: str = ", "  # or "; "
 
 
 def default() -> str:
@@ -19,17 +37,44 @@ def default() -> str:
 
 
 def mark(text: str) -> str:
-    """Return `text` unchanged: Babel extracts it here, and it is translated where it is printed."""
+    """Return `text` unchanged: Babel extracts it here, and it is translated where it is shown."""
     return text
 
 
-def translate(language: str, text: str, **values: object) -> str:
+def message(text: str, **values: Any) -> Message:
+    """Return a Message: Babel extracts `text` here, and `translate` shows it.
+
+    Args:
+      text: a literal, with {names} or {names:with a format}.
+      **values: of its names. A Message or a Listed among them is translated with it.
+    """
+    return Message(text, values)
+
+
+def listed(items: Iterable[Any], joint: str = ", ") -> Listed:
+    """Return items to show as a list, joined by ", " or "; ": by "、" or "；" in Chinese.
+
+    >>> translate("zh", listed(["ReLU", 0.9]))
+    'ReLU、0.9'
+    """
+    return Listed(tuple(items), joint)
+
+
+def translate(language: str, text: str | Message | Listed, **values: Any) -> str:
     """Return a text in a language, its {names} filled in; in English where there is no Chinese.
 
     >>> translate("zh", "epoch {n}", n=3)
     '第 3 轮'
+    >>> translate("zh", message("epoch {n}", n=3))
+    '第 3 轮'
     """
-    return translation(language)(text).format(**values)
+    if isinstance(text, Listed):
+        joint = translation(language)(text.joint)
+        return joint.join(str(_shown(language, item)) for item in text.items)
+    if isinstance(text, Message):
+        return translate(language, text.text, **text.values)
+    shown = {name: _shown(language, value) for name, value in values.items()}
+    return translation(language)(text).format(**shown)
 
 
 def translation(language: str) -> Translate:
@@ -38,6 +83,16 @@ def translation(language: str) -> Translate:
         return str
     chinese = _catalogue()
     return lambda text: chinese.get(text, text)
+
+
+def sentences(language: str, texts: Iterable[str | Message]) -> str:
+    """Return sentences as one paragraph: Chinese puts no space between them."""
+    return (" " if language == "en" else "").join(translate(language, text) for text in texts)
+
+
+def _shown(language: str, value: Any) -> Any:
+    """Return a value as `str.format` shall take it: numbers keep their formats, texts are words."""
+    return translate(language, value) if isinstance(value, Message | Listed) else value
 
 
 @functools.cache

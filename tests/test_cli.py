@@ -153,10 +153,11 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
         (["--preset=bok"], "book|book-en|modern"),
         (["--channels=6,x"], "--channels=6,x"),
         (["--seed=-1"], "--seed=-1: must be at least 0"),
+        (["--warmup=10"], "--warmup=10: must be below --epochs=10"),
         (["extra"], "unexpected argument 'extra'"),
         (["--run_dir="], "--run_dir=: name a directory"),
         (["--run_dir=file"], "--run_dir=file: cannot be used: Not a directory"),
-        (["--dataset=../x"], "data set '../x'"),
+        (["--dataset=../x"], "dataset '../x'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path, flags, said):

@@ -142,7 +142,7 @@ def test_sizes_beyond_the_limit_are_refused_before_any_memory_is_taken(tmp_path:
     refused(file(path, idx.header((2**32 - 1, 28, 28))), f"{idx.LIMIT:,}")
     refused(file(path, idx.header((2**32 - 1,) * 4)), f"{idx.LIMIT:,}")
     refused(file(path, idx.header((0, 2**32 - 1, 2**32 - 1, 2**32 - 1))))  # too large for numpy
-    refused(file(path, PLAIN), "24 bytes; limit 23", limit=23)
+    refused(file(path, PLAIN), "declares 24 bytes for (2, 3, 4); the limit is 23", limit=23)
     tracemalloc.start()
     refused(file(path, idx.header((idx.LIMIT,)) + b"x"), "found 1")
     assert tracemalloc.get_traced_memory()[1] < 2**24

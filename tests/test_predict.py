@@ -65,7 +65,7 @@ def test_runs_together_give_the_mean(shown, tmp_path):
         (("0.png",), 2, "0.png is no directory"),
         (("RUN",), 2, "give pictures after it"),
         (("0.png", "RUN"), 2, "run directories, then pictures"),
-        (("RUN", "missing.png"), 3, "missing.png: there is no such file"),
+        (("RUN", "missing.png"), 3, "missing.png: no such file"),
         (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: no PNG or JPEG"),
         ((".", "0.png"), 4, "holds no checkpoint"),
         (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),

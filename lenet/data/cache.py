@@ -1,7 +1,7 @@
-"""The per-user copy of a data set, so that finding, fetching and decoding it happens once.
+"""Cache datasets per user, so that each is found, downloaded and decoded once.
 
-CACHE/NAME/ holds the four decompressed IDX files and manifest.json: their sha256, the class names,
-and where they came from. An entry appears whole, by one rename, or not at all.
+CACHE/NAME/ contains the four decompressed IDX files and manifest.json: their sha256, the class
+names and the source. One rename creates an entry, so no entry is ever incomplete.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _MANIFEST_BYTES = 2**20  # 256 class names fit a thousand times
 
 def directory() -> Path | None:
     """Return this user's cache directory, which may not exist yet, or None without a home."""
-    # Without a home directory some versions raise, others return "~/.cache", which would be here.
+    # Without a home directory some versions raise and others return "~/.cache", a relative path.
     try:
         path = platformdirs.user_cache_path("lenet", appauthor=False)
     except RuntimeError:
@@ -36,9 +36,10 @@ def directory() -> Path | None:
 
 
 def read(name: str) -> Raw | None:
-    """Return the entry of `name` with the digests kept beside it, or None where there is none.
+    """Return the entry of `name` with the digests of its manifest, or None if it is not cached.
 
-    Raises DataError when the entry is there but damaged.
+    Raises:
+      DataError: if the entry is damaged.
     """
     root = directory()
     if root is None or not os.path.lexists(root / name):
@@ -51,17 +52,17 @@ def read(name: str) -> Raw | None:
         class_names = tuple(map(str, manifest["class_names"]))
         shuffled = bool(manifest["shuffled"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise DataError(f"{str(path)!r}: not a manifest: {error}") from error
+        raise DataError(f"{str(path)!r}: invalid manifest: {error}") from error
     raw = sources.folder(name, root / name)
-    verdict = "as it was when cached"
+    verdict = "unchanged since it was cached"
     return raw._replace(class_names=class_names, sha256=sha256, shuffled=shuffled, verdict=verdict)
 
 
 def store(name: str, raw: Raw) -> None:
-    """Keep a verified set for the next time; a cache that cannot take it costs a warning only."""
+    """Write a verified dataset to the cache; log a warning if that fails."""
     root = directory()
     if root is None:
-        log.warning("%s is not cached: this user has no home or cache directory", name)
+        log.warning("could not cache %s: this user has no home or cache directory", name)
         return
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -71,13 +72,13 @@ def store(name: str, raw: Raw) -> None:
             _write(entry, raw)
             _move(entry, root / name)
     except OSError as error:
-        log.warning("%s is not cached: %s: %s", name, root, error.strerror or error)
+        log.warning("could not cache %s in %s: %s", name, root, error.strerror or error)
 
 
 def set_aside(name: str) -> str:
-    """Rename a damaged entry, so that it can be looked into, and return its new name."""
+    """Rename a damaged entry, to keep it for inspection, and return its new name."""
     root = directory()
-    assert root is not None  # it held the entry
+    assert root is not None  # it contains the entry
     aside = root / f"{name}.bad-{time.time_ns()}"
     with contextlib.suppress(OSError):  # not writable, or another process was first
         (root / name).rename(aside)
@@ -86,7 +87,7 @@ def set_aside(name: str) -> str:
 
 def _write(entry: Path, raw: Raw) -> None:
     for file, array in zip(FILES, raw[:4], strict=True):
-        # A colour image has one axis more than the name of the file says.
+        # Colour images have one axis more than the standard file name says.
         idx.write(entry / file.replace("idx3", f"idx{array.ndim}"), array)
     manifest = {
         "sha256": dict(zip(FILES, raw.sha256, strict=True)),
@@ -101,7 +102,7 @@ def _write(entry: Path, raw: Raw) -> None:
 
 
 def _move(entry: Path, target: Path) -> None:
-    """Rename `entry` to `target`; where another process was first, its entry stays."""
+    """Rename `entry` to `target`; if another process was first, keep the entry of that process."""
     try:
         entry.rename(target)
     except OSError:

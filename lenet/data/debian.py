@@ -1,4 +1,4 @@
-"""Fashion-MNIST from Debian's package of it, fetched with apt-get but not installed."""
+"""Download Debian's package of Fashion-MNIST with apt-get, and unpack it without installing it."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ _APT_OPTIONS = (
     *("-q", "-o", "Acquire::Retries=0"),
     *("-o", "Acquire::http::Timeout=5", "-o", "Acquire::https::Timeout=5"),  # seconds
 )
-# Private directories need no root and leave the system's lists alone; hooks are for the system's.
+# Private directories need no root and leave the lists of the system unchanged, so no hook may run.
 _APT_CONF = """
 Dir::State::lists "{root}/lists";
 Dir::Cache "{root}/cache";
@@ -29,16 +29,18 @@ Dir::Cache "{root}/cache";
 
 
 def fetch(name: str) -> Raw:
-    """Fetch Debian's package of Fashion-MNIST with apt-get and unpack it; needs no root.
+    """Download and unpack Debian's package of Fashion-MNIST; needs no root.
 
-    Where the system has no package lists (a fresh container), private ones are fetched first.
-    Raises DataError, one line, that says why it could not be had.
+    If the system has no package lists (a fresh container), private ones are downloaded first.
+
+    Raises:
+      DataError: if apt-get is missing or fails.
     """
     if name != "fashion_mnist":
         raise DataError(f"apt-get: no package for {name}")
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise DataError("apt-get: not on this machine")
-    log.info("%s: fetching Debian's package %s (31 MB) with apt-get", name, PACKAGE)
+        raise DataError("apt-get: not installed")
+    log.info("%s: downloading Debian's package %s (31 MB) with apt-get", name, PACKAGE)
     try:
         with tempfile.TemporaryDirectory(prefix="lenet-") as temporary:
             root = Path(temporary)
@@ -67,7 +69,7 @@ def _download_with_private_lists(root: Path) -> None:
 
 
 def _run(directory: Path, program: str, *arguments: str, seconds: float = 300) -> None:
-    """Run a program in `directory`; raise DataError with its last line of complaint if it fails."""
+    """Run a program in `directory`; raise DataError with its first error line if it fails."""
     command = [program, *(_APT_OPTIONS if program == "apt-get" else ()), *arguments]
     try:
         done = subprocess.run(
@@ -82,7 +84,7 @@ def _run(directory: Path, program: str, *arguments: str, seconds: float = 300) -
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"{program}: gave up after {seconds:.0f} s") from error
+        raise DataError(f"{program}: not finished after {seconds:.0f} s") from error
     if done.returncode:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         reason = (complaints or done.stderr.splitlines() or [f"status {done.returncode}"])[0]

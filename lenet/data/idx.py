@@ -1,9 +1,9 @@
-"""The IDX file format: an array of bytes behind a header that declares its shape.
+"""Read and write IDX files: a header that declares the shape, then an array of bytes.
 
     00 00 | type (08: uint8) | rank | size of each axis, 32 bits big-endian | the data, row-major
 
-Source: "The IDX file format" on the MNIST page, http://yann.lecun.com/exdb/mnist/. What is read
-here may come from anywhere: nothing is believed unchecked, and no more is read than declared.
+Source: "The IDX file format" on the MNIST page, http://yann.lecun.com/exdb/mnist/. Files are not
+trusted: every field is checked, and no more bytes are read than the header declares.
 """
 
 import gzip
@@ -21,15 +21,15 @@ import numpy as np
 from lenet import files
 from lenet.errors import DataError
 
-LIMIT = 2**30  # bytes: a set that lives whole on the device is far smaller than 1 GiB
+LIMIT = 2**30  # bytes: a dataset that fits on the device is far smaller than 1 GiB
 UINT8 = 0x08
 MAX_RANK = 4  # N H W C
 _GZIP = b"\x1f\x8b"
-_CHUNK = 2**20  # bytes asked for at a time, so that memory grows only with what is really there
+_CHUNK = 2**20  # bytes read at a time, so that memory grows only with the actual content
 
 
 def header(shape: tuple[int, ...]) -> bytes:
-    """Return the bytes in front of an array of `shape`.
+    """Return the header of an array of `shape`.
 
     >>> header((3,)).hex()
     '0000080100000003'
@@ -38,18 +38,25 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 
 def read(path: str | Path, *, rank: int | None = None, limit: int = LIMIT) -> np.ndarray:
-    """Read an IDX file, plain or gzip (told apart by their first bytes, not by name).
+    """Read an IDX file, plain or gzip, which the first bytes tell apart.
 
-    `rank`: how many axes are expected (None: 1 to 4); `limit`: the most bytes that may be declared.
-    Returns a uint8 array of the declared shape, writable.
-    Raises DataError, one line, for everything that is wrong with the file: absent, unreadable,
-    neither IDX nor gzip, another type or rank, too large, cut short, followed by anything, failing
-    its CRC.
     Never decompresses more than the declared size and one byte.
+
+    Args:
+      path: of the file.
+      rank: the expected number of axes; None: 1 to 4.
+      limit: the largest size in bytes that the header may declare.
+
+    Returns:
+      A writable uint8 array of the declared shape.
+
+    Raises:
+      DataError: if the file is missing, unreadable, neither IDX nor gzip, of another type or rank,
+        too large, truncated, has trailing data or fails its CRC.
     """
     shown = repr(str(path))
     try:
-        # Asked before opening: to open a pipe would wait for a writer.
+        # Checked before opening, because opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(f"{shown}: expected an IDX file, found a directory or a device")
         with open(path, "rb") as file:
@@ -60,21 +67,24 @@ def read(path: str | Path, *, rank: int | None = None, limit: int = LIMIT) -> np
             size = math.prod(shape)
             if zipped:
                 _check_trailer(path, shown, len(header(shape)) + size)
-            body = _take(stream, size + 1)  # the one byte more must not be there
+            body = _take(stream, size + 1)  # the extra byte reveals trailing data
             if len(body) != size:
                 found = "more" if len(body) > size else f"{len(body):,}"
                 raise DataError(f"{shown}: expected {size:,} bytes for {shape}, found {found}")
             return np.frombuffer(body, np.uint8).reshape(shape)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown}: cannot be read as an IDX file: {reason}") from error
+        raise DataError(f"{shown}: could not read the IDX file: {reason}") from error
 
 
 def write(path: str | Path, array: np.ndarray) -> None:
-    """Write a uint8 array of 1 to 4 axes as a plain IDX file, whole or not at all.
+    """Write a uint8 array of 1 to 4 axes as a plain IDX file, atomically.
 
     The bytes go to a temporary file beside `path`, are flushed to the disk and then renamed.
-    Raises ValueError for another array, OSError when the disk does not take it.
+
+    Raises:
+      ValueError: for another array.
+      OSError: if the disk is full or not writable.
     """
     if array.dtype != np.uint8 or not 1 <= array.ndim <= MAX_RANK:
         raise ValueError(f"expected uint8 of rank 1 to 4, found {array.dtype} of rank {array.ndim}")
@@ -103,27 +113,29 @@ def _shape(stream: IO[bytes], shown: str, rank: int | None, limit: int) -> tuple
         raise DataError(f"{shown}: expected {head[3]} sizes of 4 bytes, found {len(sizes)} bytes")
     shape = struct.unpack(f">{head[3]}I", sizes)
     if math.prod(shape) > limit:
-        raise DataError(f"{shown}: declares {shape}: {math.prod(shape):,} bytes; limit {limit:,}")
+        raise DataError(
+            f"{shown}: declares {math.prod(shape):,} bytes for {shape}; the limit is {limit:,}"
+        )
     return shape
 
 
 def _check_trailer(path: str | Path, shown: str, size: int) -> None:
     """Compare the length in a gzip file's last four bytes (RFC 1952, ISIZE) with `size`.
 
-    Finds what decompression would overlook, zeros behind the end, and finds a bomb before its fuse.
+    Detects trailing zeros, which decompression ignores, and a decompression bomb before it runs.
     """
     with open(path, "rb") as file:
         file.seek(-4, os.SEEK_END)
         (found,) = struct.unpack("<I", file.read(4))
     if found != size:
         raise DataError(
-            f"{shown}: its header declares {size:,} bytes, the end of the gzip file {found:,}: "
-            "truncated, damaged or followed by something"
+            f"{shown}: the header declares {size:,} bytes but the gzip trailer {found:,}: "
+            "the file is truncated, damaged or has trailing data"
         )
 
 
 def _take(stream: IO[bytes], size: int) -> bytearray:
-    """Read `size` bytes, or as many as there are."""
+    """Read `size` bytes, or fewer at the end of the stream."""
     taken = bytearray()
     while len(taken) < size and (chunk := stream.read(min(_CHUNK, size - len(taken)))):
         taken += chunk

@@ -1,11 +1,11 @@
-"""Data sets of images as arrays on the host: Split, Data, and `load`, the one way to them.
+"""Find a dataset, verify it and return it as `Data`.
 
-Where a set is looked for, in this order; what is found in the last four is kept in the first:
+Sources, in this order; the first keeps a copy of what the other four find:
 
-    the user's cache · a package of the system · tensorflow-datasets' directory · the original
-    files by network · Debian's package by network
+    the user's cache · a package of the operating system · the directory of tensorflow-datasets ·
+    a download of the original files · a download of Debian's package
 
-With `data_dir`, there and nowhere else. Nothing is trained on that was not checked (see verify.py).
+With `data_dir`, only that directory. Every dataset is verified before it is returned (verify.py).
 """
 
 import difflib
@@ -30,28 +30,35 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of paths
 def load(
     name: str = "fashion_mnist", *, data_dir: str | Path | None = None, valid: int = 0
 ) -> Data:
-    """Find, check and return the data set `name`.
+    """Load and verify the dataset `name`.
 
-    `name`: fashion_mnist, mnist, kmnist, synthetic, or that of any set that lies as four IDX files
-    in `data_dir` or was prepared by tensorflow-datasets (image and label; classes: those declared
-    there, else the highest label + 1).
-    `valid`: how many training examples to hold out, always the same ones (see `hold_out`).
-    Raises UsageError for a name or number that cannot be, DataError when the set cannot be found
-    or fails a check; each in one line with the remedy.
+    Args:
+      name: fashion_mnist, mnist, kmnist, synthetic, or the name of any dataset that `data_dir` has
+        as four IDX files or that tensorflow-datasets has prepared (features image and label; the
+        classes are those declared there, otherwise the labels 0 to the highest).
+      data_dir: the only directory to search; None searches all sources.
+      valid: number of training examples to hold out, the same ones in every run (`hold_out`).
 
-        >>> data = load("synthetic", valid=10_000)
-        >>> data.train.images.shape, data.valid.labels.shape, data.num_classes
-        ((50000, 28, 28, 1), (10000,), 10)
+    Raises:
+      UsageError: for an invalid name or number.
+      DataError: if the dataset is missing or fails a check.
+
+    >>> data = load("synthetic", valid=10_000)
+    >>> data.train.images.shape, data.valid.labels.shape, data.num_classes
+    ((50000, 28, 28, 1), (10000,), 10)
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"data set {name[:80]!r}: expected a name of 1 to 64 letters, digits, '_' and '-', "
+            f"dataset {name!r:.80}: expected a name of 1 to 64 letters, digits, '_' and '-', "
             f"such as {', '.join(NAMES)}"
         )
     if name == "synthetic":
         if data_dir is not None:
-            raise UsageError("data set synthetic is made, not read: leave out data_dir")
-        from lenet.data import synthetic  # it builds on Data
+            raise UsageError(
+                f"data_dir={data_dir}: dataset synthetic is generated, not read. "
+                "Remove this argument"
+            )
+        from lenet.data import synthetic
 
         data = synthetic.make()
     elif data_dir is not None:
@@ -64,15 +71,15 @@ def load(
 
 
 def _find(name: str) -> Raw:
-    """Return the set from the first source that has it and passes verification."""
+    """Return the dataset from the first source that has it and passes verification."""
     tried = []
     try:
-        # Only what has one content for ever: a set of one's own may change where it lies.
+        # Only datasets that never change are cached; a user's own may change in its directory.
         if name in KNOWN and (cached := cache.read(name)) is not None:
             return verify(name, cached)
-        tried.append("cache: not there")
+        tried.append("cache: no copy")
     except DataError as error:
-        log.warning("%s; moved aside as %s, looking elsewhere", error, cache.set_aside(name))
+        log.warning("%s. Renamed it to %s; trying other sources", error, cache.set_aside(name))
         tried.append(f"cache: {error}")
     for source in (sources.system, sources.tfds, download.fetch, debian.fetch):
         try:
@@ -84,8 +91,10 @@ def _find(name: str) -> Raw:
                 cache.store(name, raw)
             return raw
     if guess := _guess(name):
-        raise DataError(f"data set {name} not found, did you mean {guess}?")
-    raise DataError(f"data set {name} not found ({'; '.join(tried)}); {_remedy(name)}")
+        raise DataError(f"unknown dataset {name}. Did you mean {guess}?")
+    raise DataError(
+        f"could not load dataset {name}. Tried: {'; '.join(tried)}. To fix: {_remedy(name)}"
+    )
 
 
 def _guess(name: str) -> str:
@@ -95,17 +104,17 @@ def _guess(name: str) -> str:
 
 def _remedy(name: str) -> str:
     package = f"apt install {debian.PACKAGE}, or " if name == "fashion_mnist" else ""
-    folder = f"--data_dir=DIR with {', '.join(FILES)} (plain or .gz)"
+    folder = f"set data_dir=DIR to a directory with {', '.join(FILES)} (plain or .gz)"
     prepare = (
-        'python -c "import tensorflow_datasets as tfds; tfds.builder('
+        'run python -c "import tensorflow_datasets as tfds; tfds.builder('
         f"'{name}', file_format='array_record').download_and_prepare()\" "
-        "on a machine with TensorFlow, then --data_dir with its ~/tensorflow_datasets"
+        "on a machine with TensorFlow and set data_dir=DIR to its ~/tensorflow_datasets"
     )
-    return f"remedy: {package}{folder}" + ("" if name == "fashion_mnist" else f", or {prepare}")
+    return f"{package}{folder}" + ("" if name == "fashion_mnist" else f", or {prepare}")
 
 
 def _data(name: str, raw: Raw) -> Data:
-    """Give verified arrays their form: a channel axis, int32 labels."""
+    """Return verified arrays as `Data`, with a channel axis and int32 labels."""
     images = [array if array.ndim == 4 else array[..., None] for array in (raw[0], raw[2])]
     splits = [
         Split(image, label.astype(np.int32))

@@ -1,4 +1,4 @@
-"""Pictures from anywhere as images that a network takes: grey, of its size, light on dark."""
+"""Convert PNG and JPEG pictures to network input: greyscale, resized, light on dark."""
 
 import warnings
 from pathlib import Path
@@ -10,39 +10,41 @@ from lenet.errors import DataError
 
 FORMATS = ("PNG", "JPEG")
 MOST = 50_000_000
-"""Pixels at most, before any is unpacked."""
+"""Largest number of pixels, checked before decompression."""
 LIGHT = 200
-"""Of 255: paper in a photograph is this light, or lighter."""
+"""Paper in a photograph is at least this light, of 255."""
 
 
 def read(path: str | Path, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
-    """Return a picture as one image of the network: `fit` of what `grey` reads.
+    """Read a picture and convert it to one image of the network's size.
 
     Args:
       path: of a PNG or JPEG file.
-      image_shape: (H, W, 1), what the network takes.
-      invert: dark on light, such as a photograph on white, becomes light on dark, as the sets are.
+      image_shape: (H, W, 1), the input of the network.
+      invert: invert the picture. Use it for dark on light, because the datasets are light on dark.
 
     Returns:
       uint8 [H, W, 1]
 
     Raises:
-      DataError: naming the file, if it is none of these, moves, is damaged or too large.
+      DataError: if the file is missing, damaged, animated, too large, or neither PNG nor JPEG.
     """
     if image_shape[2] != 1:
-        message = f"{path}: the network takes {image_shape[2]} channels, pictures become grey: 1"
+        message = (
+            f"{path}: pictures become greyscale, but the network has {image_shape[2]} channels"
+        )
         raise DataError(message)
     return fit(grey(path), image_shape, invert=invert)
 
 
 def fit(picture: Image.Image, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
-    """Return a grey picture as an image: shrunk or grown (Lanczos) and centred on black.
+    """Resize a greyscale picture (Lanczos) and centre it on black; keep its proportions.
 
-    It is inverted first, if asked, and keeps its proportions; of the right size, its pixels, too.
+    A picture that already has the right size keeps its pixels.
 
     Args:
       picture: of mode L.
-      image_shape, invert: as `read`.
+      image_shape, invert: as in `read`.
     """
     height, width, _ = image_shape
     if invert:
@@ -53,7 +55,7 @@ def fit(picture: Image.Image, image_shape: tuple[int, ...], *, invert: bool = Fa
 
 
 def on_light(picture: Image.Image) -> bool:
-    """Whether the edges of a grey picture are light, as where something lies on white paper.
+    """Return whether the edges of a greyscale picture are light, like a drawing on white paper.
 
     >>> on_light(Image.new("L", (9, 9), 255)), on_light(Image.new("L", (9, 9), 0))
     (True, False)
@@ -64,14 +66,16 @@ def on_light(picture: Image.Image) -> bool:
 
 
 def grey(path: str | Path) -> Image.Image:
-    """Return a picture as it is seen: turned as its EXIF tag says, grey (Rec. 601), on black.
+    """Read a picture as greyscale (Rec. 601), rotated by its EXIF tag, on black if transparent.
 
     Raises:
       DataError: as `read`.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes that are refused below, and odd metadata
+            warnings.simplefilter(
+                "ignore"
+            )  # about sizes, which are checked below, and about odd metadata
             with Image.open(path, formats=FORMATS) as picture:
                 _check(path, picture)
                 turned = ImageOps.exif_transpose(picture)
@@ -83,22 +87,22 @@ def grey(path: str | Path) -> Image.Image:
                 black = Image.new("RGBA", shown.size, (0, 0, 0, 255))
                 return Image.alpha_composite(black, shown).convert("L")
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+        raise DataError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: no {' or '.join(FORMATS)} that can be read") from None
+        raise DataError(f"{path}: not a readable {' or '.join(FORMATS)} file") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: more than {MOST:,} pixels: make it smaller") from None
+        raise DataError(f"{path}: more than {MOST:,} pixels. Scale it down") from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DataError(f"{path}: cannot be read: {reason}") from None
-    except (ValueError, SyntaxError) as error:  # what Pillow says of some damage
+        raise DataError(f"{path}: could not read: {reason}") from None
+    except (ValueError, SyntaxError) as error:  # Pillow raises these for some kinds of damage
         raise DataError(f"{path}: damaged: {error}") from None
 
 
 def _check(path: str | Path, picture: Image.Image) -> None:
     if getattr(picture, "is_animated", False):
-        raise DataError(f"{path}: an animation; save one of its frames")
+        raise DataError(f"{path}: animated. Save a single frame")
     if picture.width * picture.height > MOST:
         raise DataError(
-            f"{path}: {picture.width}x{picture.height}, more than {MOST:,} pixels: make it smaller"
+            f"{path}: {picture.width}×{picture.height}, more than {MOST:,} pixels. Scale it down"
         )

@@ -1,6 +1,6 @@
-"""Where a data set may lie on this machine: a folder of IDX files, or tensorflow-datasets' own.
+"""Read a dataset from this machine: a directory of IDX files, or one of tensorflow-datasets.
 
-Each function returns it as `Raw`, unverified, or raises a DataError of one line that says why not.
+Each function returns an unverified `Raw`, or raises a DataError whose one line says why it failed.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from lenet.data import idx, verify
 from lenet.data.verify import Raw
 from lenet.errors import DataError
 
-SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
+SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages install
 _PARTS = (
     ("train-images", (3, 4)),
     ("train-labels", (1,)),
@@ -26,61 +26,64 @@ _CHUNK = 1000  # examples decoded at a time
 
 
 def given(name: str, data_dir: Path) -> Raw:
-    """Read `name` from the directory that the user named, in either form, and from nowhere else."""
+    """Read dataset `name` from `data_dir`, as IDX files or as tensorflow-datasets prepared it."""
     for place in (data_dir, data_dir / name, data_dir / name.replace("_", "-")):
         if any(_candidates(place, part, ranks) for part, ranks in _PARTS):
             return folder(name, place)
     if not data_dir.is_dir():
         raise DataError(f"{str(data_dir)!r}: no such directory")
-    return prepared(name, data_dir, "the four files " + ", ".join(verify.FILES) + "[.gz] nor ")
+    files = f"the four files {', '.join(verify.FILES)} (plain or .gz)"
+    return prepared(name, data_dir, f"contains neither {files} nor a dataset {name}")
 
 
 def system(name: str) -> Raw:
-    """Read the copy that a package of the operating system has installed."""
+    """Read the copy that a package of the operating system installed."""
     return folder(name, SYSTEM / name.replace("_", "-"))
 
 
 def tfds(name: str) -> Raw:
-    """Read the set from tensorflow-datasets' default directory, where it is prepared there."""
+    """Read the dataset from the default directory of tensorflow-datasets."""
     root = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
     return prepared(name, Path(root))
 
 
 def folder(name: str, directory: Path) -> Raw:
-    """Read the four IDX files, plain or .gz, that lie in `directory`.
+    """Read the four IDX files in `directory`, plain or .gz.
 
-    Images of rank 4 (colour) lie in files called idx4 instead of idx3.
+    The names of colour images (rank 4) have idx4 instead of idx3.
     """
     a, b, c, d = (_read(name, directory, part, ranks) for part, ranks in _PARTS)
     return Raw(a, b, c, d, source=_shown(directory))
 
 
 def prepared(name: str, root: Path, missing: str = "") -> Raw:
-    """Read a set that tensorflow-datasets has prepared as ArrayRecord, without TensorFlow.
+    """Read a dataset that tensorflow-datasets prepared as ArrayRecord, without TensorFlow.
 
-    `root` is a data directory of tensorflow-datasets (root/name/[config/]version) or the innermost
-    of these directories. Needs uint8 `image`, `label`, and the splits train and test.
+    Args:
+      name: of the dataset. It needs uint8 `image`, `label`, and the splits train and test.
+      root: a data directory of tensorflow-datasets (root/name/[config/]version), or the innermost
+        of these directories.
+      missing: begins the error message if the directory does not contain the dataset.
     """
     places = [root, *root.glob(f"{name}/*"), *root.glob(f"{name}/*/*")]
     versions = [place for place in places if os.path.isfile(place / "dataset_info.json")]
     if not versions:
-        raise DataError(
-            f"{str(root)!r}: holds neither {missing}a prepared {name}"
-            if missing
-            else f"{str(root)!r}: no {name} prepared by tensorflow-datasets"
-        )
+        missing = missing or f"no dataset {name}"
+        raise DataError(f"{str(root)!r}: {missing} prepared by tensorflow-datasets")
     place = max(versions, key=_version)
     try:
         return _prepared(name, place)
     except DataError as error:
         raise DataError(f"{str(place)!r}: {error}") from error
-    except Exception as error:  # a damaged set makes tensorflow-datasets raise nearly anything
+    except Exception as error:  # damage makes tensorflow-datasets raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{str(place)!r}: tensorflow-datasets cannot read it: {reason}") from error
+        raise DataError(
+            f"{str(place)!r}: tensorflow-datasets failed to read it: {reason}"
+        ) from error
 
 
 def _candidates(directory: Path, part: str, ranks: tuple[int, ...]) -> list[tuple[int, Path]]:
-    """Return the (rank, path) at which one of the four files lies, plain before compressed."""
+    """Return the rank and path of each copy of one of the four files, plain before compressed."""
     paths = (
         (rank, directory / f"{part}-idx{rank}-ubyte{suffix}")
         for rank, suffix in itertools.product(ranks, ("", ".gz"))
@@ -106,12 +109,12 @@ def _version(place: Path) -> tuple[int, ...]:
 
 
 def _prepared(name: str, place: Path) -> Raw:
-    # Imported here, for it takes a second that a cached set need not wait.
+    # Imported here because it takes a second, which a cached dataset does not need.
     import tensorflow_datasets
 
     builder = tensorflow_datasets.builder_from_directory(place)
     if builder.name != name:
-        raise DataError(f"holds {builder.name}, expected {name}")
+        raise DataError(f"contains dataset {builder.name}, expected {name}")
     features = builder.info.features
     if not {"image", "label"} <= set(features):
         raise DataError(f"expected features image and label, found {', '.join(features)}")
@@ -131,7 +134,7 @@ def _examples(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(f"expected at least one example in split {split}, found none")
     shape = source[0]["image"].shape
     if (size := len(source) * math.prod(shape)) > idx.LIMIT:
-        raise DataError(f"split {split} takes {size:,} bytes; limit {idx.LIMIT:,}")
+        raise DataError(f"split {split} has {size:,} bytes; the limit is {idx.LIMIT:,}")
     images = np.empty((len(source), *shape), np.uint8)
     labels = np.empty(len(source), np.int64)
     for start in range(0, len(source), _CHUNK):

@@ -1,13 +1,14 @@
-"""A dataset in memory: what to learn from, what to choose by, what to report on."""
+"""A dataset in memory: `Data`, its splits, and the check of both before training."""
 
 import dataclasses
 import functools
 import hashlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lenet.errors import UsageError
+from lenet.errors import DataError, UsageError
 
 
 class Split(NamedTuple):
@@ -19,13 +20,20 @@ class Split(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
-    """A data set: what to learn from, what to choose by, what to report on."""
+    """A dataset: a training, a validation and a test split.
+
+    >>> images, labels = np.zeros((6, 28, 28, 1), np.uint8), np.array([0, 1, 0, 1, 0, 1])
+    >>> split = Split(images, labels.astype(np.int32))
+    >>> data = check(Data(split, None, split, "mine", "made up", ("ant", "bee")))
+    >>> data.num_classes, data.image_shape
+    (2, (28, 28, 1))
+    """
 
     train: Split
-    valid: Split | None  # None: nothing was held out
+    valid: Split | None  # None: no examples were held out
     test: Split
     name: str
-    source: str  # where it came from, and how far it was verified
+    source: str  # where it was found, and how far it was verified
     class_names: tuple[str, ...]  # [K]
 
     @property
@@ -40,7 +48,7 @@ class Data:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of all examples in their order: equal for what trains alike."""
+        """The sha256 of all examples in order; datasets that train alike have the same."""
         digest = hashlib.sha256()
         for split in filter(None, (self.train, self.valid, self.test)):
             for array in split:
@@ -49,17 +57,94 @@ class Data:
         return digest.hexdigest()
 
 
+def check(data: Data) -> Data:
+    """Return `data` if a network can train on it; `data.load` returns only such datasets.
+
+    Images are uint8 [N, H, W, C] of one shape in all splits, labels int32 [N] from 0 to K-1, as
+    many as images and at least one; class names are K different strings.
+
+    Raises:
+      DataError: naming the array, what was expected and found, and how to convert it.
+    """
+    if not isinstance(data, Data):
+        raise DataError(f"data: expected a lenet.data.Data, found {type(data).__name__}")
+    names = data.class_names
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise DataError("class_names: expected a tuple of strings, one per class")
+    if len(set(names)) < len(names) or not names:
+        raise DataError(f"class_names: expected different names, at least one, found {names!a:.80}")
+    for name, split in _splits(data):
+        _check_split(name, split, len(names))
+        if (found := split.images.shape[1:]) != data.image_shape:
+            raise DataError(
+                f"{name}.images: expected images of {_shape(data.image_shape)} as in train, "
+                f"found {_shape(found)}"
+            )
+    return data
+
+
+def _splits(data: Data) -> Iterator[tuple[str, Split]]:
+    yield "train", data.train
+    if data.valid is not None:
+        yield "valid", data.valid
+    yield "test", data.test
+
+
+def _check_split(name: str, split: Split, classes: int) -> None:
+    if not isinstance(split, Split):
+        raise DataError(f"{name}: expected a lenet.data.Split, found {type(split).__name__}")
+    images, labels = split
+    for part, array in (("images", images), ("labels", labels)):
+        if not (hasattr(array, "dtype") and hasattr(array, "shape")):
+            raise DataError(f"{name}.{part}: expected an array, found {type(array).__name__}")
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"{name}.images: expected uint8, found {images.dtype}. "
+            "Scale pixels to 0 to 255 and convert: images.astype(np.uint8)"
+        )
+    if images.ndim != 4 or not all(images.shape[1:]):
+        grey = ". Add a channel axis: images[..., None]" if images.ndim == 3 else ""
+        raise DataError(
+            f"{name}.images: expected shape [N, H, W, C], found {_shape(images.shape)}{grey}"
+        )
+    if labels.dtype != np.int32:
+        raise DataError(
+            f"{name}.labels: expected int32, found {labels.dtype}. Convert: labels.astype(np.int32)"
+        )
+    if labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{name}.labels: expected shape [{len(images)}], one label per image, "
+            f"found {_shape(labels.shape)}"
+        )
+    if not len(images):
+        none = "; use None for no validation split" if name == "valid" else ""
+        raise DataError(f"{name}: expected at least one example, found none{none}")
+    # A gather on the device would clamp a label that is out of range and train on it.
+    values = np.asarray(labels)
+    wrong = np.flatnonzero((values < 0) | (values >= classes))
+    if wrong.size:
+        raise DataError(
+            f"{name}.labels[{wrong[0]}] is {values[wrong[0]]}: expected 0 to {classes - 1}, "
+            "an index into class_names"
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
 def hold_out(data: Data, valid: int) -> Data:
     """Move `valid` training examples to a validation split.
 
-    They are the first `valid` of numpy's `RandomState(0).permutation(N)`, a stream that is frozen:
-    the same examples in every run, whatever its seed, and those of a smaller split are among those
-    of a larger. Both parts keep the order of the training set.
+    They are the first `valid` of NumPy's `RandomState(0).permutation(N)`, a stream that is frozen:
+    every run holds out the same examples, whatever its seed, and a larger split contains every
+    smaller one. Both splits keep the order of the training set.
+
+    Raises:
+      UsageError: if that would leave no training example.
     """
     count = len(data.train.labels)
-    if not 0 <= valid < count:
-        raise UsageError(f"valid={valid}: expected 0 to {count - 1}, below the {count} to train on")
-    if valid == 0:
+    if check_count("valid", valid, 0, count - 1, available=count) == 0:
         return data
     held = np.zeros(count, bool)
     held[np.random.RandomState(0).permutation(count)[:valid]] = True
@@ -70,19 +155,31 @@ def hold_out(data: Data, valid: int) -> Data:
 
 
 def take(data: Data, *, train: int, test: int | None = None) -> Data:
-    """Keep the first `train` training examples, and the first `test` of the test set.
+    """Return `data` with only the first `train` training and the first `test` test examples.
 
-    For experiments that are to take seconds; say with a result how many it saw. The sets come
-    shuffled by those who made them.
+    For quick experiments; report the counts with the results. The published sets are shuffled.
 
     Raises:
-      UsageError: for more than there are, or none.
+      UsageError: for a count below 1, or above the number of available examples.
     """
     splits = []
-    for split, count in ((data.train, train), (data.test, test)):
-        there = len(split.labels)
-        count = there if count is None else count
-        if not 1 <= count <= there:
-            raise UsageError(f"take {count} examples: expected 1 to {there}, what there are")
+    for name, split, count in (("train", data.train, train), ("test", data.test, test)):
+        most = len(split.labels)
+        count = most if count is None else check_count(name, count, 1, most, available=most)
         splits.append(Split(split.images[:count], split.labels[:count]))
     return dataclasses.replace(data, train=splits[0], test=splits[1])
+
+
+def check_count(name: str, value: Any, low: int, high: int, *, available: int = 0) -> int:
+    """Return a number of examples: an integer, Python's or NumPy's, from `low` to `high`.
+
+    Raises:
+      UsageError: naming the argument, its value and the limits.
+    """
+    count = value.item() if isinstance(value, np.generic) else value
+    if type(count) is not int or not low <= count <= high:
+        note = f"; {available:,} examples are available" if available else ""
+        raise UsageError(
+            f"{name}={count!a:.40}: expected an integer from {low:,} to {high:,}{note}"
+        )
+    return count

@@ -1,8 +1,4 @@
-"""Whether what was read is the data set it claims to be.
-
-Two questions are asked of every source: does it hold together (counts, shapes, labels), and, where
-checksums are published, is it theirs to the byte.
-"""
+"""Verify a dataset: counts, shapes and labels, and checksums where they are published."""
 
 import hashlib
 from typing import NamedTuple
@@ -22,7 +18,7 @@ MAX_CLASSES = 256  # labels are bytes
 
 
 class Raw(NamedTuple):
-    """A data set as one source gave it, before and after `verify`."""
+    """A dataset as a source returns it, before and after `verify`."""
 
     train_images: np.ndarray  # uint8 [N,H,W] or [N,H,W,C]
     train_labels: np.ndarray  # integer [N]; uint8 once verified
@@ -30,13 +26,13 @@ class Raw(NamedTuple):
     test_labels: np.ndarray  # as train_labels
     source: str  # where it was found
     class_names: tuple[str, ...] = ()  # empty: unknown before verification
-    sha256: tuple[str, ...] = ()  # the four digests that the source keeps; empty: none
-    shuffled: bool = False  # in the order of tensorflow-datasets, not that of the files
+    sha256: tuple[str, ...] = ()  # the four digests of the source; empty: it has none
+    shuffled: bool = False  # in the order of tensorflow-datasets, not of the files
     verdict: str = "not verified: no checksum published"
 
 
 class Known(NamedTuple):
-    """What is published about a data set of 60,000 + 10,000 images of 28x28."""
+    """Published facts about a dataset of 60,000 + 10,000 images of 28×28 pixels."""
 
     class_names: tuple[str, ...]
     sha256: tuple[str, ...] = ()  # of the four decompressed FILES; empty: not published
@@ -79,14 +75,15 @@ KNOWN = {
 
 
 def limit(name: str) -> int:
-    """Return the most bytes that a file of the set `name` may declare."""
+    """Return the largest size in bytes that a file of dataset `name` may declare."""
     return 60_000 * 28 * 28 if name in KNOWN else idx.LIMIT
 
 
 def verify(name: str, raw: Raw) -> Raw:
-    """Return `raw` with byte labels, class names, its four digests and a verdict filled in.
+    """Return `raw` verified, with uint8 labels, class names, four digests and a verdict.
 
-    Raises DataError, one line, that names the source, the check, and what was expected and found.
+    Raises:
+      DataError: naming the source, the check, and what was expected and found.
     """
     _check_structure(raw)
     known = KNOWN.get(name, Known(()))
@@ -112,7 +109,7 @@ def verify(name: str, raw: Raw) -> Raw:
 
 
 def unordered_digest(images: np.ndarray, labels: np.ndarray) -> str:
-    """Return a sha256 of the examples that is the same in any order.
+    """Return a sha256 of the examples that does not depend on their order.
 
     The sha256 of every example (its uint8 pixels, then its label as one byte), sorted, then the
     sha256 of their concatenation.
@@ -161,6 +158,4 @@ def _check_digests(
 ) -> None:
     for part, have, want in zip(parts, found, expected or found, strict=True):
         if have != want:
-            raise DataError(
-                f"{source}: {part}: expected contents of sha256 {want[:16]}.., found {have[:16]}.."
-            )
+            raise DataError(f"{source}: {part}: expected sha256 {want[:16]}.., found {have[:16]}..")
