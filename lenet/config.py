@@ -106,19 +106,20 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = _plain(getattr(self, field.name))
+            value = _plain(getattr(self, field.name), field.default)
             if type(field.default) is float and type(value) is int:
                 value = _float(value)  # lr=1 is lr=1.0, and so the same compiled program
             object.__setattr__(self, field.name, value)
 
 
-def _plain(value: Any) -> Any:
-    """Convert a NumPy scalar to a Python number, and a list or an array to a tuple of numbers."""
-    # What NumPy and JAX have in common, without importing them.
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    if not isinstance(plain, list | tuple):
-        return plain
-    return tuple(size.tolist() if hasattr(size, "tolist") else size for size in plain)
+def _plain(value: Any, default: Any) -> Any:
+    """Convert a NumPy scalar to a Python number, and what lists sizes to a tuple of them."""
+    # NumPy by name, without importing it; the arrays [R] and tracers of a sweep stay what they are.
+    if type(value).__module__ == "numpy" and value.ndim == 0:
+        return value.item()
+    if isinstance(default, tuple) and hasattr(value, "__iter__") and not isinstance(value, str):
+        return tuple(_plain(size, 0) for size in value)
+    return value
 
 
 def _float(value: int) -> float:
