@@ -122,7 +122,7 @@ def test_a_second_run_in_the_same_directory_is_refused_and_changes_nothing(train
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     done = train(f"--run_dir={run_dir}", cwd=run_dir.parent)
     assert done.returncode == 2
-    assert "holds another run" in done.stderr
+    assert "already contains a run" in done.stderr
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 
@@ -268,7 +268,7 @@ def test_a_directory_in_use_is_status_6(tmp_path):
     with records.claim(tmp_path / "run"):
         done = train("--run_dir=run", cwd=tmp_path)
     assert done.returncode == 6
-    assert "another process is writing it" in done.stderr
+    assert "in use by another process" in done.stderr
 
 
 def test_a_network_too_large_for_the_memory_is_one_line(monkeypatch, capsys):

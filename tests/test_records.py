@@ -2,7 +2,6 @@ import errno
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +13,16 @@ def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
     run_dir = tmp_path / "run"
     script = (
         "import sys; from pathlib import Path; from lenet import records\n"
+        "from lenet.errors import InUseError\n"
         "try:\n"
         "    with records.claim(Path(sys.argv[1])): print('claimed')\n"
-        "except records.InUseError as error: print(error)\n"
+        "except InUseError as error: print(error)\n"
     )
     command = [sys.executable, "-c", script, str(run_dir)]
     with records.claim(run_dir):
         inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "another process is writing it" in inside
+    assert "in use by another process" in inside
     assert after == "claimed\n"
 
 
@@ -30,9 +30,9 @@ def test_a_run_under_way_is_in_use_and_not_just_another_run(tmp_path):
     with records.claim(tmp_path / "run") as run_dir:
         files.write_json(run_dir / "config.json", {})
         for attempt in (records.check_free, lambda path: records.claim(path).__enter__()):
-            with pytest.raises(InUseError, match="another process is writing it"):
+            with pytest.raises(InUseError, match="in use by another process"):
                 attempt(run_dir)
-    with pytest.raises(UsageError, match="holds another run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         records.check_free(run_dir)
 
 
@@ -48,10 +48,10 @@ def test_a_run_that_leaves_nothing_leaves_no_directory(tmp_path):
 
 def test_a_directory_that_holds_something_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"holds 'notes.txt'"), records.claim(tmp_path):
+    with pytest.raises(UsageError, match=r"contains 'notes.txt'"), records.claim(tmp_path):
         pass
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="holds another run"), records.claim(tmp_path):
+    with pytest.raises(UsageError, match="already contains a run"), records.claim(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "notes.txt"]
 
@@ -60,7 +60,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path):
 def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(UsageError, match="--run_dir"), records.claim(tmp_path / name):
+    with pytest.raises(UsageError, match="^run_dir="), records.claim(tmp_path / name):
         pass
 
 
@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_at_once_is_a_disk_error_and_gives_the_lock_back(tmp
 
     (tmp_path / "old").mkdir()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", full)
+        patched.setattr(files, "clean", full)
         for hold in (records.claim(tmp_path / "new"), records.reclaim(tmp_path / "old")):
             with pytest.raises(DiskError, match="free some space"), hold:
                 pass

@@ -97,7 +97,7 @@ def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path)
     assert (tmp_path / "run" / "summary.csv").read_text() == expected
     # Nothing but the directory has to be said again.
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
-    assert "4 of 4 runs are in" in again.stdout
+    assert "Resuming: 4 of 4 runs already finished" in again.stdout
     assert (tmp_path / "run" / "summary.csv").read_text() == expected
 
 
@@ -106,10 +106,10 @@ def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*FOUR, "--momentum=0.5", *where, "--resume", cwd=run_dir.parent)
     assert done.returncode == 4
-    assert "holds another sweep" in done.stderr
+    assert "contains another sweep" in done.stderr
     done = sweep(*FOUR, *where, cwd=run_dir.parent)
     assert done.returncode == 2
-    assert "goes on with it by --resume" in done.stderr
+    assert "To continue: python -m experiments.sweep --run_dir=" in done.stderr
 
 
 @pytest.mark.slow

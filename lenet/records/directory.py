@@ -23,7 +23,7 @@ from lenet.errors import InUseError, UsageError
 log = logging.getLogger("lenet")
 
 LOCK = ".lock"
-HOLDER = ".lock.pid"
+_IGNORED = (LOCK, ".lock.pid")  # the latter: of lenet before its first release
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
@@ -51,10 +51,9 @@ def claim(run_dir: Path) -> Iterator[Path]:
         raise files.cannot(f"run_dir={run_dir}", error) from None
     try:
         _check_empty(run_dir)  # another process may have come and gone
-        _take(run_dir)
+        _clean(run_dir)
         yield run_dir
     finally:
-        (run_dir / HOLDER).unlink(missing_ok=True)
         if new:
             remove_if_empty(run_dir)
         lock.release()
@@ -73,10 +72,9 @@ def reclaim(run_dir: Path) -> Iterator[Path]:
     except OSError as error:
         raise files.cannot(f"run_dir={run_dir}", error) from None
     try:
-        _take(run_dir)
+        _clean(run_dir)
         yield run_dir
     finally:
-        (run_dir / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
@@ -140,18 +138,13 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _take(run_dir: Path) -> None:
-    """Write down who holds the lock, say if the one before never gave it back, and clean up.
+def _clean(run_dir: Path) -> None:
+    """Remove what a process that died in the middle of writing left behind.
 
     Raises:
       DiskError, UsageError: if that cannot be done.
     """
-    path = run_dir / HOLDER
     try:
-        with contextlib.suppress(FileNotFoundError):
-            before = path.read_text(encoding="utf-8", errors="replace")[:20].strip()
-            log.info("process %s, which was writing this directory, has ended; taking over", before)
-        path.write_text(f"{os.getpid()}\n", encoding="utf-8")
         for directory in (run_dir, run_dir / "checkpoints"):
             files.clean(directory)
     except OSError as error:
@@ -160,9 +153,7 @@ def _take(run_dir: Path) -> None:
 
 def _check_empty(run_dir: Path) -> None:
     aside = set(files.aside(run_dir))  # of a process that died as it began
-    held = sorted(
-        p.name for p in run_dir.iterdir() if p.name not in (LOCK, HOLDER) and p not in aside
-    )
+    held = sorted(p.name for p in run_dir.iterdir() if p.name not in _IGNORED and p not in aside)
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
             raise UsageError(

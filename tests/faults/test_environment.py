@@ -291,7 +291,7 @@ def test_a_stopped_sweep_goes_on(fault, sweeper, swept, tmp_path):
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=60)
         assert process.returncode == 143, err
-        assert "--resume goes on" in out
+        assert "To continue: --run_dir=" in out
         assert sweeper.run(run_dir, "--resume").returncode == 0
         assert table(run_dir) == table(swept)
         fault.count("detected", "recovered", "bit-equal")
