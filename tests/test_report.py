@@ -465,7 +465,7 @@ def test_damaged_records_of_a_comparison_are_one_line(tmp_path, damage):
 def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
     record = {"command": "x", "settings": {}, "environment": {}}
     files.write_json(tmp_path / "compare.json", record)
-    with pytest.raises(RecordError, match="To continue: .* --resume"):
+    with pytest.raises(RecordError, match=r"To continue: .* --resume"):
         reports.of(tmp_path)
 
 

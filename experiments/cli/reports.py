@@ -139,7 +139,8 @@ def _of_comparison(run_dir: Path) -> "Report":
     asked = _record(path, command=str, settings=dict)
     if "comparison" not in asked:
         raise RecordError(
-            f"{run_dir}: the comparison is not finished. To continue: python -m experiments.compare --run_dir={run_dir} --resume"
+            f"{run_dir}: the comparison is not finished. To continue: "
+            f"python -m experiments.compare --run_dir={run_dir} --resume"
         )
     found = of_comparison.Compared(run_dir.resolve().name, asked["comparison"], asked)
     try:
