@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 from benchmarks.rounds import Tell, turns
 from lenet import ops
+from lenet.language import Translate, mark
 from lenet.ops import blocks
 
 BATCH = 256
@@ -137,7 +138,19 @@ def _waste(block: int, side: int) -> float:
     return ((block + side - 1) / side) ** 2 if block else 1.0
 
 
-def table(record: dict[str, Any], heads: tuple[str, str]) -> str:
+FORMS = (
+    mark("XLA's convolution"),
+    mark("im2col: a row for each output"),
+    mark("blocks of 1×1"),
+    mark("blocks of 2×2"),
+    mark("blocks of 4×4"),
+    mark("blocks of 2×2, slices concatenated"),
+    mark("blocks of 4×4, slices concatenated"),
+)
+"""What records call the forms."""
+
+
+def table(record: dict[str, Any], heads: tuple[str, str], t: Translate = str) -> str:
     """Return the record as a table: form, multiply-adds, and milliseconds for each layer."""
     first, second = record["layers"].values()
     names = list(dict.fromkeys(row["form"] for row in (*first, *second)))
@@ -149,6 +162,6 @@ def table(record: dict[str, Any], heads: tuple[str, str]) -> str:
         return f"{statistics.median(found[0]):.2f} [{min(found[0]):.2f}, {max(found[0]):.2f}]"
 
     waste = {row["form"]: f"×{row['waste']:.2f}" for row in (*first, *second)}
-    cells = [(form, waste[form], cell(first, form), cell(second, form)) for form in names]
-    columns = [f"{layer}, ms" for layer in record["layers"]]
+    cells = [(t(form), waste[form], cell(first, form), cell(second, form)) for form in names]
+    columns = [t("{layer}, ms").format(layer=layer) for layer in record["layers"]]
     return tabulate(cells, headers=[*heads, *columns], tablefmt="github", disable_numparse=True)

@@ -12,6 +12,7 @@ from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import stats
+from lenet.language import mark, translate, translation
 from lenet.records import ledger
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -35,42 +36,53 @@ def speed(language: str) -> str:
     if BENCH_GPU.exists():
         parts.append(bench.section(records.read_json(BENCH_GPU), language))
     else:
-        parts.append(bench.TEXT[language]["no_gpu"])
+        parts.append(translate(language, bench.NO_GPU))
     return "\n\n".join(parts)
 
 
 def forms_table(language: str) -> str:
     """Return the forms of a convolutional layer, with the command that measured them."""
     record = records.read_json(FORMS)
-    heads = {"en": ("form", "multiply-adds"), "zh": ("形式", "乘加")}[language]
-    note = {
-        "en": "Median [min, max] of {} rounds, every form once a round. {}.",
-        "zh": "{} 次轮流测量的中位数 [最小值, 最大值]，每次各形式轮流一遍。{}。",
-    }[language].format(record["repeats"], bench.machine(record["environment"]))
-    return f"{forms.table(record, heads)}\n\n{note}\n\n    {record['command']}"
+    t = translation(language)
+    table = forms.table(record, (t("form"), t("multiply-adds")), t)
+    note = translate(
+        language,
+        "Median [min, max] of {repeats} rounds, every form once a round. {machine}.",
+        repeats=record["repeats"],
+        machine=bench.machine(record["environment"]),
+    )
+    return f"{table}\n\n{note}\n\n    {record['command']}"
 
 
 def runs_table(language: str) -> str:
     """Return how the time of an epoch grows with the runs of a sweep."""
     record = records.read_json(SCALING)
-    heads = {
-        "en": ("runs", "seconds an epoch", "examples/s of all", "times one run", "peak memory, MB"),
-        "zh": ("运行数", "一轮的秒数", "合计每秒样本数", "相当于单次运行的倍数", "峰值内存，MB"),
-    }[language]
-    note = {
-        "en": "Median [min, max] of {} epochs of {:,} examples, each row a process. {}.",
-        "zh": "{} 轮（每轮 {:,} 个样本）的中位数 [最小值, 最大值]，每行一个进程。{}。",
-    }[language].format(record["repeats"], record["examples"], bench.machine(record["environment"]))
+    t = translation(language)
+    heads = (
+        t("runs"),
+        t("seconds per epoch"),
+        t("examples/s of all runs"),
+        t("times one run"),
+        t("peak memory, MB"),
+    )
+    note = translate(
+        language,
+        "Median [min, max] of {repeats} epochs of {examples:,} examples, each row a process. "
+        "{machine}.",
+        repeats=record["repeats"],
+        examples=record["examples"],
+        machine=bench.machine(record["environment"]),
+    )
     return f"{scaling.table(record, heads)}\n\n{note}"
 
 
 def precision_table(language: str) -> str:
     """Return what a precision does to the book's run, paired by seed."""
     record = records.read_json(PRECISION)
-    heads = {
-        "en": ("precision", "n", "train loss", "train accuracy", "test accuracy"),
-        "zh": ("精度", "n", "训练损失", "训练精度", "测试精度"),
-    }[language]
+    heads = map(
+        translation(language),
+        (mark("precision"), "n", "training loss", "training accuracy", "test accuracy"),
+    )
     exact, rounded = record["runs"].values()
     rows = [
         (name, len(runs), *(_spread([run[key] for run in runs]) for key in KEPT))
@@ -79,16 +91,16 @@ def precision_table(language: str) -> str:
     difference = stats.interval(
         [b["test_accuracy"] - a["test_accuracy"] for a, b in zip(exact, rounded, strict=True)]
     )
-    note = {
-        "en": "Seeds 0 to {}: mean ± standard deviation. bfloat16 minus float32, paired by seed, "
-        "95 % interval of the difference in test accuracy: {:+.4f} to {:+.4f}. {}.",
-        "zh": "种子 0 到 {}：平均值 ± 标准差。按种子配对，bfloat16 减 float32 的"
-        "测试精度之差的 95% 置信区间：{:+.4f} 到 {:+.4f}。{}。",
-    }[language]
-    note = note.format(
-        len(exact) - 1, difference.low, difference.high, bench.machine(record["environment"])
+    note = translate(
+        language,
+        "Seeds 0 to {last}: mean ± standard deviation. bfloat16 minus float32, paired by seed: 95% "
+        "CI of the difference in test accuracy {low:+.4f} to {high:+.4f}. {machine}.",
+        last=len(exact) - 1,
+        low=difference.low,
+        high=difference.high,
+        machine=bench.machine(record["environment"]),
     )
-    table = tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+    table = tabulate(rows, headers=list(heads), tablefmt="github", disable_numparse=True)
     return f"{table}\n\n{note}\n\n```bash\n{record['command']}\n```"
 
 

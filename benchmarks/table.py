@@ -6,81 +6,51 @@ from typing import Any
 
 from tabulate import tabulate
 
-TEXT: dict[str, dict[str, Any]] = {
-    "en": {
-        "book": "The book's network: sigmoid, average pooling.",
-        "modern": "The modern one: ReLU, max-pooling.",
-        "heads": (
-            "",
-            "epoch, examples/s",
-            "lenet ×",
-            "step, examples/s",
-            "inference, images/s",
-            "warm-up, s",
-            "first epoch, s",
-            "ten epochs, s",
-            "memory, MB",
-        ),
-        "kernels": "kernels a step",
-        "ten": "ten epochs compiled, s",
-        "memory": "{host} + {device}",
-        "cut": "{title} ({count:,} examples)",
-        "last": "lenet ÷ the fastest PyTorch",
-        "elsewhere": "In another measurement lenet ÷ the fastest PyTorch was, over whole epochs, "
-        "{ratios} ({machine}; `{path}`).",
-        "no_gpu": "On a GPU: not measured (`scripts/bench` measures there, too).",
-        "facts": "Median [min, max] of {repeats} rounds, every contender once a round; batch "
-        "{batch}, {examples:,} examples an epoch, shuffling and metrics included; step: on one "
-        "batch that is there; warm-up: what the first epoch took longer; first and ten epochs: "
-        "from the start of the process; a / b: with an empty and a filled cache of compiled "
-        "programs. {machine}.",
-    },
-    "zh": {
-        "book": "书中的网络：sigmoid 与平均汇聚。",
-        "modern": "现代的网络：ReLU 与最大汇聚。",
-        "heads": (
-            "",
-            "整轮，样本/秒",
-            "lenet ×",
-            "单步，样本/秒",
-            "推断，图像/秒",
-            "预热，秒",
-            "首轮，秒",
-            "十轮，秒",
-            "内存，MB",
-        ),
-        "kernels": "每步内核数",
-        "ten": "编译后十轮，秒",
-        "memory": "{host} + {device}",
-        "cut": "{title}（{count:,} 个样本）",
-        "last": "lenet ÷ 最快的 PyTorch",
-        "elsewhere": "在另一次测量中，以整轮计，lenet ÷ 最快的 PyTorch 为 {ratios}"
-        "（{machine}；`{path}`）。",
-        "no_gpu": "GPU：未测量（`scripts/bench` 在 GPU 上同样可用）。",
-        "facts": "{repeats} 次轮流测量的中位数 [最小值, 最大值]，每次各方轮流一遍；批量 {batch}，"
-        "每轮 {examples:,} 个样本，含打乱与指标；单步：在同一个已就绪的批量上；预热："
-        "首轮多用的时间；首轮与十轮：从进程启动算起；a / b：编译缓存为空与已有时。{machine}。",
-    },
+from lenet.language import Message, listed, mark, message, translate, translation
+
+NETWORKS = {
+    "book": mark("The book's network: sigmoid, average pooling."),
+    "modern": mark("The modern network: ReLU, max pooling."),
 }
+HEADS = (
+    mark("epoch, examples/s"),
+    "lenet ×",
+    mark("step, examples/s"),
+    mark("inference, images/s"),
+    mark("warm-up, s"),
+    mark("first epoch, s"),
+    mark("ten epochs, s"),
+    mark("memory, MB"),
+)
+TITLES = (mark("plain Flax"), mark("Python loop"), mark("CUDA graphs"))
+"""Words in titles of contenders."""
+
+NO_GPU = mark("On a GPU: not measured (`scripts/bench` measures there, too).")
 
 
 def table(rows: Sequence[dict[str, Any]], language: str = "en") -> str:
     """Return a network's contenders as a table, and how ours compares with the fastest PyTorch."""
-    text = TEXT[language]
+    t = translation(language)
     kernels = any(row["kernels"] is not None for row in rows)
     ten = any("ten" in row["seconds"] for row in rows)
-    heads = [*text["heads"], *[text["ten"]] * ten, *[text["kernels"]] * kernels]
-    cells = [_cells(row, rows, text, kernels=kernels, ten=ten) for row in rows]
+    heads = ["", *map(t, HEADS)]
+    heads += [t("ten epochs compiled, s")] * ten + [t("kernels a step")] * kernels
+    cells = [_cells(row, rows, language, kernels=kernels, ten=ten) for row in rows]
     for row in rows:
         if row["ours"] and (others := _rivals(row, rows)):
-            cells.append(_last(rows, others, text, len(heads)))
+            cells.append(_last(rows, others, language, len(heads)))
     return tabulate(cells, headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def facts(record: dict[str, Any], language: str = "en") -> str:
     """Return what the numbers of a table are and what they were measured on."""
-    sentence: str = TEXT[language]["facts"]
-    return sentence.format(
+    return translate(
+        language,
+        "Median [min, max] of {repeats} rounds, every contender once a round; batch size {batch}, "
+        "{examples:,} examples an epoch, shuffling and metrics included; step: on one batch that "
+        "is on the device; warm-up: how much longer the first epoch took; first and ten epochs: "
+        "from the start of the process; a / b: with an empty and a filled cache of compiled "
+        "programs. {machine}.",
         repeats=record["repeats"],
         batch=record["batch_size"],
         examples=record["examples"],
@@ -90,37 +60,56 @@ def facts(record: dict[str, Any], language: str = "en") -> str:
 
 def section(record: dict[str, Any], language: str) -> str:
     """Return the tables of a record as a README has them, with what they were made by."""
+    t = translation(language)
     tables = [
-        f"{TEXT[language][network]}\n\n{table(rows, language)}"
+        f"{t(NETWORKS[network])}\n\n{table(rows, language)}"
         for network, rows in record["networks"].items()
     ]
     code = f"```bash\n{record['command']}\n```"
-    return "\n\n".join([*tables, *record["left_out"], facts(record, language), code])
+    return "\n\n".join([*tables, *map(t, record["left_out"]), facts(record, language), code])
 
 
 def elsewhere(record: dict[str, Any], path: str, language: str) -> str:
     """Return in a sentence how ours compared with the fastest PyTorch in another record."""
-    found = {}
+    ratios = []
     for network, rows in record["networks"].items():
         others = [row for row in rows if row["torch"]]
         fastest = max(others, key=lambda row: float(row["per_second"]["epoch"]))
-        found[network] = f"{network} {ratio(fastest, rows):.2f}"
-    sentence: str = TEXT[language]["elsewhere"]
-    return sentence.format(
-        ratios=", ".join(found.values()), machine=machine(record["environment"]), path=path
+        ratios.append(message("{name} {ratio:.2f}", name=network, ratio=ratio(fastest, rows)))
+    return translate(
+        language,
+        "In another measurement, lenet ÷ the fastest PyTorch over whole epochs: {ratios} "
+        "({machine}; `{path}`).",
+        ratios=listed(ratios),
+        machine=machine(record["environment"]),
+        path=path,
     )
 
 
-def machine(environment: dict[str, Any]) -> str:
+def machine(environment: dict[str, Any]) -> Message:
     """Name hardware and versions."""
     versions = {name: v for name, v in environment["versions"].items() if name != "lenet"}
     if "torch" in environment:
         versions["torch"] = environment["torch"]
-    device = environment["processor"]
+    devices = [environment["processor"]]
     if environment["backend"] != "cpu":
-        device = f"{environment['device']}; {device}"
-    named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{device}, {environment['cores']} cores; Python {environment['python']}, {named}"
+        devices.insert(0, environment["device"])
+    return message(
+        "{devices}, {cores} cores; {versions}",
+        devices=listed(devices, "; "),
+        cores=environment["cores"],
+        versions=listed(
+            [f"Python {environment['python']}", *(f"{name} {v}" for name, v in versions.items())]
+        ),
+    )
+
+
+def titled(title: str) -> Message:
+    """Return a contender's title, such as "PyTorch, compile", for any language."""
+    name, *options = title.split(", ")
+    if not options:
+        return Message(name)
+    return message("{name}, {options}", name=Message(name), options=listed(map(Message, options)))
 
 
 def ratio(row: dict[str, Any], rows: Sequence[dict[str, Any]], piece: str = "epoch") -> float:
@@ -134,18 +123,20 @@ def ratio(row: dict[str, Any], rows: Sequence[dict[str, Any]], piece: str = "epo
 def _cells(
     row: dict[str, Any],
     rows: Sequence[dict[str, Any]],
-    text: dict[str, Any],
+    language: str,
     *,
     kernels: bool,
     ten: bool,
 ) -> list[str]:
-    title, count = row["title"], row["counts"]["epoch"]
+    title, count = titled(row["title"]), row["counts"]["epoch"]
+    if row["cut"]:
+        title = message("{title} ({count:,} examples)", title=title, count=count)
     host, device = row["memory"]["host"], row["memory"]["device"]
     memory = f"{host / 1e6:,.0f}"
     if device is not None:
-        memory = text["memory"].format(host=memory, device=f"{device / 1e6:,.0f}")
+        memory = f"{memory} + {device / 1e6:,.0f}"
     cells = [
-        text["cut"].format(title=title, count=count) if row["cut"] else title,
+        translate(language, title),
         _spread(row, "epoch"),
         _times(ratio(row, rows)),
         _spread(row, "step"),
@@ -168,14 +159,25 @@ def _rivals(ours: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[dict[s
 def _last(
     rows: Sequence[dict[str, Any]],
     others: Sequence[dict[str, Any]],
-    text: dict[str, Any],
+    language: str,
     width: int,
 ) -> list[str]:
     times = {}
     for piece in ("epoch", "step", "inference"):
         fastest = max(others, key=lambda row: row["per_second"][piece])
-        times[piece] = f"{_times(ratio(fastest, rows, piece))} ({fastest['title']})"
-    cells = [text["last"], times["epoch"], "", times["step"], times["inference"]]
+        times[piece] = translate(
+            language,
+            "{times} ({title})",
+            times=_times(ratio(fastest, rows, piece)),
+            title=titled(fastest["title"]),
+        )
+    cells = [
+        translate(language, "lenet ÷ the fastest PyTorch"),
+        times["epoch"],
+        "",
+        times["step"],
+        times["inference"],
+    ]
     return [f"**{cell}**" if cell else "" for cell in cells] + [""] * (width - len(cells))
 
 

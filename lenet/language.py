@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-LANGUAGES = ("en", "zh")
+NAMES = {"en": "English", "zh": "中文"}
+"""What each language calls itself."""
+LANGUAGES = tuple(NAMES)
 CATALOGUE = Path(__file__).parent / "locale" / "zh" / "LC_MESSAGES" / "lenet.po"
 Translate = Callable[[str], str]
 
@@ -26,7 +28,7 @@ class Listed(NamedTuple):
     """Items that are shown one after the other: words, messages, numbers."""
 
     items: tuple[Any, ...]
-    joint: str = ", "  # or "; "
+    joint: str  # one of JOINTS
 
 
 def default() -> str:
@@ -41,7 +43,10 @@ def mark(text: str) -> str:
     return text
 
 
-def message(text: str, **values: Any) -> Message:
+JOINTS = (mark(", "), mark("; "))
+
+
+def message(text: str, /, **values: Any) -> Message:
     """Return a Message: Babel extracts `text` here, and `translate` shows it.
 
     Args:
@@ -51,7 +56,7 @@ def message(text: str, **values: Any) -> Message:
     return Message(text, values)
 
 
-def listed(items: Iterable[Any], joint: str = ", ") -> Listed:
+def listed(items: Iterable[Any], joint: str = JOINTS[0]) -> Listed:
     """Return items to show as a list, joined by ", " or "; ": by "、" or "；" in Chinese.
 
     >>> translate("zh", listed(["ReLU", 0.9]))
@@ -60,13 +65,13 @@ def listed(items: Iterable[Any], joint: str = ", ") -> Listed:
     return Listed(tuple(items), joint)
 
 
-def translate(language: str, text: str | Message | Listed, **values: Any) -> str:
+def translate(language: str, text: str | Message | Listed, /, **values: Any) -> str:
     """Return a text in a language, its {names} filled in; in English where there is no Chinese.
 
-    >>> translate("zh", "epoch {n}", n=3)
-    '第 3 轮'
-    >>> translate("zh", message("epoch {n}", n=3))
-    '第 3 轮'
+    >>> translate("zh", "{layer}, ms", layer="conv1")
+    'conv1，毫秒'
+    >>> translate("zh", message("{times} ({title})", times=1.5, title=Message("test accuracy")))
+    '1.5（测试精度）'
     """
     if isinstance(text, Listed):
         joint = translation(language)(text.joint)

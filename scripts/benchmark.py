@@ -29,6 +29,7 @@ from experiments import cli
 from lenet import files
 from lenet.config import PRESETS, Config
 from lenet.errors import UsageError
+from lenet.language import mark
 
 ROOT = Path(__file__).parent.parent
 RECORDS = {"cpu": "bench.json", "gpu": "bench_gpu.json"}
@@ -86,7 +87,9 @@ def compare() -> None:
         raise UsageError(f"--only={elsewhere[0]}: not on this machine, which has a {device} only")
     left_out = []
     if importlib.util.find_spec("torch") is None and any(c.torch for c in chosen):
-        left_out.append("PyTorch is not installed (scripts/setup torch): its rows are left out")
+        left_out.append(
+            mark("PyTorch is not installed (scripts/setup torch): its rows are left out.")
+        )
         chosen = [contender for contender in chosen if not contender.torch]
     if not chosen:
         raise UsageError(f"nothing to measure: {left_out[0]}")

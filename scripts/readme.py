@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
@@ -21,6 +22,7 @@ from lenet import files, records
 from lenet.analysis import comparison_findings, published
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import run
+from lenet.language import Message, listed, message, translate, translation
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
@@ -32,44 +34,6 @@ COMMANDS = """\
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
 LANGUAGES = {"README.md": "en", "README.zh-CN.md": "zh"}
-HEADS = {
-    "README.md": (
-        "who",
-        "n",
-        "train loss",
-        "train accuracy",
-        "test accuracy",
-        "off 0.10 by epoch 2",
-    ),
-    "README.zh-CN.md": ("来源", "n", "训练损失", "训练精度", "测试精度", "到第 2 轮为止离开 0.10"),
-}
-# In the sentence `accuracy` and `loss` are each a lenet.stats.Equality.
-EQUALITY = {
-    "README.md": (
-        "![The share of runs at or below each test accuracy and training loss, for ours and the "
-        "three published frameworks](docs/published.png)\n\n"
-        "Our {ours} runs against PyTorch's {theirs}: in test accuracy, Kolmogorov-Smirnov "
-        "D = {accuracy.ks.statistic:.3f} (p = {accuracy.ks.p:.2g}), and the mean differs by "
-        "{accuracy.difference.mean:.4f} (95 % interval {accuracy.difference.low:.4f} to "
-        "{accuracy.difference.high:.4f}; Welch's t = {accuracy.welch.statistic:.2f}, "
-        "p = {accuracy.welch.p:.2g}); in training loss, D = {loss.ks.statistic:.3f} "
-        "(p = {loss.ks.p:.2g}), and the mean differs by {loss.difference.mean:.4f} (95 % interval "
-        "{loss.difference.low:.4f} to {loss.difference.high:.4f}; "
-        "t = {loss.welch.statistic:.2f}, p = {loss.welch.p:.2g})."
-    ),
-    "README.zh-CN.md": (
-        "![对每个测试精度和训练损失，不超过它的运行所占的比例：我们的运行和三个已发表的框架]"
-        "(docs/published.png)\n\n"
-        "我们的 {ours} 次运行与 PyTorch 的 {theirs} 次相比：测试精度，Kolmogorov-Smirnov "
-        "D = {accuracy.ks.statistic:.3f}（p = {accuracy.ks.p:.2g}），平均值相差 "
-        "{accuracy.difference.mean:.4f}（95 % 区间 {accuracy.difference.low:.4f} 到 "
-        "{accuracy.difference.high:.4f}；Welch t = {accuracy.welch.statistic:.2f}，"
-        "p = {accuracy.welch.p:.2g}）；训练损失，D = {loss.ks.statistic:.3f}"
-        "（p = {loss.ks.p:.2g}），平均值相差 {loss.difference.mean:.4f}（95 % 区间 "
-        "{loss.difference.low:.4f} 到 {loss.difference.high:.4f}；"
-        "t = {loss.welch.statistic:.2f}，p = {loss.welch.p:.2g}）。"
-    ),
-}
 
 
 def collect(sweep_dir: Path) -> None:
@@ -109,33 +73,28 @@ def collect_comparison(run_dir: Path) -> None:
     files.write(COMPARE, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
-def comparison_section(name: str) -> str:
-    """The 2x2 comparison, its picture and findings, for the README `name`."""
-    record, language = records.read_json(COMPARE), LANGUAGES[name]
+def comparison_section(language: str) -> str:
+    """The 2x2 comparison, its picture and findings."""
+    record = records.read_json(COMPARE)
     runs, data = record["comparison"], record["settings"]["dataset"]
-    alt, note, lasted = {
-        "en": (
-            "Validation accuracy against the learning rate, test accuracy of the four cells, and "
-            "test accuracy by epoch",
-            "The first row is the texts' own network. Mean ± 95 % interval over n seeds; nearly as "
-            "good: the learning rates whose validation accuracy is at most 0.02 below the best, "
-            "{tuning_seeds} seeds each; epochs: of the median seed, until test accuracy is there. "
-            "{time}{machine}.",
-            "{:.0f} minutes in all on ",
-        ),
-        "zh": (
-            "验证精度随学习率的变化，四格的测试精度，以及测试精度随轮数的变化",
-            "第一行是教材自己的网络。n 个种子的平均值 ± 95% 置信区间；"
-            "几乎同样好的：验证精度比最好的至多低 0.02 的学习率，"
-            "每个 {tuning_seeds} 个种子；轮数：居中的种子达到该测试精度所用的轮数。"
-            "{time}{machine}。",
-            "总共 {:.0f} 分钟，",
-        ),
-    }[language]
-    note = note.format(
-        **record["settings"],
-        time=lasted.format(record["seconds"] / 60) if record["seconds"] else "",
-        machine=table_of_bench.machine(record["environment"]),
+    t = partial(translate, language)
+    alt = t(
+        "Validation accuracy against the learning rate, test accuracy of the four networks, and "
+        "test accuracy by epoch"
+    )
+    machine = table_of_bench.machine(record["environment"])
+    if record["seconds"]:
+        machine = message(
+            "{minutes:.0f} minutes in all on {machine}",
+            minutes=record["seconds"] / 60,
+            machine=machine,
+        )
+    note = t(
+        "The first row is the book's network. Mean ± 95% CI over n seeds. Near-optimal rates: "
+        "learning rates whose validation accuracy is at most 0.02 below the best, {tuning_seeds} "
+        "seeds each. Epochs: of the median seed, until test accuracy is reached. {machine}.",
+        tuning_seeds=record["settings"]["tuning_seeds"],
+        machine=machine,
     )
     command = record["command"].replace("python ", ".venv/bin/python ", 1)
     code = (
@@ -162,11 +121,20 @@ def spread(values: list[float]) -> str:
     return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
-def table(head: tuple[str, ...], book: dict) -> str:
+def table(language: str, book: dict) -> str:
     """The published distributions and ours."""
+    t = translation(language)
+    heads = (
+        t("source"),
+        "n",
+        t("training loss"),
+        t("training accuracy"),
+        t("test accuracy"),
+        t("left 0.10 by epoch 2"),
+    )
     off = sum(run["rows"][1]["test_accuracy"] > 0.15 for run in book["runs"])
     ours = (
-        f"**{run.OURS}**",
+        f"**{t(run.OURS)}**",
         len(book["runs"]),
         *(
             f"{spread(values)} [{min(values):.3f}, {max(values):.3f}]"
@@ -177,51 +145,75 @@ def table(head: tuple[str, ...], book: dict) -> str:
     left, runs = published.LEFT_PLATEAU_BY_EPOCH_2
     others = [
         (
-            name,
+            t(name),
             published.band(framework).runs,
             *(spread(theirs(framework, key)) for key in published.COLUMNS),
             f"{left} / {runs}" if framework == "pytorch" else "",
         )
         for framework, name in published.NAMES.items()
     ]
-    return tabulate([ours, *others], headers=head, tablefmt="github", disable_numparse=True)
+    return tabulate([ours, *others], headers=heads, tablefmt="github", disable_numparse=True)
 
 
-def facts(name: str, book: dict) -> str:
-    """Hardware and versions, in the language of the README `name`."""
-    env = book["environment"]
-    versions = ", ".join(f"{name} {v}" for name, v in env["versions"].items() if name != "lenet")
-    spread = {
-        "README.md": "n seeds; mean ± standard deviation [range]",
-        "README.zh-CN.md": "n 为种子数；平均值 ± 标准差 [范围]",
-    }[name]
-    machine = f"{env['processor']}, {env['cores']} cores; Python {env['python']}"
-    return f"{spread}; {machine}, {versions}."
+def facts(language: str, book: dict) -> str:
+    """What the numbers of the table are, hardware and versions."""
+    return translate(
+        language,
+        "n seeds; mean ± standard deviation [range]; {machine}.",
+        machine=table_of_bench.machine(book["environment"]),
+    )
 
 
-def equality(name: str, book: dict) -> str:
-    """The picture of the distributions and the test against PyTorch's, for the README `name`."""
+def equality(language: str, book: dict) -> str:
+    """The picture of the distributions and the test against PyTorch's."""
     found = published.equality({key: last(book, key) for key in run.ENDS})
-    named = {"accuracy": found["test_accuracy"], "loss": found["train_loss"]}
-    counts = {"ours": len(book["runs"]), "theirs": published.band("pytorch").runs}
-    return EQUALITY[name].format(**named, **counts).replace(" -", " −")
+    t = partial(translate, language)
+    alt = t(
+        "The share of runs at or below each test accuracy and training loss, for ours and the "
+        "three published frameworks"
+    )
+    compared = [
+        message(
+            "{measure}: Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), means differ by {mean:.4f} "
+            "(95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
+            measure=Message(name),
+            d=equal.ks.statistic,
+            ks=equal.ks.p,
+            mean=equal.difference.mean,
+            low=equal.difference.low,
+            high=equal.difference.high,
+            t=equal.welch.statistic,
+            welch=equal.welch.p,
+        )
+        for name, equal in (
+            ("test accuracy", found["test_accuracy"]),
+            ("training loss", found["train_loss"]),
+        )
+    ]
+    said = t(
+        "Our {ours} runs against the {theirs} published PyTorch runs: {compared}.",
+        ours=len(book["runs"]),
+        theirs=published.band("pytorch").runs,
+        compared=listed(compared, "; "),
+    )
+    return f"![{alt}](docs/published.png)\n\n{said}".replace(" -", " −")
 
 
 def rendered() -> dict[Path, bytes]:
     """Every generated file with its content."""
     book = json.loads(BOOK.read_text(encoding="utf-8"))
     files: dict[Path, bytes] = {}
-    for name, head in HEADS.items():
+    for name, language in LANGUAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         code = f"```bash\n{COMMANDS}\n```"
-        parts = (table(head, book), facts(name, book), equality(name, book), code)
+        parts = (table(language, book), facts(language, book), equality(language, book), code)
         text = between(text, "book", "\n\n".join(parts))
         if sections.BENCH.exists():
-            text = between(text, "bench", sections.speed(LANGUAGES[name]))
+            text = between(text, "bench", sections.speed(language))
         if COMPARE.exists():
-            text = between(text, "compare", comparison_section(name))
+            text = between(text, "compare", comparison_section(language))
         if REPORT.exists():
-            text = between(text, "report", report_section(LANGUAGES[name]))
+            text = between(text, "report", report_section(language))
         files[ROOT / name] = text.encode()
     for name, language in (("faults.md", "en"), ("faults.zh-CN.md", "zh")):
         path = ROOT / "docs" / name
@@ -242,40 +234,35 @@ def rendered() -> dict[Path, bytes]:
 def report_section(language: str) -> str:
     """Pictures of reports, their sizes and times."""
     record = records.read_json(REPORT)
-    alts, note = {
-        "en": (
-            {
-                "run": "The report of a run: numbers, curves over the published band, its place "
-                "among the published runs, and why it learned",
-                "layers": "Two images layer by layer in the trained network; a unit's window and "
-                "receptive field are framed",
-                "sweep": "The charts of a sweep: learning-rate curves, bands by epoch, settings "
-                "with their intervals, parallel coordinates",
-            },
-            "The report of the chapter's run has {run_size:.1f} MB and is made in {run}, from the "
-            "start of the command, that of the sweep {sweep_size:.1f} MB in {sweep}; the first "
-            "opens in {opened}. In the browser the logits of 30 test images differ from JAX's by "
-            "at most {most:.1e}. "
-            "Median [min, max] of {n}; {machine}; {browser}.",
+    t = partial(translate, language)
+    alts = {
+        "run": t(
+            "The report of a run: numbers, learning curves over the band of the published runs, "
+            "comparison with the book, training diagnostics"
         ),
-        "zh": (
-            {
-                "run": "一次运行的报告：数值、叠在已发表色带上的曲线、在已发表运行中的位置，"
-                "以及它为什么学会了",
-                "layers": "两张图像在训练好的网络中逐层查看；框出一个单元的窗口和感受野",
-                "sweep": "批量试验的图表：学习率曲线、各轮的色带、各设置及其区间、平行坐标",
-            },
-            "本章那次运行的报告有 {run_size:.1f} MB，从命令开始算用 {run} 生成；批量试验的报告 "
-            "{sweep_size:.1f} MB，用 {sweep}；前者用 {opened} 打开。"
-            "浏览器中 30 张测试图像的 logits 与 JAX 的相差至多 {most:.1e}。"
-            "{n} 次的中位数 [最小，最大]；{machine}；{browser}。",
+        "layers": t(
+            "Two images inside the trained network; a unit's input window and receptive field are "
+            "framed"
         ),
-    }[language]
+        "sweep": t(
+            "The charts of a sweep: learning-rate curves, bands by epoch, settings with their "
+            "intervals, parallel coordinates"
+        ),
+    }
 
-    def seconds(values: list[float]) -> str:
-        return f"{statistics.median(values):.1f} s [{min(values):.1f}, {max(values):.1f}]"
+    def seconds(values: list[float]) -> Message:
+        return message(
+            "{median:.1f} s [{low:.1f}, {high:.1f}]",
+            median=statistics.median(values),
+            low=min(values),
+            high=max(values),
+        )
 
-    said = note.format(
+    said = t(
+        "The report of the book's run: {run_size:.1f} MB, written in {run} from the start of the "
+        "command, opened in {opened}. The report of the sweep: {sweep_size:.1f} MB, written in "
+        "{sweep}. In the browser the logits of 30 test images differ from JAX by at most "
+        "{most:.1e}. Median [min, max] of {n}; {machine}; {browser}.",
         run_size=record["run"]["bytes"] / 1e6,
         run=seconds(record["run"]["seconds"]),
         sweep_size=record["sweep"]["bytes"] / 1e6,
@@ -295,24 +282,18 @@ def report_section(language: str) -> str:
 def faults_section(language: str) -> str:
     """The table of the faults that were injected, with its command and duration."""
     record = records.read_json(FAULTS)
-    heads, total, note = {
-        "en": (
-            ("fault", "injected", "detected", "recovered", "bit-equal"),
-            "all",
-            "{seconds} s. Some faults have nothing to recover, some nothing to detect. {machine}.",
-        ),
-        "zh": (
-            ("故障", "注入", "发现", "恢复", "逐位相同"),
-            "合计",
-            "{seconds} 秒。有的故障无可恢复，有的无须发现。{machine}。",
-        ),
-    }[language]
+    t = partial(translate, language)
+    heads = [t("fault"), t("injected"), t("detected"), t("recovered"), t("bitwise identical")]
     counts = record["faults"]
     sums = [sum(column) for column in zip(*counts.values(), strict=True)]
-    rows = [[name, *(n or "" for n in row)] for name, row in (*counts.items(), (total, sums))]
+    rows = [[t(name), *(n or "" for n in row)] for name, row in counts.items()]
+    rows.append([t("total"), *sums])
     table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
-    machine = table_of_bench.machine(record["environment"])
-    said = note.format(seconds=record["seconds"], machine=machine)
+    said = t(
+        "{seconds} s. Some faults leave nothing to recover, some nothing to detect. {machine}.",
+        seconds=record["seconds"],
+        machine=table_of_bench.machine(record["environment"]),
+    )
     return f"    {record['command']}\n\n{table}\n\n{said}"
 
 

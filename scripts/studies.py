@@ -7,6 +7,7 @@ python scripts/studies.py --check            fail if that would change a page
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lenet.analysis import findings, summary
 from lenet.analysis import frameworks as studies
 from lenet.config import PRESETS, Config, to_dict
 from lenet.figures import sweep as sweep_plots
+from lenet.language import LANGUAGES, NAMES, Message, mark, translate, translation
 from lenet.records import ledger
 from lenet.records.ledger import Entry
 
@@ -24,34 +26,20 @@ RECORDS = ROOT / "results" / "studies"
 PAGES = {"en": ROOT / "docs" / "studies.md", "zh": ROOT / "docs" / "studies.zh-CN.md"}
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
 
-TEXT = {
-    "en": {
-        "head": "# What the studies found\n\n[中文](studies.zh-CN.md)\n\n"
-        "The chapter asks to try other windows, channels, layers, learning rates, initial weights "
-        "and numbers of epochs. Each is a sweep with a name; its network is the chapter's, with "
-        "the sigmoid and average pooling, but for what varies. In these six 10,000 training images "
-        "are held out: they select, and the test images report. Intervals are 95 % intervals over "
-        "seeds; differences are paired by seed and from the chapter's own value (in `layers`, with "
-        "3x3 windows). `--preset=modern` asks the same of ReLU and max-pooling. The last studies "
-        "ask why published runs differ, and seeds.\n\n"
-        "Each page section is written by `scripts/studies.py` from the record of the sweep in "
-        "`results/studies/`.",
-        "note": "{runs} runs. {machine}.",
-        "alt": "{measure} by setting",
-    },
-    "zh": {
-        "head": "# 各项研究的结果\n\n[English](studies.md)\n\n"
-        "本章的练习要求尝试别的卷积窗口、通道数、层数、学习率、初始权重和训练轮数。每一项都是一次有名字的试验；"
-        "除了所改变的取值，网络就是本章的网络（sigmoid 与平均汇聚）。"
-        "这六项都留出 10,000 张训练图像用来选择，测试图像只用来报告。区间是对种子的 95% 置信区间；"
-        "差值按种子配对，与本章自己的取值相比（`layers` 用 3x3 窗口）。"
-        "`--preset=modern` 对 ReLU 与最大汇聚问同样的问题。"
-        "最后几项追问已发表的结果、各个种子为何不同。\n\n"
-        "各节由 `scripts/studies.py` 根据 `results/studies/` 中的记录写成。",
-        "note": "共 {runs} 次运行。{machine}。",
-        "alt": "各取值的 {measure}",
-    },
-}
+TITLE = mark("What the studies found")
+HEAD = (
+    mark(
+        "The exercises of the book's LeNet section ask for other windows, channels, layers, "
+        "learning rates, initial weights and numbers of epochs. Each is a named sweep; apart from "
+        "what varies, the network is the book's (sigmoid, average pooling). In these six studies "
+        "10,000 training images are held out: settings are ranked on them, and the test images are "
+        "used for reporting only. Intervals are 95% CIs over seeds; differences are paired by seed "
+        "and relative to the book's own value (in `layers`, with 3×3 windows). `--preset=modern` "
+        "repeats a study with ReLU and max pooling. The last studies ask why published runs differ "
+        "and why seeds differ."
+    ),
+    mark("`scripts/studies.py` writes each section from the sweep recorded in `results/studies/`."),
+)
 
 
 def collect(name: str, sweep_dir: Path) -> None:
@@ -109,14 +97,17 @@ def varied(record: dict[str, Any]) -> list[str]:
 
 def section(name: str, record: dict[str, Any], language: str) -> str:
     """One study: its question, command, picture, table and what it says."""
-    study, text = studies.STUDIES[name], TEXT[language]
+    study, t = studies.STUDIES[name], partial(translate, language)
     entries, axes = entries_of(record), varied(record)
     settings = summary.ranked(entries)
     preset = to_dict(Config(**PRESETS[record["preset"]]))
     said = findings.sentences(entries, axes, preset, language)
     if name == "frameworks":
         said += studies.between_frameworks(entries, language)
-    alt = text["alt"].format(measure=sweep_plots.words(summary.selection(entries)))
+    alt = t(
+        "{measure} of each setting",
+        measure=Message(sweep_plots.words(summary.selection(entries))),
+    )
     parts = [
         f"## {name}",
         study.question[language],
@@ -124,7 +115,8 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         f"![{alt}](studies/{name}.png)",
         *([findings.table(settings, axes, preset, language)] if axes else []),
         *said,
-        text["note"].format(
+        t(
+            "{runs} runs. {machine}.",
             runs=len(entries),
             machine=table_of_bench.machine(record["environment"]),
         ),
@@ -154,7 +146,10 @@ def rendered() -> dict[Path, bytes]:
     pages = {}
     for language, path in PAGES.items():
         sections = [section(name, record, language) for name, record in known().items()]
-        pages[path] = ("\n\n".join([TEXT[language]["head"], *sections]) + "\n").encode()
+        t = translation(language)
+        others = [f"[{NAMES[each]}]({PAGES[each].name})" for each in LANGUAGES if each != language]
+        head = [f"# {t(TITLE)}", *others, *map(t, HEAD)]
+        pages[path] = ("\n\n".join([*head, *sections]) + "\n").encode()
     return pages
 
 

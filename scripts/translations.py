@@ -1,14 +1,15 @@
-"""Bring experiments/zh.po, the Chinese catalogue, up to what the experiments say.
+"""Bring the Chinese catalogue up to what the project says, by Babel's own extraction.
 
 python scripts/translations.py            add what is new, drop what is gone, name what is missing
-python scripts/translations.py --check    fail if anything is missing, stale or cannot be shown
+python scripts/translations.py --check    fail if anything is missing, stale or wrong
 
-A translation keeps the {names} of its text, and uses characters that the figures' fonts have.
+A translation keeps the {names} of its text and their formats, uses characters that the figures'
+fonts have, and is punctuated as Chinese is.
 """
 
-import ast
 import inspect
 import io
+import re
 import string
 import sys
 from collections.abc import Iterator
@@ -16,99 +17,104 @@ from pathlib import Path
 from typing import Any
 
 from babel.messages import Catalog, Message
+from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 
 from lenet import files
-from lenet.chapter.claims.ledger import ledger
+from lenet.chapter.claims.ledger import claims, ledger
 from lenet.chapter.exercises import exercises
 from lenet.chapter.sections import sections, title
 from lenet.figures import style
 from lenet.language import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
-ARGUMENTS = {  # which arguments of a call are text
-    "page.say": (0,),
-    "page.note": (0,),
-    "page.value": (0,),
-    "page.check": (0,),
-    "page.answer": (0,),
-    "page.t": (0,),
-    "page.figure": (1,),
-    "page.track": (1,),
-    "walk.translate": (0,),
-    "translated": (0,),
-    "mark": (0,),
-    "Finding": (1, 2),
-}
+SAID: dict[str, Any] = {"mark": None, "message": None, "translate": (2,), "t": None}
+PAGE = dict.fromkeys(("say", "note", "value", "check", "answer"))
+PAGE |= {"figure": (2,), "track": (2,), "Finding": (2, 3)}
+SOURCES = (  # files, how Babel reads them, and which arguments of which calls are text
+    ("lenet/report/*.html", "jinja2", {"t": None, "m": None}),
+    ("lenet/chapter/**/*.py", "python", SAID | PAGE),
+    ("lenet/**/*.py", "python", SAID),
+    ("experiments/**/*.py", "python", SAID),
+    ("benchmarks/*.py", "python", SAID),
+    ("scripts/*.py", "python", SAID),
+    ("tests/faults/*.py", "python", {"fault": None}),  # a table names what was injected
+)
 
 
-def texts() -> dict[str, str]:
-    """Every text the experiments say, and the file that says it."""
-    found: dict[str, str] = {}
-    for path in sorted((ROOT / "experiments").rglob("*.py")):
-        for text in literals(ast.parse(path.read_text(encoding="utf-8"))):
-            found.setdefault(text, str(path.relative_to(ROOT)))
-    documented: list[tuple[str, Any]] = [(title(s), s) for s in sections().values()]
+def texts() -> dict[str, set[str]]:
+    """Return every text the project says, and the files that say it."""
+    found: dict[str, set[str]] = {}
+    for pattern, method, keywords in SOURCES:
+        for path in ROOT.glob(pattern):
+            for _, text, _, _ in extract_from_file(method, str(path), keywords):
+                for each in [text] if isinstance(text, str) else text:
+                    found.setdefault(each, set()).add(path.relative_to(ROOT).as_posix())
+    documented: list[tuple[str, Any]] = [(title(s), s) for s in (*sections().values(), claims)]
     documented += [(entry.text, entry.compute) for entry in ledger().values()]
     documented += [(entry.question, entry.answer) for entry in exercises().values()]
-    documented += [(title(claims), claims) for claims in [sys.modules[ledger.__module__].claims]]
     for text, function in documented:
-        found.setdefault(text, str(Path(inspect.getfile(function)).relative_to(ROOT)))
+        path = Path(inspect.getfile(function)).relative_to(ROOT)
+        found.setdefault(text, set()).add(path.as_posix())
     return found
 
 
-def literals(tree: ast.AST) -> Iterator[str]:
-    """The text in calls that print or mark it, be it in the call or in a variable before it."""
-    variables: dict[str, list[str]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            for target in node.targets:
-                variables.setdefault(ast.unparse(target), []).append(str(node.value.value))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            for index in ARGUMENTS.get(ast.unparse(node.func), ()):
-                argument = node.args[index]
-                if isinstance(argument, ast.Constant):
-                    yield str(argument.value)
-                elif isinstance(argument, ast.Name):
-                    yield from variables.get(argument.id, [])
-                elif isinstance(argument, ast.JoinedStr | ast.IfExp | ast.BinOp):
-                    sys.exit(f"error: text must be a literal: {ast.unparse(node)}")
-
-
-def updated(old: Catalog, found: dict[str, str]) -> Catalog:
-    """The catalogue of what is said now, with the translations there were."""
-    new = Catalog(locale="zh", fuzzy=False, header_comment="# Chinese for what experiments/ says.")
-    for text, place in sorted(found.items(), key=lambda item: item[1]):
+def updated(old: Catalog, found: dict[str, set[str]]) -> Catalog:
+    """Return the catalogue of what is said now, with the translations there were."""
+    new = Catalog(locale="zh", fuzzy=False)
+    for places, text in sorted((sorted(places), text) for text, places in found.items()):
         known = old.get(text)
-        new.add(text, known.string if known else "", locations=[(place, 1)])
+        new.add(text, known.string if known else "", locations=[(place, 1) for place in places])
     return new
 
 
+DRAWN = ("lenet/chapter", "lenet/figures", "benchmarks/scaling")
+"""Where texts may stand in a picture, in a font that has not every character."""
+ASIDE = re.compile(r"`[^`]*`|[(\[⟨][^()\[\]⟨⟩一-鿿]*[)\]⟩]")
+"""Code, and brackets of formulas: they keep their punctuation."""
+HALF_WIDTH = re.compile(r"(?<=[一-鿿])[,;:.!?()]|[,;:](?=\s|$)|[,;:!?()](?=[一-鿿“])")
+
+
+def half_width(text: str) -> list[str]:
+    """Return the punctuation marks in a Chinese text that are those of English.
+
+    >>> half_width("卷积: 步幅为 (3, 4), 填充为 0")
+    [':', ',']
+    """
+    while ASIDE.search(text):  # brackets within brackets
+        text = ASIDE.sub("", text)
+    return HALF_WIDTH.findall(text)
+
+
 def faults(catalogue: Catalog) -> Iterator[str]:
-    """What is missing or wrong, a line each."""
+    """Yield what is missing or wrong, a line each."""
     fonts = [style.CHINESE, font_manager.findfont("DejaVu Sans")]
     glyphs = set().union(*(TTFont(font).getBestCmap() for font in fonts))
     for message in catalogue:
         if not message.id:
             continue
-        if not message.string:
+        chinese = str(message.string)
+        if not chinese:
             yield f"no translation of {message.id!r}"
-        elif names(str(message.string)) != names(str(message.id)):
-            yield f"other names or formats in braces: {message.string!r}"
-        elif lacking := {c for c in message.string if ord(c) not in glyphs and c.isprintable()}:
-            yield f"no glyph for {''.join(sorted(lacking))} in {message.string!r}"
+        elif names(chinese) != names(str(message.id)):
+            yield f"other names or formats in braces: {chinese!r}"
+        elif any(place.startswith(DRAWN) for place, _ in message.locations) and (
+            lacking := {c for c in chinese if ord(c) not in glyphs and c.isprintable()}
+        ):
+            yield f"no glyph for {''.join(sorted(lacking))} in {chinese!r}"
+        elif half := half_width(chinese):
+            yield f"half-width {' '.join(half)} in {chinese!r}"
 
 
 def names(text: str) -> set[tuple[str, str | None]]:
-    """The names in braces, each with its format."""
+    """Return the names in braces, each with its format."""
     return {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name is not None}
 
 
 def content(catalogue: Catalog) -> bytes:
-    """The file, without a date or line numbers, which change with everything."""
+    """Return the file, without a date or line numbers, which change with everything."""
     for message in catalogue:
         if isinstance(message, Message):
             message.flags.discard("python-brace-format")
@@ -119,16 +125,13 @@ def content(catalogue: Catalog) -> bytes:
 
 def main(arguments: list[str]) -> None:
     """Update or check."""
-    old = Catalog()
-    if CATALOGUE.exists():
-        with CATALOGUE.open("rb") as file:
-            old = read_po(file)
-    new = updated(old, texts())
+    with CATALOGUE.open("rb") as file:
+        new = updated(read_po(file), texts())
     if arguments != ["--check"]:
         files.write(CATALOGUE, content(new))
     wrong = list(faults(new))
     if arguments == ["--check"] and content(new) != CATALOGUE.read_bytes():
-        wrong.append("experiments/zh.po is not what scripts/translations.py writes: run it")
+        wrong.append("the catalogue is not up to date: run python scripts/translations.py")
     if wrong:
         sys.exit("\n".join(["error: the Chinese catalogue:", *wrong]))
 

@@ -92,12 +92,6 @@ def test_wrapping_loses_nothing_and_keeps_the_width(text, width):
     assert not any(line.startswith(tuple("，。）")) for line in solid[1:])
 
 
-def test_the_catalogue_is_complete():
-    command = [sys.executable, "scripts/translations.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_name_stands_for_itself_its_parts_and_its_spellings():
     known = ["one_by_one", "2.2a", "2.2b", "2.3"]
     assert walk.choose(["One-by-One"], known, "section") == ["one_by_one"]
@@ -140,22 +134,3 @@ def test_an_interrupt_is_one_line_and_130(tmp_path):
         _, complaint = process.communicate()
     assert process.returncode == 130
     assert complaint == "error: interrupted\n"
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"LC_ALL": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, "zh"),
-        ({"LANG": "zh_TW.UTF-8"}, "zh"),
-        ({"LC_MESSAGES": "de_DE.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"),
-        ({"LC_ALL": "", "LANG": "C"}, "en"),
-    ],
-)
-def test_the_language_is_that_of_the_locale(monkeypatch, variables, expected):
-    from lenet import language
-
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert language.default() == expected

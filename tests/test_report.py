@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import re
-import string
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,13 +20,12 @@ from record_rows import ROW
 
 from experiments.cli import reports
 from lenet import files
-from lenet import language as words
 from lenet.analysis import comparison
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import RecordError
 from lenet.records.ledger import Entry
-from lenet.report import charts, examples, network, of_comparison, of_run, of_sweep, page
+from lenet.report import examples, network, of_comparison, of_run, of_sweep, page
 from lenet.report.rows import interval
 
 HERE = Path(page.__file__).parent
@@ -211,42 +209,6 @@ def test_every_link_of_the_contents_leads_somewhere(rendered):
 
 
 # ---- language ----
-
-
-def said() -> set[str]:
-    """Every text that the templates and charts say, as far as it stands in the source."""
-    found: set[str] = set()
-    for path in HERE.glob("*.html"):
-        found |= set(re.findall(r"""\bt\(\s*"([^"]+)"[,) ]""", path.read_text()))
-        found |= set(re.findall(r"""\("[\w-]+", "([A-Z][^"]+)"\)""", path.read_text()))
-    run = (HERE / "run.html").read_text()
-    for name in ("charts.py", "sweep_charts.py"):
-        found |= {
-            "".join(re.findall(r'"([^"]*)"', call))
-            for call in re.findall(r'\bt\(\s*((?:"[^"]*"\s*)+)[,)]', (HERE / name).read_text())
-        }
-    found |= set(re.findall(r'set play = "([^"]+)" if grey else "[^"]+"', run))
-    found |= set(re.findall(r'set play = "[^"]+" if grey else "([^"]+)"', run))
-    found |= set(words.NAMES.values())
-    found |= {text for text, _ in charts.STATISTICS.values()} | set(of_sweep.WORDS.values())
-    for measure in ("validation accuracy", "test accuracy"):
-        found |= {f"best mean {measure}", f"Ranked by {measure}{RANKED}"}
-    return {text for text in found if text not in ("best mean ", "Ranked by ")}
-
-
-RANKED = "; mean ± 95 % interval over seeds. A click on a head sorts."
-
-
-def test_all_that_a_report_says_is_there_in_chinese_and_nothing_else():
-    missing = said() - words.chinese().keys()
-    assert not missing
-    assert not words.chinese().keys() - said() - {"epoch {n}"}
-
-
-def test_a_translation_has_the_names_of_its_text():
-    for text, chinese in words.chinese().items():
-        names = [{name for _, name, _, _ in string.Formatter().parse(x)} for x in (text, chinese)]
-        assert names[0] - {None} == names[1] - {None}, text
 
 
 def test_the_scripts_say_the_same_in_both_languages():
