@@ -106,10 +106,10 @@ def machine(environment: dict[str, Any]) -> Message:
 
 def titled(title: str) -> Message:
     """Return a contender's title, such as "PyTorch, compile", for any language."""
-    name, *options = title.split(", ")
+    name, *options = (Message(word) if word in TITLES else word for word in title.split(", "))
     if not options:
-        return Message(name)
-    return message("{name}, {options}", name=Message(name), options=listed(map(Message, options)))
+        return Message("{name}", {"name": name})
+    return message("{name}, {options}", name=name, options=listed(options))
 
 
 def ratio(row: dict[str, Any], rows: Sequence[dict[str, Any]], piece: str = "epoch") -> float:

@@ -174,8 +174,8 @@ def equality(language: str, book: dict) -> str:
     )
     compared = [
         message(
-            "{measure}: Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), means differ by {mean:.4f} "
-            "(95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
+            "in {measure}, Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), means differ by "
+            "{mean:.4f} (95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
             measure=Message(name),
             d=equal.ks.statistic,
             ks=equal.ks.p,

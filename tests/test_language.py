@@ -8,7 +8,8 @@ import pytest
 from babel.messages import Catalog
 
 from lenet import language
-from lenet.language import Message, listed, message, sentences, translate
+from lenet.chapter.sections import sections, title
+from lenet.language import Message, listed, message, translate
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -57,7 +58,7 @@ def test_lists_and_messages_within_messages_follow_the_language():
         "{name}, {options}", name=Message("source"), options=listed([Message("precision"), "b", 2])
     )
     assert translate("en", told) == "source, precision, b, 2"
-    assert translate("zh", told) == "来源（数值精度、b、2）"
+    assert translate("zh", told) == "来源，数值精度、b、2"
     assert translate("zh", listed(["a", "b"], "; ")) == "a；b"
 
 
@@ -69,8 +70,8 @@ def test_numbers_keep_their_formats_in_both_languages():
 
 def test_sentences_have_a_space_between_them_in_english_alone():
     texts = ["One.", "Two."]  # in no catalogue
-    assert sentences("en", texts) == "One. Two."
-    assert sentences("zh", texts) == "One.Two."
+    assert language.sentences("en", texts) == "One. Two."
+    assert language.sentences("zh", texts) == "One.Two."
 
 
 @pytest.mark.parametrize(
