@@ -60,7 +60,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path):
 def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(UsageError, match="^run_dir="), records.claim(tmp_path / name):
+    with pytest.raises(UsageError, match=r"^run_dir="), records.claim(tmp_path / name):
         pass
 
 
