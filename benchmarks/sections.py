@@ -9,7 +9,6 @@ from tabulate import tabulate
 
 from benchmarks import forms, scaling
 from benchmarks import table as bench
-from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import stats
 from lenet.language import mark, translate, translation
@@ -113,11 +112,11 @@ def collect_precisions(*sweep_dirs: Path) -> None:
     rest = set()
     for sweep_dir in sweep_dirs:
         for entry in ledger.read(sweep_dir / "runs.jsonl"):
-            if entry["diverged"]:
-                sys.exit(f"error: {sweep_dir}: run {entry['run']} {entry['diverged']}")
-            config = config_module.from_dict(entry["config"])
+            if entry.diverged:
+                sys.exit(f"error: {sweep_dir}: run {entry.run} {entry.diverged}")
+            config = entry.config
             rest.add(dataclasses.replace(config, seed=0, precision="float32"))
-            row = {"seed": config.seed} | {key: entry["rows"][-1][key] for key in KEPT}
+            row = {"seed": config.seed} | {key: getattr(entry.rows[-1], key) for key in KEPT}
             runs[config.precision][config.seed] = row
     seeds = sorted(runs["float32"].keys() & runs["bfloat16"].keys())
     if len(rest) != 1 or len(seeds) < 2:

@@ -25,6 +25,7 @@ from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
+from lenet.language import translate
 
 if TYPE_CHECKING:
     from lenet.runs import DataSets
@@ -144,7 +145,10 @@ def _compare(
     if comparison.paired(found, "test_accuracy")[1].size < 2:
         paragraphs = ["Fewer than two seeds came through in every cell: there is no comparison."]
     else:
-        paragraphs = comparison_findings.findings(found, name)
+        num_classes = data[FLAGS.dataset, 0].num_classes
+        said = comparison_findings.findings(found, name, num_classes)
+        paragraphs = [translate("en", each) for each in said]
+        paragraphs.append(comparison_findings.effects_table(comparison_findings.effects(found)))
     report = "\n\n".join([comparison_findings.table(found), *paragraphs])
     # Of a comparison that was interrupted nobody knows: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin

@@ -30,11 +30,12 @@ from experiments import cli
 from experiments.cli import axes, many, processes, reports
 from experiments.cli.axes import Axis
 from experiments.cli.processes import Processes
+from experiments.cli.studies import STUDIES
 from lenet import config as config_module
 from lenet import files, records, stopping
-from lenet.analysis.frameworks import STUDIES
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
+from lenet.language import translate
 from lenet.records import directory
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def main() -> None:
     if FLAGS.study:
         study = STUDIES[FLAGS.study]
         many.take_up(study.flags)
-        print(study.question["en"])
+        print(study.question)
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -149,8 +150,8 @@ def _sweep(
         files.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
     _share(configs, asked, data, path, here)
     entries = ledger.gather(path)
-    _summarise(entries, path, varied)
-    return not all(entry["diverged"] for entry in entries)
+    _summarise(entries, path, varied, asked["data"])
+    return not all(entry.diverged for entry in entries)
 
 
 def _share(
@@ -161,7 +162,7 @@ def _share(
 
     processes.meet("begun", here)
     _check_same(path.parent, asked)
-    done = {entry["run"] for entry in ledger.read(path)}
+    done = {entry.run for entry in ledger.read(path)}
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
     processes.meet("read", here)  # before anyone adds to it
@@ -194,15 +195,17 @@ def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> di
     }
 
 
-def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
+def _summarise(
+    entries: "list[Entry]", path: Path, varied: list[Axis], about: list[dict[str, Any]]
+) -> None:
     from experiments.cli import progress
-    from lenet.analysis import findings, published, summary
-    from lenet.analysis import frameworks as studies
+    from lenet.analysis import findings, frameworks, published, summary
     from lenet.figures import run
     from lenet.figures import sweep as sweep_plots
 
     names = summary.varied({axis.name: axis.values for axis in varied})
-    settings, measure = summary.ranked(entries), summary.selection(entries)
+    num_classes = summary.classes(about)
+    settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
     files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
     pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
     if "lr" in names:
@@ -223,11 +226,11 @@ def _summarise(entries: "list[Entry]", path: Path, varied: list[Axis]) -> None:
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)
     print(summary.table(settings, names))
-    if any(setting.config["dataset"] == "synthetic" for setting in settings):
+    if any(setting.config.dataset == "synthetic" for setting in settings):
         print("(synthetic data)")
-    preset = config_module.to_dict(Config(**PRESETS[FLAGS.preset]))
-    for sentence in studies.said(FLAGS.study, entries, names, preset):
-        print(textwrap.fill(sentence, 100))
+    preset = Config(**PRESETS[FLAGS.preset])
+    for finding in frameworks.said(FLAGS.study, entries, names, preset, num_classes):
+        print(textwrap.fill(translate("en", finding), 100))
     if measure == "test_accuracy" and len(settings) > 1:
         print(
             "note: settings were ranked on the test set. Use --valid=10000 to rank them on "

@@ -16,13 +16,13 @@ from absl import flags
 from experiments import cli
 from lenet import config as config_module
 from lenet import records, stopping
+from lenet.config import Config
+from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
 from lenet.records import directory, ledger, trackers
 
 flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "whom to tell")
 FLAGS = flags.FLAGS
-
-Row = dict[str, Any]
 
 
 def main(*operands: str) -> None:
@@ -39,21 +39,23 @@ def main(*operands: str) -> None:
         except UsageError as error:
             raise RecordError(f"{run_dir / 'config.json'}: {error}") from None
         rows = records.epochs(run_dir)
-        seen = records.statistics(run_dir)
-        _tell(run_dir, run_dir.resolve().name, config_module.to_dict(config), rows, seen)
+        _tell(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
         return
     if not records.exists(run_dir, directory.LEDGER):
         raise RecordError(f"{run_dir}: holds no run and no sweep")
     for entry in ledger.read(run_dir / directory.LEDGER):
         stopping.stop_if_asked()
-        name = f"run-{entry['run']}"
+        name = f"run-{entry.run}"
         title = f"{run_dir.resolve().name}/{name}"
-        _tell(run_dir / FLAGS.tracker / name, title, entry["config"], entry["rows"], [])
+        _tell(run_dir / FLAGS.tracker / name, title, entry.config, entry.rows, [])
 
 
-def _tell(directory: Path, title: str, config: Row, rows: list[Row], seen: list[Row]) -> None:
+def _tell(
+    directory: Path, title: str, config: Config, rows: list[Row], seen: list[dict[str, Any]]
+) -> None:
     """Tell of one run."""
-    with trackers.tracking(FLAGS.tracker, directory, title, config, patient=False) as tell:
+    settings = config_module.to_dict(config)
+    with trackers.tracking(FLAGS.tracker, directory, title, settings, patient=False) as tell:
         for epoch, numbers in trackers.epochs(rows, seen):
             tell(epoch, numbers)
     print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs, in {directory}")

@@ -159,7 +159,7 @@ def _log(run: "Run", log: "trackers.Tell", rows: "list[Row]") -> None:
             for each in records.statistics(run.directory)
             if first <= max(each["epoch"], 1) <= rows[-1].epoch
         ]
-        for epoch, numbers in trackers.epochs([row.to_dict() for row in rows], seen):
+        for epoch, numbers in trackers.epochs(rows, seen):
             log(epoch, numbers)
 
 
@@ -210,7 +210,7 @@ def _curves(config: Config, rows: "list[Row]") -> bytes:
         f"lr {config.lr:g}, batch {config.batch_size}, seed {config.seed}"
     )
     band = published.band() if published.comparable(config) else None
-    return run.curves([row.to_dict() for row in rows], epochs=config.epochs, title=title, band=band)
+    return run.curves(rows, epochs=config.epochs, title=title, band=band)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,9 @@ class Run:
     def rows(self) -> list[Row]:
         """Return the rows of the epochs that are saved, the ones `epochs` does not yield again."""
         if records.exists(self.directory, directory.RESULT):
-            return _rows(self.directory)
+            return records.epochs(self.directory)
         newest = checkpoint.newest(self.directory)
-        return _rows(self.directory, newest.epoch) if newest else []
+        return records.epochs(self.directory, newest.epoch) if newest else []
 
     def discard(self) -> None:
         """Remove the directory of a run that has not trained an epoch."""
@@ -163,7 +163,7 @@ class Run:
     def _keep(self, before: Checkpoint | None) -> list[Row]:
         """Return the rows up to a checkpoint; cut off the rest, which is trained again."""
         done = before.epoch if before else 0
-        rows = _rows(self.directory, done) if done else []
+        rows = records.epochs(self.directory, done) if done else []
         seen = [row for row in records.statistics(self.directory) if row["epoch"] <= done]
         files.truncate(self.directory / directory.METRICS, lines=done)
         files.truncate(self.directory / directory.STATISTICS, lines=len(seen) if done else 0)
@@ -190,7 +190,7 @@ class Run:
             "seconds_to_train": sum(row.seconds for row in rows),
             "examples": sum(row.count for row in rows),
             "environment": self.environment,
-            "published": published.place(self.config, rows[-1].to_dict()),
+            "published": published.place(self.config, rows[-1]),
         }
         files.write_json(self.directory / directory.RESULT, result)
 
@@ -367,11 +367,10 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     """
     entries = ledger.gather(path)
     for entry in entries:
-        run = entry["run"]
-        if run >= len(configs) or config_module.from_dict(entry["config"]) != configs[run]:
+        if entry.run >= len(configs) or entry.config != configs[entry.run]:
             raise RecordError(
-                f"{path}: run {run} does not belong here; the file was written by a different "
-                "command"
+                f"{path}: run {entry.run} does not belong here; the file was written by a "
+                "different command"
             )
     return entries
 
@@ -406,12 +405,7 @@ def _entry(run: int, config: Config, rows: list[Row], row: Row | DivergedError) 
         rows.append(row)
     if not diverged and len(rows) < config.epochs:
         return None
-    return {
-        "run": run,
-        "config": config_module.to_dict(config),
-        "rows": [each.to_dict() for each in rows],
-        "diverged": diverged,
-    }
+    return Entry(run, config, rows, diverged)
 
 
 def _describe(run: Run, data: Data, command: str, data_dir: str | Path | None) -> None:
@@ -442,10 +436,6 @@ def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[
         diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
         for at, each in states.items()
     ]
-
-
-def _rows(run_dir: Path, count: int | None = None) -> list[Row]:
-    return [Row.from_dict(row) for row in records.epochs(run_dir, count)]
 
 
 def _leave(run_dir: Path) -> None:

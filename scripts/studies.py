@@ -6,16 +6,18 @@ python scripts/studies.py --check            fail if that would change a page
 """
 
 import json
+import math
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import table as table_of_bench
+from experiments.cli.studies import STUDIES
 from lenet import files, records
-from lenet.analysis import findings, summary
-from lenet.analysis import frameworks as studies
-from lenet.config import PRESETS, Config, to_dict
+from lenet.analysis import findings, frameworks, summary
+from lenet.config import PRESETS, Config, from_dict, to_dict
+from lenet.engine.rows import Row
 from lenet.figures import sweep as sweep_plots
 from lenet.language import LANGUAGES, NAMES, Message, mark, translate, translation
 from lenet.records import ledger
@@ -25,6 +27,14 @@ ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "studies"
 PAGES = {"en": ROOT / "docs" / "studies.md", "zh": ROOT / "docs" / "studies.zh-CN.md"}
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
+NOT_KEPT: dict[str, Any] = {
+    "valid_loss": None,
+    "count": 0,
+    "seconds": math.nan,
+    "examples_per_second": math.nan,
+    "running": [],
+}
+"""The rest of Row, of which the pages say nothing."""
 
 TITLE = mark("What the studies found")
 HEAD = (
@@ -46,12 +56,13 @@ def collect(name: str, sweep_dir: Path) -> None:
     """Keep what the page needs of a finished sweep."""
     asked = records.read_json(sweep_dir / "sweep.json")
     entries = ledger.read(sweep_dir / "runs.jsonl")
-    wanted = studies.STUDIES[name].flags
+    wanted = STUDIES[name].flags
     beside = {"study", "data_dir"}
     given = {key: str(value) for key, value in asked["flags"].items() if key not in beside}
     if given != wanted or len(entries) != asked["runs"]:
         sys.exit(f"error: {sweep_dir}: no finished sweep --study={name}")
-    common = entries[0]["config"]
+    configs = [to_dict(entry.config) for entry in entries]
+    common = configs[0]
     record = {
         "command": f"python -m experiments.sweep --study={name}",
         "preset": asked["preset"],
@@ -61,11 +72,11 @@ def collect(name: str, sweep_dir: Path) -> None:
         "config": common,
         "runs": [
             {
-                "config": {k: v for k, v in entry["config"].items() if v != common[k]},
-                "last": {key: entry["rows"][-1][key] for key in KEPT} if entry["rows"] else None,
-                "diverged": entry["diverged"],
+                "config": {k: v for k, v in config.items() if v != common[k]},
+                "last": {k: getattr(entry.rows[-1], k) for k in KEPT} if entry.rows else None,
+                "diverged": entry.diverged,
             }
-            for entry in entries
+            for config, entry in zip(configs, entries, strict=True)
         ],
     }
     files.write(
@@ -74,47 +85,37 @@ def collect(name: str, sweep_dir: Path) -> None:
 
 
 def entries_of(record: dict[str, Any]) -> list[Entry]:
-    """Return the runs of a record, each with its last epoch alone."""
+    """Return the runs of a record, each with its last epoch alone, nan where it was not kept."""
     return [
         Entry(
             run=number,
-            config=record["config"] | run["config"],
-            rows=[run["last"]] if run["last"] else [],
+            config=from_dict(record["config"] | run["config"]),
+            rows=[Row(**NOT_KEPT, **run["last"])] if run["last"] else [],
             diverged=run["diverged"],
         )
         for number, run in enumerate(record["runs"])
     ]
 
 
-def varied(record: dict[str, Any]) -> list[str]:
-    """Return the names of the axes, seeds apart."""
-    return [
-        axis
-        for axis, values in record["axes"].items()
-        if len(values) > 1 and axis not in summary.SEEDS
-    ]
-
-
 def section(name: str, record: dict[str, Any], language: str) -> str:
     """One study: its question, command, picture, table and what it says."""
-    study, t = studies.STUDIES[name], partial(translate, language)
-    entries, axes = entries_of(record), varied(record)
-    settings = summary.ranked(entries)
-    preset = to_dict(Config(**PRESETS[record["preset"]]))
-    said = findings.sentences(entries, axes, preset, language)
-    if name == "frameworks":
-        said += studies.between_frameworks(entries, language)
+    study, t = STUDIES[name], partial(translate, language)
+    entries, axes = entries_of(record), summary.varied(record["axes"])
+    num_classes = summary.classes(record["data"])
+    settings = summary.ranked(entries, num_classes)
+    preset = Config(**PRESETS[record["preset"]])
+    said = frameworks.said(name, entries, axes, preset, num_classes)
     alt = t(
         "{measure} of each setting",
         measure=Message(sweep_plots.words(summary.selection(entries))),
     )
     parts = [
         f"## {name}",
-        study.question[language],
+        translate(language, study.question),
         f"    {record['command']}",
         f"![{alt}](studies/{name}.png)",
         *([findings.table(settings, axes, preset, language)] if axes else []),
-        *said,
+        *(translate(language, each) for each in said),
         t(
             "{runs} runs. {machine}.",
             runs=len(entries),
@@ -126,7 +127,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
 
 def picture(record: dict[str, Any]) -> bytes:
     """The picture of a study: by learning rate, by pair of seeds, or by setting."""
-    entries, axes = entries_of(record), varied(record)
+    entries, axes = entries_of(record), summary.varied(record["axes"])
     settings, measure = summary.ranked(entries), summary.selection(entries)
     if axes == ["lr"]:
         return sweep_plots.by_rate(settings, axes, measure)
@@ -137,7 +138,7 @@ def picture(record: dict[str, Any]) -> bytes:
 
 def known() -> dict[str, dict[str, Any]]:
     """Return the records by name, in the order of the studies."""
-    paths = {name: RECORDS / f"{name}.json" for name in studies.STUDIES}
+    paths = {name: RECORDS / f"{name}.json" for name in STUDIES}
     return {name: records.read_json(path) for name, path in paths.items() if path.exists()}
 
 
@@ -155,7 +156,7 @@ def rendered() -> dict[Path, bytes]:
 
 def main(arguments: list[str]) -> None:
     """Collect, write or check."""
-    if len(arguments) == 3 and arguments[0] == "collect" and arguments[1] in studies.STUDIES:
+    if len(arguments) == 3 and arguments[0] == "collect" and arguments[1] in STUDIES:
         collect(arguments[1], Path(arguments[2]))
         return
     if arguments not in ([], ["--check"]):

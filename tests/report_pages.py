@@ -1,6 +1,5 @@
 """Reports for tests, of networks that need no training."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -34,8 +33,7 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     params = jax.device_get(sgd.init(model, config, of.image_shape).params)
     running = [(0.5, 1.4, 0.2), (1.0, 1.3, 0.3)]
     rows = [
-        dataclasses.asdict(Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running))
-        for epoch in (1, 2)
+        Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)
     ]
     names = diagnostics.names(model)
     seen = {

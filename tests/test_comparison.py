@@ -6,6 +6,7 @@ from PIL import Image
 from lenet.analysis import comparison, comparison_findings
 from lenet.analysis.comparison import CELLS, Comparison, Run
 from lenet.figures import comparison as comparison_plots
+from lenet.language import Message, listed, message, translate
 
 # Test accuracy in the cells for seeds 0 and 1, worked by hand; the texts' network has 0.10 less
 # than the first cell.
@@ -80,8 +81,7 @@ def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
     cells, texts = comparison.paired(runs, "test_accuracy")
     assert cells.shape == (2, 2, 3)
     assert texts.shape == (3,)
-    for language, said in (("en", "Left out: 1 seeds"), ("zh", "略去 1 个")):
-        assert any(said in text for text in comparison_findings.findings(runs, "data", language))
+    assert message(comparison_findings.LOST, n=1) in comparison_findings.findings(runs, "data")
 
 
 def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
@@ -90,17 +90,32 @@ def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_table_and_findings_say_the_numbers(runs, language):
+def test_the_tables_say_the_numbers(runs, language):
     table = comparison_findings.table(runs, language).splitlines()
     assert len(table) == 2 + 1 + 4
     assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
-    assert "0.4500" in table[2]  # the texts' own
+    assert "0.4500" in table[2]  # the book's
     assert "0.8700" in table[-1]
-    effects, parts, limits = comparison_findings.findings(runs, "some data", language)
-    assert "+0.2300" in effects
-    assert "−0.2300" in effects  # the loss
-    assert "+0.4200" in parts
-    assert "some data" in limits
+    effects = comparison_findings.effects(runs)
+    total, _, activation, *_ = comparison_findings.effects_table(effects, language).splitlines()[2:]
+    assert "+0.4200" in total
+    assert "+0.2300" in activation
+    assert "−0.2300" in activation  # the loss
+
+
+def test_the_verdict_comes_first_and_names_what_is_clear(runs):
+    clear = [effect.name for effect in comparison_findings.effects(runs) if effect.clear]
+    assert clear == ["whole", "rate"]  # differences of two seeds: 0.40 and 0.44, 0.1 and 0.1
+    verdict, *_, limits = comparison_findings.findings(runs, "some data")
+    assert [each.values["name"] for each in verdict.values["clear"].items] == [
+        Message(comparison_findings.SHORT[name]) for name in clear
+    ]
+    assert len(verdict.values["open"].items) == 3
+    assert limits.values == {"data": "some data", "epochs": 2, "rates": 4}
+    assert translate("zh", verdict).startswith("对测试精度的影响明确：合计（+0.4200 [")
+    assert translate("en", verdict).endswith(
+        "Inconclusive: the activation, the pooling, the interaction."
+    )
 
 
 def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
@@ -109,20 +124,31 @@ def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
     assert comparison_findings._reached([1, None, None]) == "- (1/3)"
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "the highest of the grid"), ("zh", "高端")])
-def test_a_best_rate_at_the_end_of_the_grid_is_said(runs, language, said):
-    assert not any(said in text for text in comparison_findings.findings(runs, "data", language))
+def test_a_best_rate_at_the_end_of_the_grid_is_said(runs):
+    edges = comparison_findings.EDGE.values()
+    assert not any(found.text in edges for found in comparison_findings.findings(runs, "data"))
     runs["rates"] = [0.1, 0.3]
-    assert any(said in text for text in comparison_findings.findings(runs, "data", language))
+    cells = listed(map(comparison_findings.named, CELLS))
+    found = comparison_findings.findings(runs, "data")
+    assert message(comparison_findings.EDGE["high"], cells=cells) in found
 
 
-@pytest.mark.parametrize(
-    ("language", "said"), [("en", "1 of the 2 runs of ReLU + average"), ("zh", "中有 1 次")]
-)
-def test_a_run_that_learned_nothing_is_said(runs, language, said):
-    assert not any(said in text for text in comparison_findings.findings(runs, "data", language))
-    runs["final"][4]["test_accuracy"][-1] = 0.1
-    assert any(said in text for text in comparison_findings.findings(runs, "data", language))
+@pytest.mark.parametrize(("num_classes", "accuracy"), [(2, 0.55), (10, 0.15), (100, 0.015)])
+def test_a_run_at_the_chance_level_of_its_classes_is_said(runs, num_classes, accuracy):
+    runs["final"] = [each for each in runs["final"] if each["test_accuracy"][-1] >= 0.6]
+    runs["final"] += [run(CELLS[0], 0.3, seed, 0.3, 0.7) for seed in (0, 1)]
+
+    def stuck() -> list[dict]:
+        found = comparison_findings.findings(runs, "data", num_classes)
+        return [each.values for each in found if each.text == comparison_findings.STUCK]
+
+    assert stuck() == []
+    (last,) = (each for each in runs["final"] if each["test_accuracy"][-1] == 0.84)
+    for above, many in ((0.001, 0), (0, 1)):
+        last["test_accuracy"][-1] = accuracy + above
+        assert len(stuck()) == many
+    cell = comparison_findings.named(("relu", "avg"))
+    assert stuck() == [{"stuck": 1, "n": 2, "cell": cell, "rate": 0.3}]
 
 
 def test_too_few_seeds_are_no_comparison(runs):

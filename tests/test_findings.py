@@ -1,18 +1,20 @@
 import numpy as np
 import pytest
+import record_rows
 from scipy import stats as scipy_stats
 
 from lenet.analysis import findings, summary
-from lenet.config import Config, to_dict
+from lenet.analysis.stats import Interval
+from lenet.config import Config
+from lenet.language import LANGUAGES, Message, listed, message, translate
 from lenet.records.ledger import Entry
 
-PRESET = to_dict(Config())
+PRESET = Config()
 
 
 def entry(run: int, test: float, loss: float = 1.0, valid: float | None = None, **config) -> Entry:
-    row = {"test_accuracy": test, "valid_accuracy": valid, "train_loss": loss}
-    row |= {"valid_loss": None, "test_loss": 1.0, "epoch": 1}
-    return Entry(run=run, config=to_dict(Config(**config)), rows=[row], diverged=None)
+    row = record_rows.row(test_accuracy=test, valid_accuracy=valid, train_loss=loss)
+    return record_rows.entry(run, [row], **config)
 
 
 def windows(*rows: tuple[int, list[float]]) -> list[Entry]:
@@ -23,21 +25,49 @@ def windows(*rows: tuple[int, list[float]]) -> list[Entry]:
     ]
 
 
+def window(size: int):
+    """What the setting of a window is called."""
+    return listed([f"kernel_size {size}"])
+
+
+def of_windows(entries: list[Entry], **classes: int) -> dict[str, dict]:
+    """The values of each finding, by its text."""
+    return dict(findings.findings(entries, ["kernel_size"], PRESET, classes))
+
+
+def names(group: Message) -> list:
+    """The settings of a group of AGAINST."""
+    return [] if group == findings.NONE else [each.values["label"] for each in group.items]
+
+
 def test_settings_are_compared_with_the_preset_s_by_seed():
     entries = windows((3, [0.80, 0.70, 0.75]), (5, [0.81, 0.72, 0.76]), (7, [0.1, 0.7, 0.8]))
     settings = summary.ranked(entries)
     base = findings.base(settings, ["kernel_size"], PRESET)
-    assert base.config["kernel_size"] == 5
-    by = {s.config["kernel_size"]: found for s, found in findings.differences(settings, base)}
+    assert base.config.kernel_size == 5
+    by = {s.config.kernel_size: found for s, found in findings.differences(settings, base)}
     assert by.keys() == {3, 7}
     expected = scipy_stats.ttest_1samp([-0.01, -0.02, -0.01], 0).confidence_interval(0.975)
     assert (by[3].low, by[3].high) == pytest.approx(tuple(expected))
-    text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
-    assert "Best in validation accuracy over these seeds: kernel_size 5" in text
-    assert "it has the preset's values" in text
-    assert "Better: none; worse: none; these runs cannot tell: kernel_size 3" in text
-    assert "Ended no better than a guess: 1 of 3 runs of kernel_size 7." in text
-    assert "selected on the test images" not in text
+    found = of_windows(entries)
+    best = found[findings.BEST["valid_accuracy"]]
+    assert (best["label"], best["preset"]) == (window(5), Message(findings.ITSELF))
+    against = found[findings.AGAINST]
+    assert (against["base"], against["count"]) == (window(5), 2)
+    assert [names(against[group]) for group in ("better", "worse")] == [[], []]
+    assert sorted(names(against["open"])) == [window(3), window(7)]
+    assert found[findings.STUCK]["runs"].items == (
+        message(findings.SOME, some=1, n=3, label=window(7)),
+    )
+    assert findings.ON_TEST not in found
+
+
+@pytest.mark.parametrize(("num_classes", "stuck"), [(2, 3), (10, 1), (100, 0)])
+def test_chance_level_follows_from_the_number_of_classes(num_classes, stuck):
+    entries = windows((3, [0.55, 0.50, 0.10]), (5, [0.9, 0.8, 0.8]))
+    found = of_windows(entries, fashion_mnist=num_classes)
+    runs = found[findings.STUCK]["runs"].items if findings.STUCK in found else ()
+    assert sum(each.values["some"] for each in runs) == stuck
 
 
 def test_what_is_sure_is_said_so_and_selection_on_test_is_admitted():
@@ -47,12 +77,11 @@ def test_what_is_sure_is_said_so_and_selection_on_test_is_admitted():
             [(5, 0, 0.7), (5, 1, 0.8), (3, 0, 0.75), (3, 1, 0.8501), (7, 0, 0.6), (7, 1, 0.7001)]
         )
     ]
-    for language, better, worse, flattered in (
-        ("en", "Better: kernel_size 3", "worse: kernel_size 7", "flattered"),
-        ("zh", "更好：kernel_size 3", "更差：kernel_size 7", "因此偏高"),
-    ):
-        text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET, language))
-        assert all(part in text for part in (better, worse, flattered))
+    found = of_windows(entries)
+    against = found[findings.AGAINST]
+    assert (names(against["better"]), names(against["worse"])) == ([window(3)], [window(7)])
+    assert findings.ON_TEST in found
+    assert next(iter(found)) == findings.BEST["test_accuracy"]  # the conclusion first
 
 
 def test_a_2x2_design_gives_effects_from_the_preset_s_values_to_the_others():
@@ -65,12 +94,14 @@ def test_a_2x2_design_gives_effects_from_the_preset_s_values_to_the_others():
             (b, o, s) for b in ("zeros", "pytorch") for o in ("batches", "examples") for s in (0, 1)
         )
     ]
-    text = " ".join(findings.sentences(entries, ["bias_init", "order"], PRESET))
-    assert "bias_init zeros in place of pytorch is worth +0.1000" in text
-    assert "order batches in place of examples +0.0200" in text
+    found = dict(findings.findings(entries, ["bias_init", "order"], PRESET))[findings.EFFECTS]
+    assert (found["first"], found["second"]) == (["pytorch", "zeros"], ["examples", "batches"])
+    means = [effect.mean for effect in found["effects"]]
+    assert means == pytest.approx([0.1, 0.02, 0.0])
+    assert found["n"] == 2
 
 
-def test_crossed_seeds_split_the_variance():
+def test_crossed_seeds_split_the_variance_the_largest_source_first():
     weights, orders = np.array([0.0, 0.1, 0.2, 0.3]), np.array([0.0, 0.01, 0.02])
     entries = [
         entry(3 * i + j, 0.5 + w + o, loss=1 + o, seed=i, order_seed=j)
@@ -78,26 +109,30 @@ def test_crossed_seeds_split_the_variance():
         for j, o in enumerate(orders)
     ]
     assert findings.crossed(entries, "test_accuracy").shape == (4, 3)
-    (text,) = findings.sentences(entries, [], PRESET)
-    assert "as 4 x 3 runs tell it, 99% comes from the initial weights" in text
+    accuracy, loss = findings.findings(entries, [], PRESET)
+    assert (accuracy.values["rows"], accuracy.values["columns"]) == (4, 3)
+    first = accuracy.values["sources"].items[0]
+    assert first.text == findings.SOURCES["rows"]
+    assert first.values["share"] > 0.99
+    assert loss.values["sources"].items[0].text == findings.SOURCES["columns"]
     assert findings.crossed(entries[:-1], "test_accuracy") is None
-    assert findings.sentences(entries[:-1], [], PRESET) == []
+    assert findings.findings(entries[:-1], [], PRESET) == []
 
 
 def test_runs_that_all_end_the_same_have_no_variance_to_split():
     entries = [entry(2 * i + j, 0.1, seed=i, order_seed=j) for i in (0, 1) for j in (0, 1)]
-    assert findings.sentences(entries, [], PRESET) == []
+    assert findings.findings(entries, [], PRESET) == []
 
 
 def test_the_table_leaves_out_columns_without_values():
-    entries = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
-    settings = summary.ranked(entries)
-    head = findings.table(settings, ["kernel_size"], PRESET).splitlines()[0]
-    assert "validation accuracy" in head
-    assert "guess" not in head
-    assert "不比瞎猜好的" in findings.table(
-        summary.ranked(windows((3, [0.1, 0.1]), (5, [0.8, 0.7]))), ["kernel_size"], PRESET, "zh"
-    )
+    def head(entries: list[Entry], language: str) -> str:
+        settings = summary.ranked(entries)
+        return findings.table(settings, ["kernel_size"], PRESET, language).splitlines()[0]
+
+    learned = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
+    assert "validation accuracy" in head(learned, "en")
+    assert "chance" not in head(learned, "en")
+    assert "随机猜测" in head(windows((3, [0.1, 0.1]), (5, [0.8, 0.7])), "zh")
 
 
 def test_of_many_settings_the_best_is_compared_at_the_confidence_of_all():
@@ -107,24 +142,42 @@ def test_of_many_settings_the_best_is_compared_at_the_confidence_of_all():
         for i, (lr, each) in enumerate(tests.items())
         for seed, test in enumerate(each)
     ]
-    text = " ".join(findings.sentences(entries, ["lr"], PRESET))
-    assert "hold for all 19 differences together" in text
-    best, base = tests[2.0], tests[0.9]
-    paired = [a - b for a, b in zip(best, base, strict=True)]
+    against = dict(findings.findings(entries, ["lr"], PRESET))[findings.AGAINST]
+    assert against["count"] == 19
+    paired = [a - b for a, b in zip(tests[2.0], tests[0.9], strict=True)]
     expected = scipy_stats.ttest_1samp(paired, 0).confidence_interval(1 - 0.05 / 19)
-    assert f"{expected.high:+.4f}]" in text
+    (only,) = against["open"].items
+    assert only.values["difference"].high == pytest.approx(expected.high)
 
 
 def test_runs_that_diverged_are_named():
     entries = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
-    entries[0] = entries[0] | {"diverged": "diverged: ..."}
-    text = " ".join(findings.sentences(entries, ["kernel_size"], PRESET))
-    assert "Diverged, and in no mean: 1 of 2 runs of kernel_size 3." in text
+    entries[0] = entries[0]._replace(diverged="diverged: ...")
+    (run,) = of_windows(entries)[findings.DIVERGED]["runs"].items
+    assert run == message(findings.SOME, some=1, n=2, label=window(3))
 
 
 def test_that_seeds_are_few_is_said_with_what_would_do():
     for count, few in ((2, True), (3, True), (4, False)):
         values = [0.8 + 0.01 * seed for seed in range(count)]
         entries = windows((3, values), (5, [value + 0.001 * count for value in values]))
-        said = findings.sentences(entries, ["kernel_size"], PRESET)
-        assert any("--seed=0:8 or more" in sentence for sentence in said) == few
+        assert (findings.TOO_FEW in of_windows(entries)) == few
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_findings_are_prose_in_both_languages(language):
+    entries = windows((3, [0.1, 0.70]), (5, [0.81, 0.72]))
+    entries.append(entry(99, 0.5, valid=0.5, kernel_size=7)._replace(diverged="..."))
+    said = [
+        translate(language, each) for each in findings.findings(entries, ["kernel_size"], PRESET)
+    ]
+    assert {
+        "en": "Highest mean validation accuracy: kernel_size 5 (test accuracy 0.7650 ± 0.5718; the "
+        "preset's own setting).",
+        "zh": "平均验证精度最高：kernel_size 5（测试精度 0.7650 ± 0.5718；即预设的取值）。",
+    }[language] == said[0]
+    assert {
+        "en": "Ended at chance level: 1 of 2 runs of kernel_size 3.",
+        "zh": "结束时停留在随机猜测水平：kernel_size 3 的 2 次训练中的 1 次。",
+    }[language] in said
+    assert str(Interval(-0.01, -0.02, 0.0)) == "−0.0100 [−0.0200, +0.0000]"

@@ -1,5 +1,7 @@
+import json
+
 import pytest
-from record_rows import ROW
+import record_rows
 
 from lenet.errors import RecordError
 from lenet.records import ledger
@@ -7,7 +9,20 @@ from lenet.records.ledger import Entry
 
 
 def entry(run: int) -> Entry:
-    return Entry(run=run, config={"lr": 0.1}, rows=[ROW | {"test_loss": 0.1 + 0.2}], diverged=None)
+    return record_rows.entry(run, [record_rows.row(test_loss=0.1 + 0.2)], lr=0.1, channels=(2, 3))
+
+
+def test_a_line_is_plain_json_and_settings_that_it_lacks_are_the_defaults(tmp_path):
+    """As ledgers of earlier versions were written: the fields of a row in any order."""
+    path = tmp_path / "runs.jsonl"
+    ledger.append(path, [entry(0)])
+    line = json.loads(path.read_text())
+    assert line["config"]["channels"] == [2, 3]
+    assert line["rows"][0]["running"] == [[0.5, 1.5, 0.25], [1.0, 1.0, 0.5]]
+    assert line["diverged"] is None
+    old = {"run": 0, "config": {"lr": 0.1}, "diverged": "at step 1", "rows": []}
+    path.write_text(json.dumps(old) + "\n")
+    assert ledger.read(path) == [record_rows.entry(0, [], "at step 1", lr=0.1)]
 
 
 def test_what_was_appended_is_read_in_the_order_of_the_sweep(tmp_path):
@@ -31,9 +46,21 @@ def test_a_torn_line_is_cut_off_and_written_anew(tmp_path):
         assert path.read_bytes() == whole
 
 
+def changed(**values) -> str:
+    return json.dumps(entry(0).to_dict() | values) + "\n"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{}\n", "line 1: not a finished run"), ("nonsense\n", "line 1: not JSON")],
+    [
+        ("{}\n", "line 1: not a finished run: expected an object with run, config"),
+        ("nonsense\n", "line 1: not JSON"),
+        (changed(run=-1), "line 1: not a finished run: run: expected a whole number"),
+        (changed(config={"speed": 1}), "line 1: not a finished run: config: no such setting"),
+        (changed(rows=[{}]), "line 1: not a finished run: epoch: expected a finite number"),
+        (changed(rows=[record_rows.row(2).to_dict()]), "line 1: .*: epoch: expected 1, found 2"),
+        (changed(rows=[]), "line 1: not a finished run: neither epochs nor a reason"),
+    ],
 )
 def test_what_is_no_ledger_is_refused_by_line(tmp_path, content, said):
     path = tmp_path / "runs.jsonl"

@@ -1,4 +1,3 @@
-import dataclasses
 import io
 
 import numpy as np
@@ -6,13 +5,12 @@ from PIL import Image
 
 from lenet.analysis import published
 from lenet.engine.rows import Row
-from lenet.figures import style
+from lenet.figures import run, style
 
 
-def row(epoch: int, accuracy: float) -> dict:
+def row(epoch: int, accuracy: float) -> Row:
     running = [(epoch - 1 + i / 5, 2.0 / epoch, accuracy) for i in range(1, 6)]
-    row = Row(epoch, 2.0 / epoch, accuracy, None, None, 2.0, accuracy, 100, 1.0, 100.0, running)
-    return dataclasses.asdict(row)
+    return Row(epoch, 2.0 / epoch, accuracy, None, None, 2.0, accuracy, 100, 1.0, 100.0, running)
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -21,8 +19,8 @@ def pixels(png: bytes) -> np.ndarray:
 
 def test_the_figure_shows_every_curve_and_the_band():
     rows = [row(1, 0.1), row(2, 0.5), row(3, 0.7)]
-    plain = pixels(style.curves(rows, epochs=10, title="LeNet"))
-    banded = pixels(style.curves(rows, epochs=10, title="LeNet", band=published.band()))
+    plain = pixels(run.curves(rows, epochs=10, title="LeNet"))
+    banded = pixels(run.curves(rows, epochs=10, title="LeNet", band=published.band()))
     assert plain.shape[0] > 400
     assert plain.shape[1] > 600
     for colour in (style.BLUE, style.ORANGE, style.GREEN):

@@ -1,14 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import record_rows
 
 from experiments.cli import progress
-from lenet import config as config_module
 from lenet.analysis import published, summary
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError
-from lenet.figures import style
+from lenet.figures import run
+from lenet.records.ledger import Entry
 
-ROW = {"train_loss": 0.46851, "train_accuracy": 0.8242, "test_accuracy": 0.8064}
+ROW = record_rows.row(train_loss=0.46851, train_accuracy=0.8242, test_accuracy=0.8064)
 
 
 def test_the_runs_are_the_340_and_agree_with_the_decoded_plots():
@@ -112,20 +115,19 @@ def test_the_place_is_told_in_a_line():
     assert "above 0 % of them, training loss above (worse than) 22 %" in told(0, 22)
 
 
-def entry(run: int, seed: int, accuracy: float, **settings) -> dict:
-    row = ROW | {"test_accuracy": accuracy}
-    config = config_module.to_dict(Config(seed=seed, **settings))
-    return {"run": run, "config": config, "rows": [row] * 10, "diverged": None}
+def entry(run: int, accuracy: float, **settings) -> Entry:
+    row = dataclasses.replace(ROW, test_accuracy=accuracy)
+    return record_rows.entry(run, [row] * 10, seed=run, **settings)
 
 
 def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
     entries = [
-        entry(0, 0, 0.70),
-        entry(1, 1, 0.80),
-        entry(2, 2, 0.80, lr=0.1),
-        entry(3, 3, 0.80, epochs=9),
-        entry(4, 4, 0.80) | {"rows": [], "diverged": "at step 1"},
-        entry(5, 5, 0.90, order_seed=7),
+        entry(0, 0.70),
+        entry(1, 0.80),
+        entry(2, 0.80, lr=0.1),
+        entry(3, 0.80, epochs=9),
+        entry(4, 0.80)._replace(rows=[], diverged="at step 1"),
+        entry(5, 0.90, order_seed=7),
     ]
     placed = published.placed(entries)
     assert [row["run"] for row in placed] == [0, 1, 5]
@@ -142,7 +144,7 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
 
 def test_our_runs_over_theirs_is_a_picture():
     ours = {"test_accuracy": [0.8, 0.81], "train_loss": [0.47, 0.46]}
-    assert style.among_published(ours).startswith(b"\x89PNG")
+    assert run.among_published(ours).startswith(b"\x89PNG")
     found = published.equality(ours)
     assert found.keys() == ours.keys()
     assert found["test_accuracy"].difference.mean == pytest.approx(0.805 - 0.8036, abs=1e-3)

@@ -13,10 +13,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import record_rows
 import report_pages
 import vl_convert
 from PIL import Image
-from record_rows import ROW
 
 from experiments.cli import reports
 from lenet import files
@@ -24,6 +24,7 @@ from lenet.analysis import comparison
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import RecordError
+from lenet.records import ledger
 from lenet.records.ledger import Entry
 from lenet.report import examples, network, of_comparison, of_run, of_sweep, page
 from lenet.report.rows import interval
@@ -77,23 +78,20 @@ def sweep(*, valid: bool = False, draws: int = 0) -> page.Report:
     """Three rates, two poolings, two seeds; one rate diverged. Or so many other rates."""
 
     def entry(run: int, lr: float, pool: str, seed: int) -> Entry:
-        config = dataclasses.asdict(Config(lr=lr, pool=pool, seed=seed, epochs=2))
         rows = []
         for epoch in (1, 2):
             accuracy = 0.5 + 0.1 * lr + 0.01 * seed * epoch
             held_out = {"valid_accuracy": accuracy, "valid_loss": 1.0} if valid else {}
-            rows.append(ROW | {"epoch": epoch, "test_accuracy": accuracy} | held_out)
+            rows.append(record_rows.row(epoch, test_accuracy=accuracy, **held_out))
         diverged = "=cmd() <i>" if lr > 1 else None
-        return Entry(run=run, config=config, rows=rows, diverged=diverged)
+        return record_rows.entry(run, rows, diverged, lr=lr, pool=pool, seed=seed, epochs=2)
 
     rates = [i / (2 * draws) for i in range(1, draws + 1)] or [0.1, 0.9, 2.0]
     cells = [(lr, p, seed) for lr in rates for p in ("avg", "max") for seed in (0, 1)]
     entries = [entry(run, *cell) for run, cell in enumerate(cells)]
     command = "python -m experiments.sweep <x>"
     asked = {"command": command, "runs": len(cells) + 1, "environment": {}, "flags": {}}
-    found = of_sweep.Sweep(
-        "s", entries, ["lr", "pool"], dataclasses.asdict(Config(epochs=2)), asked
-    )
+    found = of_sweep.Sweep("s", entries, ["lr", "pool"], Config(epochs=2), {}, asked)
     return of_sweep.report(found)
 
 
@@ -306,7 +304,7 @@ def test_a_cause_is_named_only_where_the_numbers_show_it(noise):
     stuck = run._replace(statistics=even)  # it guesses, but its units do tell images apart
     assert not of_run._plateau(stuck)["alike"]
     assert b"little but its biases" not in page.render(of_run.report(stuck, None))
-    learned = run._replace(rows=[row | {"train_loss": 0.5} for row in run.rows])
+    learned = run._replace(rows=[dataclasses.replace(row, train_loss=0.5) for row in run.rows])
     assert of_run._plateau(learned)["epochs"] == 0
     assert b"left that of a guess" in page.render(of_run.report(learned, None))
     worse = run._replace(rows=[row | {"train_loss": 5.0} for row in run.rows])
@@ -323,7 +321,7 @@ def test_a_run_that_is_not_finished_has_no_place_among_those_that_are():
     assert "Not finished: what follows is of 2 of 10 epochs" in text
     assert "of 199 published PyTorch runs; training loss" not in text
     assert "published runs have ten epochs; this one has 2" in text
-    ten = [run.rows[0] | {"epoch": epoch} for epoch in range(1, 11)]
+    ten = [dataclasses.replace(run.rows[0], epoch=epoch) for epoch in range(1, 11)]
     text = page.render(of_run.report(run._replace(rows=ten), None)).decode()
     assert "Not finished" not in text
     assert "of 199 published PyTorch runs; training loss" in text
@@ -397,6 +395,7 @@ DAMAGE = {
     "flags": [],
     "environment": [],
 }
+SWEEP |= {"data": [{"name": "mine", "class_names": ["a", "b"]}]}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -405,6 +404,14 @@ def test_damaged_records_of_a_sweep_are_one_line(tmp_path, name):
         files.write_json(tmp_path / "sweep.json", damaged)
         with pytest.raises(RecordError, match=rf"sweep.json: {name}"):
             reports.of(tmp_path)
+
+
+@pytest.mark.parametrize("data", [3, [3], [{"name": "mine", "class_names": 2}]])
+def test_damaged_data_of_a_sweep_are_one_line(tmp_path, data):
+    files.write_json(tmp_path / "sweep.json", SWEEP | {"data": data})
+    ledger.append(tmp_path / "runs.jsonl", [record_rows.entry(0, [record_rows.row()])])
+    with pytest.raises(RecordError, match=r"sweep\.json: data"):
+        reports.of(tmp_path)
 
 
 def test_axes_of_no_sweep_and_a_ledger_without_runs_are_one_line(tmp_path):

@@ -1,20 +1,23 @@
 import numpy as np
 import pytest
+import record_rows
 
 from experiments.cli import axes
-from lenet.analysis import frameworks as studies
-from lenet.analysis import published
+from experiments.cli.studies import STUDIES
+from lenet.analysis import frameworks, published
 from lenet.analysis.stats import Interval
-from lenet.config import Config, check, to_dict
+from lenet.config import Config, check
+from lenet.language import LANGUAGES, Message, translate
 from lenet.records.ledger import Entry
 
 
-@pytest.mark.parametrize("name", studies.STUDIES)
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_is_a_sweep_that_can_be_run(name):
-    parsed = [axes.parse(axis, text) for axis, text in studies.STUDIES[name].flags.items()]
+    parsed = [axes.parse(axis, text) for axis, text in STUDIES[name].flags.items()]
     settings = [check(Config(**setting)) for setting in axes.settings(parsed)]
     assert len(settings) >= 24
-    assert set(studies.STUDIES[name].question) == {"en", "zh"}
+    asked = [translate(language, STUDIES[name].question) for language in LANGUAGES]
+    assert asked[0] != asked[1]
 
 
 @pytest.mark.parametrize(
@@ -30,25 +33,23 @@ def test_a_study_is_a_sweep_that_can_be_run(name):
 )
 def test_what_explains_a_difference(ours, theirs, verdict):
     mine, others = Interval(*ours), Interval(*theirs)
-    assert studies.explains(mine, studies.left(mine, others)) == verdict
+    assert frameworks.explains(mine, frameworks.left(mine, others)) == verdict
 
 
 def test_what_is_left_is_as_unsure_as_both_together():
-    rest = studies.left(Interval(0.1, 0.07, 0.13), Interval(0.3, 0.26, 0.34))
+    rest = frameworks.left(Interval(0.1, 0.07, 0.13), Interval(0.3, 0.26, 0.34))
     assert tuple(rest) == pytest.approx((0.2, 0.15, 0.25))
 
 
 def runs(worth: dict[tuple[str, str], float]) -> list[Entry]:
     noise = np.random.default_rng(0).normal(0, 0.002, (len(worth), 16))
     return [
-        Entry(
-            run=16 * i + seed,
-            config=to_dict(Config(bias_init=bias, order=order, seed=seed)),
-            rows=[
-                {"test_accuracy": 0.8 + more + noise[i, seed]}
-                | {"valid_accuracy": None, "train_loss": 0.5}
-            ],
-            diverged=None,
+        record_rows.entry(
+            16 * i + seed,
+            [record_rows.row(test_accuracy=0.8 + more + noise[i, seed])],
+            bias_init=bias,
+            order=order,
+            seed=seed,
         )
         for i, ((bias, order), more) in enumerate(worth.items())
         for seed in range(16)
@@ -59,9 +60,8 @@ def test_the_frameworks_differ_as_published_and_ours_are_set_against_it():
     gap = published.runs("tensorflow").test_acc.mean() - published.runs("pytorch").test_acc.mean()
     assert gap == pytest.approx(0.0131, abs=1e-4)
     cells = {("pytorch", "examples"): 0.0, ("zeros", "examples"): 0.0, ("zeros", "batches"): gap}
-    mxnet, tensorflow = studies.between_frameworks(runs(cells))
-    assert "MXNet less PyTorch: +0.0079" in mxnet
-    assert "So they do not explain it" in mxnet
-    assert "may explain all of it" in tensorflow
-    assert len(studies.between_frameworks(runs(cells), "zh")) == 2
-    assert studies.between_frameworks(runs({("zeros", "batches"): 0.0})) == []
+    mxnet, tensorflow = (found.values for found in frameworks.between_frameworks(runs(cells)))
+    assert (mxnet["name"], mxnet["theirs"].mean) == ("MXNet", pytest.approx(0.0079, abs=1e-4))
+    assert mxnet["verdict"] == Message(frameworks.VERDICTS["none"])
+    assert tensorflow["verdict"] == Message(frameworks.VERDICTS["all"])
+    assert frameworks.between_frameworks(runs({("zeros", "batches"): 0.0})) == []

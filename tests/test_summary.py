@@ -3,22 +3,21 @@ import io
 
 import numpy as np
 import pytest
+import record_rows
 import scipy
 from PIL import Image
 
 from lenet.analysis import summary
-from lenet.config import Config, to_dict
 from lenet.figures import sweep as sweep_plots
 from lenet.records.ledger import Entry
 
 
-def entry(run: int, accuracies: list[float], diverged: str | None = None, **config) -> Entry:
+def entry(run: int, accuracies: list[float], diverged: str | None = None, **settings) -> Entry:
     rows = [
-        {"epoch": i, "valid_accuracy": a, "valid_loss": 1.0}
-        | {"test_accuracy": a / 2, "test_loss": 2.0}
+        record_rows.row(i, valid_accuracy=a, valid_loss=1.0, test_accuracy=a / 2, test_loss=2.0)
         for i, a in enumerate(accuracies, start=1)
     ]
-    return Entry(run=run, config=to_dict(Config(**config)), rows=rows, diverged=diverged)
+    return record_rows.entry(run, rows, diverged, **settings)
 
 
 ENTRIES = [
@@ -33,11 +32,32 @@ ENTRIES = [
 
 def test_settings_are_ranked_by_validation_and_seeds_are_taken_together():
     settings = summary.ranked(ENTRIES)
-    assert [s.config["lr"] for s in settings] == [0.3, 0.1, 0.9]
+    assert [s.config.lr for s in settings] == [0.3, 0.1, 0.9]
     assert [(len(s.rows), s.diverged) for s in settings] == [(1, 1), (2, 0), (0, 2)]
     assert summary.selection(ENTRIES) == "valid_accuracy"
-    without = [{**e, "rows": [r | {"valid_accuracy": None} for r in e["rows"]]} for e in ENTRIES]
+    without = [e._replace(rows=[record_rows.row()] * len(e.rows)) for e in ENTRIES]
     assert summary.selection(without) == "test_accuracy"
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "accuracies", "stuck"),
+    [(10, (0.10, 0.15, 0.16), 2), (2, (0.50, 0.55, 0.56), 2), (100, (0.010, 0.015, 0.05), 2)],
+)
+def test_a_run_is_stuck_at_the_chance_level_of_its_dataset(num_classes, accuracies, stuck):
+    entries = [
+        record_rows.entry(seed, [record_rows.row(test_accuracy=a)], dataset="mine", seed=seed)
+        for seed, a in enumerate(accuracies)
+    ]
+    about = [{"name": "mine", "class_names": ["a class"] * num_classes}]
+    (setting,) = summary.ranked(entries, summary.classes(about))
+    assert setting.stuck == stuck
+
+
+def test_a_record_that_names_no_classes_is_of_ten():
+    entries = [record_rows.entry(0, [record_rows.row(test_accuracy=0.15)])]
+    for about in ([], [{"name": "fashion_mnist"}], [{"name": "mnist", "class_names": ["a", "b"]}]):
+        (setting,) = summary.ranked(entries, summary.classes(about))
+        assert setting.stuck == 1
 
 
 def test_the_interval_is_students():

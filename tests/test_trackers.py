@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import record_rows
 from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
@@ -19,8 +20,8 @@ from lenet.errors import UsageError
 from lenet.records import trackers
 
 ROWS = [
-    {"epoch": 1, "train_loss": 2.25, "test_loss": 2.0, "valid_loss": None, "test_accuracy": 0.25},
-    {"epoch": 2, "train_loss": 1.5, "test_loss": 1.25, "valid_loss": None, "test_accuracy": 0.5},
+    record_rows.row(1, train_loss=2.25, test_loss=2.0, test_accuracy=0.25),
+    record_rows.row(2, train_loss=1.5, test_loss=1.25, test_accuracy=0.5),
 ]
 SEEN = [
     {"epoch": epoch, "layers": {"conv1": {"across": 0.5 * epoch, "gradient": None}}}
@@ -52,7 +53,9 @@ def test_what_is_told_is_every_number_of_every_epoch():
     assert told[1][1] == {
         "loss/train": 2.25,
         "loss/test": 2.0,
+        "accuracy/train": 0.5,
         "accuracy/test": 0.25,
+        "examples_per_second": 3.0,
         "across/conv1": 0.5,
     }
 

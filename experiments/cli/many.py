@@ -125,7 +125,7 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
     from lenet import runs
     from lenet.records import ledger
 
-    done = {entry["run"] for entry in runs.finished(path, configs)}
+    done = {entry.run for entry in runs.finished(path, configs)}
     if done:
         print(f"Resuming: {len(done)} of {len(configs)} runs already finished ({path})")
     share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
@@ -142,10 +142,8 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
     with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
         for epoch in runs.many(todo, data, path):
             for entry in epoch.finished:
-                if entry["diverged"]:
-                    tally.say(f"run {entry['run']} {entry['diverged']}")
-            skipped = sum(
-                entry["config"]["epochs"] - len(entry["rows"]) for entry in epoch.finished
-            )
+                if entry.diverged:
+                    tally.say(f"run {entry.run} {entry.diverged}")
+            skipped = sum(entry.config.epochs - len(entry.rows) for entry in epoch.finished)
             trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
             tally.advance(trained, len(epoch.finished), skipped)

@@ -1,8 +1,6 @@
 """What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
 
-import dataclasses
 import datetime
-import math
 import statistics
 import sys
 import time
@@ -21,7 +19,7 @@ from rich.progress import (
 )
 
 from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
-from lenet.engine import metrics
+from lenet.engine import chance
 from lenet.engine.rows import Row
 
 
@@ -29,7 +27,7 @@ def line(row: Row, epochs: int) -> str:
     """Say in one line how an epoch went."""
     width = len(str(epochs))
     speed = f"{row.examples_per_second:,.0f} examples/s"
-    return f"epoch {row.epoch:{width}}/{epochs}  {summary(dataclasses.asdict(row))}, {speed}"
+    return f"epoch {row.epoch:{width}}/{epochs}  {summary(row.to_dict())}, {speed}"
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -48,9 +46,9 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     A network that ignores its input does best at a loss of log K, 2.303 for ten classes: sigmoids
     start there.
     """
-    if not metrics.is_guess(row.train_loss, row.test_accuracy, num_classes):
+    if not chance.on_plateau(row.train_loss, row.test_accuracy, num_classes):
         return None
-    guess = math.log(num_classes)
+    guess = chance.loss(num_classes)
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
     if not published:

@@ -125,11 +125,15 @@ def _of_sweep(run_dir: Path) -> "Report":
     if asked["preset"] not in PRESETS:
         raise RecordError(f"{path}: preset {asked['preset']!a}: there is none of that name")
     entries = ledger.read(run_dir / directory.LEDGER)
-    if all(entry["diverged"] for entry in entries):
+    if all(entry.diverged for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
-    preset = config_module.to_dict(Config(**PRESETS[asked["preset"]]))
-    varied = summary.varied(axes)
-    return of_sweep.report(of_sweep.Sweep(run_dir.resolve().name, entries, varied, preset, asked))
+    preset = Config(**PRESETS[asked["preset"]])
+    try:
+        num_classes = summary.classes(asked.get("data", []))
+    except (KeyError, TypeError):
+        raise RecordError(f"{path}: data: names no datasets with their classes") from None
+    name, varied = run_dir.resolve().name, summary.varied(axes)
+    return of_sweep.report(of_sweep.Sweep(name, entries, varied, preset, num_classes, asked))
 
 
 def _of_comparison(run_dir: Path) -> "Report":

@@ -67,16 +67,15 @@ class Parts(NamedTuple):
 
 def kept(entry: Entry) -> Run:
     """Return what is kept of a finished run."""
-    rows = [] if entry["diverged"] else entry["rows"]
-    config = entry["config"]
+    rows = [] if entry.diverged else entry.rows
     return Run(
-        activation=config["activation"],
-        pool=config["pool"],
-        lr=config["lr"],
-        seed=config["seed"],
-        valid_accuracy=[r["valid_accuracy"] for r in rows if r["valid_accuracy"] is not None],
-        test_accuracy=[row["test_accuracy"] for row in rows],
-        test_loss=[row["test_loss"] for row in rows],
+        activation=entry.config.activation,
+        pool=entry.config.pool,
+        lr=entry.config.lr,
+        seed=entry.config.seed,
+        valid_accuracy=[r.valid_accuracy for r in rows if r.valid_accuracy is not None],
+        test_accuracy=[row.test_accuracy for row in rows],
+        test_loss=[row.test_loss for row in rows],
     )
 
 

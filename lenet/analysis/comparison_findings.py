@@ -1,134 +1,183 @@
-"""A comparison in words and as a table, in English and Chinese."""
+"""What a comparison says, and what it does not: tables, and findings as Messages."""
 
 import math
 import statistics
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tabulate import tabulate
 
 from lenet.analysis import comparison
 from lenet.analysis.comparison import CELLS, Cell, Comparison, Run, cell
-from lenet.analysis.stats import Effects
-from lenet.analysis.summary import GUESS, estimate, plus_minus, signed
+from lenet.analysis.findings import NONE
+from lenet.analysis.stats import Interval
+from lenet.analysis.summary import CLASSES, estimate
+from lenet.engine import chance
+from lenet.language import Listed, Message, listed, mark, message, translate
 
-NAMES = {"sigmoid": "sigmoid", "relu": "ReLU", "avg": "average", "max": "max"}
+NAMES = {"sigmoid": "sigmoid", "relu": "ReLU", "avg": mark("average"), "max": mark("max")}
 
 LEVELS = (0.7, 0.75, 0.8, 0.85)
 """Test accuracies whose first epoch is looked for."""
 
-HEADS = {
-    "en": "activation, pooling, learning rate, nearly as good, n, test accuracy, test loss",
-    "zh": "激活, 汇聚, 学习率, 几乎同样好的, n, 测试精度, 测试损失",
-}
-ENDS = {"en": {"low": "lowest", "high": "highest"}, "zh": {"low": "低", "high": "高"}}
-REACHED = {"en": "epochs to {:.2f}", "zh": "到 {:.2f} 的轮数"}
+HEADS = (
+    mark("activation"),
+    mark("pooling"),
+    mark("learning rate"),
+    mark("near-optimal learning rates"),
+    "n",
+    mark("test accuracy"),
+    mark("test loss"),
+)
+REACHED = mark("epochs to {level:.2f}")
+EFFECT_HEADS = (mark("effect (95% CI)"), mark("test accuracy"), mark("test loss"))
 
-TEXT = {
-    "en": {
-        "effects": "In test accuracy ReLU in place of the sigmoid is worth {first}, the mean over "
-        "both poolings; max in place of average pooling {second}, the mean over both activations; "
-        "and max pooling is worth {interaction} more with ReLU than with the sigmoid. In test "
-        "loss: {loss.first}, {loss.second} and {loss.interaction}.",
-        "parts": "From the texts' own network (sigmoid, average pooling, 0.9) to ReLU with max "
-        "pooling test accuracy changes by {whole}: {rate} comes from the learning rate, "
-        "{activation} from the activation and {pool} from the pooling (means over both orders of "
-        "changing the two).",
-        "limits": "Brackets are 95 % intervals over {n} seeds, paired: under one seed all cells "
-        "see the same examples in the same order. One that contains 0 says that these runs cannot "
-        "tell. It is one network on {data} after {epochs} epochs, each cell at the best of {rates} "
-        "learning rates: nothing here speaks of longer training, other networks or other data. "
-        "The rates were selected with few seeds, so that a cell's best may lie beside its own.",
-        "edge": "The best learning rate of {cells} is the {end} of the grid: a wider one could "
-        "find a better, and the cell is at a disadvantage.",
-        "stuck": "{stuck} of the {n} runs of {cell} ended no better than a guess, at {rate:.3g}; "
-        "they weigh on its mean and widen every interval above.",
-        "lost": "Left out: {n} seeds of which a run diverged.",
-    },
-    "zh": {
-        "effects": "以测试精度计，用 ReLU 代替 sigmoid 带来 {first}（对两种汇聚取平均），"
-        "用最大汇聚代替平均汇聚带来 {second}（对两种激活取平均）；"
-        "与 ReLU 同用时，最大汇聚的作用比与 sigmoid 同用时多 {interaction}。"
-        "以测试损失计：{loss.first}、{loss.second} 和 {loss.interaction}。",
-        "parts": "从教材自己的网络（sigmoid、平均汇聚、0.9）到 ReLU 与最大汇聚，"
-        "测试精度改变 {whole}：其中 {rate} 来自学习率，"
-        "{activation} 来自激活函数，{pool} 来自汇聚（对先换哪一个的两种次序取平均）。",
-        "limits": "括号中是 {n} 个种子的 95% 置信区间，按种子配对："
-        "同一种子下各格以同样的次序看到同样的样本。包含 0 的区间说明这些运行分辨不出。"
-        "这是同一个网络在 {data} 上训练 {epochs} 轮、每格取 {rates} 个学习率中最好的一个的结果："
-        "对更长的训练、别的网络或别的数据，它什么也没有说。"
-        "学习率只用少数种子选出，最好的那个可能就在所用的旁边。",
-        "edge": "{cells} 最好的学习率在网格的{end}端：更宽的网格可能找到更好的，这一格因此吃亏。",
-        "stuck": "{cell} 的 {n} 次运行中有 {stuck} 次以 {rate:.3g} 训练后并不比瞎猜好；"
-        "它们拉低了平均值，也加宽了上面所有的区间。",
-        "lost": "略去 {n} 个有运行发散的种子。",
-    },
+EFFECTS = {
+    "whole": mark("total: from the book's network to ReLU with max pooling"),
+    "rate": mark("of it, the learning rate: tuned instead of 0.9"),
+    "activation": mark("of it, the activation: ReLU instead of sigmoid (main effect)"),
+    "pool": mark("of it, the pooling: max instead of average (main effect)"),
+    "interaction": mark("interaction of activation and pooling"),
 }
+SHORT = {
+    "whole": mark("the total change"),
+    "rate": mark("the learning rate"),
+    "activation": mark("the activation"),
+    "pool": mark("the pooling"),
+    "interaction": mark("the interaction"),
+}
+VERDICT = mark("Clear effects on test accuracy: {clear}. Inconclusive: {open}.")
+LIMITS = (
+    mark(
+        "CIs are at 95%, over {n} seeds and paired: with one seed, all networks see the same "
+        "examples in the same order. An interval that contains 0 is inconclusive."
+    ),
+    mark(
+        "Results are for one network on {data} after {epochs} epochs. Learning rates were tuned "
+        "with few seeds, so the true optimum may be a neighbour among the {rates} grid points. "
+        "These results do not cover longer training, other networks or other data."
+    ),
+)
+EDGE = {
+    "low": mark(
+        "The best learning rate of {cells} is the lowest of the grid; a lower one may be better."
+    ),
+    "high": mark(
+        "The best learning rate of {cells} is the highest of the grid; a higher one may be better."
+    ),
+}
+STUCK = mark(
+    "{stuck} of {n} runs of {cell} stayed at chance level (learning rate {rate:.3g}); they lower "
+    "its mean and widen the intervals."
+)
+LOST = mark("{n} seeds are left out because one of their runs diverged.")
+
+
+class Effect(NamedTuple):
+    """What one part of the change adds to each measure."""
+
+    name: str  # a key of EFFECTS
+    accuracy: Interval
+    loss: Interval
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the test accuracy excludes 0."""
+        return self.accuracy.low > 0 or self.accuracy.high < 0
 
 
 def table(runs: Comparison, language: str = "en") -> str:
     """Return `rows` under `heads`, as Markdown."""
-    return tabulate(rows(runs), heads(language), tablefmt="github", disable_numparse=True)
+    return _markdown(rows(runs), heads(), language)
 
 
-def heads(language: str = "en") -> list[str]:
+def effects_table(effects: Sequence[Effect], language: str = "en") -> str:
+    """Return the effects, as Markdown."""
+    cells = [(Message(EFFECTS[each.name]), str(each.accuracy), str(each.loss)) for each in effects]
+    return _markdown(cells, [Message(head) for head in EFFECT_HEADS], language)
+
+
+def heads() -> list[Message]:
     """Return what the columns of `rows` are."""
-    return [
-        *HEADS[language].split(", "),
-        *(REACHED[language].format(level) for level in LEVELS),
-    ]
+    return [*map(Message, HEADS), *(message(REACHED, level=level) for level in LEVELS)]
 
 
-def rows(runs: Comparison) -> list[list[str]]:
-    """Return the texts' own network and the cells: mean ± 95 % interval over seeds."""
+def rows(runs: Comparison) -> list[list[str | Message]]:
+    """Return the book's network and the four cells: mean ± 95% CI over seeds."""
     cells = [_row(runs, runs["final"], which, near=True) for which in CELLS]
     return [_row(runs, runs["texts"], CELLS[0], near=False), *cells]
 
 
-def findings(runs: Comparison, data: str, language: str = "en") -> list[str]:
-    """Return what the runs say, and what they do not, as paragraphs.
+def effects(runs: Comparison) -> list[Effect]:
+    """Return the total change from the book's network to ReLU with max pooling, and its parts.
 
     Raises:
       ValueError: if fewer than 2 seeds came through in every cell.
     """
-    text = TEXT[language]
-    accuracy, loss = (comparison.effects(runs, m) for m in ("test_accuracy", "test_loss"))
-    whole = comparison.parts(runs, "test_accuracy")
+    accuracy, loss = (
+        comparison.parts(runs, m)._asdict()
+        | {"interaction": comparison.effects(runs, m).interaction}
+        for m in ("test_accuracy", "test_loss")
+    )
+    return [Effect(name, accuracy[name], loss[name]) for name in EFFECTS]
+
+
+def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Message]:
+    """Return what the runs say: the verdict first, then what limits it.
+
+    Args:
+      runs: all of them.
+      data: the name of the dataset.
+      num_classes: its number of classes.
+
+    Raises:
+      ValueError: if fewer than 2 seeds came through in every cell.
+    """
     n = comparison.paired(runs, "test_accuracy")[1].size
     lost = len({run["seed"] for run in runs["final"]}) - n
-    said = Effects(*map(signed, loss))  # type: ignore[arg-type]
-    paragraphs = [
-        text["effects"].format(
-            **{name: signed(effect) for name, effect in accuracy._asdict().items()}, loss=said
-        ),
-        text["parts"].format(**{name: signed(part) for name, part in whole._asdict().items()}),
-        text["limits"].format(n=n, data=data, epochs=runs["epochs"], rates=len(runs["rates"])),
-    ]
+    groups: dict[bool, list[Message]] = {True: [], False: []}
+    for effect in effects(runs):
+        name = Message(SHORT[effect.name])
+        groups[effect.clear].append(
+            message("{name} ({change})", name=name, change=effect.accuracy)
+            if effect.clear
+            else name
+        )
+    clear, open_ = (listed(groups[which]) if groups[which] else NONE for which in (True, False))
+    found = [message(VERDICT, clear=clear, open=open_)]
     for which in CELLS:
         ends = [
             r["test_accuracy"][-1] for r in runs["final"] if cell(r) == which and r["test_accuracy"]
         ]
-        if stuck := sum(accuracy < GUESS for accuracy in ends):
+        if stuck := sum(chance.at_level(accuracy, num_classes) for accuracy in ends):
             rate = comparison.best_rate(runs["tuning"], which)
-            paragraphs.append(
-                text["stuck"].format(stuck=stuck, n=len(ends), cell=_named(which), rate=rate)
-            )
+            found.append(message(STUCK, stuck=stuck, n=len(ends), cell=named(which), rate=rate))
     for end, rate in (("low", min(runs["rates"])), ("high", max(runs["rates"]))):
         at = [w for w in CELLS if comparison.best_rate(runs["tuning"], w) == rate]
         if at:
-            cells = ", ".join(map(_named, at))
-            paragraphs.append(text["edge"].format(cells=cells, end=ENDS[language][end]))
-    return paragraphs + ([text["lost"].format(n=lost)] if lost else [])
+            found.append(message(EDGE[end], cells=listed(map(named, at))))
+    found += [message(LOST, n=lost)] if lost else []
+    values = {"data": data, "epochs": runs["epochs"], "rates": len(runs["rates"])}
+    return [*found, message(LIMITS[0], n=n), message(LIMITS[1], **values)]
 
 
-def _named(which: Cell) -> str:
-    return " + ".join(NAMES[part] for part in which)
+def named(which: Cell) -> Listed:
+    """Return what a cell is called, such as "ReLU + average"."""
+    return listed((Message(NAMES[part]) for part in which), " + ")
 
 
-def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> list[str]:
+def _markdown(
+    cells: Sequence[Sequence[str | Message]], heads: Sequence[Message], language: str
+) -> str:
+    shown = [[translate(language, value) for value in row] for row in (heads, *cells)]
+    return tabulate(shown[1:], shown[0], tablefmt="github", disable_numparse=True)
+
+
+def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> list[str | Message]:
     mine = [run for run in among if cell(run) == which]
     rates = comparison.rates_near_best(runs["tuning"], which)
-    row = [
-        *(NAMES[part] for part in which),
+    row: list[str | Message] = [
+        *(Message(NAMES[part]) for part in which),
         f"{mine[0]['lr']:.3g}",
         ", ".join(f"{rate:.3g}" for rate in rates) if near else "",
         str(sum(bool(run["test_accuracy"]) for run in mine)),
@@ -146,5 +195,5 @@ def _reached(epochs: Sequence[int | None]) -> str:
     return shown if there == len(epochs) else f"{shown} ({there}/{len(epochs)})"
 
 
-def _mean(values: Sequence[float]) -> str:
-    return plus_minus(estimate(values)) if values else "diverged"
+def _mean(values: Sequence[float]) -> str | Message:
+    return str(estimate(values)) if values else Message(mark("diverged"))

@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenet import config as config_module
 from lenet.analysis import stats
 from lenet.config import PRESETS, Config
+from lenet.engine.rows import Row
 from lenet.errors import RecordError
+from lenet.records.ledger import Entry
 
 NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "mxnet": "MXNet"}
 COLUMNS = {"train_loss": "loss", "train_accuracy": "train_acc", "test_accuracy": "test_acc"}
-"""Fields of our records, and the columns of the published runs that hold the same."""
+"""Fields of Row, and the columns of the published runs that hold the same."""
 EPOCHS = 10
 LEFT_PLATEAU_BY_EPOCH_2 = (178, 199)
 """Of 199 PyTorch runs, those whose test accuracy was off 0.10 after two epochs."""
@@ -89,19 +90,17 @@ def as_printed(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(values, np.float64).round(3)
 
 
-def place(
-    config: Config, row: Mapping[str, Any], framework: str = "pytorch"
-) -> dict[str, Any] | None:
+def place(config: Config, row: Row, framework: str = "pytorch") -> dict[str, Any] | None:
     """Return the percentiles of a run among the published ones; None if it was another experiment.
 
     PyTorch's are the default because our biases start as PyTorch's do.
 
     Args:
       config: of the run.
-      row: its last epoch, as metrics.jsonl keeps it.
+      row: its last epoch.
       framework: a key of NAMES.
 
-    >>> row = {"train_loss": 0.1, "train_accuracy": 0.9, "test_accuracy": 0.9}  # better than all
+    >>> row = Row(10, 0.1, 0.9, None, None, 0.2, 0.9, 60_000, 2.0, 30_000.0, [])  # better than all
     >>> place(Config(), row)["percentile"]
     {'train_loss': 0.0, 'train_accuracy': 100.0, 'test_accuracy': 100.0}
     """
@@ -109,13 +108,13 @@ def place(
         return None
     others = runs(framework)
     percentile = {
-        ours: stats.place(float(as_printed(row[ours])), getattr(others, theirs))
+        ours: stats.place(float(as_printed(getattr(row, ours))), getattr(others, theirs))
         for ours, theirs in COLUMNS.items()
     }
     return {"framework": framework, "runs": len(others.framework), "percentile": percentile}
 
 
-def placed(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """Return how the runs of a ledger that are the published experiment ended, and where they lie.
 
     Returns:
@@ -124,12 +123,12 @@ def placed(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     found = []
     for entry in entries:
-        config = config_module.from_dict(entry["config"])
-        at = None if entry["diverged"] else place(config, entry["rows"][-1])
+        at = None if entry.diverged else place(entry.config, entry.rows[-1])
         if at is not None:
-            row = {"run": entry["run"], "seed": config.seed}
+            row = {"run": entry.run, "seed": entry.config.seed}
             for key in COLUMNS:
-                row |= {key: entry["rows"][-1][key], f"{key}_percentile": at["percentile"][key]}
+                last = getattr(entry.rows[-1], key)
+                row |= {key: last, f"{key}_percentile": at["percentile"][key]}
             found.append(row | {"others": at["runs"]})
     return found
 

@@ -21,6 +21,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return a difference with its interval, such as +0.0120 [−0.0010, +0.0250]."""
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "−")
+
 
 class Paired(NamedTuple):
     """What two cells of runs differ by."""

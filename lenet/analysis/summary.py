@@ -1,22 +1,25 @@
 """What a sweep found: the runs of each setting together, ranked."""
 
 import csv
+import dataclasses
 import io
-import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
 from lenet.analysis import stats
+from lenet.config import Config
+from lenet.engine import chance
+from lenet.engine.rows import Row
 from lenet.records.ledger import Entry
 
 SEEDS = ("seed", "order_seed")
 """Fields of Config in which runs of one setting may differ."""
 
-GUESS = 0.15
-"""A run that ends below this accuracy has learned nothing: of ten classes a guess hits 0.10."""
+CLASSES = 10
+"""Of a dataset whose record names no classes: all that were kept before records named them."""
 
 MEASURES = ("valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
@@ -28,6 +31,10 @@ class Estimate(NamedTuple):
     mean: float
     sd: float | None  # None of a single value, as below
     half: float | None  # the interval is mean ± half
+
+    def __str__(self) -> str:
+        """Return the mean with its interval, such as 0.8123 ± 0.0045."""
+        return f"{self.mean:.4f}" + ("" if self.half is None else f" ± {self.half:.4f}")
 
 
 def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
@@ -52,20 +59,42 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
 class Setting(NamedTuple):
     """The runs that differ in nothing but their seeds."""
 
-    config: dict[str, Any]  # that of the first
-    rows: list[list[dict[str, Any]]]  # of each run that finished, an epoch each
+    config: Config  # that of the first
+    rows: list[list[Row]]  # of each run that finished, an epoch each
     diverged: int  # runs that did not
     seeds: list[tuple[int, ...]]  # of each run that finished, the values of SEEDS
+    num_classes: int
+
+    def finals(self, measure: str) -> list[float]:
+        """Return a field of Row after the last epoch of each run that finished."""
+        return [getattr(rows[-1], measure) for rows in self.rows]
 
     def final(self, measure: str) -> Estimate | None:
         """Return the estimate of a measure after the last epoch; None where there is none."""
-        values = [rows[-1][measure] for rows in self.rows]
+        values = self.finals(measure)
         return estimate(values) if values and None not in values else None
+
+    def by_seed(self, measure: str) -> dict[tuple[int, ...], float]:
+        """Return a measure after the last epoch by the values of SEEDS."""
+        return dict(zip(self.seeds, self.finals(measure), strict=True))
+
+    def shown(self, axis: str) -> str:
+        """Return its value on an axis, in short."""
+        return shown(getattr(self.config, axis))
 
     @property
     def stuck(self) -> int:
-        """How many runs ended no better than a guess."""
-        return sum(rows[-1]["test_accuracy"] < GUESS for rows in self.rows)
+        """How many runs ended at chance level."""
+        return sum(chance.at_level(x, self.num_classes) for x in self.finals("test_accuracy"))
+
+
+def classes(data: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of classes of each dataset that sweep.json or compare.json describes.
+
+    >>> classes([{"name": "mine", "class_names": ["cat", "dog"]}, {"name": "old"}])
+    {'mine': 2}
+    """
+    return {each["name"]: len(each["class_names"]) for each in data if "class_names" in each}
 
 
 def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -79,27 +108,33 @@ def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
 
 def selection(entries: Sequence[Entry]) -> str:
     """Return the measure that ranks: of the validation split, or of the test set without one."""
-    held_out = all(row["valid_accuracy"] is not None for e in entries for row in e["rows"])
+    held_out = all(row.valid_accuracy is not None for entry in entries for row in entry.rows)
     return "valid_accuracy" if held_out else "test_accuracy"
 
 
-def ranked(entries: Sequence[Entry]) -> list[Setting]:
+def ranked(entries: Sequence[Entry], num_classes: Mapping[str, int] | None = None) -> list[Setting]:
     """Return the settings by the mean of the measure that selects, the best first.
 
     Those of which every run diverged come last. Equal ones stay in the order of the sweep.
+
+    Args:
+      entries: the finished runs.
+      num_classes: by dataset, as `classes` returns it; CLASSES where it names none.
     """
-    found: dict[str, list[Entry]] = {}
+    found: dict[Config, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(json.dumps(entry["config"] | dict.fromkeys(SEEDS)), []).append(entry)
+        without = dataclasses.replace(entry.config, seed=0, order_seed=0)
+        found.setdefault(without, []).append(entry)
     settings = []
     for runs in found.values():
-        finished = [run for run in runs if run["diverged"] is None]
+        finished = [run for run in runs if run.diverged is None]
         settings.append(
             Setting(
-                runs[0]["config"],
-                [run["rows"] for run in finished],
+                runs[0].config,
+                [run.rows for run in finished],
                 len(runs) - len(finished),
-                [tuple(run["config"][seed] for seed in SEEDS) for run in finished],
+                [tuple(getattr(run.config, seed) for seed in SEEDS) for run in finished],
+                (num_classes or {}).get(runs[0].config.dataset, CLASSES),
             )
         )
     measure = selection(entries)
@@ -119,7 +154,7 @@ def to_csv(settings: Sequence[Setting], axes: Sequence[str]) -> str:
     columns = [f"{measure}_{part}" for measure in MEASURES for part in parts]
     writer.writerow(["rank", *axes, "n", "diverged", *columns])
     for rank, setting in enumerate(settings, start=1):
-        cells: list[Any] = [rank, *(shown(setting.config[axis]) for axis in axes)]
+        cells: list[Any] = [rank, *map(setting.shown, axes)]
         cells += [len(setting.rows), setting.diverged]
         for measure in MEASURES:
             cells += _cells(setting.final(measure))
@@ -151,7 +186,7 @@ def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> s
     rows = [
         [
             rank,
-            *(shown(setting.config[axis]) for axis in axes),
+            *map(setting.shown, axes),
             len(setting.rows),
             setting.diverged or "",
             *(plus_minus(setting.final(measure)) or "-" for measure in measures),
@@ -165,18 +200,11 @@ def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> s
 
 def plus_minus(final: Estimate | None) -> str:
     """Return an estimate such as 0.8123 ± 0.0045; nothing for none."""
-    if final is None:
-        return ""
-    return f"{final.mean:.4f}" + (f" ± {final.half:.4f}" if final.half is not None else "")
-
-
-def signed(interval: stats.Interval) -> str:
-    """Return an interval of a difference, such as +0.0120 [−0.0010, +0.0250]."""
-    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]".replace("-", "−")
+    return "" if final is None else str(final)
 
 
 def shown(value: Any) -> str:
     """Return a setting's value in short."""
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,5 @@
 """Loss and accuracy as sums and counts, divided once."""
 
-import math
 from typing import TypeVar
 
 import flax.struct
@@ -42,27 +41,6 @@ def of_batch(logits: Array, labels: Array, mask: Array) -> Metrics:
         loss_sum=jnp.where(mask, losses, 0).sum(),
         correct=(hits & mask).sum(dtype=jnp.int32),
         count=mask.sum(dtype=jnp.int32),
-    )
-
-
-PLATEAU = 0.05
-"""A mean loss within this share of log K is that of a guess."""
-
-
-def is_guess(loss: float, accuracy: float, num_classes: int) -> bool:
-    """Whether a network does what one that ignores its input does at best: a loss of log K.
-
-    Args:
-      loss: mean cross-entropy in nats.
-      accuracy: a guess hits 1/K.
-      num_classes: K; of one class nothing is a guess.
-
-    >>> is_guess(2.303, 0.1, 10), is_guess(2.303, 0.3, 10), is_guess(1.9, 0.1, 10)
-    (True, False, False)
-    """
-    guess = math.log(num_classes)
-    return (
-        num_classes > 1 and abs(loss - guess) <= PLATEAU * guess and accuracy <= 1.5 / num_classes
     )
 
 

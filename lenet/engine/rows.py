@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lenet.config import Config
+from lenet.engine import chance
 from lenet.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _check_finite(num_classes: int, config: Config, number: int, steps: "Metrics
         first = int(np.flatnonzero(~np.isfinite(losses))[0])
         at = (number - 1) * len(losses) + first + 1
         raise _diverged(config, f"the loss was {losses[first]} at step {at} (epoch {number})")
-    guess = math.log(num_classes)
+    guess = chance.loss(num_classes)
     if losses.mean() > DIVERGED * guess:
         mean = f"mean loss {losses.mean():.3g} in epoch {number}"
         raise _diverged(config, f"{mean}, more than {DIVERGED} times that of a guess ({guess:.2f})")

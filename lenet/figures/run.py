@@ -1,7 +1,6 @@
 """Figures of runs: training curves, and final results among the published ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from lenet.analysis import published
 from lenet.analysis.published import Band
+from lenet.engine.rows import Row
 from lenet.figures.style import BLUE, GREEN, GREY, ORANGE, distributions, png
 
 OURS = "lenet (JAX)"
@@ -20,15 +20,13 @@ ENDS = {
 }
 
 
-def curves(
-    rows: Sequence[dict[str, Any]], *, epochs: int, title: str, band: Band | None = None
-) -> bytes:
+def curves(rows: Sequence[Row], *, epochs: int, title: str, band: Band | None = None) -> bytes:
     """Draw the book's figure: training loss and accuracy and test accuracy by epoch.
 
     Training curves are running means within an epoch, at fifths of it, as the book draws them.
 
     Args:
-      rows: the epochs so far, as metrics.jsonl keeps them.
+      rows: the epochs so far.
       epochs: how far the axis goes.
       title: what was run.
       band: published test accuracy, drawn behind.
@@ -48,15 +46,15 @@ def curves(
             linewidth=0,
             label=f"test accuracy, 10 to 90 % of {band.runs} published runs",
         )
-    points = [point for row in rows for point in row["running"]]
+    points = [point for row in rows for point in row.running]
     at = [point[0] for point in points]
-    epoch = [row["epoch"] for row in rows]
+    epoch = [row.epoch for row in rows]
     axes.plot(at, [p[1] for p in points], "-", color=BLUE, label="training loss")
     axes.plot(at, [p[2] for p in points], "--", color=ORANGE, label="training accuracy")
-    if any(row["valid_accuracy"] is not None for row in rows):
-        accuracies = [np.nan if (a := row["valid_accuracy"]) is None else a for row in rows]
+    if any(row.valid_accuracy is not None for row in rows):
+        accuracies = [np.nan if (a := row.valid_accuracy) is None else a for row in rows]
         axes.plot(epoch, accuracies, "x:", color="black", label="validation accuracy")
-    test = [row["test_accuracy"] for row in rows]
+    test = [row.test_accuracy for row in rows]
     axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy", clip_on=False)
     axes.set(title=title, xlabel="epoch", ylabel="loss (nats), accuracy", xlim=(0, epochs))
     axes.set_ylim(bottom=0)

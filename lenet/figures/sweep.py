@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lenet.analysis.summary import Setting, estimate, shown
+from lenet.analysis.summary import CLASSES, Setting, estimate, shown
 from lenet.figures import style
 from lenet.records.ledger import Entry
 
@@ -45,13 +45,13 @@ def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> b
         for (label, points), marker in zip(lines.items(), itertools.cycle("os^Dvx")):
             if len(drawn.get_lines()) >= MOST_LINES:
                 break
-            points = sorted((p for p in points if p.rows), key=lambda p: p.config["lr"])
+            points = sorted((p for p in points if p.rows), key=lambda p: p.config.lr)
             if not points:
                 continue
-            rates = [point.config["lr"] for point in points]
-            values = [[rows[-1][measure] for rows in point.rows] for point in points]
+            rates = [point.config.lr for point in points]
+            values = [point.finals(measure) for point in points]
             _band(drawn, rates, values, label, marker)
-        lost = [s.config["lr"] for s in settings if not s.rows]
+        lost = [s.config.lr for s in settings if not s.rows]
         if lost:
             at = drawn.get_xaxis_transform()
             drawn.plot(lost, [0] * len(lost), "kx", transform=at, clip_on=False, label="diverged")
@@ -68,8 +68,9 @@ def curves(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> by
         figure, drawn = _figure(settings, "epoch", measure)
         best = [setting for setting in settings if setting.rows][:MOST_LINES]
         for setting, marker in zip(best, itertools.cycle("os^Dvx")):
-            epochs = [row["epoch"] for row in setting.rows[0]]
-            values = [[rows[i][measure] for rows in setting.rows] for i in range(len(epochs))]
+            epochs = [row.epoch for row in setting.rows[0]]
+            by_epoch = zip(*setting.rows, strict=True)
+            values = [[getattr(row, measure) for row in rows] for rows in by_epoch]
             _band(drawn, epochs, values, _label(setting, axes), marker)
         drawn.locator_params(axis="x", integer=True)
         return _png(figure, drawn)
@@ -84,12 +85,12 @@ def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -
     drawn_settings = [setting for setting in settings if setting.rows][:MOST_ROWS]
     for axis in reversed(axes):  # stable: by the first axis, then by the second
         order = _levels(settings, axis)
-        drawn_settings.sort(key=lambda s: order.index(shown(s.config[axis])))
+        drawn_settings.sort(key=lambda s: order.index(s.shown(axis)))
     with style.style():
         figure = Figure(figsize=(6.4, 1.6 + 0.32 * len(drawn_settings)), layout="constrained")
         drawn = figure.subplots()
         for at, setting in enumerate(drawn_settings):
-            values = [rows[-1][measure] for rows in setting.rows]
+            values = setting.finals(measure)
             drawn.plot(
                 values, [at + 0.2] * len(values), "o", color=style.SKY, markersize=3, alpha=0.7
             )
@@ -116,7 +117,7 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
         if final is None:
             continue
         places = (
-            level.index(shown(setting.config[axis])) / max(len(level) - 1, 1)
+            level.index(setting.shown(axis)) / max(len(level) - 1, 1)
             for axis, level in zip(axes, levels, strict=True)
         )
         lines.append(list(places))
@@ -150,7 +151,7 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
 def seeds(entries: Sequence[Entry], measure: str) -> bytes:
     """Draw an accuracy of runs that cross both seeds: a row for the weights, a column an order."""
     apart = [
-        Setting(entry["config"], [entry["rows"]], 0, [()]) for entry in entries if entry["rows"]
+        Setting(entry.config, [entry.rows], 0, [()], CLASSES) for entry in entries if entry.rows
     ]
     return heat(apart, ("seed", "order_seed"), measure)
 
@@ -164,8 +165,8 @@ def heat(settings: Sequence[Setting], axes: tuple[str, str], measure: str) -> by
     values = np.full((len(down), len(across)), np.nan)
     for setting in settings:
         at = (
-            down.index(shown(setting.config[axes[0]])),
-            across.index(shown(setting.config[axes[1]])),
+            down.index(setting.shown(axes[0])),
+            across.index(setting.shown(axes[1])),
         )
         final = setting.final(measure)
         values[at] = np.nan if final is None else final.mean
@@ -211,19 +212,19 @@ def _png(figure: Figure, axes: Axes) -> bytes:
 
 
 def _label(setting: Setting, axes: Sequence[str]) -> str:
-    return ", ".join(f"{axis} {shown(setting.config[axis])}" for axis in axes) or "every run"
+    return ", ".join(f"{axis} {setting.shown(axis)}" for axis in axes) or "every run"
 
 
 def _levels(settings: Sequence[Setting], axis: str) -> list[str]:
     """The values of an axis: numbers by size, others as they come."""
-    values: list[Any] = [setting.config[axis] for setting in settings]
+    values: list[Any] = [getattr(setting.config, axis) for setting in settings]
     if all(isinstance(value, int | float) for value in values):
         values.sort()
     return list(dict.fromkeys(shown(value) for value in values))
 
 
 def _data(settings: Sequence[Setting]) -> str:
-    names = dict.fromkeys(setting.config["dataset"] for setting in settings)
+    names = dict.fromkeys(setting.config.dataset for setting in settings)
     return ", ".join("SYNTHETIC DATA" if name == "synthetic" else name for name in names)
 
 

@@ -2,7 +2,7 @@
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import describe, differences, environment
-from lenet.records.reading import epochs, is_row, read_json, read_rows, statistics
+from lenet.records.reading import epochs, read_json, read_rows, statistics
 from lenet.records.trained import Trained, load, restore
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "epochs",
     "exists",
     "fresh",
-    "is_row",
     "load",
     "read_json",
     "read_rows",

@@ -1,24 +1,54 @@
 """The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple
 
+from lenet import config as config_module
 from lenet import files
-from lenet.errors import RecordError
+from lenet.config import Config
+from lenet.engine.rows import Row
+from lenet.errors import RecordError, UsageError
 from lenet.records import reading
 
 
-class Entry(TypedDict):
+class Entry(NamedTuple):
     """A finished run."""
 
     run: int  # its place in the sweep, from 0
-    config: dict  # as config.to_dict
-    rows: list[dict]  # an epoch each, as metrics.jsonl
+    config: Config
+    rows: list[Row]  # an epoch each
     diverged: str | None  # where and why it stopped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        rows = [row.to_dict() for row in self.rows]
+        return self._asdict() | {"config": config_module.to_dict(self.config), "rows": rows}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Entry":
+        """Return the entry that `to_dict` wrote, read back from JSON.
+
+        Raises:
+          ValueError: naming what is no number, setting or row of a finished run.
+        """
+        if not isinstance(values, dict) or values.keys() != set(cls._fields):
+            raise ValueError(f"expected an object with {', '.join(cls._fields)}")
+        run, diverged = values["run"], values["diverged"]
+        if type(run) is not int or run < 0:
+            raise ValueError(f"run: expected a whole number from 0, found {run!r:.40}")
+        if not isinstance(values["rows"], list):
+            raise ValueError(f"rows: expected a list, found {values['rows']!r:.40}")
+        try:
+            config = config_module.from_dict(values["config"])
+        except UsageError as error:
+            raise ValueError(f"config: {error}") from None
+        rows = [reading.row_of(epoch, row) for epoch, row in enumerate(values["rows"], start=1)]
+        if not isinstance(diverged, str) and (diverged is not None or not rows):
+            raise ValueError("neither epochs nor a reason why the run diverged")
+        return cls(run, config, rows, diverged)
 
 
 def append(path: Path, entries: Iterable[Entry]) -> None:
@@ -27,14 +57,7 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
     Raises:
       DiskError: when the disk does not take them.
     """
-    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
-    try:
-        with open(path, "ab") as file:
-            file.write(lines.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise files.cannot(str(path), error) from error
+    files.append(path, (entry.to_dict() for entry in entries))
 
 
 def of_process(path: Path, index: int) -> Path:
@@ -64,10 +87,10 @@ def gather(path: Path) -> list[Entry]:
     parts = _others(path)
     for part in (path, *parts):
         repair(part)
-    entries = {entry["run"]: entry for part in (path, *parts) for entry in read(part)}
+    entries = {entry.run: entry for part in (path, *parts) for entry in read(part)}
     ordered = [entries[run] for run in sorted(entries)]
     if parts:
-        files.write_rows(path, [dict(entry) for entry in ordered])
+        files.write_rows(path, [entry.to_dict() for entry in ordered])
         for part in parts:  # now: if the process dies before, they are read again
             part.unlink()
     return ordered
@@ -87,12 +110,14 @@ def read(path: Path) -> list[Entry]:
       RecordError: naming the line that is no entry, or is there twice.
     """
     entries: dict[int, Entry] = {}
-    for number, row in enumerate(reading.read_rows(path) if path.exists() else [], start=1):
-        if not _is_entry(row):
-            raise RecordError(f"{path}: line {number}: not a finished run")
-        if row["run"] in entries:
-            raise RecordError(f"{path}: line {number}: run {row['run']} is there twice")
-        entries[row["run"]] = Entry(**row)  # type: ignore[typeddict-item]
+    for number, values in enumerate(reading.read_rows(path) if path.exists() else [], start=1):
+        try:
+            entry = Entry.from_dict(values)
+        except ValueError as error:
+            raise RecordError(f"{path}: line {number}: not a finished run: {error}") from None
+        if entry.run in entries:
+            raise RecordError(f"{path}: line {number}: run {entry.run} is there twice")
+        entries[entry.run] = entry
     return [entries[run] for run in sorted(entries)]
 
 
@@ -111,15 +136,3 @@ def repair(path: Path) -> None:
         return
     except OSError as error:
         raise RecordError(f"{path}: cannot be repaired: {error.strerror}") from None
-
-
-def _is_entry(row: Any) -> bool:
-    if not isinstance(row, dict) or set(row) != set(Entry.__annotations__):
-        return False
-    rows, diverged = row["rows"], row["diverged"]
-    whole = isinstance(rows, list) and all(
-        reading.is_row(each, epoch) for epoch, each in enumerate(rows, start=1)
-    )
-    ended = isinstance(diverged, str) or (diverged is None and bool(rows))
-    right = type(row["run"]) is int and row["run"] >= 0 and isinstance(row["config"], dict)
-    return whole and ended and right

@@ -43,15 +43,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def is_row(row: Any, epoch: int) -> bool:
-    """Whether a value out of a file is the row of an epoch: finite numbers where they belong."""
-    try:
-        return Row.from_dict(row).epoch == epoch
-    except ValueError:
-        return False
+def row_of(epoch: int, values: Any) -> Row:
+    """Return the row of an epoch, read back from JSON.
+
+    Raises:
+      ValueError: if `values` are not the row of that epoch.
+    """
+    found = Row.from_dict(values)
+    if found.epoch != epoch:
+        raise ValueError(f"epoch: expected {epoch}, found {found.epoch}")
+    return found
 
 
-def epochs(run_dir: Path, count: int | None = None) -> list[dict[str, Any]]:
+def epochs(run_dir: Path, count: int | None = None) -> list[Row]:
     """Return the rows of metrics.jsonl, or the first of them: as many as a checkpoint has epochs.
 
     Raises:
@@ -59,10 +63,13 @@ def epochs(run_dir: Path, count: int | None = None) -> list[dict[str, Any]]:
         epoch.
     """
     path = run_dir / METRICS
-    rows = read_rows(path)[:count]
-    for number, row in enumerate(rows, start=1):
-        if not is_row(row, number):
-            raise RecordError(f"{path}: line {number}: not the row of epoch {number}")
+    rows = []
+    for number, values in enumerate(read_rows(path)[:count], start=1):
+        try:
+            rows.append(row_of(number, values))
+        except ValueError as error:
+            where = f"{path}: line {number}"
+            raise RecordError(f"{where}: not the row of epoch {number}: {error}") from None
     if count is not None and len(rows) < count:
         raise RecordError(f"{path}: has {len(rows)} of the {count} rows of the checkpoint")
     return rows

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from lenet.engine.rows import Row
 from lenet.errors import UsageError
 
 log = logging.getLogger("lenet")
@@ -26,29 +27,31 @@ Tell = Callable[[int, Scalars], None]
 """Takes an epoch, from 0, and its numbers by name."""
 
 
-def scalars(row: Mapping[str, Any], statistics: Mapping[str, Any] | None = None) -> Scalars:
+def scalars(row: Row | None, statistics: Mapping[str, Any] | None = None) -> Scalars:
     """Return the numbers of an epoch by name: loss/train, gradient/conv1, ...
 
     Args:
-      row: of metrics.jsonl.
+      row: the epoch; None of epoch 0.
       statistics: the epoch's row of statistics.jsonl, if there is one.
 
-    >>> scalars({"train_loss": 1.5, "valid_loss": None, "examples_per_second": 10.0})
-    {'loss/train': 1.5, 'examples_per_second': 10.0}
+    >>> scalars(Row(1, 2.0, 0.5, None, None, 1.5, 0.25, 100, 10.0, 10.0, []))["loss/test"]
+    1.5
     """
-    found = {
-        f"{measure}/{split}": row.get(f"{split}_{measure}")
-        for measure in ("loss", "accuracy")
-        for split in ("train", "valid", "test")
-    }
-    found["examples_per_second"] = row.get("examples_per_second")
+    found: dict[str, float | None] = {}
+    if row:
+        found = {
+            f"{measure}/{split}": getattr(row, f"{split}_{measure}")
+            for measure in ("loss", "accuracy")
+            for split in ("train", "valid", "test")
+        }
+        found["examples_per_second"] = row.examples_per_second
     for layer, numbers in (statistics or {"layers": {}})["layers"].items():
         found |= {f"{measure}/{layer}": value for measure, value in numbers.items()}
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def epochs(
-    rows: Iterable[Mapping[str, Any]], statistics: Iterable[Mapping[str, Any]]
+    rows: Iterable[Row], statistics: Iterable[Mapping[str, Any]]
 ) -> list[tuple[int, Scalars]]:
     """Return each epoch that records have anything of, in order, with its numbers.
 
@@ -56,12 +59,12 @@ def epochs(
       rows: of metrics.jsonl.
       statistics: rows of statistics.jsonl, of which the first may be that of epoch 0.
 
-    >>> epochs([{"epoch": 1, "train_loss": 2.0}], [])
-    [(1, {'loss/train': 2.0})]
+    >>> epochs([], [{"epoch": 0, "layers": {"conv1": {"across": 0.5}}}])
+    [(0, {'across/conv1': 0.5})]
     """
-    by = {row["epoch"]: row for row in rows}
+    by = {row.epoch: row for row in rows}
     seen = {row["epoch"]: row for row in statistics}
-    return [(epoch, scalars(by.get(epoch, {}), seen.get(epoch))) for epoch in sorted({*by, *seen})]
+    return [(epoch, scalars(by.get(epoch), seen.get(epoch))) for epoch in sorted({*by, *seen})]
 
 
 def check(name: str | None) -> None:

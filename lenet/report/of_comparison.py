@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from lenet.analysis import comparison_findings
 from lenet.analysis.comparison import CELLS, TEXTS_RATE, Comparison, by_rate, cell, paired
-from lenet.analysis.comparison_findings import NAMES
-from lenet.language import LANGUAGES
+from lenet.analysis.summary import CLASSES, classes
+from lenet.language import translate
 from lenet.report import sweep_charts
 from lenet.report.page import Part, Report
 from lenet.report.rows import interval, spread
@@ -24,14 +24,14 @@ class Compared(NamedTuple):
 def report(found: Compared) -> Report:
     """Return the report of a finished comparison."""
     runs = found.runs
-    labels = {which: " + ".join(NAMES[part] for part in which) for which in CELLS}
+    labels = {which: translate("en", comparison_findings.named(which)) for which in CELLS}
     finals = {
         which: [r for r in runs["final"] if cell(r) == which and r["test_accuracy"]]
         for which in CELLS
     }
     texts = [run for run in runs["texts"] if run["test_accuracy"]]
     named = [
-        (f"the texts' ({TEXTS_RATE:g})", texts),
+        (f"the book's ({TEXTS_RATE:g})", texts),
         *((labels[which], finals[which]) for which in CELLS),
     ]
     rows: dict[str, list[dict[str, Any]]] = {
@@ -64,15 +64,16 @@ def report(found: Compared) -> Report:
         "settings": partial(sweep_charts.settings, measure="test accuracy", count=len(named)),
     }
     dataset = found.asked["settings"]["dataset"]
+    num_classes = classes(found.asked.get("data", [])).get(dataset, CLASSES)
     enough = paired(runs, "test_accuracy")[1].size >= 2
     values = {
         "compared": found,
-        "heads": {language: comparison_findings.heads(language) for language in LANGUAGES},
+        "heads": comparison_findings.heads(),
         "cells": comparison_findings.rows(runs),
-        "said": {
-            language: comparison_findings.findings(runs, dataset, language) if enough else []
-            for language in LANGUAGES
-        },
+        "effects": comparison_findings.effects(runs) if enough else [],
+        "effect_heads": comparison_findings.EFFECT_HEADS,
+        "effect_names": comparison_findings.EFFECTS,
+        "said": comparison_findings.findings(runs, dataset, num_classes) if enough else [],
         "enough": enough,
         "synthetic": dataset == "synthetic",
         "environment": found.asked.get("environment", {}),

@@ -1,7 +1,6 @@
 """What a report says of one run."""
 
 import json
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +8,8 @@ from typing import Any, NamedTuple
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data
-from lenet.engine import metrics
+from lenet.engine import chance
+from lenet.engine.rows import Row
 from lenet.engine.sgd import Params
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
@@ -27,7 +27,7 @@ class Run(NamedTuple):
 
     name: str  # of the directory
     config: Config
-    rows: list[dict[str, Any]]  # metrics.jsonl; none of a network from elsewhere
+    rows: list[Row]  # metrics.jsonl; none of a network from elsewhere
     statistics: list[dict[str, Any]]  # statistics.jsonl
     about: Mapping[str, Any]  # config.json
     environment: Mapping[str, Any]  # of the training, once it is finished
@@ -77,7 +77,7 @@ def _records(run: Run) -> Part:
             "data_about": _shown(run.about["data"]),
             "environment": run.environment,
             "sampled": min(SAMPLE, int(run.about["data"].get("train", SAMPLE))),
-            "guess": math.log(len(run.class_names)),
+            "guess": chance.loss(len(run.class_names)),
         }
     )
 
@@ -101,13 +101,13 @@ def _curves(run: Run, compares: bool) -> Part:
         rows = [
             {"epoch": point[0], "value": point[place], "series": "train"}
             for row in run.rows
-            for point in row["running"]
+            for point in row.running
         ]
         return rows + [
-            {"epoch": row["epoch"], "value": row[f"{name}_{what}"], "series": name}
+            {"epoch": row.epoch, "value": value, "series": name}
             for row in run.rows
             for name in ("valid", "test")
-            if row[f"{name}_{what}"] is not None
+            if (value := getattr(row, f"{name}_{what}")) is not None
         ]
 
     return Part(
@@ -135,7 +135,7 @@ def _published(run: Run) -> Part:
         },
         {
             "published": published_rows(),
-            "this_run": [{field: run.rows[-1][field] for field in fields}],
+            "this_run": [{field: getattr(run.rows[-1], field) for field in fields}],
         },
     )
 
@@ -175,11 +175,11 @@ def _plateau(run: Run) -> dict[str, Any] | None:
     classes = len(run.class_names)
     epochs = 0
     for row in run.rows:
-        if not metrics.is_guess(row["train_loss"], row["test_accuracy"], classes):
+        if not chance.on_plateau(row.train_loss, row.test_accuracy, classes):
             break
         epochs += 1
     at = next((row["layers"] for row in run.statistics if row["epoch"] == epochs), None)
-    left = epochs or (run.rows and run.rows[0]["train_loss"] < math.log(classes))
+    left = epochs or (run.rows and run.rows[0].train_loss < chance.loss(classes))
     if at is None or not left:
         return None
     kernels = [name for name, each in at.items() if each["gradient"] is not None]
@@ -188,7 +188,7 @@ def _plateau(run: Run) -> dict[str, Any] | None:
     first, hidden, end = kernels[0], kernels[-2], kernels[-1]
     found = {
         "epochs": epochs,
-        "loss": run.rows[max(epochs, 1) - 1]["train_loss"],
+        "loss": run.rows[max(epochs, 1) - 1].train_loss,
         "first": first,
         "hidden": hidden,
         "end": end,

@@ -5,11 +5,11 @@ from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from lenet.analysis import findings, published
-from lenet.analysis import frameworks as studies
+from lenet.analysis import findings, frameworks, published
 from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
+from lenet.config import Config
 from lenet.figures.run import OURS
-from lenet.language import LANGUAGES
+from lenet.language import translate
 from lenet.records.ledger import Entry
 from lenet.report import charts, sweep_charts
 from lenet.report.page import Part, Report
@@ -29,13 +29,15 @@ class Sweep(NamedTuple):
     name: str  # of the directory
     entries: Sequence[Entry]  # the finished runs
     axes: Sequence[str]  # what varies, seeds apart
-    preset: Mapping[str, Any]  # as config.to_dict
+    preset: Config
+    num_classes: Mapping[str, int]  # by dataset
     asked: Mapping[str, Any]  # sweep.json
 
 
 def report(sweep: Sweep) -> Report:
     """Return the report of a sweep with at least one finished run that did not diverge."""
-    settings, measure = ranked(sweep.entries), selection(sweep.entries)
+    settings = ranked(sweep.entries, sweep.num_classes)
+    measure = selection(sweep.entries)
     there = [setting for setting in settings if setting.rows]
     placed = published.placed(sweep.entries)
     parts = [_bands(there, sweep.axes, measure)]
@@ -57,17 +59,18 @@ def report(sweep: Sweep) -> Report:
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
         "words": WORDS,
         "measure": measure,
-        "said": {
-            language: studies.said(
-                sweep.asked["flags"].get("study"), sweep.entries, sweep.axes, sweep.preset, language
-            )
-            for language in LANGUAGES
-        },
+        "said": frameworks.said(
+            sweep.asked["flags"].get("study"),
+            sweep.entries,
+            sweep.axes,
+            sweep.preset,
+            sweep.num_classes,
+        ),
         "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_ROWS]],
         "placed": len(placed),
         "lines": MOST_LINES,
         "most": MOST_SETTINGS,
-        "synthetic": any(e["config"]["dataset"] == "synthetic" for e in sweep.entries),
+        "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
         "missing": sweep.asked.get("runs", len(sweep.entries)) - len(sweep.entries),
         "environment": sweep.asked.get("environment", {}),
     }
@@ -83,14 +86,14 @@ WORDS = {
 
 
 def _label(setting: Setting, axes: Sequence[str]) -> str:
-    return findings.label(setting, axes) or "all runs"
+    return translate("en", findings.label(setting, axes)) or "all runs"
 
 
 def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
     """A line of the table of settings."""
     return {
         "rank": rank,
-        "values": [shown(setting.config[axis]) for axis in axes],
+        "values": [setting.shown(axis) for axis in axes],
         "n": len(setting.rows),
         "diverged": setting.diverged,
         "stuck": setting.stuck,
@@ -100,26 +103,22 @@ def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
 
 def _run(entry: Entry, axes: Sequence[str], measure: str) -> dict[str, Any]:
     """A line of the table of runs."""
-    last = None if entry["diverged"] else entry["rows"][-1]
+    last = None if entry.diverged else entry.rows[-1]
     return {
-        "run": entry["run"],
-        "seed": entry["config"]["seed"],
-        "values": [shown(entry["config"][axis]) for axis in axes],
-        "final": last and last[measure],
-        "loss": last and last["train_loss"],
-        "diverged": entry["diverged"],
+        "run": entry.run,
+        "seed": entry.config.seed,
+        "values": [shown(getattr(entry.config, axis)) for axis in axes],
+        "final": last and getattr(last, measure),
+        "loss": last and last.train_loss,
+        "diverged": entry.diverged,
     }
-
-
-def _finals(setting: Setting, measure: str) -> list[float]:
-    return [rows[-1][measure] for rows in setting.rows]
 
 
 def _bands(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Part:
     """Accuracy by epoch of the best settings."""
     best = {_label(setting, axes): setting for setting in there[:MOST_LINES]}
     rows = [
-        spread(label, [run[i][measure] for run in setting.rows], epoch=row["epoch"])
+        spread(label, [getattr(run[i], measure) for run in setting.rows], epoch=row.epoch)
         for label, setting in best.items()
         for i, row in enumerate(setting.rows[0])
     ]
@@ -132,13 +131,13 @@ def _settings(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
     some = there[:MOST_SETTINGS]
     ranked_labels = [(rank, _label(setting, axes)) for rank, setting in enumerate(some, 1)]
     means = [
-        interval(label, rank, _finals(setting, measure))
+        interval(label, rank, setting.finals(measure))
         for (rank, label), setting in zip(ranked_labels, some, strict=True)
     ]
     seeds = [
         {"label": label, "rank": rank, "value": value, "seed": seeds[0]}
         for (rank, label), setting in zip(ranked_labels, some, strict=True)
-        for value, seeds in zip(_finals(setting, measure), setting.seeds, strict=True)
+        for value, seeds in zip(setting.finals(measure), setting.seeds, strict=True)
     ]
     chart = partial(sweep_charts.settings, measure=WORDS[measure], count=len(some))
     return Part(charts={"settings": chart}, rows={"settings": means, "seeds": seeds})
@@ -152,9 +151,9 @@ def _rates(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Part:
         lines.setdefault(_label(setting, others), []).append(setting)
     best = dict(list(lines.items())[:MOST_LINES])
     rows = [
-        spread(label, _finals(setting, measure), lr=setting.config["lr"])
+        spread(label, setting.finals(measure), lr=setting.config.lr)
         for label, some in best.items()
-        for setting in sorted(some, key=lambda s: s.config["lr"])
+        for setting in sorted(some, key=lambda s: s.config.lr)
     ]
     chart = partial(sweep_charts.rates, measure=WORDS[measure], labels=list(best))
     return Part(charts={"rates": chart}, rows={"rates": rows})
@@ -164,7 +163,7 @@ def _parallel(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
     """A line for each setting through its values; the last axis, "", is the accuracy."""
     there = there[:MOST_SETTINGS]
     levels = {axis: _levels(there, axis) for axis in axes}
-    means = [fmean(_finals(setting, measure)) for setting in there]
+    means = [fmean(setting.finals(measure)) for setting in there]
     low, high = min(means), max(means)
 
     def place(values: Sequence[str], value: str) -> float:
@@ -177,7 +176,7 @@ def _parallel(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
         {"rank": rank, "axis": axis, "place": at, "mean": mean, "label": _label(setting, axes)}
         for rank, (setting, mean) in enumerate(zip(there, means, strict=True), 1)
         for axis, at in [
-            *((axis, place(levels[axis], shown(setting.config[axis]))) for axis in axes),
+            *((axis, place(levels[axis], setting.shown(axis))) for axis in axes),
             ("", height(mean)),
         ]
     ]
@@ -193,7 +192,7 @@ def _parallel(there: Sequence[Setting], axes: Sequence[str], measure: str) -> Pa
 
 def _levels(settings: Sequence[Setting], axis: str) -> list[str]:
     """The values on an axis: numbers by size, others in the order of the alphabet."""
-    values = {shown(s.config[axis]): s.config[axis] for s in settings}
+    values: dict[str, Any] = {s.shown(axis): getattr(s.config, axis) for s in settings}
     numeric = all(isinstance(value, int | float) for value in values.values())
     return sorted(values, key=(lambda value: values[value]) if numeric else None)
 
