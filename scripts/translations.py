@@ -21,9 +21,7 @@ from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 
 from lenet import files
-from lenet.chapter.claims.ledger import ledger
-from lenet.chapter.exercises import exercises
-from lenet.chapter.sections import sections, title
+from lenet.chapter import CHAPTER, CLAIMS, EXERCISES, heading
 from lenet.figures import style
 from lenet.language import CATALOGUE
 
@@ -50,12 +48,11 @@ def texts() -> dict[str, str]:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         for text in literals(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(text, str(path.relative_to(ROOT)))
-    documented: list[tuple[str, Any]] = [(title(s), s) for s in sections().values()]
-    documented += [(entry.text, entry.compute) for entry in ledger().values()]
-    documented += [(entry.question, entry.answer) for entry in exercises().values()]
-    documented += [(title(claims), claims) for claims in [sys.modules[ledger.__module__].claims]]
-    for text, function in documented:
-        found.setdefault(text, str(Path(inspect.getfile(function)).relative_to(ROOT)))
+    documented: list[Any] = [*CHAPTER.values(), *(claim.compute for claim in CLAIMS)]
+    documented += [exercise.answer for exercise in EXERCISES.values()]
+    for function in documented:
+        path = Path(inspect.getfile(function)).relative_to(ROOT)
+        found.setdefault(heading(function), str(path))
     return found
 
 
