@@ -138,16 +138,8 @@ def file(what: str, language: str, recorded: dict[str, Any]) -> str:
         "handouts on the same chapter."
     )
     other, name = {"en": ("zh", "中文"), "zh": ("en", "English")}[language]
-    lines = [
-        f"# {titles[what]}",
-        "",
-        f"[{name}]({FILES[other].format(what)})",
-        "",
-        how,
-        "",
-        book,
-        "",
-    ]
+    link = f"[{name}]({FILES[other].format(what)})"
+    lines = ["\n\n".join((f"# {titles[what]}", link, how, book)), ""]
     lines += contents(language, recorded) if what == "exercises" else []
     for name, (title, _) in known.items():
         lines += [f"## {name}", "", f"**{t(title)}**", ""]
