@@ -57,10 +57,8 @@ def a_field_may_exceed_the_input(page: Page) -> Finding:
         x = ops.conv2d(x, kernel, padding=2)
     return Finding(
         truth(x.shape == (1, 6, 6, 1) and size > 6),
-        "Two padded 5×5 layers are applied to a 6×6 image, and the receptive field is computed "
-        "layer by layer.",
-        "The receptive field of a unit is {size}×{size}. At most 6×6 of it are pixels; the rest "
-        "is padding.",
+        "The receptive field of two padded 5×5 layers on a 6×6 image is computed layer by layer.",
+        "The receptive field is {size}×{size}: at most 6×6 pixels, the rest is padding.",
         {"size": size},
     )
 

@@ -40,8 +40,7 @@ def a_shared_local_layer_is_a_convolution(page: Page) -> Finding:
     excess = (abs(dense - convolved) / rounding.tolerance(9, size)).max()
     return Finding(
         truth(excess <= 1),
-        "The layer with weight W[i, j, k, l] = V[k − i, l − j] is computed and compared with a "
-        "convolution.",
+        "The layer with weight W[i, j, k, l] = V[k − i, l − j] is compared with a convolution.",
         "In {n} random layers, the difference is at most {excess:.2f} times the rounding bound.",
         {"n": len(x), "excess": excess},
     )
@@ -65,8 +64,7 @@ def a_shifted_input_shifts_the_feature_map(page: Page) -> Finding:
     return Finding(
         truth((moved[:, 2:, 1:] == y[:, :-2, :-1]).all() and seen.sum() == 9 and within),
         "Images of integers are shifted by (2, 1), and the gradient of one output is computed.",
-        "All {n} feature maps shift exactly; the output at (2, 4) depends on the {pixels} pixels "
-        "under the window.",
+        "All {n} feature maps shift exactly; output (2, 4) depends on {pixels} pixels, its window.",
         {"n": len(x), "pixels": seen.sum()},
     )
 
@@ -110,9 +108,8 @@ def dense_networks_ignore_pixel_order(page: Page) -> Finding:
         truth(apart <= bound and after.max() < before.min()),
         "A fully connected network is trained on original and permuted images, its first weights "
         "permuted alike, and the losses are compared. LeNet is also trained on both.",
-        "The losses of the fully connected network differ by rounding only (relative difference "
-        "{apart:.0e}). The test accuracy of LeNet falls from {before:.3f} to {after:.3f} (one "
-        "epoch, {n} seeds).",
+        "The losses of the fully connected network differ by rounding ({apart:.0e}). LeNet's test "
+        "accuracy falls from {before:.3f} to {after:.3f} (one epoch, {n} seeds).",
         {"apart": apart, "before": before.mean(), "after": after.mean(), "n": len(before)},
     )
 

@@ -48,9 +48,8 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
         "true" if both else "partly" if one else "false",
         "All four networks are trained, each at the best of three learning rates on the "
         "validation set. Does each change help with every seed?",
-        "Test accuracy after {epochs} epochs is {modern:.3f} with ReLU and max pooling, "
-        "{book:.3f} with sigmoid and average pooling. ReLU adds {relu}, max pooling adds {pool} "
-        "({n} seeds).",
+        "Test accuracy after {epochs} epochs: {modern:.3f} with ReLU and max pooling, {book:.3f} "
+        "with sigmoid and average pooling. Gains: ReLU {relu}, max pooling {pool} ({n} seeds).",
         {
             "modern": modern.mean(),
             "book": book.mean(),

@@ -25,8 +25,7 @@ def padding_defaults_to_one_and_stride_to_zero(page: Page) -> Finding:
     swapped = ops.output_shape((6, 8), (1, 2), stride=1, padding=0) == (6, 7) == default
     return Finding(
         truth(possible and not swapped),
-        "The first layer in the notes specifies neither, and its output is 6×7. Which values give "
-        "that size?",
+        "The first layer in the notes specifies neither. Which values give its output size, 6×7?",
         "Padding 0 and stride 1 give 6×7: the notes swap the two values. Stride 0 is an error, "
         "because the window never moves.",
     )

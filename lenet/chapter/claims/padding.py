@@ -36,8 +36,7 @@ def even_kernels_pad_unevenly(page: Page) -> Finding:
     same = all(shapes.same_padding(k) == ((k // 2, k // 2 - 1),) * 2 for k in range(2, 33, 2))
     return Finding(
         truth(all(kept) and same),
-        "The output shape is computed for every image size up to 64 and every even kernel size up "
-        "to 32.",
+        "The output shape is computed for all image sizes up to 64 and even kernels up to 32.",
         "The size stays the same in {kept} of {n} cases.",
         {"kept": sum(kept), "n": len(sizes)},
     )
@@ -48,8 +47,7 @@ def zero_padding_uses_all_pixels_equally(page: Page) -> Finding:
     used = uses((5, 5), 3, padding=1)
     return Finding(
         truth((used == used[0, 0]).all()),
-        "For a 3×3 kernel with padding 1 on a 5×5 image, the windows that contain each pixel are "
-        "counted.",
+        "The 3×3 windows that contain each pixel of a 5×5 image with padding 1 are counted.",
         "A corner pixel is used {corner:.0f} times, the centre pixel {centre:.0f} times.",
         {"corner": used[0, 0], "centre": used[2, 2]},
     )

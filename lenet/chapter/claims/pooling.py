@@ -38,8 +38,7 @@ def strides_default_to_the_window(page: Page) -> Finding:
     ours, flax = ops.max_pool(x, 3).shape[1], nn.max_pool(x, (3, 3)).shape[1]
     return Finding(
         truth(ours == flax == 3),
-        "A 9×9 input is pooled with a 3×3 window and no stride argument, by Flax and by this "
-        "project.",
+        "A 9×9 input is pooled with a 3×3 window and no stride, by Flax and by this project.",
         "Flax gives {flax}×{flax}, because its stride defaults to 1. This project gives "
         "{ours}×{ours}, like PyTorch in the book.",
         {"flax": flax, "ours": ours},
@@ -58,8 +57,7 @@ def max_pooling_tolerates_a_pixel(page: Page) -> Finding:
     overlap, windows = common[0], unchanged[1]
     return Finding(
         "true" if windows == 1 else "partly" if overlap == 1 else "false",
-        "A single bright pixel, at each place of an 8×8 image, is moved right by one pixel and "
-        "pooled.",
+        "A single bright pixel, at each place of an 8×8 image, moves right by one pixel.",
         "With stride 1, both positions activate a common output in {overlap:.0%} of places. With "
         "the default stride, 2, the feature map is unchanged in {windows:.0%} of places, where "
         "both pixels share a window.",
@@ -94,9 +92,8 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
     forgiven = all((values[:, 1] < values[:, 4] / 4).all() for values in lost.values())
     return Finding(
         truth(forgiven),
-        "LeNet with ReLU is trained for one epoch and tested on images shifted by 0 to 4 pixels. "
-        "Is the accuracy lost to a shift of 1 pixel less than a quarter of the loss for 4 pixels, "
-        "with every seed?",
+        "LeNet with ReLU is trained for one epoch and tested on shifted images. Does a shift of 1 "
+        "pixel lower accuracy by less than a quarter as much as a shift of 4, with every seed?",
         "A shift of 1 pixel lowers test accuracy by {avg1:.3f} with average and {max1:.3f} with "
         "max pooling; a shift of 4 pixels by {avg4:.3f} and {max4:.3f} ({n} seeds each). We did "
         "not measure a network without pooling.",

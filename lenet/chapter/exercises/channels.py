@@ -23,10 +23,7 @@ def two_kernels_in_a_row_are_one(page: Page) -> None:
     """Can two consecutive convolutions, with nothing between them, be written as one? Of what size?
     Conversely, can every kernel be split into two smaller ones?
     """
-    page.say(
-        "Computing the inner sum first, the strict convolution of the two kernels is one kernel "
-        "of size k₁ + k₂ − 1."
-    )
+    page.say("Their strict convolution, the inner sum, is one kernel of size k₁ + k₂ − 1.")
     x, first, second = (
         integers(0, (100, 9, 9, 2)),
         integers(1, (3, 3, 2, 4)),
@@ -60,13 +57,11 @@ def two_kernels_in_a_row_are_one(page: Page) -> None:
 
     pairs = [integers(i, (2, 2, 1, 1)) for i in range(2)]
     page.check(
-        "for two 2×2 kernels, the top row of the combined kernel is the combination of the top "
-        "rows",
+        "the top row of two combined 2×2 kernels is the combination of their top rows",
         (composed(*pairs)[:1] == composed(pairs[0][:1], pairs[1][:1])).all(),
     )
     page.check(
-        "doubling one kernel and halving the other changes nothing, so there are 7 free weights, "
-        "but 3×3 has 9",
+        "doubling one and halving the other changes nothing: 7 free weights, where 3×3 has 9",
         (composed(2 * pairs[0], pairs[1] / 2) == composed(*pairs)).all(),
     )
     page.answer(
@@ -93,9 +88,8 @@ def backward_costs_twice_the_forward(page: Page) -> None:
     """
     page.say("The forward pass takes Co·Ci·kh·kw·H'·W' multiply-adds.")
     page.say(
-        "The backward pass takes twice as many: the gradient of the output is combined with the "
-        "kernel to give the gradient of the input, and with the input to give the gradient of the "
-        "kernel."
+        "The backward pass takes twice as many: the gradient of the output times the kernel gives "
+        "the gradient of the input; times the input, the gradient of the kernel."
     )
     layers = (  # kernel, size of the input, channels in and out, stride
         (5, 14, 6, 16, 1),  # the second of LeNet
@@ -184,8 +178,7 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         "growth of the cost with each doubling of the padding, from 1", [round(g, 2) for g in grown]
     )
     page.check(
-        "each doubling of p multiplies the cost by a larger factor than the last, but always by "
-        "less than 4",
+        "each doubling of p multiplies the cost by a larger factor, always less than 4",
         is_rising(grown, 4),
     )
     page.answer(
@@ -229,10 +222,7 @@ def the_two_forms_differ_by_rounding(page: Page) -> None:
         (abs(y1 - y2) <= rounding.tolerance(3, product(abs(x), abs(k)))).all(),
     )
 
-    page.say(
-        "The order of summation alone makes a difference. The same products, added from the left "
-        "or from the right:"
-    )
+    page.say("The order alone makes a difference. The same products, added from left or right:")
     a, b, c = np.moveaxis(k[:, :, :, 0, 0, None] * x.reshape(2000, 1, 3, 9), 2, 0)
     orders = abs(((a + b) + c) - (a + (b + c))).sum((1, 2))
     equal, failed = (orders == 0).mean(), (orders >= 1e-6).mean()
@@ -333,8 +323,7 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
     """
     k, rows = 5, 16
     page.say(
-        "Strips overlap by k − 1 pixels: a strip of k + Δ pixels gives D = Δ + 1 columns of "
-        "outputs."
+        "Strips overlap by k − 1 pixels: a strip of k + Δ pixels gives D = Δ + 1 outputs per row."
     )
     page.say("If each strip is read once, an output costs (1 + (k − 1)/D)·(1 + (k − 1)/H') reads.")
     pixels = np.arange((rows + k - 1) * (64 + k - 1)).reshape(rows + k - 1, -1)
@@ -434,10 +423,7 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         all(n * v == c * c for n, v in counts.items()),
     )
 
-    page.say(
-        "Set one input channel at a time to 1. Number of input channels that an output channel "
-        "depends on:"
-    )
+    page.say("The most input channels that an output channel depends on, found one at a time:")
     masks = {
         "one layer": reach(lambda v: in_blocks(v, first), c),
         "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),

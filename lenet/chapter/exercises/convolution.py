@@ -95,8 +95,7 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
     directions = np.array([[1, 0], [0, 1], [1, 1]])
     edges = [correlate(disc, jnp.asarray(edge_kernel(v), jnp.float32)) for v in directions]
     page.check(
-        "on a disc, the output for v = (1, 0) is largest at the left and right, and 0 at the top "
-        "and bottom",
+        "on a disc, the output for v = (1, 0) is largest left and right, and 0 top and bottom",
         abs(edges[0][11]).max() == abs(edges[0]).max() == 4 and (edges[0][:, 11] == 0).all(),
     )
     caption = (
@@ -120,8 +119,7 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
         grid["e"].set_ylim(-1.1, 1.5)
     page.answer(
         "The kernel is v₁ times the derivative across plus v₂ times the derivative down. Its "
-        "output is a multiple of v·g: largest where the edge is orthogonal to v, 0 where the edge "
-        "is parallel to v."
+        "output is a multiple of v·g: largest across an edge, 0 along an edge."
     )
 
 
@@ -182,8 +180,7 @@ def the_second_difference_takes_three(page: Page) -> None:
         sizes,
     )
     page.check(
-        "the response is largest for a point, then the end of a line, line and corner, edge, "
-        "constant",
+        "the response falls from point to end of line, line and corner, edge, constant",
         sizes == [0, 1, 2, 2, 3, 4] and abs(y).max() == 4,
     )
     with page.figure(
@@ -230,8 +227,7 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
         "variance after the blur, measured and predicted", f"{measured:.4f}, {predicted:.4f}"
     )
     page.check(
-        "the variance falls from 1 to {predicted:.3f}, measured on {n} pixels, within five "
-        "standard errors",
+        "the variance falls from 1 to {predicted:.3f}, within five standard errors ({n} pixels)",
         abs(measured - predicted) < 5 * error,
         predicted=predicted,
         n=quiet.size,
@@ -313,9 +309,8 @@ def a_derivative_takes_its_order_and_one(page: Page) -> None:
     )
     page.value("row j is t^j at t = 0, 1, 2, 3", powers(4))
     page.say(
-        "If n ≤ d, the first n equations have 0 on the right. Their matrix is a Vandermonde "
-        "matrix with the nonzero determinant 1! · 2! · … · (n − 1)!. So k = 0, and the last "
-        "equation fails."
+        "If n ≤ d, the first n equations have 0 on the right. Their Vandermonde matrix has the "
+        "nonzero determinant 1! · 2! · … · (n − 1)!. So k = 0, and the last equation fails."
     )
     factorials = [math.factorial(i) for i in range(7)]
     page.check(

@@ -46,8 +46,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
     page.value("best settings on the validation set", ", ".join(tuned))
     leads = np.array([(after - before)[:, 0] for before, after in pairs])
     page.value(
-        "validation accuracy, max pooling minus average pooling; rows: learning rates, columns: "
-        "seeds",
+        "validation accuracy, max minus average pooling (rows: learning rates, columns: seeds)",
         leads,
     )
     page.check(
@@ -61,8 +60,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         "difference at the best learning rate of each ± standard error", f"{gap:+.3f} ± {error:.3f}"
     )
     page.check(
-        "at the best learning rate of each, the difference plus three standard errors is below "
-        "0.05",
+        "the difference at the best learning rates plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
     caption = "Accuracy with average and max pooling, by learning rate"
@@ -284,17 +282,15 @@ def small_initial_weights_stay_at_chance_level(page: Page) -> None:
     )
     gap, error = training.gap(scores["pytorch"], scores["he_normal"])
     page.check(
-        "He initialisation, designed for ReLU, beats PyTorch's default by more than three "
-        "standard errors",
+        "He initialisation beats PyTorch's default by more than three standard errors",
         gap > 3 * error,
     )
     with page.figure("6.2f", "Accuracy by initial weights", (7, 3.6)) as figure:
         training.draw(page, figure.subplots(), scores, page.t("initial weights"))
     page.answer(
         "Decisively, if the weights are too small: with a standard deviation of 0.01, the network "
-        "stays at chance level for the whole epoch. All other initialisations learn: test "
-        "accuracy after one epoch is {worst:.3f} to {most:.3f}. The best on the validation set is "
-        "{best}.",
+        "stays at chance level. All others learn: test accuracy after one epoch is {worst:.3f} to "
+        "{most:.3f}. The best on the validation set is {best}.",
         worst=min(score[:, 1].mean() for score in others.values()),
         most=max(score[:, 1].mean() for score in others.values()),
         best=training.best(others),
@@ -306,9 +302,8 @@ def more_epochs_overfit(page: Page) -> None:
     images = data.take(data.load(valid=HELD_OUT), train=10_000, test=1_000)
     config = training.modern(epochs=25, schedule="constant")
     page.say(
-        "{seeds} runs of {epochs} epochs over {count:,} images at a constant learning rate, "
-        "{seen:,} images in total. The training set is small so that the number of epochs matters "
-        "early.",
+        "{seeds} runs of {epochs} epochs at a constant learning rate, on a small training set of "
+        "{count:,} images ({seen:,} images in total), where overfitting comes early.",
         seeds=len(training.SEEDS),
         epochs=config.epochs,
         count=len(images.train.labels),
@@ -437,13 +432,11 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
         (np.diff(apart[:, [1, 2, 4]]) > 0).all(),
     )
     page.check(
-        "class means in the first two layers classify as well as class means of the pixels, "
-        "within 0.05",
+        "class means in the first two layers classify as well as those of pixels, within 0.05",
         (abs(named[:, 1:3] - named[:, :1]) < 0.05).all(),
     )
     page.check(
-        "in every network, class means in the last hidden layer classify better than class means "
-        "of the pixels",
+        "in every network, class means in the last hidden layer classify better than pixels",
         (named[:, 4] > named[:, 0]).all(),
     )
     caption = "A pullover and a coat, with the feature maps of the first and second layer"

@@ -174,9 +174,8 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
     )
     _draw_mirrors(page, by_zeros, by_mirror, edge)
     page.answer(
-        "Mirror padding needs only indexing. It continues the image plausibly: a constant image "
-        "stays constant, where zero padding creates false edges. But it loses the slope at the "
-        "border."
+        "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
+        "padding creates false edges, but it loses the slope at the border."
     )
 
 
@@ -375,10 +374,7 @@ def excess_errors(stride: int, *, draws: int) -> np.ndarray:
 
 def stride_one_half_doubles_the_size(page: Page) -> None:
     """How could a stride of 1/2 be implemented, and when is it useful?"""
-    page.say(
-        "To move the window by half a pixel, insert a zero between neighbouring pixels, then "
-        "convolve."
-    )
+    page.say("To move the window by half a pixel, insert zeros between pixels, then convolve.")
     y, kernel = integers(0, (1000, 3, 3, 4)), integers(1, (3, 3, 2, 4))
     between = jnp.zeros((len(y), 5, 5, 4)).at[:, ::2, ::2].set(y)
     x_of_y = ops.conv_transpose2d(y, kernel, stride=2)
@@ -390,8 +386,7 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     x = integers(2, (1000, 7, 7, 2))
     inner = [(ops.conv2d(x, kernel, stride=2) * y).sum((1, 2, 3)), (x * x_of_y).sum((1, 2, 3))]
     page.check(
-        "conv_transpose2d is the transpose of stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} "
-        "draws",
+        "it is the transpose of stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
         (inner[0] == inner[1]).all(),
         n=len(x),
     )
@@ -419,8 +414,7 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     rng = np.random.default_rng(3)
     drawn = [(rng.integers(-9, 10, k), s) for k in range(1, 9) for s in range(1, 9)]
     page.check(
-        "at s neighbouring pixels, the values are the sums of every s-th weight, for sizes and "
-        "strides up to 8",
+        "at s neighbours, these are the sums of every s-th weight, for sizes and strides up to 8",
         all(spread_ones(w, s) == [w[a::s].sum() for a in range(s)] for w, s in drawn),
     )
     page.check(

@@ -28,8 +28,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
     page.show("kernel[0, 0]", kernel[0, 0])
     x = integers(0, (1000, 6, 8, 3))
     page.check(
-        "with stride (2, 4), the convolution equals avg_pool(x, (2, 4)) for {n} images of random "
-        "integers, exactly",
+        "the convolution with stride (2, 4) equals avg_pool(x, (2, 4)) for {n} images, exactly",
         (ops.conv2d(x, kernel, stride=(2, 4)) == ops.avg_pool(x, (2, 4))).all(),
         n=len(x),
     )
@@ -46,8 +45,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
             axes[2], convolved[0, ..., 0], title=page.t("convolved with stride 2"), limits=(0, 15)
         )
     page.answer(
-        "Average pooling is a convolution with stride (p, q) and weights 1/(p·q), applied to each "
-        "channel separately."
+        "Average pooling is a convolution of each channel, with stride (p, q) and weights 1/(p·q)."
     )
 
 
@@ -123,8 +121,7 @@ def max_pooling_from_relu(page: Page) -> None:
             n=len(x),
         )
     page.check(
-        "the number of rounds is the number of halvings from p² down to 1, ⌈log₂ p²⌉, for every p "
-        "up to 8",
+        "the number of rounds is ⌈log₂ p²⌉, the halvings from p² to 1, for every p up to 8",
         all(len(relu_pool_kernels(p)) - 1 == int(np.ceil(np.log2(p * p))) for p in range(1, 9)),
     )
     page.say("We did not show that fewer layers are impossible.")
@@ -215,8 +212,7 @@ def pooling_is_cheap(page: Page) -> None:
         axes.invert_yaxis()
     page.answer(
         "Max pooling takes c·h'·w'·(p² − 1) comparisons, average pooling c·h'·w'·p² additions and "
-        "divisions; neither has parameters. In LeNet, max pooling takes {share:.2%} of all "
-        "operations.",
+        "divisions; neither has parameters. In LeNet, this is {share:.2%} of all operations.",
         share=share,
     )
 
@@ -225,8 +221,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     """Why should max pooling and average pooling behave differently?"""
     noise = jnp.asarray(np.random.default_rng(0).normal(size=(100_000, 2, 2, 1)), jnp.float32)
     page.say(
-        "Both are applied to {n} windows of 2×2 pixels of noise with mean 0 and standard "
-        "deviation 1.",
+        "Input: {n} windows of 2×2 pixels of noise, with mean 0 and standard deviation 1.",
         n=len(noise),
     )
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
@@ -241,8 +236,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     )
     bias = largest_of_normals(4)
     page.check(
-        "the mean of max pooling is above 0: measured {mean:.3f} ± {error:.3f}, in theory "
-        "{bias:.3f}",
+        "max pooling has a mean above 0: {mean:.3f} ± {error:.3f}, in theory {bias:.3f}",
         abs(highest.mean() - bias) < error,
         mean=highest.mean(),
         error=error,
@@ -323,8 +317,7 @@ def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
     x = integers(0, (1000, 8, 8, 1))
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(x), (3, 3), axis=(1, 2))
     page.check(
-        "−max_pool(−x) equals the minimum of every 3×3 window at stride 2, for {n} images of "
-        "integers",
+        "−max_pool(−x) equals the minimum of 3×3 windows at stride 2, for {n} images",
         (min_pool(x, 3, stride=2) == windows[:, ::2, ::2].min((-2, -1))).all(),
         n=len(x),
     )
@@ -346,8 +339,7 @@ def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
         (min_pool(jax.nn.relu(maps), 2) == jax.nn.relu(min_pool(maps, 2))).all(),
     )
     page.answer(
-        "No layer is needed: min pooling is −max_pool(−x), and the layers before and after it can "
-        "learn the two signs."
+        "No: min pooling is −max_pool(−x), and neighbouring layers can learn the two signs."
     )
 
 

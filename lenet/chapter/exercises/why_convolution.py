@@ -62,8 +62,7 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
             style.matrix(axes, used(side).any(-1), title=title)
     page.answer(
         "At Δ = 0, the layer is a matrix product over the channels of each pixel. Two such layers "
-        "with a ReLU between them are a fully connected network that all pixels share; no pixel "
-        "affects another."
+        "and a ReLU are a fully connected network that all pixels share, each on its own."
     )
 
 
@@ -84,8 +83,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
 
     page.say(
         "Locality: a click is short, so a short kernel suffices. Translation invariance: a click "
-        "sounds the same at any time. So hide a click in noise, and filter the noise with the "
-        "click itself."
+        "sounds the same at any time. So filter noise that hides a click with the click itself."
     )
     click = np.array([1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 1, -1, 1])  # unlike itself, when shifted
     starts = np.arange(188)
@@ -185,8 +183,7 @@ def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
 def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
     """When is translation invariance a bad idea? Find a task that it makes impossible."""
     page.say(
-        "An 8×8 image has one bright pixel. The label says whether the pixel is in the upper or "
-        "the lower half."
+        "An 8×8 image has one bright pixel. The label: is the pixel in the upper or lower half?"
     )
     images = jnp.eye(64).reshape(64, 8, 8, 1)
     lower = jnp.arange(64) >= 32
@@ -197,8 +194,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         return jax.nn.relu(maps).sum((1, 2))
 
     page.say(
-        "The network is a convolution, a ReLU and a sum over the feature map. First, with "
-        "circular padding:"
+        "Convolution, ReLU and a sum over the feature map follow. First, with circular padding:"
     )
     wrapped = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="wrap"))
     page.check(
@@ -246,11 +242,10 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
             weights = jnp.broadcast_to(rows[0, :, :, 0], (8, 8))
             style.matrix(right, weights, title=title, numbers=False, signed=True)
     page.answer(
-        "When the answer depends on position: sky is above, ground below. A convolution followed "
-        "by a sum over the feature map gives the same number for both halves, away from the "
-        "border, so it is right for half of the images. One fully connected unit is right for "
-        "all. LeNet keeps position, because its dense layers have separate weights for each place "
-        "in a feature map."
+        "When the answer depends on position: sky is above, ground below. A convolution and a sum "
+        "over the feature map give both halves the same number, away from the border, so half of "
+        "the images are right. One fully connected unit is right for all. LeNet keeps position, "
+        "because its dense layers have separate weights for each place in a feature map."
     )
 
 
@@ -258,8 +253,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     """Would convolutions suit text as well? What is difficult about language?"""
     words = ["not", "good", "very", "film", "was"]
     page.say(
-        "A word is a one-hot vector; a sentence is an image of height 1 with one channel per word "
-        "of the vocabulary."
+        "A word is a one-hot vector; a sentence is an image of height 1, with a channel per word."
     )
     kernel = one_hot(words, "not good")[0, :, :, :, None]  # [1, 2, Ci, 1]
     page.show("kernel.shape", kernel.shape)
@@ -267,8 +261,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     found = ops.conv2d(jax.nn.one_hot(sentences, 5)[:, None], kernel)[:, 0, :, 0]
     there = (sentences[:, :-1] == 0) & (sentences[:, 1:] == 1)
     page.check(
-        "in all {n} sentences of 6 words, the output is 2 where “not good” occurs and at most 1 "
-        "elsewhere",
+        "in all {n} sentences of 6 words, the output is 2 at “not good”, at most 1 elsewhere",
         ((found == 2) == there).all() and (found <= 2).all(),
         n=len(sentences),
     )
@@ -311,10 +304,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         ),
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
-    caption = (
-        "“not good” as a kernel: the output is 2 where the phrase occurs; one word in between "
-        "hides it"
-    )
+    caption = "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
     with page.figure("1.4", caption, (9, 3.6)) as figure:
         for column, sentence in zip(
             figure.subplots(2, 2, height_ratios=(5, 1)).T,
@@ -464,9 +454,8 @@ def convolution_commutes(page: Page) -> None:
             axes.set_xticks(range(3), across)
             axes.set_yticks(range(3), down)
     page.answer(
-        "Substitute b = i − a: both sides are the sum of the products f(a) · g(b) with a + b = i. "
-        "Cross-correlation sums the products with a − b = i, so swapping f and g flips its "
-        "result."
+        "Substitute b = i − a: both sides sum the products f(a) · g(b) with a + b = i. "
+        "Cross-correlation sums those with a − b = i, so swapping f and g flips its result."
     )
 
 

@@ -35,8 +35,7 @@ def channels(page: Page) -> None:
         maps[0, 3, 3, 1] == 0 and maps[0, 3, 1, 1] != 0,
     )
     caption = (
-        "An image with three channels, and three feature maps: colour, vertical edges, horizontal "
-        "edges"
+        "An image with three channels, and three feature maps: colour, and edges in two directions"
     )
     with page.figure("channels", caption, size=(10, 2.9)) as figure:
         axes = figure.subplots(1, 4)

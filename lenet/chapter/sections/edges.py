@@ -38,10 +38,7 @@ def edges(page: Page) -> None:
         "this output is the target that the layer learns below", (y == target[0, :, :, 0]).all()
     )
 
-    page.say(
-        "A Flax Conv2D learns the kernel with optax SGD at learning rate 0.03, starting from [1, "
-        "1]:"
-    )
+    page.say("A Flax Conv2D learns the kernel by optax SGD at learning rate 0.03, from [1, 1]:")
     learned = edge.learn(jnp.ones(2), 0.03)
     for i in range(1, 10, 2):
         page.table(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
@@ -55,8 +52,7 @@ def edges(page: Page) -> None:
     losses, _ = edge.predict(np.ones(2), 0.03)
     worst = np.abs(np.asarray(learned.losses) / losses - 1).max()
     page.check(
-        "the ten measured losses match this closed form, with a relative error of at most "
-        "{worst:.0e}",
+        "the ten measured losses match this closed form, to a relative error of {worst:.0e}",
         worst < 1e-4,
         worst=worst,
     )

@@ -67,10 +67,7 @@ def lenet(page: Page) -> None:
             for before, after in (stages[:2], stages[2:])
         ),
     )
-    caption = (
-        "The convolutional layers hold few of the parameters of LeNet but take most of the "
-        "multiply-adds"
-    )
+    caption = "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
     with page.figure("lenet", caption, size=(8, 3.8)) as figure:
         axes = figure.subplots()
         total = {"parameters": count, "multiply_adds": cost}

@@ -12,8 +12,7 @@ from lenet.ops.shapes import same_padding
 def padding(page: Page) -> None:
     """Padding an image with zeros restores the rows and columns lost to a convolution."""
     page.say(
-        "A window of k rows fits into n rows in n − k + 1 places, so each convolution makes the "
-        "image smaller."
+        "A window of k rows has n − k + 1 places in n rows: each convolution shrinks the image."
     )
     x, kernel = jnp.ones((1, 8, 8, 1)), jnp.ones((3, 3, 1, 1))
     page.show("conv2d(x, kernel).shape", ops.conv2d(x, kernel).shape)
@@ -39,10 +38,7 @@ def padding(page: Page) -> None:
         "this padding keeps every size from 1 to 32 with every kernel size from 1 to 32", kept
     )
 
-    page.say(
-        "The window of the output at (i, j) is then centred on the input at (i, j), for an odd "
-        "kernel."
-    )
+    page.say("For an odd kernel, the window of output (i, j) is then centred on input (i, j).")
     image = jnp.zeros((1, 5, 5, 1)).at[0, 1, 3, 0].set(1)
     centre = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1)
     page.check(
@@ -52,8 +48,7 @@ def padding(page: Page) -> None:
 
     used = uses((5, 5), 3, padding=1)
     page.check(
-        "even with padding 1, a corner pixel is used {corner:.0f} times and the centre pixel "
-        "{centre:.0f} times",
+        "even with padding 1, a corner is used {corner:.0f} times, the centre {centre:.0f} times",
         (used[0, 0], used[2, 2]) == (4, 9),
         corner=used[0, 0],
         centre=used[2, 2],

@@ -55,10 +55,7 @@ def pooling(page: Page) -> None:
         "after 2×2 max pooling with stride 1, both outputs share a column",
         (wide * wide_moved).sum() == wide.shape[1],
     )
-    caption = (
-        "An edge, and the same edge moved right by one pixel: the detected edges overlap only "
-        "after pooling"
-    )
+    caption = "An edge, and the same edge one pixel further right: they overlap only after pooling"
     with page.figure("pooling", caption, size=(9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
         titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))

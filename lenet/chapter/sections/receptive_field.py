@@ -41,8 +41,7 @@ def receptive_field(page: Page) -> None:
     )
 
     page.say(
-        "In LeNet with positive weights, the receptive field is measured as the pixels with "
-        "nonzero gradient:"
+        "In LeNet with positive weights, the receptive field is where the gradient is nonzero:"
     )
     rows = {row.name: row for row in layers(LeNet(), (28, 28, 1))}
     units = {"conv1": 12, "pool1": 6, "conv2": 4, "pool2": 2}

@@ -25,13 +25,9 @@ def stride(page: Page) -> None:
         "height and width may have different strides: 8×8 becomes 2×2", odd.shape == (1, 2, 2, 1)
     )
 
-    page.say(
-        "In general, the output size is ⌊(n − k + p + s) / s⌋, where p is the padding of both "
-        "sides together."
-    )
+    page.say("In general, the size is ⌊(n − k + p + s) / s⌋, with p the padding of both sides.")
     page.check(
-        "XLA gives the same size for every n up to 12, k up to 5, s up to 4 and up to 2 rows of "
-        "padding on each side",
+        "XLA gives the same size for n up to 12, k up to 5, s up to 4, padding up to 2",
         _formula_holds(),
     )
     page.check(
@@ -47,10 +43,7 @@ def stride(page: Page) -> None:
     every, some = ops.conv2d(x, kernel), ops.conv2d(x, kernel, stride=2)
     page.check("stride 2 keeps every second output", (every[:, ::2, ::2] == some).all())
 
-    caption = (
-        "3×5 windows with vertical stride 3 and horizontal stride 4, on 8×8 with one column of "
-        "padding on each side"
-    )
+    caption = "3×5 windows at stride (3, 4), on 8×8 with one column of padding on each side"
     with page.figure("stride", caption, size=(9, 3.9)) as figure:
         before, after = figure.subplots(1, 2)
         padded = jnp.pad(x[0, :, :, 0], ((0, 0), (1, 1)))
