@@ -1,12 +1,12 @@
-"""Answer the chapter's exercises by running them.
+"""Answer the exercises of the chapter with runnable code.
 
-    python -m experiments.exercises                 all of them (--list says how long each takes)
-    python -m experiments.exercises 2.2             the second of section 2, all its parts
-    python -m experiments.exercises 5 3.6           section 5 (pooling), and the sixth of section 3
+    python -m experiments.exercises                 all exercises (--list shows how long each takes)
+    python -m experiments.exercises 2.2             exercise 2 of section 2, all parts
+    python -m experiments.exercises 5 3.6           section 5 (pooling), and exercise 6 of section 3
     python -m experiments.exercises --list --lang=zh
 
 Sections: 1 why convolutions, 2 convolution, 3 padding and stride, 4 channels, 5 pooling, 6 LeNet.
-Each prints its question, what was measured and checked, and the answer; many save a figure.
+Each prints the question, the measurements, the checks and the answer; many save a figure.
 """
 
 from absl import flags
@@ -14,44 +14,33 @@ from tabulate import tabulate
 
 from experiments import cli
 from experiments.cli import language
-from lenet.chapter import walk
+from lenet.language import mark
 
-flags.DEFINE_boolean("list", False, "say what there is, and run nothing")
+flags.DEFINE_boolean("list", False, "list the exercises and run nothing")
 language.define()
 flags.DEFINE_string("out_dir", "runs/exercises", "directory for the figures")
 FLAGS = flags.FLAGS
 
 
 def main(*numbers: str) -> None:
-    """Run what was asked for, or list what there is."""
-    from lenet.chapter.exercises import exercises
+    """Run the chosen exercises, or list them."""
+    from lenet.chapter import EXERCISES, walk
 
-    known = exercises()
     asked = []
-    for number in numbers:  # a section stands for all in it
-        within = [name for name in known if name.split(".")[0] == number]
+    for number in numbers:  # a section selects all its exercises
+        within = [name for name in EXERCISES if name.split(".")[0] == number]
         asked += within or [number]
-    chosen = walk.choose(asked, known, "exercise")
+    chosen = [EXERCISES[name] for name in walk.choose(asked, EXERCISES, "exercise")]
     if FLAGS.list:
         rows = [
-            (
-                name,
-                known[name].kind,
-                _duration(known[name].seconds),
-                language.translate(known[name].question),
-            )
-            for name in chosen
+            (e.number, e.kind, _duration(e.seconds), language.translate(e.question)) for e in chosen
         ]
         print(tabulate(rows, tablefmt="plain", maxcolwidths=[None, None, None, 80]))
-        print()
-        print(
-            language.translate(
-                "R: an experiment, P: a proof checked in numbers; times on two cores"
-            )
-        )
+        note = mark("R: experiment; P: proof with a numerical check; times on two cores")
+        print(f"\n{language.translate(note)}")
         return
     walk.walk(
-        {name: (language.translate(known[name].question), known[name].answer) for name in chosen},
+        {e.number: (language.translate(e.question), e.answer) for e in chosen},
         language.asked(),
         walk.writable(FLAGS.out_dir),
     )

@@ -1,9 +1,9 @@
-"""Write docs/chapter*.md and docs/exercises*.md: what every section and exercise says and draws.
+"""Write docs/chapter*.md and docs/exercises*.md: the output of every section and exercise.
 
-python scripts/pages.py run [NAME...]   run them (all: a quarter of an hour on two cores), keep what
-                                        they said in results/pages.json and their figures in docs/
-python scripts/pages.py                 write the pages from the record
-python scripts/pages.py --check         fail if that would change them, or the record is out of date
+python scripts/pages.py run [NAME...]   run pages (all: half an hour on two cores); save their text
+                                        to results/pages.json and their figures to docs/
+python scripts/pages.py                 write the Markdown files from results/pages.json
+python scripts/pages.py --check         fail if a file or the record is out of date
 """
 
 import io
@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,72 +23,38 @@ from PIL import Image
 from rich.console import Console
 
 from lenet import files, records, train
-from lenet.chapter.claims.ledger import claims
-from lenet.chapter.exercises import exercises
-from lenet.chapter.page import Page
-from lenet.chapter.sections import NAMES, sections, title
+from lenet.chapter import CHAPTER, EXERCISES, Page, heading
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DataError
-from lenet.language import LANGUAGES, translation
+from lenet.language import LANGUAGES, translate, translation
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "results" / "pages.json"
 FILES = {"en": "{}.md", "zh": "{}.zh-CN.md"}
-TEXT = {
-    "en": {
-        "chapter": "The chapter, run",
-        "exercises": "The chapter's exercises, answered",
-        "how": "Written by `{command}` from `results/pages.json`, on {machine}. Run any of it: "
-        "`python -m experiments.{what} {example}`.",
-        "count": "{count} exercises, each answered by what runs: R is an experiment, P a proof "
-        'checked in numbers. {there} were run here; "data" marks one whose data set could not be '
-        "reached, so that its answer is written but not seen. Seconds are from a cold start; those "
-        "of section 6 were measured beside other work on the same cores.",
-        "head": "| | | seconds | question |\n|---|---|---|---|",
-        "data": "data",
-        "not run": "Not run here: {error}",
-        "other": "[中文]({})",
-    },
-    "zh": {
-        "chapter": "让这一章运行起来",
-        "exercises": "本章练习的解答",
-        "how": "由 `{command}` 根据 `results/pages.json` 生成，环境：{machine}。"
-        "任何一部分都可以自己运行："
-        "`python -m experiments.{what} {example} --lang=zh`。",
-        "count": "{count} 道练习，每道都由可运行的代码解答：R 为实验，P 为用数值检验的证明。"
-        "其中 {there} 道在此运行过；“数据”表示无法取得所需的数据集，解答已写好，但未见结果。"
-        "秒数为冷启动的用时；第 6 节的秒数是在同一处理器上还有其他工作时测得的。",
-        "head": "| | | 秒 | 问题 |\n|---|---|---|---|",
-        "data": "数据",
-        "not run": "此处未运行：{error}",
-        "other": "[English]({})",
-    },
-}
 
 
 def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
-    """Every page by kind and name: its heading, and what fills it."""
-    headed = {name: (title(fill), fill) for name, fill in sections().items()}
+    """Return every page by kind and name: its heading, and the function that fills it."""
     return {
-        "chapter": headed | {"claims": (title(claims), claims)},
-        "exercises": {e.number: (e.question, e.answer) for e in exercises().values()},
+        "chapter": {name: (heading(fill), fill) for name, fill in CHAPTER.items()},
+        "exercises": {number: (e.question, e.answer) for number, e in EXERCISES.items()},
     }
 
 
 def run(chosen: list[str]) -> None:
-    """Run pages in both languages; keep what they say, and their figures, page by page."""
+    """Run pages in both languages; save text and figures page by page."""
     known = {(what, name): page for what, of in pages().items() for name, page in of.items()}
     if unknown := set(chosen) - {name for _, name in known}:
-        sys.exit(f"error: no page {', '.join(sorted(unknown))}")
+        sys.exit(f"error: unknown page {', '.join(sorted(unknown))}")
     old = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
     kept = {(what, name): page for what, of in old.items() for name, page in of.items()}
-    # What training gave for the first language is what the second tells of.
+    # Train once: the second language reports the same runs.
     train.run = once(train.run)  # type: ignore[assignment]
-    for (what, name), (heading, fill) in known.items():
+    for (what, name), (title, fill) in known.items():
         if chosen and name not in chosen:
             continue
-        page: dict[str, Any] = {"heading": heading, "machine": machine()}
+        page: dict[str, Any] = {"heading": title, "machine": machine()}
         jax.clear_caches()  # as for someone who runs this page alone
         for language in LANGUAGES:
             begin = time.monotonic()
@@ -95,7 +62,7 @@ def run(chosen: list[str]) -> None:
             page.setdefault("seconds", round(time.monotonic() - begin, 1))
         kept[what, name] = page
         record: dict[str, Any] = {"command": "python scripts/pages.py run", "pages": {}}
-        for key in filter(kept.__contains__, known):  # in order, and nothing that is no more
+        for key in filter(kept.__contains__, known):  # in order, without removed pages
             record["pages"].setdefault(key[0], {})[key[1]] = kept[key]
         text = json.dumps(record, ensure_ascii=False, indent=1)
         files.write(RECORD, (text + "\n").encode())
@@ -103,7 +70,7 @@ def run(chosen: list[str]) -> None:
 
 
 def machine() -> str:
-    """Hardware and versions."""
+    """Return the hardware and the versions."""
     environment = records.environment()
     versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("jax", "flax"))
     return (
@@ -113,7 +80,7 @@ def machine() -> str:
 
 
 def once(run: Callable[[Config, Data], Any]) -> Callable[[Config, Data], Any]:
-    """Return `train.run` that remembers what it has trained."""
+    """Return `train.run` with a cache of its results."""
     known: dict[Any, Any] = {}
 
     def remembered(config: Config, data: Data) -> Any:
@@ -126,7 +93,7 @@ def once(run: Callable[[Config, Data], Any]) -> Callable[[Config, Data], Any]:
 
 
 def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
-    """What a page says in a language."""
+    """Run a page and return its events in a language."""
     directory = ROOT / "docs" / what / language
     page = Page(translation(language), directory, Console(file=io.StringIO()))
     try:
@@ -135,50 +102,73 @@ def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
     except DataError as error:
         return [("error", str(error).partition(" (")[0], "")]
     for event in page.events:
-        if event.file:  # a palette takes a third of the room
+        if event.file:  # a palette takes a third of the space
             path = directory / event.file
             Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
     return [tuple(event) for event in page.events]
 
 
 def rendered() -> dict[Path, str]:
-    """Every page with its content."""
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
-    machines = sorted({p["machine"] for of in record["pages"].values() for p in of.values()})
-    files = {}
-    for what, known in pages().items():
-        for language in LANGUAGES:
-            text, t = TEXT[language], translation(language)
-            other = FILES[next(lang for lang in LANGUAGES if lang != language)].format(what)
-            how = text["how"].format(
-                command=record["command"],
-                machine="; ".join(machines),
-                what=what,
-                example=next(iter(known)),
-            )
-            lines = [f"# {text[what]}", "", text["other"].format(other), "", how, ""]
-            if what == "exercises":
-                there = [n for n in known if record["pages"][what][n][language][0][0] != "error"]
-                count = text["count"].format(count=len(known), there=len(there))
-                lines += [count, "", text["head"]]
-                for number, e in exercises().items():
-                    took = f"{record['pages'][what][number]['seconds']:.0f}"
-                    seconds = took if number in there else text["data"]
-                    anchor = number.replace(".", "")
-                    lines.append(
-                        f"| [{number}](#{anchor}) | {e.kind} | {seconds} | {t(e.question)} |"
-                    )
-                lines.append("")
-            for name, (heading, _) in known.items():
-                spoken = f"{t(NAMES[name])}: " if name in NAMES and language != "en" else ""
-                lines += [f"## {name}", "", f"**{spoken}{t(heading)}**", ""]
-                lines += body(record["pages"][what][name][language], what, language)
-            files[ROOT / "docs" / FILES[language].format(what)] = "\n".join(lines).rstrip() + "\n"
-    return files
+    """Return the content of every Markdown file."""
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["pages"]
+    return {
+        ROOT / "docs" / FILES[language].format(what): file(what, language, recorded[what])
+        for what in pages()
+        for language in LANGUAGES
+    }
+
+
+def file(what: str, language: str, recorded: dict[str, Any]) -> str:
+    """Return the content of one Markdown file: an introduction, then every page."""
+    known, t = pages()[what], partial(translate, language)
+    titles = {
+        "chapter": t("The chapter as code"),
+        "exercises": t("Exercises of the chapter, with answers"),
+    }
+    how = t(
+        "Generated by `{command}` from `results/pages.json` on {machine}. Run any part yourself: "
+        "`python -m experiments.{what} {example}`.",
+        command="python scripts/pages.py run",
+        machine=" · ".join(sorted({page["machine"] for page in recorded.values()})),
+        what=what,
+        example=next(iter(known)) + {"en": "", "zh": " --lang=zh"}[language],
+    )
+    book = t(
+        "The book is [Dive into Deep Learning](https://d2l.ai); the course notes are two Chinese "
+        "handouts on the same chapter."
+    )
+    other, name = {"en": ("zh", "中文"), "zh": ("en", "English")}[language]
+    link = f"[{name}]({FILES[other].format(what)})"
+    lines = ["\n\n".join((f"# {titles[what]}", link, how, book)), ""]
+    lines += contents(language, recorded) if what == "exercises" else []
+    for name, (title, _) in known.items():
+        lines += [f"## {name}", "", f"**{t(title)}**", ""]
+        lines += body(recorded[name][language], what, language)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def contents(language: str, recorded: dict[str, Any]) -> list[str]:
+    """Return the table of the exercises."""
+    t = partial(translate, language)
+    rows = []
+    for number, e in EXERCISES.items():
+        done = recorded[number]["en"][0][0] != "error"
+        seconds = f"{recorded[number]['seconds']:.0f}" if done else t("no data")
+        link = f"[{number}](#{number.replace('.', '')})"
+        rows.append(f"| {link} | {e.kind} | {seconds} | {t(e.question)} |")
+    count = t(
+        "{count} exercises, each answered with runnable code. R: experiment; P: proof with a "
+        "numerical check. Seconds are from a cold start; section 6 was measured beside other work "
+        "on the same cores. “No data” marks an exercise whose dataset could not be reached.",
+        count=len(rows),
+    )
+    head = f"| | | {t('seconds')} | {t('question')} |"
+    return [count, "", head, "|---|---|---|---|", *rows, ""]
 
 
 def body(events: list[Any], what: str, language: str) -> list[str]:
-    """A page's events as Markdown; code that stands together in one block."""
+    """Return the events of a page as Markdown; consecutive code shares a block."""
+    form = {"say": "{}", "note": "- {}", "check": "- ✓ {}", "answer": "**→ {}**"}
     lines: list[str] = []
     for kind, text, file in events:
         if kind in ("show", "value"):
@@ -189,28 +179,27 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
             lines += [*text.splitlines(), "```", ""]
         elif kind == "figure":
             lines += [f"![{text}]({what}/{language}/{file})", "", f"*{text}*", ""]
+        elif kind == "error":
+            lines += [translate(language, "Not run here: {error}", error=text), ""]
         else:
-            form = {"say": "{}", "note": "- {}", "check": "- ✓ {}", "answer": "**→ {}**"}.get(kind)
-            shown = text.replace("*", r"\*").replace("|", r"\|")
-            lines += [form.format(shown) if form else TEXT[language]["not run"].format(error=text)]
-            lines.append("")
+            lines += [form[kind].format(text.replace("*", r"\*").replace("|", r"\|")), ""]
     return lines
 
 
 def stale() -> list[str]:
-    """What the record lacks, or says in words that the code has no more."""
+    """Return the pages whose heading or English text differs from the code."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
     said = [re.escape(text) for text in translations.texts()]
     # a name in braces stands for anything
     patterns = re.compile("|".join(re.sub(r"\\{.*?\\}", ".*", text) for text in said), re.DOTALL)
     wrong = []
     for what, known in pages().items():
-        for name, (heading, _) in known.items():
+        for name, (title, _) in known.items():
             page = record.get(what, {}).get(name, {"heading": "", "en": []})
             sentences = [
                 text for kind, text, _ in page["en"] if kind not in ("show", "value", "error")
             ]
-            if page["heading"] != heading or not all(map(patterns.fullmatch, sentences)):
+            if page["heading"] != title or not all(map(patterns.fullmatch, sentences)):
                 wrong.append(name)
     return wrong
 
@@ -222,12 +211,12 @@ def main(arguments: list[str]) -> None:
     elif arguments not in ([], ["--check"]):
         sys.exit(f"error: {' '.join(arguments)}: expected run [NAME...], --check or nothing")
     if wrong := stale():
-        sys.exit(f"error: not recorded as they are now: scripts/pages.py run {' '.join(wrong)}")
+        sys.exit(f"error: pages out of date; run scripts/pages.py run {' '.join(wrong)}")
     for path, content in rendered().items():
         if arguments != ["--check"]:
             files.write(path, content.encode())
         elif not path.exists() or path.read_text(encoding="utf-8") != content:
-            sys.exit(f"error: {path.name} is not what its record gives: run scripts/pages.py")
+            sys.exit(f"error: {path.name} is out of date; run scripts/pages.py")
 
 
 if __name__ == "__main__":

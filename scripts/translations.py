@@ -23,9 +23,7 @@ from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 
 from lenet import files
-from lenet.chapter.claims.ledger import claims, ledger
-from lenet.chapter.exercises import exercises
-from lenet.chapter.sections import sections, title
+from lenet.chapter import CHAPTER, CLAIMS, EXERCISES, heading
 from lenet.figures import style
 from lenet.language import CATALOGUE
 
@@ -52,12 +50,11 @@ def texts() -> dict[str, set[str]]:
             for _, text, _, _ in extract_from_file(method, str(path), keywords):
                 for each in [text] if isinstance(text, str) else text:
                     found.setdefault(each, set()).add(path.relative_to(ROOT).as_posix())
-    documented: list[tuple[str, Any]] = [(title(s), s) for s in (*sections().values(), claims)]
-    documented += [(entry.text, entry.compute) for entry in ledger().values()]
-    documented += [(entry.question, entry.answer) for entry in exercises().values()]
-    for text, function in documented:
+    documented: list[Any] = [*CHAPTER.values(), *(claim.compute for claim in CLAIMS)]
+    documented += [exercise.answer for exercise in EXERCISES.values()]
+    for function in documented:
         path = Path(inspect.getfile(function)).relative_to(ROOT)
-        found.setdefault(text, set()).add(path.as_posix())
+        found.setdefault(heading(function), set()).add(path.as_posix())
     return found
 
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lenet.chapter import walk
-from lenet.chapter.claims.ledger import VERDICTS, Finding, ledger
-from lenet.chapter.page import CheckError, Page, console, wrapped
-from lenet.chapter.sections import NAMES, sections
+from lenet.chapter import CHAPTER, CLAIMS, NAMES, SECTIONS, Page, claims, walk
+from lenet.chapter.claims import VERDICTS
+from lenet.chapter.page import CheckError, console, wrapped
 from lenet.errors import DataError, UsageError
 from lenet.language import translation
 
 ROOT = Path(__file__).parent.parent
-SECTIONS = sections()
 
 
 @pytest.fixture
@@ -33,46 +32,36 @@ def test_every_section_holds_and_draws_its_figure(page, name):
     assert (page.directory / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", [name for name, claim in ledger().items() if not claim.seconds])
-def test_the_verdict_of_each_claim_is_as_recorded(page, name):
-    claim = ledger()[name]
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if not c.seconds], ids=attrgetter("name"))
+def test_the_verdict_of_each_claim_is_as_recorded(page, claim):
     assert claim.compute(page).verdict == claim.verdict
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("fashion_mnist")
-@pytest.mark.parametrize("name", [name for name, claim in ledger().items() if claim.seconds])
-def test_the_verdict_of_each_trained_claim_is_as_recorded(page, name):
-    claim = ledger()[name]
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c.seconds], ids=attrgetter("name"))
+def test_the_verdict_of_each_trained_claim_is_as_recorded(page, claim):
     assert claim.compute(page).verdict == claim.verdict
 
 
 def test_there_are_at_least_the_seventeen_claims():
-    assert len(ledger()) >= 17
-    assert {claim.verdict for claim in ledger().values()} == set(VERDICTS)
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS) >= 17
+    assert {claim.verdict for claim in CLAIMS} == set(VERDICTS)
 
 
-def test_a_verdict_that_changes_is_heard(page, monkeypatch):
-    from lenet.chapter.claims import ledger as claims
-
-    entry = next(iter(ledger().values()))
-    changed = entry._replace(compute=lambda page: Finding("false", "how", "measured"))
-    monkeypatch.setattr(claims, "ledger", lambda: {entry.name: changed})
-    with pytest.raises(CheckError, match=f"changed: {entry.name}"):
-        claims.claims(page)
+def test_a_verdict_that_changes_fails(page):
+    first = CLAIMS[0]
+    changed = first._replace(verdict="false")
+    with pytest.raises(CheckError, match=f"changed: {first.name}"):
+        claims.check(page, [changed])
 
 
-def test_without_data_the_other_claims_are_still_checked(page, monkeypatch):
-    from lenet.chapter.claims import ledger as claims
-
-    def nowhere(page):
+def test_without_data_the_other_claims_are_still_checked(page):
+    def without_data(page):
         raise DataError("no data")
 
-    entry = next(iter(ledger().values()))
-    both = {"trained": entry._replace(compute=nowhere), entry.name: entry}
-    monkeypatch.setattr(claims, "ledger", lambda: both)
     with pytest.raises(DataError):
-        claims.claims(page)
+        claims.check(page, [CLAIMS[0]._replace(compute=without_data), CLAIMS[0]])
     assert [event.text for event in page.events if event.kind == "answer"] == ["verdict: true"]
 
 
@@ -104,13 +93,13 @@ def test_a_section_has_a_chinese_name():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.split()[:2] == ["padding", "填充"]
-    assert set(NAMES) == {*SECTIONS, "claims"}
+    assert list(NAMES) == list(CHAPTER) == [*SECTIONS, "claims"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(UsageError, match="no section 'claim'"):  # not the minutes of claims
+    with pytest.raises(UsageError, match="unknown section 'claim'"):  # not the minutes of claims
         walk.choose(["claim"], ["claims"], "section")
-    with pytest.raises(UsageError, match=r"no section 'pading', did you mean padding or pooling\?"):
+    with pytest.raises(UsageError, match=r"section 'pading'\. Did you mean padding or pooling\?"):
         walk.choose(["pading"], SECTIONS, "section")
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from skipping import skip
 
-from lenet.chapter.exercises import exercises
-from lenet.chapter.page import Page, console
+from lenet.chapter import EXERCISES, Page
+from lenet.chapter.page import console
 from lenet.errors import DataError
 from lenet.language import translation
 
-QUICK = [e.number for e in exercises().values() if not e.seconds]
-SLOW = [e.number for e in exercises().values() if e.seconds]
+QUICK = [e.number for e in EXERCISES.values() if not e.seconds]
+SLOW = [e.number for e in EXERCISES.values() if e.seconds]
 
 
 def check(number: str, tmp_path) -> None:
     page = Page(translation("en"), tmp_path, console())
-    exercises()[number].answer(page)
+    EXERCISES[number].answer(page)
     kinds = [event.kind for event in page.events]
     assert kinds.count("check") >= 1
     assert kinds[-1] == "answer"
@@ -41,10 +41,10 @@ def test_the_answer_that_takes_long_holds(number, tmp_path):
 
 
 def test_the_chapters_exercises_are_all_there():
-    numbers = {e.number.rstrip("abcdefg") for e in exercises().values()}
+    numbers = {e.number.rstrip("abcdefg") for e in EXERCISES.values()}
     listed = {1: 6, 2: 4, 3: 7, 4: 7, 5: 7, 6: 5}
     assert numbers == {f"{s}.{n}" for s, count in listed.items() for n in range(1, count + 1)}
-    assert all(e.question.endswith(("?", ".", ")")) for e in exercises().values())
+    assert all(e.question.endswith(("?", ".", ")")) for e in EXERCISES.values())
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess:
@@ -57,7 +57,7 @@ def test_an_unknown_number_is_one_line_with_the_nearest():
     done = ask("2.2e")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no exercise '2.2e', did you mean ")
+    assert done.stderr.startswith("error: unknown exercise '2.2e'. Did you mean ")
     assert "2.2d" in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -66,5 +66,5 @@ def test_the_list_names_all_of_a_section_with_what_takes_long():
     done = ask("--list", "6", "--lang=zh")
     assert done.returncode == 0
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("6.")]
-    assert [line[0] for line in lines] == [n for n in exercises() if n.startswith("6.")]
+    assert [line[0] for line in lines] == [n for n in EXERCISES if n.startswith("6.")]
     assert all(line[1] == "R" and int(line[2]) >= 10 and line[3] == "s" for line in lines)

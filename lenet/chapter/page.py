@@ -1,12 +1,13 @@
-"""What a section or an exercise says, checks and draws, in the reader's language."""
+"""A page: the text, checks and figures of a section or an exercise, in the reader's language."""
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -26,11 +27,11 @@ Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
 
 
 class CheckError(Exception):
-    """A check did not hold."""
+    """A check failed."""
 
 
 class Event(NamedTuple):
-    """One thing on a page, as text in its language."""
+    """One item of a page, as translated text."""
 
     kind: Kind
     text: str
@@ -39,9 +40,9 @@ class Event(NamedTuple):
 
 @dataclasses.dataclass
 class Page:
-    """Prints as it is told, and keeps what it printed.
+    """Prints sentences, values, checks and figures, and keeps them as events.
 
-    Text is English, the key of the catalogue, with {names} for the values given beside it.
+    Texts are English, keys of the catalogue; the keyword arguments fill in their {names}.
     """
 
     translate: Translate
@@ -50,7 +51,7 @@ class Page:
     events: list[Event] = dataclasses.field(default_factory=list)
 
     def t(self, text: str, **values: Any) -> str:
-        """Return `text` in the reader's language: for titles and labels in figures."""
+        """Return `text` in the reader's language, for titles and labels in figures."""
         return self.translate(text).format(**values)
 
     def say(self, text: str, **values: Any) -> None:
@@ -58,27 +59,27 @@ class Page:
         self._print("say", self.t(text, **values), 0)
 
     def note(self, text: str, **values: Any) -> None:
-        """Print a sentence or two that belong to the one before."""
+        """Print a sentence or two that belong to the previous text."""
         self._print("note", self.t(text, **values), 4)
 
     def show(self, expression: str, value: Any) -> None:
-        """Print code and what it gives, as a notebook does. Not translated."""
+        """Print an expression and its value, as a notebook does. Not translated."""
         shown = _shown(value)
         gap = "\n" if "\n" in shown else "   "
         self._print("show", f">>> {expression}{gap}{shown}", 4)
 
     def value(self, text: str, value: Any, **values: Any) -> None:
-        """Print what a number or an array is, in words, and the value."""
+        """Print a description and the value, a number or an array."""
         shown = _shown(value)
         gap = ":\n" if "\n" in shown else ": "
         self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
 
     def table(self, text: str) -> None:
-        """Print lines as they stand. Not translated."""
+        """Print lines verbatim. Not translated."""
         self._print("show", text, 4)
 
     def check(self, text: str, holds: Any, **values: Any) -> None:
-        """Assert that `holds`, or raise CheckError; `text` says what does."""
+        """Print the statement `text`, and raise CheckError unless it `holds`."""
         sentence = self.t(text, **values)
         self._print("check", sentence, 2, mark="✓ " if holds else "✗ ")
         if not holds:
@@ -92,7 +93,7 @@ class Page:
     def figure(
         self, name: str, caption: str, size: tuple[float, float] = (8, 4), **values: Any
     ) -> Iterator[Figure]:
-        """Give a figure to draw on; save it as NAME.png and print its caption."""
+        """Yield a figure to draw on, then save it as NAME.png and print its caption."""
         with style.style():
             figure = Figure(figsize=size, layout="constrained")
             yield figure
@@ -104,7 +105,7 @@ class Page:
         self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
 
     def track(self, items: Iterable[T], text: str) -> Iterator[T]:
-        """Iterate over what takes long, with a bar where someone looks; signals are heard."""
+        """Iterate over slow items, with a progress bar on a terminal; stop if a signal came."""
         steps = track(
             items,
             self.t(text),
@@ -117,18 +118,11 @@ class Page:
             yield item
 
     def _print(
-        self,
-        kind: Kind,
-        text: str,
-        indent: int,
-        *,
-        mark: str = "",
-        event: str = "",
-        file: str = "",
+        self, kind: Kind, text: str, indent: int, *, mark: str = "", event: str = "", file: str = ""
     ) -> None:
         stopping.stop_if_asked()
         self.events.append(Event(kind, event or text, file))
-        if kind in ("show", "value"):  # as it stands, however wide
+        if kind in ("show", "value"):  # verbatim, however wide
             self.console.print(textwrap.indent(text, " " * indent), soft_wrap=True)
             return
         style = {"✓ ": "green", "✗ ": "bold red", "→ ": "bold"}.get(mark, "")
@@ -139,6 +133,11 @@ class Page:
             self.console.print(shown, soft_wrap=True)
 
 
+def heading(fill: Callable[..., Any]) -> str:
+    """Return the heading of what `fill` prints: its docstring, on one line."""
+    return " ".join(inspect.cleandoc(fill.__doc__ or "").split())
+
+
 # A space; or a Chinese character or a run of others, with the stops and brackets that close it.
 PIECES = re.compile(
     r"\s|(?:[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+)[，。；：、！？）”》]*"
@@ -146,9 +145,9 @@ PIECES = re.compile(
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break text into lines of `width` cells: at spaces, and between Chinese characters.
+    """Break text into lines of `width` cells, at spaces and between Chinese characters.
 
-    rich takes a run of Chinese for one word. A stop or a closing bracket begins no line.
+    rich treats a run of Chinese as one word. No line begins with a stop or a closing bracket.
 
     >>> wrapped("步幅为 2 时减半。", 11)
     ['步幅为 2 时', '减半。']
@@ -162,7 +161,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def console() -> Console:
-    """Return a console on stdout, no wider than is comfortable to read."""
+    """Return a console on stdout, at most 100 characters wide."""
     width = min(shutil.get_terminal_size().columns, 100)
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 

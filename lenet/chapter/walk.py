@@ -1,4 +1,4 @@
-"""Runs the pages that were asked for, one after another: what chapter and exercises share."""
+"""Choose pages by name and run them one after another: sections, claims or exercises."""
 
 import difflib
 import tempfile
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from lenet import stopping
 from lenet.errors import LenetError, UsageError
-from lenet.language import translation
+from lenet.language import translate, translation
 
 
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
-    """Return the names in `known` that were asked for, in its order; all, if none was.
+    """Return those `known` names that match `asked`, in order; all, if `asked` is empty.
 
-    Upper case and hyphens do not matter. A number asks also for its parts: 2.2 for 2.2a and 2.2b.
+    Case and hyphens are ignored. A number selects all its parts: 2.2 selects 2.2a and 2.2b.
 
     Raises:
-      UsageError: for an unknown name, with the nearest.
+      UsageError: for an unknown name; the message suggests the nearest names.
     """
     known = list(known)
     chosen = set()
@@ -27,19 +27,21 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         found = {k for k in known if k == plain or (k[:-1] == plain and plain[-1:].isdigit())}
         if not found:
             near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
-            if plain[:1].isdigit():  # its section's numbers say more than those that look alike
+            if plain[
+                :1
+            ].isdigit():  # exercises of its section are better guesses than similar digits
                 near = [k for k in known if k.split(".")[0] == plain.split(".")[0]]
-            guess = f", did you mean {' or '.join(near)}?" if near else ""
-            raise UsageError(f"no {what} {name!r}{guess} (--list names all)")
+            guess = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"unknown {what} {name!r}.{guess} Use --list to see all.")
         chosen |= found
     return [name for name in known if not asked or name in chosen]
 
 
 def writable(name: str) -> Path:
-    """Return the directory for the figures, made if need be.
+    """Return the directory for the figures; create it if it does not exist.
 
     Raises:
-      UsageError: where that cannot be, before anything has run.
+      UsageError: if it cannot be created or written to, before any page runs.
     """
     directory = Path(name).expanduser()
     try:
@@ -49,8 +51,8 @@ def writable(name: str) -> Path:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        reason = "not a directory" if directory.is_file() else error.strerror or "no name"
-        message = f"--out_dir={name}: cannot write there ({reason}): name a directory of yours"
+        reason = "not a directory" if directory.is_file() else error.strerror or "no name given"
+        message = f"--out_dir={name}: cannot write there ({reason}). Choose another directory."
         raise UsageError(message) from None
     return directory
 
@@ -58,25 +60,24 @@ def writable(name: str) -> Path:
 def walk(
     pages: Mapping[str, tuple[str, Callable[..., None]]], language: str, directory: Path
 ) -> None:
-    """Run pages, each under its heading; go on after one that fails, and fail at the end.
+    """Run pages, each under its heading; continue after a failure, and fail at the end.
 
     Args:
-      pages: by name, a heading and the function that fills the page.
-      language: what they are printed in.
+      pages: by name, the translated heading and the function that fills the page.
+      language: of the output, en or zh.
       directory: for the figures, from `writable`.
 
     Raises:
-      LenetError: with exit status 1 if a check did not hold, else the first error of a page.
+      LenetError: with exit status 1 if a check failed, else the first error of a page.
     """
     import jax
 
     from lenet.chapter.page import CheckError, Page, console
 
     out, begin = console(), time.monotonic()
-    translated = translation(language)
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():
-        page = Page(translated, directory, out)
+        page = Page(translation(language), directory, out)
         out.print(f"\n{name}  {heading}", style="bold")
         # A GPU would otherwise round the factors of a product to 10 bits.
         with jax.default_matmul_precision("highest"), stopping.patience():
@@ -86,12 +87,17 @@ def walk(
                 failed.append(name)
             except LenetError as error:
                 errors.append(error)
-                page.note("not run: {error}", error=error)
+                page.note("skipped: {error}", error=error)
         checks += sum(event.kind == "check" for event in page.events)
     if failed:
-        raise LenetError(f"a check did not hold in {', '.join(failed)}")
+        raise LenetError(f"checks failed in {', '.join(failed)}")
     if errors:
         raise errors[0]
-    text = translated("{checks} checks held, in {seconds} s; figures in {directory}/")
-    seconds = f"{time.monotonic() - begin:.0f}"
-    out.print("\n" + text.format(checks=checks, seconds=seconds, directory=directory))
+    text = "\n" + translate(
+        language,
+        "{checks} checks passed in {seconds:.0f} s; figures saved to {directory}/",
+        checks=checks,
+        seconds=time.monotonic() - begin,
+        directory=directory,
+    )
+    out.print(text)

@@ -1,1 +1,6 @@
-"""What the chapter and the course notes claim, each computed anew."""
+"""Claims of the book and the course notes, each checked by computation."""
+
+from lenet.chapter.claims.claim import VERDICTS, Claim, Finding
+from lenet.chapter.claims.ledger import CLAIMS, check
+
+__all__ = ["CLAIMS", "VERDICTS", "Claim", "Finding", "check"]

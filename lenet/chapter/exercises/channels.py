@@ -12,21 +12,18 @@ from tabulate import tabulate
 
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
-from lenet.chapter.exercises import exercise
 from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.ops.shapes import Padding, Size
 
 
-@exercise("4.1", "P")
 def two_kernels_in_a_row_are_one(page: Page) -> None:
-    """Can two convolutions in a row, with nothing between them, be written as one? Of what size?
-    And can each kernel be split into two smaller ones?
+    """Can two consecutive convolutions, with nothing between them, be written as one? Of what size?
+    Conversely, can every kernel be split into two smaller ones?
     """
-    page.say(
-        "Put the inner sum first: the two kernels, strictly convolved, make one of k₁ + k₂ − 1."
-    )
+    page.say("Their strict convolution, the inner sum, is one kernel of size k₁ + k₂ − 1.")
     x, first, second = (
         integers(0, (100, 9, 9, 2)),
         integers(1, (3, 3, 2, 4)),
@@ -34,39 +31,43 @@ def two_kernels_in_a_row_are_one(page: Page) -> None:
     )
     one = composed(first, second)
     page.show("composed(kernel_3x3x2x4, kernel_2x4x4x3).shape", one.shape)
-    page.check("3×3 and 2×4 make 4×6", one.shape == (4, 6, 2, 3))
+    page.check("kernels of 3×3 and 2×4 combine to 4×6", one.shape == (4, 6, 2, 3))
     page.check(
-        "one convolution gives what the two give in {n} images, exactly",
+        "one convolution equals the two convolutions for {n} images, exactly",
         (ops.conv2d(x, one) == ops.conv2d(ops.conv2d(x, first), second)).all(),
         n=len(x),
     )
 
-    page.say("The converse, along a row: (p, q) and (r, s) make (a, b, c) = (pr, ps + qr, qs).")
+    page.say(
+        "Conversely, in one dimension, (p, q) and (r, s) combine to (a, b, c) = (pr, ps + qr, qs)."
+    )
     p, q, r, s = np.random.default_rng(0).integers(-9, 10, (4, 1000))
     a, b, c = p * r, p * s + q * r, q * s
     page.check(
-        "then b² − 4ac = (ps − qr)², which is never below 0",
+        "then b² − 4ac = (ps − qr)², which is never negative",
         (b**2 - 4 * a * c == (p * s - q * r) ** 2).all(),
     )
-    page.say("So (1, 0, 1), where it is −4, is no such product. And many others are not:")
+    page.say(
+        "For (1, 0, 1), this value is −4, so this kernel cannot be split. Neither can many others:"
+    )
     a, b, c = np.random.default_rng(1).normal(size=(3, 100_000))
     share = float((b**2 < 4 * a * c).mean())
     page.show("(b**2 < 4 * a * c).mean()", share)
-    page.check("of random rows of 3 more than a third cannot be split", share > 1 / 3)
+    page.check("more than a third of random kernels of length 3 cannot be split", share > 1 / 3)
 
     pairs = [integers(i, (2, 2, 1, 1)) for i in range(2)]
     page.check(
-        "two 2×2 kernels: the top row of the product is that of their top rows",
+        "the top row of two combined 2×2 kernels is the combination of their top rows",
         (composed(*pairs)[:1] == composed(pairs[0][:1], pairs[1][:1])).all(),
     )
     page.check(
-        "and twice the one with half the other changes nothing: 7 free numbers, where 3×3 has 9",
+        "doubling one and halving the other changes nothing: 7 free weights, where 3×3 has 9",
         (composed(2 * pairs[0], pairs[1] / 2) == composed(*pairs)).all(),
     )
     page.answer(
-        "Yes: one kernel of size k₁ + k₂ − 1, the convolution of the two, summed over the channels "
-        "between. The converse is false: with one channel, no 3×3 kernel with the top row 1, 0, 1 "
-        "is the product of two 2×2 kernels."
+        "Yes: their strict convolution, summed over the intermediate channels, is one kernel of "
+        "size k₁ + k₂ − 1. The converse is false: with one channel, no 3×3 kernel with top row 1, "
+        "0, 1 is the combination of two 2×2 kernels."
     )
 
 
@@ -81,15 +82,14 @@ def composed(first: Array, second: Array) -> Array:
     return ops.convolve2d(images, second, padding=(rows, columns)).transpose(1, 2, 0, 3)
 
 
-@exercise("4.2", "R")
 def backward_costs_twice_the_forward(page: Page) -> None:
     """What do the forward and the backward pass of a convolution cost, in operations and in memory?
-    (The Chinese edition also asks it of the forward pass with a 1×1 kernel.)
+    (The Chinese edition also asks about the forward pass with a 1×1 kernel.)
     """
-    page.say("Forward takes Co·Ci·kh·kw·H'·W' multiply-adds.")
+    page.say("The forward pass takes Co·Ci·kh·kw·H'·W' multiply-adds.")
     page.say(
-        "Backward takes the same products twice: the gradient of the output with the kernel gives "
-        "that of the input, and with the input gives that of the kernel."
+        "The backward pass takes twice as many: the gradient of the output times the kernel gives "
+        "the gradient of the input; times the input, the gradient of the kernel."
     )
     layers = (  # kernel, size of the input, channels in and out, stride
         (5, 14, 6, 16, 1),  # the second of LeNet
@@ -118,20 +118,23 @@ def backward_costs_twice_the_forward(page: Page) -> None:
         page.t("stride"),
         page.t("forward"),
         page.t("backward"),
-        page.t("MB in"),
+        page.t("input (MB)"),
         page.t("kernel"),
         page.t("out"),
     )
     page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=".3f"))
-    page.check("the compiler counts what the formula says", all(f == c for f, c, _ in costs))
-    page.check("and for the backward pass twice that", all(b == 2 * f for f, _, b in costs))
-    page.check("the backward pass needs input and kernel kept, and not the output", all(kept))
+    page.check("the count of the compiler equals the formula", all(f == c for f, c, _ in costs))
+    page.check(
+        "for the backward pass, the count is twice that of the forward pass",
+        all(b == 2 * f for f, _, b in costs),
+    )
+    page.check("the backward pass needs the input and the kernel, not the output", all(kept))
     by_size = costs[1][0] / costs[3][0]
-    page.check("a 1×1 kernel costs Co·Ci·H·W, a 25th of a 5×5 one", by_size == 25)
+    page.check("a 1×1 kernel costs Co·Ci·H·W, 1/25 of the cost of a 5×5 kernel", by_size == 25)
     page.answer(
-        "Forward Co·Ci·kh·kw·H'·W' multiply-adds, backward twice that. Forward holds input, kernel "
-        "and output; backward also a gradient as large as each, and the inputs of all layers "
-        "stay until it comes to them."
+        "The forward pass takes Co·Ci·kh·kw·H'·W' multiply-adds, the backward pass twice as many. "
+        "The forward pass stores input, kernel and output; the backward pass also a gradient of "
+        "each. The inputs of all layers stay in memory until the backward pass reaches them."
     )
 
 
@@ -147,19 +150,20 @@ def backward(
     return jax.vjp(convolve, x, kernel)[1](gradient)
 
 
-@exercise("4.3", "R")
 def twice_the_channels_cost_four_times(page: Page) -> None:
-    """By what factor does the cost grow if input and output channels are doubled? And what if the
-    padding is doubled?
+    """By what factor does the cost grow if the number of input and output channels doubles? And if
+    the padding doubles?
     """
     page.say("A 5×5 layer from 8 to 16 channels, and from 16 to 32:")
     small, large = (
         cost.operations(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) / 2 for c in (8, 16)
     )
     page.value("multiply-adds", (int(small), int(large)))
-    page.check("twice as many channels on both sides cost 4 times as much", large == 4 * small)
+    page.check(
+        "doubling both input and output channels multiplies the cost by 4", large == 4 * small
+    )
 
-    page.say("With padding p on each side, 28×28 pixels and a 5×5 kernel give (24 + 2p)² outputs:")
+    page.say("With padding p on each side, a 28×28 input and a 5×5 kernel give (24 + 2p)² outputs:")
     rows = []
     for p in (0, 1, 2, 4, 8, 16, 32, 64):
         formula = (28 + 2 * p - 5 + 1) ** 2 * 25
@@ -168,17 +172,19 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         rows.append((p, 24 + 2 * p, formula, all_products))
     headers = (page.t("padding"), page.t("output"), page.t("formula"), page.t("compiler"))
     page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=",.0f"))
-    page.check("the compiler counts what the formula says", all(f == c for _, _, f, c in rows))
+    page.check("the count of the compiler equals the formula", all(f == c for _, _, f, c in rows))
     grown = [after[3] / before[3] for before, after in pairwise(rows[1:])]
-    page.value("factor from each padding to the next, from 1 on", [round(g, 2) for g in grown])
+    page.value(
+        "growth of the cost with each doubling of the padding, from 1", [round(g, 2) for g in grown]
+    )
     page.check(
-        "each doubling of p takes a larger factor than the last, and always less than 4",
+        "each doubling of p multiplies the cost by a larger factor, always less than 4",
         is_rising(grown, 4),
     )
     page.answer(
-        "Twice the channels on both sides: 4 times. Twice the padding: ((n + 4p − k + 1)/(n + 2p "
-        "− k + 1))² times, here {few:.2f} from p = 2 to 4, and near 4 only with far more zeros "
-        "than pixels.",
+        "Doubling the channels multiplies the cost by 4. Doubling the padding multiplies it by "
+        "((n + 4p − k + 1)/(n + 2p − k + 1))²: {few:.2f} from p = 2 to 4 here, and close to 4 "
+        "only with far more zeros than pixels.",
         few=grown[1],
     )
 
@@ -193,18 +199,17 @@ def is_rising(values: list[float], limit: float) -> bool:
     return all(a < b for a, b in zip(values, [*values[1:], limit], strict=True))
 
 
-@exercise("4.4", "R")
 def the_two_forms_differ_by_rounding(page: Page) -> None:
-    """Are the two results of the chapter's last example, a 1×1 convolution by loops and by a matrix
-    product, exactly the same?
+    """Are the two results of the last example in this section of the book, a 1×1 convolution as
+    loops and as a matrix product, exactly equal?
     """
     x, k = normal(0, (2000, 3, 3, 3)), normal(1, (2000, 2, 3, 1, 1))
     product = jax.jit(jax.vmap(reference.corr2d_multi_in_out_1x1))
     loop = jax.jit(jax.vmap(reference.corr2d_multi_in_out))
     y1, y2 = product(x, k), loop(x, k)
     page.say(
-        "Of {n} random draws, on this machine: how many are equal bit by bit, and how many pass "
-        "the text's test, a sum of differences below 1e-6?",
+        "In {n} random draws on this machine, how many results are bitwise identical, and how "
+        "many pass the test of the book, a sum of differences below 1e-6?",
         n=len(x),
     )
     apart = np.asarray(abs(y1 - y2).sum((1, 2, 3)))
@@ -213,39 +218,38 @@ def the_two_forms_differ_by_rounding(page: Page) -> None:
         (int((apart == 0).sum()), int((apart < 1e-6).sum())),
     )
     page.check(
-        "all are within the bound for rounding a sum of 3 products",
+        "all differences are within the rounding bound for a sum of 3 products",
         (abs(y1 - y2) <= rounding.tolerance(3, product(abs(x), abs(k)))).all(),
     )
 
-    page.say("The order is enough to differ: the same products, added from the left or the right.")
+    page.say("The order alone makes a difference. The same products, added from left or right:")
     a, b, c = np.moveaxis(k[:, :, :, 0, 0, None] * x.reshape(2000, 1, 3, 9), 2, 0)
     orders = abs(((a + b) + c) - (a + (b + c))).sum((1, 2))
     equal, failed = (orders == 0).mean(), (orders >= 1e-6).mean()
     page.show("(orders == 0).mean(), (orders >= 1e-6).mean()", f"{equal:.3f}, {failed:.3f}")
-    page.check("more than 2 % of the draws miss the text's bound of 1e-6", failed > 0.02)
+    page.check("more than 2% of the draws exceed the bound of the book, 1e-6", failed > 0.02)
     whole = integers(0, (2000, 3, 3, 3)), integers(1, (2000, 2, 3, 1, 1))
     page.check(
-        "with whole numbers nothing is rounded, and all are equal",
+        "with integers nothing is rounded, and all results are equal",
         (product(*whole) == loop(*whole)).all(),
     )
-    with page.figure("4.4", "How far two orders of a sum of 3 products lie apart") as figure:
+    with page.figure("4.4", "Difference between two orders of summing 3 products") as figure:
         axes = figure.subplots()
         axes.hist(orders * 1e6, bins=60, color=style.BLUE)
-        axes.axvline(1, linestyle="--", color=style.ORANGE, label=page.t("bound in the text"))
+        axes.axvline(1, linestyle="--", color=style.ORANGE, label=page.t("bound in the book"))
         axes.set(xlabel=page.t("sum of differences (millionths)"), ylabel=page.t("draws"))
         axes.legend()
     page.answer(
-        "Equal as real numbers; but float32 rounds each sum, and the order of a sum changes what "
-        "is lost: {percent:.0f} % of the draws miss an absolute bound of 1e-6. A sound test bounds "
-        "the difference by the size of the products.",
+        "As real numbers, yes. But float32 rounds each sum, and the rounding error depends on the "
+        "order: {percent:.0f}% of the draws exceed an absolute bound of 1e-6. A sound test bounds "
+        "the difference relative to the size of the products.",
         percent=100 * failed,
     )
 
 
-@exercise("4.5", "R")
 def any_convolution_is_a_matrix_product(page: Page) -> None:
     """How is a convolution written as a matrix product if the window is larger than 1×1?"""
-    page.say("Make a row of the pixels under each window, and a column of each kernel:")
+    page.say("Write the pixels under each window as a row, and each kernel as a column:")
     x, kernel = jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.array([1.0, 2, 3, 4]).reshape(2, 2, 1, 1)
     rows = ops.patches(x, 2)
     page.show("patches(x, 2)[0, 0]", rows[0, 0])
@@ -257,7 +261,7 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
         ((100, 9, 9, 2), (2, 4, 2, 3), 2, ((1, 0), (2, 1))),
     ]
     page.check(
-        "patches @ kernel is conv2d for {n} shapes with 100 draws each, to rounding",
+        "patches @ kernel equals conv2d for {n} shapes with 100 draws each, up to rounding",
         all(agree(normal(0, a), normal(1, b), s, p) for a, b, s, p in cases),
         n=len(cases),
     )
@@ -266,12 +270,13 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
     by_product = cost.operations(as_product, *shapes) / 2
     page.show("operations(as_product, x, kernel) / 2", by_product)
     page.check(
-        "the multiply-adds are the same", 2 * by_product == cost.operations(ops.conv2d, *shapes)
+        "the number of multiply-adds is the same",
+        2 * by_product == cost.operations(ops.conv2d, *shapes),
     )
     more = matrix.size / shapes[0].size
     page.show("patches(x_64x64, 5).size / x_64x64.size", f"{more:.1f}")
     page.check(
-        "but at stride 1 the patches are kh·kw·H'·W'/(H·W) times as large as the image",
+        "at stride 1, the patch matrix is kh·kw·H'·W'/(H·W) times as large as the image",
         more == 25 * 60**2 / 64**2,
     )
     with page.figure(
@@ -284,10 +289,10 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
         y = ops.conv2d(x, kernel).reshape(9, 1)
         style.matrix(result, y, title=page.t("output"), windows=[(1, 0, 1, 1)])
     page.answer(
-        "Copy the pixels under each window into a row; that matrix times the kernels as columns is "
-        "the convolution, for any window, stride, padding and channels. It costs the same "
-        "multiply-adds, but at stride 1, on an image much larger than the window, nearly kh·kw "
-        "times the memory of the input."
+        "Copy the pixels under each window into a row of a matrix (im2col). This matrix times the "
+        "kernels as columns is the convolution, for any window, stride, padding and channels. The "
+        "number of multiply-adds is the same, but at stride 1, for an image much larger than the "
+        "window, the matrix takes nearly kh·kw times the memory of the input."
     )
 
 
@@ -312,14 +317,15 @@ def agree(x: Array, kernel: Array, stride: int | Size, padding: Padding) -> Arra
     return (abs(rows @ kernel.reshape(-1, co) - convolve(x, kernel)) <= bound).all()
 
 
-@exercise("4.6", "R")
 def wider_strips_read_each_pixel_less_often(page: Page) -> None:
-    """A fast k×k convolution may go over the image in strips: k pixels wide for outputs 1 wide, or
-    wider by Δ for several. Why is the second better, and how large may Δ be?
+    """A fast k×k convolution can process the image in strips: k pixels wide for one column of
+    outputs, or k + Δ pixels wide for several. Why is the second better, and how large can Δ be?
     """
     k, rows = 5, 16
-    page.say("Strips overlap by k − 1 pixels: one of k + Δ gives D = Δ + 1 outputs side by side.")
-    page.say("If a strip is read once, an output costs (1 + (k − 1)/D)·(1 + (k − 1)/H') reads.")
+    page.say(
+        "Strips overlap by k − 1 pixels: a strip of k + Δ pixels gives D = Δ + 1 outputs per row."
+    )
+    page.say("If each strip is read once, an output costs (1 + (k − 1)/D)·(1 + (k − 1)/H') reads.")
     pixels = np.arange((rows + k - 1) * (64 + k - 1)).reshape(rows + k - 1, -1)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (k, k))  # [H', 64, k, k]
     widths = (1, 2, 4, 8, 16, 32, 64)
@@ -332,35 +338,35 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
     }
     table = [(d, formula[d], *(reads[m][d] for m in memories)) for d in widths]
     headers = (
-        page.t("outputs D"),
+        page.t("columns D"),
         page.t("formula"),
         *(page.t("memory {m}", m=m) for m in memories),
     )
     page.table(tabulate(table, headers=headers, floatfmt=".3f"))
     page.check(
-        "counted with memory for all pixels, it is the formula", reads[memories[0]] == formula
+        "with memory for all pixels, the count equals the formula", reads[memories[0]] == formula
     )
     page.check(
-        "with less it still is where k rows of the strip fit, and only there",
+        "with less memory, the count equals the formula exactly if k rows of the strip fit",
         all(
             (reads[m][d] == formula[d]) == (k * (d + k - 1) <= m) for m in memories for d in widths
         ),
     )
     page.check(
-        "outputs 1 wide cost k times what endless ones would",
+        "strips for one column cost k times as many reads as infinitely wide strips",
         reads[200][1] == k * (1 + (k - 1) / rows),
     )
     _draw_reads(page, widths, reads)
     page.answer(
-        "A pixel read once serves several outputs: 1 + (k − 1)/D reads instead of k, so at most k "
-        "times fewer. The gain ends when about k rows of the strip no longer fit into fast memory "
-        "(registers, cache): then every row is read again."
+        "In a wider strip, a pixel read once serves several outputs: 1 + (k − 1)/D reads instead "
+        "of k, so at most k times fewer. The gain ends when about k rows of the strip no longer "
+        "fit into fast memory (registers, cache): then every row is read again."
     )
 
 
 def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, float]]) -> None:
     with page.figure(
-        "4.6", "Reads per output by the width of a strip, kernel 5×5", (7, 4)
+        "4.6", "Reads per output by width of the strip, for a 5×5 kernel", (7, 4)
     ) as figure:
         axes = figure.subplots()
         for m, marker in zip(reads, "os^", strict=True):
@@ -368,7 +374,7 @@ def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, 
             axes.plot(widths, y, marker=marker, label=page.t("memory: {m} pixels", m=m))
         axes.set_xscale("log", base=2)
         axes.set(
-            xlabel=page.t("outputs side by side, D"),
+            xlabel=page.t("columns of outputs, D"),
             ylabel=page.t("reads per output"),
             ylim=(0, None),
         )
@@ -391,10 +397,9 @@ def reads_of(accesses: np.ndarray, memory: int) -> int:
     return count
 
 
-@exercise("4.7", "R")
 def blocks_save_what_a_shuffle_mends(page: Page) -> None:
-    """A c×c matrix over the channels is cut down to b blocks on its diagonal. How much faster is
-    that, what is lost, and how could that be mended?
+    """A c×c matrix over the channels is reduced to b blocks on its diagonal. How much faster is
+    this, what is lost, and how can the loss be repaired?
     """
     c, b = 16, 4
     x, first, second = (
@@ -404,7 +409,7 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
     )
     whole = np.kron(np.eye(b), np.ones((c // b, c // b))) * np.tile(first, (b, 1))
     page.check(
-        "a convolution in {b} groups of channels is the product with the blocks",
+        "a convolution in {b} groups of channels equals the product with the block-diagonal matrix",
         (in_blocks(x, first) == np.asarray(x) @ whole).all(),
         b=b,
     )
@@ -413,9 +418,12 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         for n in (1, 2, 4, 8, 16)
     }
     page.value("multiply-adds by number of blocks", {n: int(v) for n, v in counts.items()})
-    page.check("b blocks cost c²/b: b times fewer", all(n * v == c * c for n, v in counts.items()))
+    page.check(
+        "b blocks cost c²/b multiply-adds, b times fewer",
+        all(n * v == c * c for n, v in counts.items()),
+    )
 
-    page.say("Put a 1 into one input channel at a time: which output channels are not 0?")
+    page.say("The most input channels that an output channel depends on, found one at a time:")
     masks = {
         "one layer": reach(lambda v: in_blocks(v, first), c),
         "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),
@@ -428,20 +436,23 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         {name: int(m.sum(0).max()) for name, m in masks.items()},
     )
     page.check(
-        "two layers of blocks still see only their block",
+        "with two layers of blocks, an output still depends only on its own block",
         (masks["two layers"] == (whole != 0)).all(),
     )
-    page.check("with the channels shuffled in between, each sees all", masks["shuffled"].all())
+    page.check(
+        "with the channels shuffled in between, every output depends on every input",
+        masks["shuffled"].all(),
+    )
     with page.figure(
-        "4.7", "Input channels (down) that output channels (across) see", (8, 3)
+        "4.7", "Input channels (down) that each output channel (across) depends on", (8, 3)
     ) as figure:
-        titles = (page.t("4 blocks"), page.t("twice"), page.t("twice, shuffled between"))
+        titles = (page.t("4 blocks"), page.t("two layers"), page.t("two layers, shuffled between"))
         for axes, title, mask in zip(figure.subplots(1, 3), titles, masks.values(), strict=True):
             style.matrix(axes, mask, title=title, signed=True)
     page.answer(
-        "b times fewer multiply-adds. But blocks never exchange anything; shuffling the channels "
-        "between two such layers lets every output see every input (for c/b of at least b), still "
-        "at {part:.0%} of the cost of one whole layer.",
+        "Blocks take b times fewer multiply-adds, but they never exchange information. Shuffling "
+        "the channels between two such layers lets every output depend on every input (if c/b is "
+        "at least b), still at {part:.0%} of the cost of one full layer.",
         part=2 / b,
     )
 
@@ -468,3 +479,14 @@ def reach(layer: Callable[[Array], Array], channels: int) -> Array:
     """Return [C, C'], which input channels (down) each output channel of a linear layer sees."""
     one_at_a_time = jnp.eye(channels)[:, None, None, :]
     return layer(one_at_a_time)[:, 0, 0, :] != 0
+
+
+EXERCISES = (
+    Exercise("4.1", "P", two_kernels_in_a_row_are_one),
+    Exercise("4.2", "R", backward_costs_twice_the_forward),
+    Exercise("4.3", "R", twice_the_channels_cost_four_times),
+    Exercise("4.4", "R", the_two_forms_differ_by_rounding),
+    Exercise("4.5", "R", any_convolution_is_a_matrix_product),
+    Exercise("4.6", "R", wider_strips_read_each_pixel_less_often),
+    Exercise("4.7", "R", blocks_save_what_a_shuffle_mends),
+)

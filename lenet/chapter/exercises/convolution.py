@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 
 from lenet import ops, reference
-from lenet.chapter.exercises import exercise
 from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.model import Conv2D
@@ -24,25 +24,24 @@ def correlate(images: Array, kernel: Array) -> Array:
     return y.reshape(*images.shape[:-2], *y.shape[1:])
 
 
-@exercise("2.1", "R")
 def a_diagonal_edge_is_seen_across_and_down(page: Page) -> None:
-    """Make an image with a diagonal edge. What does the kernel [1, −1] give, and what changes when
-    the image is transposed, or the kernel?
+    """Make an image with a diagonal edge. What is the output of the kernel [1, −1]? What changes
+    when the image or the kernel is transposed?
     """
     x, k = jnp.tri(5, 6), jnp.array([[1.0, -1.0]])
     edges, image_turned, kernel_turned = correlate(x, k), correlate(x.T, k), correlate(x, k.T)
     page.show("corr2d(X, K)", edges)
-    page.check("it is 1 along the diagonal, else 0", (edges == jnp.eye(5)).all())
+    page.check("the output is 1 along the diagonal, 0 elsewhere", (edges == jnp.eye(5)).all())
     page.check(
-        "with the image transposed, −1 one step off: black now turns white",
+        "with the image transposed, the output is −1 next to the diagonal: black now turns white",
         (image_turned == -jnp.eye(6, 4, k=-1)).all(),
     )
     page.check(
-        "with the kernel transposed, the same −1, transposed",
+        "with the kernel transposed, the output is the transpose of that",
         (kernel_turned == image_turned.T).all(),
     )
 
-    page.say("The last is a rule: transposing exchanges rows and columns in the sum.")
+    page.say("This holds in general, because transposing exchanges rows and columns in the sum.")
     images, kernels = integers(0, (1000, 6, 8)), integers(1, (3, 2))
     down = jnp.swapaxes(images, 1, 2)
     page.check(
@@ -52,7 +51,7 @@ def a_diagonal_edge_is_seen_across_and_down(page: Page) -> None:
     )
     vertical = jnp.ones((6, 8)).at[:, 2:6].set(0)
     page.check(
-        "a vertical edge differs: transposing the image or the kernel leaves nothing",
+        "for a vertical edge, transposing the image or the kernel gives 0 everywhere",
         (correlate(vertical.T, k) == 0).all() and (correlate(vertical, k.T) == 0).all(),
     )
     with page.figure("2.1", "A diagonal edge; K = [1, −1]", (10, 3.4)) as figure:
@@ -62,35 +61,32 @@ def a_diagonal_edge_is_seen_across_and_down(page: Page) -> None:
         style.matrix(axes[2], image_turned, title="corr2d(Xᵀ, K)", signed=True)
         style.matrix(axes[3], kernel_turned, title="corr2d(X, Kᵀ)", signed=True)
     page.answer(
-        "It finds the diagonal edge. With X or K transposed it finds it as well, with the other "
-        "sign, and those two results are each other's transpose: a diagonal edge is a change both "
-        "across and down."
+        "The kernel detects the diagonal edge. With X or K transposed, the edge is detected with "
+        "the opposite sign, and these two outputs are transposes of each other: a diagonal edge "
+        "is a change both across and down."
     )
 
 
-@exercise("2.2a", "R")
 def an_edge_kernel_for_every_direction(page: Page) -> None:
-    """Given a direction v = (v₁, v₂), derive a kernel that finds the edges orthogonal to v."""
+    """Given a direction v = (v₁, v₂), derive a kernel that detects edges orthogonal to v."""
     page.say(
-        "An edge orthogonal to v is a change along v, so take the derivative along v: v₁ times the "
-        "one across plus v₂ times the one down. Both are 3×3 kernels (Sobel's):"
+        "An edge orthogonal to v is a change along v. The derivative along v is v₁ times the "
+        "derivative across plus v₂ times the derivative down, each a 3×3 Sobel kernel:"
     )
     for v in ((1, 0), (0, 1), (1, 1)):
         page.show(f"edge_kernel({v})", edge_kernel(v))
     page.say(
-        "An image that grows by g₁ from column to column and by g₂ from row to row has the "
-        "gradient g everywhere. Take all v and g of whole numbers from −9 to 9:"
+        "An image that grows by g₁ per column and g₂ per row has the gradient g everywhere. For "
+        "all integer vectors v and g from −9 to 9:"
     )
     vectors = np.stack(np.meshgrid(range(-9, 10), range(-9, 10)), axis=-1).reshape(-1, 2)
     found, dot = slopes(vectors, vectors), vectors @ vectors.T
-    page.check(
-        "the kernel gives 8 · (v·g), for all {n} pairs", (found == 8 * dot).all(), n=dot.size
-    )
-    page.check("so it gives 0 where v and g are orthogonal", (found[dot == 0] == 0).all())
+    page.check("the output is 8 · (v·g), for all {n} pairs", (found == 8 * dot).all(), n=dot.size)
+    page.check("the output is 0 where v and g are orthogonal", (found[dot == 0] == 0).all())
     most = 64 * np.outer((vectors**2).sum(1), (vectors**2).sum(1))  # (8 · |v| · |g|)²
     crossed = np.outer(vectors[:, 0], vectors[:, 1])
     page.check(
-        "and at most 8 · |v| · |g|, which it reaches only where they are parallel",
+        "the output is at most 8 · |v| · |g|, reached only where v and g are parallel",
         (found**2 <= most).all() and ((found**2 == most) == (crossed == crossed.T)).all(),
     )
 
@@ -99,10 +95,12 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
     directions = np.array([[1, 0], [0, 1], [1, 1]])
     edges = [correlate(disc, jnp.asarray(edge_kernel(v), jnp.float32)) for v in directions]
     page.check(
-        "on a disc, v = (1, 0) is strongest at its left and right, and 0 at its top and bottom",
+        "on a disc, the output for v = (1, 0) is largest left and right, and 0 top and bottom",
         abs(edges[0][11]).max() == abs(edges[0]).max() == 4 and (edges[0][:, 11] == 0).all(),
     )
-    caption = "Edges of a disc for three directions v, and the response by the gradient's direction"
+    caption = (
+        "Edges of a disc for three directions v, and the response by direction of the gradient"
+    )
     with page.figure("2.2a", caption, (9, 5.4)) as figure:
         angles = np.arange(0, 361, 5)
         circle = np.stack([np.cos(np.radians(angles)), np.sin(np.radians(angles))], axis=1)
@@ -120,9 +118,8 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
         grid["e"].legend(loc="upper center", ncols=3)
         grid["e"].set_ylim(-1.1, 1.5)
     page.answer(
-        "The kernel is v₁ times the derivative across plus v₂ times the derivative down. It gives "
-        "a multiple of v·g: most where the edge is orthogonal to v, and nothing where the edge "
-        "runs along v."
+        "The kernel is v₁ times the derivative across plus v₂ times the derivative down. Its "
+        "output is a multiple of v·g: largest across an edge, 0 along an edge."
     )
 
 
@@ -141,10 +138,13 @@ def slopes(gradients: np.ndarray, directions: np.ndarray) -> np.ndarray:
     return np.asarray(ops.conv2d(ramps[..., None], kernels[:, :, None])[:, 0, 0], np.float64)
 
 
-@exercise("2.2b", "P")
 def the_second_difference_takes_three(page: Page) -> None:
-    """Find a kernel for the second derivative. How small can it be, and what does it show most?"""
-    page.say("The second derivative is the derivative of the derivative, so difference twice:")
+    """Find a kernel for the second derivative. How small can it be, and which structures respond
+    most?
+    """
+    page.say(
+        "The second derivative is the derivative of the derivative, so take differences twice:"
+    )
     second = np.convolve([1, -1], [1, -1])
     page.show("np.convolve([1, -1], [1, -1])", second)
     a, b, c = integers(0, (3, 1000, 1))
@@ -152,20 +152,22 @@ def the_second_difference_takes_three(page: Page) -> None:
     quadratics = (a * t**2 + b * t + c)[:, None, :]  # images of one row
     row = jnp.asarray(second, jnp.float32)[None, :]
     page.check(
-        "on {n} random quadratics a·t² + b·t + c it gives 2a everywhere, exactly",
+        "on {n} random quadratics a·t² + b·t + c, the output is 2a everywhere, exactly",
         (correlate(quadratics, row)[:, 0] == 2 * a).all(),
         n=len(a),
     )
     page.say(
-        "Two numbers cannot do it: they must give 0 on 1 and on t, which is p + q = 0 and "
-        "0 · p + 1 · q = 0, so p = q = 0."
+        "Two weights p and q cannot do it: the output must be 0 for the images 1 and t, so p + q "
+        "= 0 and 0 · p + 1 · q = 0, which gives p = q = 0."
     )
     page.check(
-        "the two equations have only that solution",
+        "the two equations have only this solution",
         np.linalg.matrix_rank(np.array([[1, 1], [0, 1]])) == 2,
     )
 
-    page.say("For images, add the one across and the one down. Then draw some structures:")
+    page.say(
+        "For images, add the kernels across and down. The test image contains several structures:"
+    )
     laplacian = jnp.zeros((3, 3)).at[1].add(row[0]).at[:, 1].add(row[0])
     page.show("laplacian", laplacian)
     image = structures()
@@ -174,22 +176,23 @@ def the_second_difference_takes_three(page: Page) -> None:
     places = ((8, 11), (4, 2), (6, 2), (4, 6), (6, 6), (3, 10))
     sizes = [abs(y[place]).item() for place in places]
     page.value(
-        "size of the response to a constant, an edge, a corner, a line, its end, a point", sizes
+        "size of the response to a constant, an edge, a corner, a line, the end of a line, a point",
+        sizes,
     )
     page.check(
-        "a point is answered most, then the end of a line, line and corner, edge, constant",
+        "the response falls from point to end of line, line and corner, edge, constant",
         sizes == [0, 1, 2, 2, 3, 4] and abs(y).max() == 4,
     )
     with page.figure(
-        "2.2b", "What the second derivative of an image answers", (9.5, 3.4)
+        "2.2b", "Response of the second derivative to structures in an image", (9.5, 3.4)
     ) as figure:
         left, middle, right = figure.subplots(1, 3, width_ratios=(13, 4, 13))
         style.matrix(left, image, title=page.t("image"), numbers=False)
         style.matrix(middle, laplacian, title=page.t("kernel"), signed=True)
         style.matrix(right, y, title=page.t("response"), signed=True, numbers=True)
     page.answer(
-        "[1, −2, 1], and nothing smaller: two numbers that give 0 on constants and on slopes are "
-        "both 0. Slopes leave no trace; thin structures answer most: here {point:.0f} for a point, "
+        "[1, −2, 1] is the smallest: two weights whose output is 0 for constants and ramps are "
+        "both 0. Ramps give no response; thin structures respond most: {point:.0f} for a point, "
         "{line:.0f} for a line, {edge:.0f} for an edge.",
         point=sizes[5],
         line=sizes[3],
@@ -202,15 +205,16 @@ def structures() -> Array:
     return jnp.zeros((9, 13)).at[:7, :3].set(1).at[:7, 6].set(1).at[3, 10].set(1)
 
 
-@exercise("2.2c", "R")
 def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
-    """Find a kernel that blurs. Why would one want it?"""
-    page.say("A blur is a weighted mean of neighbours: weights that are not negative, with sum 1.")
+    """Find a kernel that blurs an image. What is blurring good for?"""
+    page.say(
+        "A blur is a weighted mean of neighbouring pixels, with nonnegative weights that sum to 1."
+    )
     kernel = jnp.outer(jnp.array([1.0, 2, 1]), jnp.array([1.0, 2, 1])) / 16
     page.show("16 * kernel", 16 * kernel)
     constants = jnp.broadcast_to(jnp.arange(-9.0, 10)[:, None, None], (19, 5, 5))
     page.check(
-        "a constant image stays as it is",
+        "a constant image stays unchanged",
         (correlate(constants, kernel) == constants[:, 1:-1, 1:-1]).all(),
     )
 
@@ -223,8 +227,7 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
         "variance after the blur, measured and predicted", f"{measured:.4f}, {predicted:.4f}"
     )
     page.check(
-        "the variance falls from 1 to {predicted:.3f}: measured on {n} pixels, within five "
-        "standard errors",
+        "the variance falls from 1 to {predicted:.3f}, within five standard errors ({n} pixels)",
         abs(measured - predicted) < 5 * error,
         predicted=predicted,
         n=quiet.size,
@@ -233,27 +236,30 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
     step = jnp.broadcast_to(jnp.array([0.0, 0, 0, 1, 1, 1])[None, :], (3, 6))
     page.show("correlate(step, kernel)", correlate(step, kernel)[0])
     page.check(
-        "the price: a step takes two pixels more",
+        "a blurred step is two pixels wider",
         (correlate(step, kernel)[0] == jnp.array([0, 1 / 4, 3 / 4, 1])).all(),
     )
 
-    page.say("Fewer pixels: stripes of one pixel, of which a stride of 2 sees one kind only.")
+    page.say("Downsampling: of stripes one pixel wide, a stride of 2 sees only one kind.")
     stripes = jnp.broadcast_to(jnp.arange(16.0)[None, :] % 2, (16, 16))
     page.check(
-        "every second pixel is all 0 or all 1, by where it starts",
+        "every second pixel is all 0 or all 1, depending on the starting point",
         (stripes[::2, ::2] == 0).all() and (stripes[::2, 1::2] == 1).all(),
     )
-    page.check("after the blur it is 1/2, which is true", (correlate(stripes, kernel) == 0.5).all())
+    page.check(
+        "after the blur, every pixel is 1/2, the true mean",
+        (correlate(stripes, kernel) == 0.5).all(),
+    )
 
-    page.say("Blur with [1/2, 1/2] again and again: binomial numbers, close to a Gauss curve.")
+    page.say("Repeated blurring with [1/2, 1/2] gives binomial coefficients, close to a Gaussian.")
     apart = {n: float(abs(binomial(n) - gauss(n, offsets(n))).max()) for n in (2, 4, 8, 16)}
     apart = {n: difference / gauss(n, 0.0) for n, difference in apart.items()}
     page.value(
-        "largest difference / height, by number of means",
+        "largest difference relative to the height, by number of means",
         {n: round(d, 3) for n, d in apart.items()},
     )
     page.check(
-        "the difference halves with twice as many, to {last:.1%} at 16",
+        "the difference halves when the number doubles, to {last:.1%} at 16",
         all(apart[2 * n] < 0.6 * apart[n] for n in (2, 4, 8)),
         last=apart[16],
     )
@@ -269,13 +275,13 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
             label = page.t("{n} means", n=n)
             right.plot(offsets(n), binomial(n), marker, color=style.ORANGE, mfc="none", label=label)
             right.plot(at, gauss(n, at), "-", color=style.BLUE)
-        right.lines[-1].set_label(page.t("Gauss curve"))
+        right.lines[-1].set_label(page.t("Gaussian"))
         right.set(xlabel=page.t("offset (pixels)"), ylabel=page.t("weight"))
         right.legend()
     page.answer(
-        "A mean with weights such as 1, 2, 1 across and down. It leaves constants alone and quiets "
-        "noise, here to {predicted:.0%} of its variance, as one wants before differences are taken "
-        "and before pixels are left out.",
+        "A weighted mean, such as 1, 2, 1 across and down, blurs. It leaves constants unchanged "
+        "and reduces noise, here to {predicted:.0%} of its variance. This helps before taking "
+        "differences and before downsampling.",
         predicted=predicted,
     )
 
@@ -295,33 +301,32 @@ def gauss(n: int, at: Any) -> Any:
     return np.exp(-2 * at**2 / n) / math.sqrt(math.pi * n / 2)
 
 
-@exercise("2.2d", "P")
 def a_derivative_takes_its_order_and_one(page: Page) -> None:
     """How small can a kernel for the derivative of order d be?"""
     page.say(
-        "Let the kernel have n numbers k₀ to kₙ₋₁, for the places t = 0 to n − 1. The derivative "
-        "of order d is 0 on 1, t, …, t^(d−1), and d! on t^d: d + 1 equations Σ k_t · t^j."
+        "Let the kernel have n weights k₀ to kₙ₋₁ at the places t = 0 to n − 1. The derivative of "
+        "order d is 0 for 1, t, …, t^(d−1), and d! for t^d: d + 1 equations in Σ k_t · t^j."
     )
     page.value("row j is t^j at t = 0, 1, 2, 3", powers(4))
     page.say(
-        "If n ≤ d, the first n equations have 0 on the right. Their matrix is Vandermonde's, with "
-        "the determinant 1! · 2! · … · (n − 1)!, which is not 0: so k = 0, and the last one fails."
+        "If n ≤ d, the first n equations have 0 on the right. Their Vandermonde matrix has the "
+        "nonzero determinant 1! · 2! · … · (n − 1)!. So k = 0, and the last equation fails."
     )
     factorials = [math.factorial(i) for i in range(7)]
     page.check(
-        "the determinant is that product for n up to 7",
+        "the determinant equals this product for n up to 7",
         all(round(np.linalg.det(powers(n))) == math.prod(factorials[:n]) for n in range(1, 8)),
     )
-    page.say("If n = d + 1, there is one solution: the difference [−1, 1], d times.")
+    page.say("If n = d + 1, there is one solution: [−1, 1] convolved with itself, d times in all.")
     kernels = {d: differences(d) for d in range(1, 7)}
     for d in range(1, 5):
         page.show(f"differences({d})", kernels[d])
     page.check(
-        "it fulfils all d + 1 equations, exactly, for d up to 6",
+        "this kernel satisfies all d + 1 equations, exactly, for d up to 6",
         all((powers(d + 1) @ k == [0] * d + [factorials[d]]).all() for d, k in kernels.items()),
     )
     page.check(
-        "its numbers are binomials with alternating signs",
+        "its weights are binomial coefficients with alternating signs",
         all(
             k.tolist() == [(-1) ** (d - i) * math.comb(d, i) for i in range(d + 1)]
             for d, k in kernels.items()
@@ -340,8 +345,9 @@ def a_derivative_takes_its_order_and_one(page: Page) -> None:
         axes.set(xticks=range(7), xlabel=page.t("place t"), ylabel=page.t("order d"))
         axes.set_yticks(range(6), map(str, kernels))
     page.answer(
-        "d + 1 numbers in a row: with fewer, what is 0 on all lower powers is 0 on every image. "
-        "[−1, 1] convolved with itself until it has d + 1 numbers is the only one of that size."
+        "The smallest kernel has d + 1 weights in a row: a shorter kernel whose output is 0 for "
+        "all lower powers is 0 itself. The only kernel of this size is [−1, 1] convolved with "
+        "itself, up to a factor."
     )
 
 
@@ -358,30 +364,31 @@ def differences(d: int) -> np.ndarray:
     return kernel
 
 
-@exercise("2.3", "R")
 def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
-    """Ask for the gradient of a convolution written by hand, as a loop. What goes wrong if the loop
-    assigns to its result?
+    """Compute the gradient of a convolution written as a loop. What goes wrong if the loop assigns
+    to its result?
     """
     x, k, weight = (integers(i, shape) for i, shape in enumerate(((5, 6), (2, 3), (4, 4))))
-    page.say("A loop that assigns Y[i, j] = …, on an array of zeros of jax:")
+    page.say("A loop that assigns Y[i, j] = … to a JAX array of zeros:")
     error = error_of(lambda: corr2d_in_place(x, k, jnp.zeros((4, 4))))
     page.show("corr2d_in_place(x, k, jnp.zeros((4, 4)))", first_sentence(error))
-    page.check("it is refused, gradient or not", isinstance(error, TypeError))
-    page.say("With zeros of numpy it computes, but no gradient passes:")
+    page.check("assignment raises an error, even without a gradient", isinstance(error, TypeError))
+    page.say("With a NumPy array of zeros, the loop runs, but it has no gradient:")
     page.check(
-        "its values are right",
+        "the values are correct",
         np.array_equal(corr2d_in_place(x, k, np.zeros((4, 4))), reference.corr2d(x, k)),
     )
     error = error_of(lambda: jax.grad(lambda k: corr2d_in_place(x, k, np.zeros((4, 4))).sum())(k))
     page.show("jax.grad(corr2d_in_place)", first_sentence(error))
-    page.check("numpy cannot hold what jax.grad traces", isinstance(error, TypeError | ValueError))
+    page.check(
+        "a NumPy array cannot hold the values that jax.grad traces",
+        isinstance(error, TypeError | ValueError),
+    )
 
     page.say(
-        "The loop in lenet.reference stacks its results instead. Let the loss be "
-        "Σ c · corr2d(x, k), so that c is the gradient that arrives from above. By hand, the "
-        "gradient of the kernel is Σ c[i, j] · x[i + a, j + b], and that of the image spreads c "
-        "over the windows."
+        "The loop in lenet.reference stacks its results instead. Let the loss be Σ c · corr2d(x, "
+        "k), so that c is the gradient of the output. By hand, the gradient of the kernel is Σ "
+        "c[i, j] · x[i + a, j + b]; the gradient of the image spreads c over the windows."
     )
 
     def loss(x: Array, k: Array) -> Array:
@@ -389,11 +396,13 @@ def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
 
     of_x, of_k = jax.grad(loss, argnums=(0, 1))(x, k)
     page.show("jax.grad(loss, argnums=1)(x, k)", of_k)
-    page.check("for the kernel it is corr2d(x, c)", (of_k == correlate(x, weight)).all())
+    page.check("the gradient of the kernel is corr2d(x, c)", (of_k == correlate(x, weight)).all())
     assigned = jax.grad(lambda k: (weight * corr2d_at_set(x, k)).sum())(k)
-    page.check("a loop with y = y.at[i, j].set(…) gives the same", (assigned == of_k).all())
+    page.check(
+        "a loop with y = y.at[i, j].set(…) gives the same gradient", (assigned == of_k).all()
+    )
     spread = ops.conv_transpose2d(weight[None, :, :, None], k[:, :, None, None])[0, :, :, 0]
-    page.check("for the image it is conv_transpose2d(c, k)", (of_x == spread).all())
+    page.check("the gradient of the image is conv_transpose2d(c, k)", (of_x == spread).all())
     layer = Conv2D(features=1, kernel_size=(2, 3))
     params = {"kernel": k[:, :, None, None], "bias": jnp.zeros(1)}
 
@@ -403,20 +412,22 @@ def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
 
     gradient = jax.grad(layer_loss)(params)
     page.check(
-        "the Flax layer agrees, and its bias has the gradient Σ c",
+        "the Flax layer agrees, and the gradient of its bias is Σ c",
         (gradient["kernel"][:, :, 0, 0] == of_k).all() and gradient["bias"][0] == weight.sum(),
     )
-    with page.figure("2.3", "The kernel's gradient is a cross-correlation too", (9, 3)) as figure:
+    with page.figure(
+        "2.3", "The gradient of the kernel is also a cross-correlation", (9, 3)
+    ) as figure:
         axes = figure.subplots(1, 3, width_ratios=(6, 4, 3))
         style.matrix(axes[0], x, title="x", signed=True, windows=[(0, 0, 4, 4)])
         style.matrix(axes[1], weight, title="c", signed=True)
         title = page.t("gradient of k: corr2d(x, c)")
         style.matrix(axes[2], of_k, title=title, signed=True, windows=[(0, 0, 1, 1)])
     page.answer(
-        "Assignment fails: jax's arrays are immutable (a TypeError), and numpy's cannot hold what "
-        "jax.grad traces. With stacked results, or with y.at[i, j].set, automatic differentiation "
-        "goes through the loop. The gradient of the kernel is the image cross-correlated with the "
-        "gradient of the output."
+        "Assignment fails: JAX arrays are immutable (TypeError), and NumPy arrays cannot hold the "
+        "values that jax.grad traces. A loop that stacks its results, or uses y.at[i, j].set, is "
+        "differentiable. The gradient of the kernel is the cross-correlation of the image with "
+        "the gradient of the output."
     )
 
 
@@ -451,40 +462,39 @@ def first_sentence(error: Exception | None) -> str:
     return f"{type(error).__name__}: {str(error).split('. ')[0]}"
 
 
-@exercise("2.4", "P")
 def cross_correlation_is_a_matrix_product(page: Page) -> None:
     """Write cross-correlation as a matrix product, by changing the kernel or the image."""
     x, k = integers(0, (1000, 5, 6)), integers(1, (2, 3))
     y = correlate(x, k).reshape(1000, -1)
-    page.say("The kernel as a matrix: a row for each output, a column for each pixel.")
+    page.say("The kernel as a matrix, with one row per output and one column per pixel:")
     matrix = kernel_matrix(k, (5, 6))
     page.show("kernel_matrix(k, (5, 6)).shape", matrix.shape)
     page.check(
-        "matrix @ x.ravel() is corr2d(x, k) for {n} random images, exactly",
+        "matrix @ x.ravel() equals corr2d(x, k) for {n} random images, exactly",
         (x.reshape(1000, -1) @ matrix.T == y).all(),
         n=len(x),
     )
     page.check(
-        "each row holds the kernel's {n} numbers and zeros",
+        "each row contains the {n} weights of the kernel and zeros",
         ((matrix != 0).sum(1) <= k.size).all() and (matrix.sum(1) == k.sum()).all(),
         n=k.size,
     )
     blocks = matrix.reshape(4, 4, 5, 6)
     page.check(
-        "one output further right or down, and the row is one pixel further right or down",
+        "moving the output one place right or down moves the row one pixel right or down",
         (blocks[:, 1:, :, 1:] == blocks[:, :-1, :, :-1]).all()
         and (blocks[1:, :, 1:] == blocks[:-1, :, :-1]).all(),
     )
     spread = ops.conv_transpose2d(y.reshape(-1, 4, 4, 1), k[:, :, None, None])[..., 0]
     page.check(
-        "the transposed matrix is conv_transpose2d",
+        "the product with the transposed matrix equals conv_transpose2d",
         (y @ matrix == spread.reshape(1000, -1)).all(),
     )
 
-    page.say("Or the image as a matrix: a row for each output, the pixels under its window.")
+    page.say("The image as a matrix, with one row per output, the pixels under its window:")
     rows = ops.patches(x[..., None], (2, 3)).reshape(1000, 16, 6)
     page.show("patches(x, (2, 3))[0].reshape(-1, 6).shape", rows[0].shape)
-    page.check("patches @ k.ravel() is corr2d(x, k) as well", (rows @ k.ravel() == y).all())
+    page.check("patches @ k.ravel() also equals corr2d(x, k)", (rows @ k.ravel() == y).all())
     with page.figure(
         "2.4", "A 3×3 image and a 2×2 kernel: kernel or image as a matrix", (9, 3)
     ) as figure:
@@ -499,9 +509,9 @@ def cross_correlation_is_a_matrix_product(page: Page) -> None:
         pixels = ops.patches(x[None, :, :, None], 2).reshape(4, 4)
         style.matrix(axes[3], pixels, title=page.t("X as a matrix"), windows=[(1, 0, 1, 4)])
     page.answer(
-        "Lay the kernel out as a matrix with one shifted copy for each output, zeros elsewhere, "
-        "and the image as a vector; or the image as a matrix with the pixels of a window in each "
-        "row, and the kernel as a vector."
+        "Write the kernel as a matrix whose rows are shifted copies of the kernel, one per "
+        "output, zero elsewhere, and the image as a vector. Or write the image as a matrix whose "
+        "rows are the pixels of each window, and the kernel as a vector."
     )
 
 
@@ -516,3 +526,14 @@ def kernel_matrix(kernel: Array, size: tuple[int, int]) -> Array:
     centred = jnp.pad(kernel, ((kh - 1, 0), (kw - 1, 0)))
     weight = reference.tied_weight(centred, size)
     return weight[: size[0] - kh + 1, : size[1] - kw + 1].reshape(-1, size[0] * size[1])
+
+
+EXERCISES = (
+    Exercise("2.1", "R", a_diagonal_edge_is_seen_across_and_down),
+    Exercise("2.2a", "R", an_edge_kernel_for_every_direction),
+    Exercise("2.2b", "P", the_second_difference_takes_three),
+    Exercise("2.2c", "R", a_blur_is_a_mean_that_quiets_noise),
+    Exercise("2.2d", "P", a_derivative_takes_its_order_and_one),
+    Exercise("2.3", "R", a_loop_is_differentiable_unless_it_assigns),
+    Exercise("2.4", "P", cross_correlation_is_a_matrix_product),
+)

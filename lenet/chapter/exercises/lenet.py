@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from lenet import data, train
-from lenet.chapter.exercises import exercise, training
+from lenet.chapter.exercises import training
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Split
@@ -24,67 +25,66 @@ HELD_OUT = 10_000
 """Training images kept for validation: what is chosen here is chosen on them."""
 
 
-@exercise("6.1a", "R", seconds=90)
 def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
-    """Put max-pooling in the place of average pooling. Is the network better for it?"""
+    """Replace average pooling with max pooling. Does the network improve?"""
     page.say(
-        "Everything but the pooling stays, and ReLU stands for the sigmoid, with which a run takes "
-        "far longer (see 6.1b)."
+        "Only the pooling changes. ReLU is used instead of the sigmoid, because training with the "
+        "sigmoid takes far longer (see 6.1b)."
     )
     images = data.load(valid=HELD_OUT)
     rates = (0.05, 0.1, 0.2)
-    grid = {
-        f"{pool} {lr:g}": training.modern(pool=pool, lr=lr)
-        for pool in ("avg", "max")
-        for lr in rates
-    }
-    scores = training.measure(page, grid, images)
     average, maximum = (
-        {name: score for name, score in scores.items() if name.startswith(pool)}
+        {
+            f"{page.t(training.POOLINGS[pool])} {lr:g}": training.modern(pool=pool, lr=lr)
+            for lr in rates
+        }
         for pool in ("avg", "max")
     )
-    tuned = (training.best(average), training.best(maximum))
-    page.value("best on validation", ", ".join(tuned))
-    leads = np.array([(scores[f"max {lr:g}"] - scores[f"avg {lr:g}"])[:, 0] for lr in rates])
+    scores = training.measure(page, average | maximum, images)
+    pairs = [(scores[a], scores[b]) for a, b in zip(average, maximum, strict=True)]
+    tuned = [training.best({name: scores[name] for name in of}) for of in (average, maximum)]
+    page.value("best settings on the validation set", ", ".join(tuned))
+    leads = np.array([(after - before)[:, 0] for before, after in pairs])
     page.value(
-        "lead of max-pooling on validation images, a row for each rate, a column for each seed",
+        "validation accuracy, max minus average pooling (rows: learning rates, columns: seeds)",
         leads,
     )
     page.check(
-        "in the mean over the {rates} rates and the {seeds} seeds max-pooling is ahead",
+        "max pooling is more accurate, averaged over {rates} learning rates and {seeds} seeds",
         leads.mean() > 0,
         rates=len(rates),
         seeds=len(training.SEEDS),
     )
     gap, error = training.gap(scores[tuned[0]], scores[tuned[1]])
-    page.value("lead with the best rate for each ± standard error", f"{gap:+.3f} ± {error:.3f}")
+    page.value(
+        "difference at the best learning rate of each ± standard error", f"{gap:+.3f} ± {error:.3f}"
+    )
     page.check(
-        "with the best rate for each they are less than 0.05 apart, even three standard errors "
-        "further",
+        "the difference at the best learning rates plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
-    caption = "Accuracy with average and with max-pooling, by learning rate"
+    caption = "Accuracy with average and max pooling, by learning rate"
     with page.figure("6.1a", caption, (7, 3.6)) as figure:
         training.draw(page, figure.subplots(), scores, page.t("pooling and learning rate"))
     page.answer(
-        "A little: after one pass max-pooling is ahead by {lead:.3f} on validation images, in the "
-        "mean over the rates. With the best rate for each it is {gap:+.3f}, with a standard error "
-        "of {error:.3f}: less than three of these is not conclusive.",
+        "Slightly: after one epoch, max pooling leads by {lead:.3f} in validation accuracy, "
+        "averaged over the learning rates. At the best learning rate of each, the difference is "
+        "{gap:+.3f} with a standard error of {error:.3f}. A difference below three standard "
+        "errors is inconclusive.",
         lead=leads.mean(),
         gap=gap,
         error=error,
     )
 
 
-@exercise("6.1b", "R", seconds=150)
 def relu_learns_sooner_than_sigmoid(page: Page) -> None:
-    """Put ReLU in the place of the sigmoid (the English edition says "softmax layer", a slip). Is
-    the network better for it?
+    """Replace the sigmoid with ReLU (the English edition says "softmax layer", a slip). Does the
+    network improve?
     """
     page.say(
-        "The network has no softmax to replace: the activations between its layers are meant. "
-        "Average pooling stays. Each activation has the better of two learning rates, and the "
-        "chapter's batches of 256."
+        "The network has no softmax layer to replace; the exercise means the activation functions "
+        "between its layers. Average pooling stays. Each activation function uses the better of "
+        "two learning rates, with the book's batch size of 256."
     )
     images = data.load(valid=HELD_OUT)
     base = Config(epochs=5)
@@ -92,14 +92,16 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
     scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
     gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
-    page.value("lead of ReLU on validation images ± standard error", f"{gap:+.3f} ± {error:.3f}")
-    page.check("in the mean over seeds ReLU is more accurate than the sigmoid", gap > 0)
-    with page.figure("6.1b", "Accuracy after {n} passes", (6, 3.6), n=base.epochs) as figure:
+    page.value(
+        "validation accuracy, ReLU minus sigmoid ± standard error", f"{gap:+.3f} ± {error:.3f}"
+    )
+    page.check("averaged over seeds, ReLU is more accurate than the sigmoid", gap > 0)
+    with page.figure("6.1b", "Accuracy after {n} epochs", (6, 3.6), n=base.epochs) as figure:
         training.draw(page, figure.subplots(), scores, page.t("activation"))
     page.answer(
-        "Yes, it learns sooner: after {n} passes the test accuracy with ReLU is {low:.2f} to "
-        "{high:.2f}, with the sigmoid {least:.2f} to {most:.2f}. What the sigmoid reaches with "
-        "more passes is not measured here.",
+        "Yes, it learns faster: after {n} epochs the test accuracy is {low:.2f} to {high:.2f} "
+        "with ReLU and {least:.2f} to {most:.2f} with the sigmoid. We did not measure what the "
+        "sigmoid reaches with more epochs.",
         n=base.epochs,
         low=scores["ReLU"][:, 1].min(),
         high=scores["ReLU"][:, 1].max(),
@@ -108,19 +110,18 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     )
 
 
-@exercise("6.2a", "R", seconds=50)
-def the_window_changes_little_in_one_pass(page: Page) -> None:
+def the_window_changes_little_in_one_epoch(page: Page) -> None:
     """How does the accuracy depend on the size of the convolution window?"""
     images = data.load(valid=HELD_OUT)
     sizes = {f"{k}×{k}": training.modern(kernel_size=k) for k in (3, 5, 7)}
     scores = training.measure(page, sizes, images)
     gaps = training.gaps(page, scores)
     page.check(
-        "neighbours are less than 0.05 apart, even three standard errors further",
+        "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
     page.check(
-        "a larger window leaves smaller maps, and so the first dense layer fewer weights",
+        "a larger window gives smaller feature maps, and so fewer weights in the first dense layer",
         np.all(np.diff([training.parameters(config, images) for config in sizes.values()]) < 0),
     )
     with page.figure("6.2a", "Accuracy by window size", (6, 3.6)) as figure:
@@ -128,17 +129,16 @@ def the_window_changes_little_in_one_pass(page: Page) -> None:
         training.draw(page, axes, scores, page.t("convolution window"))
         training.label_parameters(page, axes, sizes, images)
     page.answer(
-        "Little, after one pass at one learning rate: {small:.3f} with 3×3, {book:.3f} with 5×5 "
-        "and {large:.3f} with 7×7 on validation images. Differences of less than three standard "
-        "errors are not conclusive.",
+        "Little, after one epoch at one learning rate: validation accuracy is {small:.3f} with "
+        "3×3, {book:.3f} with 5×5 and {large:.3f} with 7×7. Differences below three standard "
+        "errors are inconclusive.",
         small=scores["3×3"][:, 0].mean(),
         book=scores["5×5"][:, 0].mean(),
         large=scores["7×7"][:, 0].mean(),
     )
 
 
-@exercise("6.2b", "R", seconds=50)
-def channels_change_little_in_one_pass(page: Page) -> None:
+def channels_change_little_in_one_epoch(page: Page) -> None:
     """How does the accuracy depend on the number of channels?"""
     images = data.load(valid=HELD_OUT)
     channels = ((3, 8), (6, 16), (12, 32))
@@ -147,56 +147,54 @@ def channels_change_little_in_one_pass(page: Page) -> None:
     half, book, double = (score.mean(axis=0)[0] for score in scores.values())
     gaps = training.gaps(page, scores)
     page.check(
-        "neighbours are less than 0.05 apart, even three standard errors further",
+        "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
     few, some, many = (training.parameters(config, images) for config in widths.values())
     page.check(
-        "twice the channels take less than twice the parameters",
-        some < 2 * few and many < 2 * some,
+        "doubling the channels less than doubles the parameters", some < 2 * few and many < 2 * some
     )
     with page.figure("6.2b", "Accuracy by channels of the two convolutions", (6, 3.6)) as figure:
         axes = figure.subplots()
         training.draw(page, axes, scores, page.t("channels"))
         training.label_parameters(page, axes, widths, images)
     page.answer(
-        "Little, after one pass at one learning rate: {half:.3f} on validation images with half "
-        "the channels, {book:.3f} with the chapter's 6 and 16, {double:.3f} with twice as many. "
-        "Differences of less than three standard errors are not conclusive.",
+        "Little, after one epoch at one learning rate: validation accuracy is {half:.3f} with "
+        "half the channels, {book:.3f} with the book's 6 and 16, and {double:.3f} with twice as "
+        "many. Differences below three standard errors are inconclusive.",
         half=half,
         book=book,
         double=double,
     )
 
 
-@exercise("6.2c", "R", seconds=50)
 def each_convolution_leaves_fewer_parameters(page: Page) -> None:
-    """How does the accuracy depend on the number of convolution layers?"""
-    page.say("Windows are 3×3 here, for a third layer has maps of 6×6 left to look at.")
+    """How does the accuracy depend on the number of convolutional layers?"""
+    page.say("Windows are 3×3 here, because the input of a third layer is only 6×6.")
     images = data.load(valid=HELD_OUT)
     depths = {str(n): training.modern(channels=(6, 16, 32)[:n], kernel_size=3) for n in (1, 2, 3)}
     scores = training.measure(page, depths, images)
     one, two, three = (score.mean(axis=0)[0] for score in scores.values())
     gap, error = training.gaps(page, scores)[0]
     page.check(
-        "one and two are less than 0.05 apart, even three standard errors further",
+        "the difference between one and two layers plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
     weights = [training.parameters(config, images) for config in depths.values()]
     page.check(
-        "with each convolution and pooling the network has fewer weights",
+        "each further convolution and pooling reduces the number of parameters",
         weights == sorted(weights, reverse=True),
     )
-    with page.figure("6.2c", "Accuracy by number of convolution layers", (6, 3.6)) as figure:
+    with page.figure("6.2c", "Accuracy by number of convolutional layers", (6, 3.6)) as figure:
         axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("convolution layers"))
+        training.draw(page, axes, scores, page.t("convolutional layers"))
         training.label_parameters(page, axes, depths, images)
     page.answer(
-        "After one pass at the same learning rate the accuracy on validation images is {one:.3f}, "
-        "{two:.3f} and {three:.3f} with one, two and three; differences of less than three "
-        "standard errors are not conclusive. One layer needs {ratio:.1f} times the parameters "
-        "of two, most of them in the dense layer behind its large maps. What longer training would "
-        "give a deep network is not measured here.",
+        "Validation accuracy after one epoch at the same learning rate is {one:.3f} with one "
+        "layer, {two:.3f} with two and {three:.3f} with three. Differences below three standard "
+        "errors are inconclusive. One layer needs {ratio:.1f} times the parameters of two, most "
+        "of them in the dense layer after its large feature maps. We did not measure longer "
+        "training of deep networks.",
         one=one,
         two=two,
         three=three,
@@ -204,9 +202,8 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
     )
 
 
-@exercise("6.2d", "R", seconds=60)
 def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
-    """How does the accuracy depend on the number of dense layers before the last?"""
+    """How does the accuracy depend on the number of hidden dense layers?"""
     images = data.load(valid=HELD_OUT)
     widths = ((), (84,), (120, 84), (120, 120, 84))
     depths = {str(len(hidden)): training.modern(hidden=hidden) for hidden in widths}
@@ -214,21 +211,23 @@ def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
     training.gaps(page, scores)
     gap, error = training.gap(scores["0"], scores["2"])
     page.check(
-        "none and the chapter's two are less than 0.05 apart, even three standard errors further",
+        "the difference between no hidden dense layer and the book's two, plus three standard "
+        "errors, is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
     weights = [training.parameters(config, images) for config in depths.values()]
     page.check(
-        "without any, less than a ninth of the parameters is left", weights[0] < weights[2] / 9
+        "without hidden dense layers, less than a ninth of the parameters remain",
+        weights[0] < weights[2] / 9,
     )
     with page.figure("6.2d", "Accuracy by number of hidden dense layers", (6, 3.6)) as figure:
         axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("dense layers before the last"))
+        training.draw(page, axes, scores, page.t("hidden dense layers"))
         training.label_parameters(page, axes, depths, images)
     page.answer(
-        "Hardly, after one pass at one learning rate: without any hidden dense layer the accuracy "
-        "on validation images is {none:.3f}, with two {two:.3f}, with three {three:.3f}. Without "
-        "any, {few:,} parameters do in place of {many:,}.",
+        "Hardly, after one epoch at one learning rate: validation accuracy is {none:.3f} without "
+        "hidden dense layers, {two:.3f} with two and {three:.3f} with three. Without them, "
+        "{few:,} parameters suffice instead of {many:,}.",
         none=scores["0"][:, 0].mean(),
         two=scores["2"][:, 0].mean(),
         three=scores["3"][:, 0].mean(),
@@ -237,75 +236,74 @@ def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
     )
 
 
-@exercise("6.2e", "R", seconds=70)
-def the_best_learning_rate_lies_between_too_slow_and_guessing(page: Page) -> None:
+def the_best_learning_rate_lies_between_too_slow_and_chance(page: Page) -> None:
     """How does the accuracy depend on the learning rate?"""
-    page.say("A run that diverges counts as a guess, 0.1.")
+    page.say("A run that diverges counts as chance level, 0.1.")
     images = data.load(valid=HELD_OUT)
     rates = {f"{lr:g}": training.modern(lr=lr) for lr in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
     scores = training.measure(page, rates, images)
     best = training.best(scores)
     gap, error = training.gap(scores["0.01"], scores[best])
     page.check(
-        "the best on validation is neither the least nor the largest", best in list(scores)[1:-1]
+        "the best learning rate on the validation set is neither the smallest nor the largest",
+        best in list(scores)[1:-1],
     )
     page.check(
-        "{rate} is behind the best by more than three standard errors",
+        "{rate} is worse than the best by more than three standard errors",
         gap > 3 * error,
         rate="0.01",
     )
-    page.check("at 1 every run ends as a guess, below 0.2", scores["1"].max() < 0.2)
+    page.check("at 1, every run ends near chance level, below 0.2", scores["1"].max() < 0.2)
     with page.figure("6.2e", "Accuracy by learning rate", (7, 3.6)) as figure:
         training.draw(page, figure.subplots(), scores, page.t("learning rate"))
     page.answer(
-        "Strongly: from guessing at 1 to the best at {best}, with a test accuracy of "
-        "{accuracy:.3f}. Too small a rate does not get as far in one pass: {slow:.3f} at 0.01.",
+        "Strongly: from chance level at 1 to a test accuracy of {accuracy:.3f} at {best}, the "
+        "best. A learning rate that is too small gets less far in one epoch: {slow:.3f} at 0.01.",
         best=best,
         accuracy=scores[best][:, 1].mean(),
         slow=scores["0.01"][:, 1].mean(),
     )
 
 
-@exercise("6.2f", "R", seconds=75)
-def small_initial_weights_leave_the_network_guessing(page: Page) -> None:
-    """How does the accuracy depend on how the weights are initialised?"""
+def small_initial_weights_stay_at_chance_level(page: Page) -> None:
+    """How does the accuracy depend on the initialisation of the weights?"""
     images = data.load(valid=HELD_OUT)
     names = ("normal", "pytorch", "xavier_uniform", "he_normal", "orthogonal")
     inits = {name: training.modern(init=name) for name in names}
     scores = training.measure(page, inits, images)
     page.check(
-        "from small normal weights, of deviation 0.01, every run is left guessing",
+        "with normal weights of standard deviation 0.01, every run stays at chance level",
         scores["normal"].max() < 0.2,
     )
     others = {name: score for name, score in scores.items() if name != "normal"}
     page.check(
-        "all others get above 0.7 with every seed", min(s.min() for s in others.values()) > 0.7
+        "all other initialisations exceed 0.7 with every seed",
+        min(s.min() for s in others.values()) > 0.7,
     )
     gap, error = training.gap(scores["pytorch"], scores["he_normal"])
     page.check(
-        "He's, made for ReLU, is ahead of PyTorch's by more than three standard errors",
+        "He initialisation beats PyTorch's default by more than three standard errors",
         gap > 3 * error,
     )
     with page.figure("6.2f", "Accuracy by initial weights", (7, 3.6)) as figure:
         training.draw(page, figure.subplots(), scores, page.t("initial weights"))
     page.answer(
-        "Decisively, if the weights are too small: with a deviation of 0.01, one pass does not get "
-        "off guessing. The others all learn, from {worst:.3f} to {most:.3f} on test images after "
-        "one pass; the best on validation images is {best}.",
+        "Decisively, if the weights are too small: with a standard deviation of 0.01, the network "
+        "stays at chance level. All others learn: test accuracy after one epoch is {worst:.3f} to "
+        "{most:.3f}. The best on the validation set is {best}.",
         worst=min(score[:, 1].mean() for score in others.values()),
         most=max(score[:, 1].mean() for score in others.values()),
         best=training.best(others),
     )
 
 
-@exercise("6.2g", "R", seconds=60)
-def more_passes_learn_the_training_images_by_heart(page: Page) -> None:
-    """How does the accuracy depend on the number of passes over the training images?"""
+def more_epochs_overfit(page: Page) -> None:
+    """How does the accuracy depend on the number of epochs?"""
     images = data.take(data.load(valid=HELD_OUT), train=10_000, test=1_000)
     config = training.modern(epochs=25, schedule="constant")
     page.say(
-        "{seeds} runs of {epochs} passes over {count:,} images at a constant learning rate, "
-        "{seen:,} images seen in all: few images, so that their number of passes tells soon.",
+        "{seeds} runs of {epochs} epochs at a constant learning rate, on a small training set of "
+        "{count:,} images ({seen:,} images in total), where overfitting comes early.",
         seeds=len(training.SEEDS),
         epochs=config.epochs,
         count=len(images.train.labels),
@@ -322,27 +320,33 @@ def more_passes_learn_the_training_images_by_heart(page: Page) -> None:
     )  # [S, epochs, 3]
     learnt, loss, accuracy = np.moveaxis(curves, 2, 0)  # each [S, epochs]
     lowest = 1 + loss.argmin(axis=1)
-    page.value("pass with the lowest validation loss, by run", lowest)
-    page.value("pass with the highest validation accuracy, by run", 1 + accuracy.argmax(axis=1))
+    page.value("epoch with the lowest validation loss, by run", lowest)
+    page.value("epoch with the highest validation accuracy, by run", 1 + accuracy.argmax(axis=1))
     early, late = accuracy[:, 0], accuracy[:, -5:].mean(axis=1)
-    page.value("validation accuracy after the first pass, by run", early)
-    page.value("validation accuracy over the last 5 passes, by run", late)
-    page.check("it is higher over the last 5 passes, in every run", (late > early).all())
-    learns, rises = learnt[:, -1] / learnt[:, 4], loss[:, -5:].mean(axis=1) / loss.min(axis=1)
-    page.value("training loss at the end / after 5 passes, by run", learns)
-    page.value("validation loss over the last 5 passes / at its lowest, by run", rises)
-    page.check("after 5 passes the training loss still falls, in every run", (learns < 1).all())
+    page.value("validation accuracy after the first epoch, by run", early)
+    page.value("mean validation accuracy over the last 5 epochs, by run", late)
     page.check(
-        "the validation loss ends at more than 1.1 times its lowest, in the mean over runs",
+        "in every run, validation accuracy is higher over the last 5 epochs", (late > early).all()
+    )
+    learns, rises = learnt[:, -1] / learnt[:, 4], loss[:, -5:].mean(axis=1) / loss.min(axis=1)
+    page.value(
+        "ratio of the final training loss to the training loss after 5 epochs, by run", learns
+    )
+    page.value(
+        "ratio of the mean validation loss over the last 5 epochs to its minimum, by run", rises
+    )
+    page.check("in every run, the training loss still falls after 5 epochs", (learns < 1).all())
+    page.check(
+        "averaged over runs, the validation loss ends at more than 1.1 times its minimum",
         rises.mean() > 1.1,
     )
-    with page.figure("6.2g", "Loss and accuracy by pass", (9, 3.6)) as figure:
-        _draw_passes(page, figure, learnt, loss, accuracy)
+    with page.figure("6.2g", "Loss and accuracy by epoch", (9, 3.6)) as figure:
+        _draw_epochs(page, figure, learnt, loss, accuracy)
     page.answer(
-        "It grows: on validation images from {first:.3f} after the first pass to {middle:.3f} over "
-        "passes 11 to 15 and {last:.3f} over the last 5 of {epochs}. The validation loss is lowest "
-        "after {least} to {most} passes and ends {rises:.1f} times as large, while the training "
-        "loss still falls: the network learns its training images by heart.",
+        "Accuracy grows with the number of epochs: validation accuracy is {first:.3f} after the "
+        "first, {middle:.3f} over epochs 11 to 15 and {last:.3f} over the last 5 of {epochs}. The "
+        "validation loss is lowest after {least} to {most} epochs and ends at {rises:.1f} times "
+        "its minimum, while the training loss still falls: the network overfits.",
         first=early.mean(),
         middle=accuracy[:, 10:15].mean(),
         last=late.mean(),
@@ -353,7 +357,7 @@ def more_passes_learn_the_training_images_by_heart(page: Page) -> None:
     )
 
 
-def _draw_passes(
+def _draw_epochs(
     page: Page, figure: Figure, learnt: np.ndarray, loss: np.ndarray, accuracy: np.ndarray
 ) -> None:
     """Draw mean and range over seeds of [S, epochs]."""
@@ -367,44 +371,44 @@ def _draw_passes(
         axes.plot(epochs, values.mean(axis=0), line, color=colour, label=label)
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2)
     for axes, label in ((left, page.t("loss (nats)")), (right, page.t("accuracy"))):
-        axes.set(xlabel=page.t("passes over the training images"), ylabel=label)
+        axes.set(xlabel=page.t("epoch"), ylabel=label)
         axes.locator_params(axis="x", integer=True)
         axes.legend()
 
 
-@exercise("6.3", "R", seconds=30)
 def digits_are_easier_than_clothes(page: Page) -> None:
-    """Train the improved network on MNIST, the digits that the first LeNet read."""
+    """Train the improved network on MNIST, the handwritten digits that the original LeNet
+    recognised.
+    """
     digits, clothes = (data.load(name, valid=HELD_OUT) for name in ("mnist", "fashion_mnist"))
-    page.say("The same network, with the same learning rate, on both sets:")
+    page.say("The same network, with the same learning rate, on both datasets:")
     of_digits = training.measure(page, {"MNIST": training.modern(dataset="mnist")}, digits)
     of_clothes = training.measure(page, {"Fashion-MNIST": training.modern()}, clothes)
     scores = of_digits | of_clothes
     tests = {name: score[:, 1] for name, score in scores.items()}
     page.check(
-        "more accurate on digits than on clothes with every seed",
+        "with every seed, the network is more accurate on digits than on clothes",
         tests["MNIST"].min() > tests["Fashion-MNIST"].max(),
     )
     with page.figure("6.3", "The same network on digits and on clothes", (6, 3.6)) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("data set"))
+        training.draw(page, figure.subplots(), scores, page.t("dataset"))
     page.answer(
-        "It reads digits better than it knows clothes: after one pass at the same learning rate "
-        "the test accuracy is {digits:.3f} on digits, {clothes:.3f} on clothes.",
+        "The network recognises digits better than clothes: after one epoch at the same learning "
+        "rate, test accuracy is {digits:.3f} on digits and {clothes:.3f} on clothes.",
         digits=tests["MNIST"].mean(),
         clothes=tests["Fashion-MNIST"].mean(),
     )
 
 
-@exercise("6.4", "R", seconds=30)
-def sweaters_and_coats_part_in_the_dense_layers(page: Page) -> None:
-    """Look at the activations of the first and second layer for sweaters and coats."""
+def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
+    """Compare the activations of the first and second layer for sweaters and coats."""
     images = data.load(valid=HELD_OUT)
     model, networks = training.trained(page, training.modern(), images)
     garments = [images.class_names.index(name) for name in ("Pullover", "Coat")]
     known, new = ([of_class(split, k) for k in garments] for split in (images.train, images.test))
     page.say(
-        "How far apart are the two? The distance between their mean activations, in units of the "
-        "spread within a class, by layer (a row for each network):"
+        "Distance between the mean activations of the two classes, in units of the spread within "
+        "a class, by layer (one row per network):"
     )
     layers = ("image", "conv1", "conv2", "dense1", "dense2")
     page.show("layers", layers)
@@ -420,24 +424,22 @@ def sweaters_and_coats_part_in_the_dense_layers(page: Page) -> None:
         0,
     )  # each [S, layers]
     page.show("apart", apart)
-    page.say("How often does the nearer of the two means name a test image rightly?")
+    page.say("Fraction of test images that the nearer of the two class means classifies correctly:")
     page.show("named", named)
     page.check(
-        "in every network the second layer parts them more than the first, the last hidden layer "
-        "more than the second",
+        "in every network, the second layer separates the classes more than the first, and the "
+        "last hidden layer more than the second",
         (np.diff(apart[:, [1, 2, 4]]) > 0).all(),
     )
     page.check(
-        "the means of the first two layers name images no better than those of the pixels, within "
-        "0.05",
+        "class means in the first two layers classify as well as those of pixels, within 0.05",
         (abs(named[:, 1:3] - named[:, :1]) < 0.05).all(),
     )
     page.check(
-        "in every network the means of the last hidden layer name them better than those of the "
-        "pixels",
+        "in every network, class means in the last hidden layer classify better than pixels",
         (named[:, 4] > named[:, 0]).all(),
     )
-    caption = "A pullover and a coat, and what the first and the second layer make of them"
+    caption = "A pullover and a coat, with the feature maps of the first and second layer"
     with page.figure("6.4", caption, (9, 5)) as figure:
         axes = figure.subplots(2, 3, width_ratios=(1, 1.5, 1))
         for row, (label, pictures) in enumerate(
@@ -448,10 +450,11 @@ def sweaters_and_coats_part_in_the_dense_layers(page: Page) -> None:
             style.matrix(axes[row, 1], tiled(maps["conv1"][0], 3), title=page.t("first layer"))
             style.matrix(axes[row, 2], tiled(maps["conv2"][0], 4), title=page.t("second layer"))
     page.answer(
-        "They come apart layer by layer: by {apart_first:.2f} in the first, {apart_second:.2f} "
-        "in the second, {apart_last:.2f} in the last hidden layer. The means of the first two "
-        "layers name {first:.2f} and {second:.2f} of the test images rightly, about as many as "
-        "those of the pixels, {pixels:.2f}; those of the last hidden layer name more: {last:.2f}.",
+        "The classes separate layer by layer: their distance is {apart_first:.2f} in the first "
+        "layer, {apart_second:.2f} in the second and {apart_last:.2f} in the last hidden layer. "
+        "Class means in the first two layers classify {first:.2f} and {second:.2f} of the test "
+        "images correctly, about as many as class means of the pixels ({pixels:.2f}); the last "
+        "hidden layer reaches {last:.2f}.",
         apart_first=apart[:, 1].mean(),
         apart_second=apart[:, 2].mean(),
         apart_last=apart[:, 4].mean(),
@@ -505,9 +508,8 @@ def tiled(maps: Array, columns: int) -> np.ndarray:
     return rows.transpose(0, 2, 1, 3).reshape(-1, columns * width)[:-1, :-1]
 
 
-@exercise("6.5", "R", seconds=30)
 def strange_images_fade_on_their_way_up(page: Page) -> None:
-    """What do the layers do when the network is shown noise, or pictures of another kind?"""
+    """What are the activations when the network sees noise, or images of another kind?"""
     images = data.load(valid=HELD_OUT)
     model, networks = training.trained(page, training.modern(), images)
     clothes = np.asarray(images.test.images[:1000, ..., 0], np.float64) / 255
@@ -518,7 +520,7 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
         page.t("shuffled pixels"): pixels_shuffled(clothes),
         page.t("noise"): np.random.default_rng(0).uniform(size=clothes.shape),
     }
-    page.say("{n:,} images of each kind are shown to each network:", n=len(clothes))
+    page.say("Each network sees {n:,} images of each kind:", n=len(clothes))
     layers = ("conv1", "pool1", "conv2", "pool2", "dense1", "dense2")
     activity = np.empty((len(networks), len(inputs), len(layers)))
     silent, top = np.empty((len(networks), len(inputs))), []
@@ -535,34 +537,36 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
     share = activity[:, -1] / activity[:, 0]  # noise over test images [S, layers]
     first, last = share[:, 0], share[:, -1]
     page.value(
-        "mean activation for noise / for test images, conv1 and dense2, by network",
+        "ratio of mean activation for noise to mean activation for test images; rows: networks, "
+        "columns: conv1, dense2",
         share[:, [0, -1]],
     )
     page.value(
-        "share of zeros in the last hidden layer, for test images and noise, by network",
+        "share of zeros in the last hidden layer; rows: networks, columns: test images, noise",
         silent[:, [0, -1]],
     )
     page.check(
-        "in every network the last hidden layer answers to noise less than to clothes, and its "
-        "share of that is smaller than the first layer's",
+        "in every network, the last hidden layer responds less to noise than to clothes, and the "
+        "ratio is smaller than in the first layer",
         (last < 1).all() and (last < first).all(),
     )
     page.check(
-        "every network is less sure of each other kind than of test images",
+        "every network is less confident about each other kind than about test images",
         (sure[:, 1:] < sure[:, :1]).all(),
     )
     page.check(
-        "yet every network gives some inverted images more than 0.9 for one class",
+        "yet every network assigns some inverted images a probability above 0.9",
         (certain[:, 1] > 0).all(),
     )
     caption = "One image of each kind; mean activation by layer; mean of the largest probability"
     with page.figure("6.5", caption, (9, 5.4)) as figure:
         _draw_strange(page, figure, inputs, layers, activity.mean(axis=0), sure)
     page.answer(
-        "Noise excites the first layer {first:.1f} times as much as clothes, the last hidden layer "
-        "{last:.1f} times; there {zeros:.0%} of the values are 0, for clothes {usual:.0%}. A class "
-        "is named all the same, with {noise:.2f} on average for noise and {clothes:.2f} for "
-        "clothes; and {certain:.0%} of the inverted images get more than 0.9.",
+        "Noise activates the first layer {first:.1f} times as strongly as clothes, and the last "
+        "hidden layer {last:.1f} times; there, {zeros:.0%} of the values are 0 for noise, "
+        "{usual:.0%} for clothes. The network still picks a class, with a mean probability of "
+        "{noise:.2f} for noise and {clothes:.2f} for clothes; {certain:.0%} of the inverted "
+        "images get more than 0.9.",
         first=first.mean(),
         last=last.mean(),
         zeros=silent[:, -1].mean(),
@@ -617,5 +621,21 @@ def _draw_strange(
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(inputs))
     right.barh(list(inputs), sure.mean(axis=0), xerr=sure.std(axis=0, ddof=1), color=style.SKY)
     right.axvline(0.1, color=style.GREY, linestyle=":")
-    right.set(xlabel=page.t("mean of the largest probability (a guess: 0.1)"), xlim=(0, 1))
+    right.set(xlabel=page.t("mean of the largest probability (chance level: 0.1)"), xlim=(0, 1))
     right.invert_yaxis()
+
+
+EXERCISES = (
+    Exercise("6.1a", "R", max_pooling_learns_sooner_than_average_pooling, seconds=90),
+    Exercise("6.1b", "R", relu_learns_sooner_than_sigmoid, seconds=150),
+    Exercise("6.2a", "R", the_window_changes_little_in_one_epoch, seconds=50),
+    Exercise("6.2b", "R", channels_change_little_in_one_epoch, seconds=50),
+    Exercise("6.2c", "R", each_convolution_leaves_fewer_parameters, seconds=50),
+    Exercise("6.2d", "R", hidden_dense_layers_are_hardly_needed, seconds=60),
+    Exercise("6.2e", "R", the_best_learning_rate_lies_between_too_slow_and_chance, seconds=70),
+    Exercise("6.2f", "R", small_initial_weights_stay_at_chance_level, seconds=75),
+    Exercise("6.2g", "R", more_epochs_overfit, seconds=60),
+    Exercise("6.3", "R", digits_are_easier_than_clothes, seconds=30),
+    Exercise("6.4", "R", sweaters_and_coats_separate_in_the_dense_layers, seconds=30),
+    Exercise("6.5", "R", strange_images_fade_on_their_way_up, seconds=30),
+)

@@ -12,23 +12,26 @@ from tabulate import tabulate
 
 from lenet import ops
 from lenet.chapter import cost
-from lenet.chapter.exercises import exercise
 from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, receptive_field
 from lenet.ops.shapes import same_padding
 
 
-@exercise("3.1", "R")
 def four_windows_fit_the_last_example(page: Page) -> None:
-    """What is the output shape of the chapter's last example, an 8×8 input under a 3×5 kernel with
-    padding (0, 1) and stride (3, 4), and does it agree with what runs?
+    """What is the output shape of the last example in this section of the book, an 8×8 input with a
+    3×5 kernel, padding (0, 1) and stride (3, 4)? Does it agree with the code?
     """
-    page.say("By the formula ⌊(n − k + p + s)/s⌋, where p counts both sides: 0 rows, 2 columns.")
+    page.say(
+        "The formula ⌊(n − k + p + s)/s⌋, where p counts both sides (0 rows, 2 columns), gives"
+    )
     by_formula = ((8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4)
     page.show("(8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4", by_formula)
-    page.say("By hand: where a window may begin in 8 rows and 10 columns, so that it ends inside.")
+    page.say(
+        "By hand, these are the rows and columns where a window fits into 8 rows and 10 columns:"
+    )
     tops = [i for i in range(0, 8, 3) if i + 3 <= 8]
     lefts = [j for j in range(0, 10, 4) if j + 5 <= 10]
     page.show("tops, lefts", (tops, lefts))
@@ -36,38 +39,36 @@ def four_windows_fit_the_last_example(page: Page) -> None:
     y = ops.conv2d(x, kernel, stride=(3, 4), padding=(0, 1))
     page.show("conv2d(x, kernel, stride=(3, 4), padding=(0, 1)).shape", y.shape)
     page.check(
-        "formula, hand and conv2d give the same shape",
+        "the formula, the count by hand and conv2d give the same shape",
         by_formula == (len(tops), len(lefts)) == y.shape[1:3],
     )
     padded = np.pad(np.asarray(x[0, :, :, 0]), ((0, 0), (1, 1)))
     sums = [[padded[i : i + 3, j : j + 5].sum() for j in lefts] for i in tops]
-    page.check(
-        "and the sums of the windows are what conv2d gives", np.array_equal(y[0, :, :, 0], sums)
-    )
-    with page.figure("3.1", "The windows in the padded input of the last example") as figure:
+    page.check("the sums over the windows equal conv2d", np.array_equal(y[0, :, :, 0], sums))
+    with page.figure("3.1", "The windows on the padded input of the last example") as figure:
         windows = [(i, j, 3, 5) for i in tops for j in lefts]
         style.matrix(figure.subplots(), padded, windows=windows)
     page.answer(
-        "The output is {h}×{w}: a third window would begin at row 6 or column 8, and the last two "
-        "rows and the last column of zeros are in no window.",
+        "The output is {h}×{w}. A third window would start at row 6 or column 8 and does not fit; "
+        "the last two rows and the last column of zeros are in no window.",
         h=y.shape[1],
         w=y.shape[2],
     )
 
 
-@exercise("3.2", "R")
 def stride_two_halves_the_sampling_rate(page: Page) -> None:
-    """What does a stride of 2 mean for a recording of sound?"""
+    """What does a stride of 2 mean for an audio signal?"""
     rate, taps = 8000, 31
     page.say(
-        "Take sound of {rate} samples a second: a tone of 500 Hz and one of 3000 Hz.", rate=rate
+        "The signal has {rate} samples per second and contains two tones, 500 Hz and 3000 Hz.",
+        rate=rate,
     )
     time = np.arange(rate + taps - 1) / rate  # a little longer, so that each result lasts a second
     sound = np.sin(2 * np.pi * 500 * time) + np.sin(2 * np.pi * 3000 * time)
     x = jnp.asarray(sound, jnp.float32).reshape(1, 1, -1, 1)
     every_second = ops.conv2d(x[:, :, :rate], jnp.ones((1, 1, 1, 1)), stride=(1, 2))
     page.check(
-        "a kernel of one 1 with stride 2 keeps every second sample",
+        "the kernel [1] with stride 2 keeps every second sample",
         (every_second == x[:, :, :rate:2]).all(),
     )
     smooth = ops.conv2d(x, low_pass(taps).reshape(1, -1, 1, 1), stride=(1, 2))
@@ -75,17 +76,17 @@ def stride_two_halves_the_sampling_rate(page: Page) -> None:
     page.show("loudest(spectrum(sound))", loudest(plain))
     page.show("loudest(spectrum(every_second))", loudest(folded))
     page.check(
-        "the tone of 3000 Hz has become one of 4000 − 3000 Hz", loudest(folded) == [500, 1000]
+        "the 3000 Hz tone becomes a tone of 4000 − 3000 = 1000 Hz", loudest(folded) == [500, 1000]
     )
 
     page.say(
-        "Now a kernel of {taps} numbers with stride 2: weighted sums that keep what is below "
-        "2000 Hz and weaken what is above.",
+        "A low-pass kernel of {taps} weights with stride 2 keeps frequencies below 2000 Hz and "
+        "attenuates frequencies above.",
         taps=taps,
     )
     page.show("spectrum(smooth)[[500, 1000]]", clean[[500, 1000]])
-    page.check("less than 1 % of the false tone is left", clean[1000] < 0.01)
-    page.check("and the tone of 500 Hz keeps 99 % of its amplitude", abs(clean[500] - 1) < 0.01)
+    page.check("less than 1% of the false tone remains", clean[1000] < 0.01)
+    page.check("the 500 Hz tone keeps 99% of its amplitude", abs(clean[500] - 1) < 0.01)
     with page.figure("3.2", "Amplitude by frequency, before and after a stride of 2") as figure:
         rows = figure.subplots(3, 1, sharex=True, sharey=True)
         titles = (page.t("sound"), page.t("every second sample"), page.t("low pass, stride 2"))
@@ -96,9 +97,9 @@ def stride_two_halves_the_sampling_rate(page: Page) -> None:
         rows[1].set_ylabel(page.t("amplitude"))
         rows[2].set_xlabel(page.t("frequency (Hz)"))
     page.answer(
-        "It halves the sampling rate: only tones below a quarter of the old rate survive, and "
-        "higher ones fold back as false tones. A kernel that smooths the sound, in the same "
-        "convolution, removes those first."
+        "A stride of 2 halves the sampling rate: only frequencies below a quarter of the old rate "
+        "survive, and higher ones fold back as false tones (aliasing). A low-pass kernel in the "
+        "same convolution removes them first."
     )
 
 
@@ -119,12 +120,13 @@ def loudest(amplitudes: np.ndarray) -> list[int]:
     return sorted(int(f) for f in np.argsort(amplitudes)[-2:])
 
 
-@exercise("3.3", "R")
 def mirror_padding_makes_no_false_edge(page: Page) -> None:
-    """Implement mirror padding, where the border continues with the image reflected. How does it
-    differ from zeros?
+    """Implement mirror padding, which reflects the image at the border. How does it differ from
+    zero padding?
     """
-    page.say("Padding is indexing: left of pixel 0 comes pixel 0 again, or pixel 1 at once.")
+    page.say(
+        "Mirror padding is indexing: the pixel to the left of pixel 0 is pixel 0 again, or pixel 1."
+    )
     page.show("mirrored(4, 3, repeat=True)", mirrored(4, 3, repeat=True))
     page.show("mirrored(4, 3, repeat=False)", mirrored(4, 3, repeat=False))
     cases = [(n, p) for n in range(1, 13) for p in range(25)]
@@ -135,13 +137,13 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
             for n, p in cases
         )
         page.check(
-            "the same as numpy's {mode} padding for {n} sizes and widths",
+            "the result equals {mode} padding in NumPy for {n} combinations of size and width",
             same,
             mode=mode,
             n=len(cases),
         )
 
-    page.say("Now a constant image under an edge kernel: there is no edge to find.")
+    page.say("A constant image has no edges. With an edge kernel and zero padding:")
     flat, edge = np.ones((1, 4, 4, 1), np.float32), np.array([-1.0, 0, 1], np.float32)
     edge = edge.reshape(1, 3, 1, 1)
     by_zeros, by_mirror = filtered(flat, edge)
@@ -150,30 +152,38 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
     kernels[1, 1] -= kernels.sum((0, 1))  # so that each sums to 0
     responses = filtered(flat, kernels)
     page.check(
-        "with mirroring, {n} kernels of sum 0 give 0 everywhere",
+        "with mirror padding, {n} kernels that sum to 0 give 0 everywhere",
         (responses[1] == 0).all(),
         n=kernels.shape[3],
     )
-    page.check("with zeros the inside still gives 0", (responses[0][:, 1:-1, 1:-1] == 0).all())
-    page.check("but the left border gives 1, a false edge", (by_zeros[0, :, 0] == 1).all())
+    page.check(
+        "with zero padding, the output inside is still 0", (responses[0][:, 1:-1, 1:-1] == 0).all()
+    )
+    page.check(
+        "with zero padding, the output at the left border is 1, a false edge",
+        (by_zeros[0, :, 0] == 1).all(),
+    )
 
-    page.say("No padding knows what lies outside: on a ramp, mirroring loses the slope.")
+    page.say("No padding knows the image outside: on a ramp, mirror padding loses the slope.")
     ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, None, :, None], (1, 4, 4, 1))
     _, slope = filtered(ramp, edge / 2)
     page.show("slope[0, 0, :, 0]", slope[0, 0, :, 0])
     page.check(
-        "inside it is 1, at both ends 0", (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all()
+        "the slope is 1 inside and 0 at both ends",
+        (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all(),
     )
     _draw_mirrors(page, by_zeros, by_mirror, edge)
     page.answer(
-        "It takes no more than indexing. The border gets likely neighbours, so that a constant "
-        "image stays constant, where zeros make an edge that is not there; but a slope is lost."
+        "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
+        "padding creates false edges, but it loses the slope at the border."
     )
 
 
 def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarray) -> None:
     with page.figure(
-        "3.3", "An image padded, and an edge kernel on a constant one", (9, 5.4)
+        "3.3",
+        "Three kinds of padding, and the output of an edge kernel on a constant image",
+        (9, 5.4),
     ) as figure:
         upper, lower = figure.subplots(2, 3)
         image, frame = np.arange(1, 17).reshape(4, 4), [(2, 2, 4, 4)]
@@ -181,10 +191,14 @@ def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarra
         for axes, repeat in ((upper[1], True), (upper[2], False)):
             at = mirrored(4, 2, repeat=repeat)
             style.matrix(axes, image[at][:, at], windows=frame)
-        upper[1].set_title(page.t("mirrored, border twice"))
-        upper[2].set_title(page.t("mirrored, border once"))
-        style.matrix(lower[0], by_zeros[0, :, :, 0], title=page.t("edges with zeros"), signed=True)
-        style.matrix(lower[1], by_mirror[0, :, :, 0], title=page.t("edges, mirrored"), signed=True)
+        upper[1].set_title(page.t("mirrored, border repeated"))
+        upper[2].set_title(page.t("mirrored, border not repeated"))
+        style.matrix(
+            lower[0], by_zeros[0, :, :, 0], title=page.t("edges, zero padding"), signed=True
+        )
+        style.matrix(
+            lower[1], by_mirror[0, :, :, 0], title=page.t("edges, mirror padding"), signed=True
+        )
         style.matrix(lower[2], edge[:, :, 0, 0], title=page.t("edge kernel"), signed=True)
 
 
@@ -211,19 +225,18 @@ def filtered(image: np.ndarray, kernel: np.ndarray) -> tuple[Array, Array]:
     return ops.conv2d(jnp.asarray(image), weights, padding=(top, left)), ops.conv2d(around, weights)
 
 
-@exercise("3.4", "R")
 def stride_s_saves_s_squared(page: Page) -> None:
-    """What does a stride larger than 1 save in computation?"""
-    page.say("A stride of s keeps one output in s², and no other output has to be computed.")
+    """What are the computational benefits of a stride larger than 1?"""
+    page.say("A stride of s keeps one output in s²; the other outputs are not computed.")
     x, kernel = integers(0, (10, 62, 62, 3)), integers(1, (3, 3, 3, 8))
     strides = (1, 2, 3, 4, 5, 6)
     every = ops.conv2d(x, kernel)
     maps = {s: ops.conv2d(x, kernel, stride=s) for s in strides}
     page.check(
-        "a stride of 1 to 6 gives exactly what is left of stride 1",
+        "the output at strides 1 to 6 is exactly every s-th output at stride 1",
         all((maps[s] == every[:, ::s, ::s]).all() for s in strides),
     )
-    page.say("Multiply-adds by the formula B·H'·W'·Co·kh·kw·Ci, and as the compiler counts them:")
+    page.say("Multiply-adds by the formula B·H'·W'·Co·kh·kw·Ci and by the count of the compiler:")
     formula = {s: maps[s].size * 3 * 3 * 3 for s in strides}
     counted = {s: cost.operations(partial(ops.conv2d, stride=s), x, kernel) / 2 for s in strides}
     rows = [
@@ -234,27 +247,26 @@ def stride_s_saves_s_squared(page: Page) -> None:
         page.t("formula"),
         page.t("compiler"),
         page.t("bytes"),
-        page.t("saved (times)"),
+        page.t("reduction (times)"),
     )
     page.table(tabulate(rows, headers=headers, intfmt=","))
-    page.check("the compiler counts what the formula says", counted == formula)
+    page.check("the count of the compiler equals the formula", counted == formula)
     page.check(
-        "multiply-adds and the bytes of the output fall by s²",
+        "multiply-adds and the bytes of the output fall by a factor of s²",
         all(
             s * s * counted[s] == counted[1] and s * s * maps[s].nbytes == every.nbytes
             for s in strides
         ),
     )
     page.answer(
-        "A stride of s saves a factor of s² in multiply-adds and in the memory of the output, and "
-        "in all that later layers do with it. Exactly s², if s divides the size at stride 1."
+        "A stride of s reduces the multiply-adds, the memory of the output and the work of later "
+        "layers by a factor of s², exactly if s divides the size at stride 1."
     )
 
 
-@exercise("3.5", "R")
 def neighbours_say_the_same(page: Page) -> None:
-    """What may be the statistical benefits of a stride larger than 1?"""
-    page.say("Neighbouring windows share pixels. Take means of k pixels of noise, s pixels apart:")
+    """What are possible statistical benefits of a stride larger than 1?"""
+    page.say("Neighbouring windows share pixels. For means over k pixels of noise, s pixels apart:")
     draws = 20_000
     noise = np.random.default_rng(0).normal(size=(draws, 20))
     pairs = [(k, s) for k in (2, 4, 8) for s in range(k + 3)]
@@ -264,14 +276,14 @@ def neighbours_say_the_same(page: Page) -> None:
     # Fisher: the arc tangent of a correlation scatters by 1/√(n − 3), whatever the correlation.
     off = [abs(np.arctanh(measured[k, s]) - np.arctanh(shared(k, s))) for k, s in pairs if s > 0]
     page.check(
-        "the correlation over {n} draws is 1 − s/k, and 0 from s = k on, within 5 standard errors",
+        "the correlation over {n} draws is 1 − s/k, and 0 for s ≥ k, within 5 standard errors",
         max(off) < 5 / np.sqrt(draws - 3),
         n=draws,
     )
 
     page.say(
-        "Then let a linear layer learn from 100 rows of 64 pixels, given the means of 4 pixels. It "
-        "should give the sum of the row, which it can at any of these strides; examples are noisy."
+        "A linear layer learns the sum of a row of 64 pixels from 100 noisy examples, given the "
+        "means over windows of 4 pixels. It can represent the sum at each of these strides:"
     )
     strides = (1, 2, 4)
     errors = {s: excess_errors(s, draws=400) for s in strides}
@@ -281,22 +293,28 @@ def neighbours_say_the_same(page: Page) -> None:
     headers = (page.t("stride"), page.t("weights d"), page.t("excess error"), "d/(100 − d − 1)")
     page.table(tabulate(rows, headers=headers))
     page.check(
-        "the error beyond the noise is d/(n − d − 1) for d weights, within 5 standard errors",
+        "the excess error over the noise is d/(n − d − 1) for d weights, within 5 standard errors",
         all(
             abs(errors[s].mean() - expected[s]) < 5 * errors[s].std() / np.sqrt(len(errors[s]))
             for s in strides
         ),
     )
-    page.check("stride 4 errs less than a fifth as much", errors[4].mean() < errors[1].mean() / 5)
+    page.check(
+        "the excess error at stride 4 is less than a fifth of that at stride 1",
+        errors[4].mean() < errors[1].mean() / 5,
+    )
     fields = [receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]
     page.show("[receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]", fields)
-    page.check("and three layers with stride 2 see 15 pixels, not 7", fields == [7, 15])
+    page.check(
+        "the receptive field of three layers is 15 pixels with stride 2 and 7 with stride 1",
+        fields == [7, 15],
+    )
 
     _draw_neighbours(page, measured, errors)
     page.answer(
-        "Windows of k, s apart, have outputs of correlation 1 − s/k: a stride drops little new. "
-        "The next layer has fewer weights to learn from the same examples, and sees more pixels: "
-        "here its error beyond the noise fell from {a:.2f} to {b:.2f}.",
+        "The outputs of windows of k pixels, s apart, have correlation 1 − s/k, so a stride "
+        "discards little new information. The next layer has fewer weights to learn from the same "
+        "examples and a larger receptive field: its excess error fell from {a:.2f} to {b:.2f}.",
         a=errors[1].mean(),
         b=errors[4].mean(),
     )
@@ -306,7 +324,7 @@ def _draw_neighbours(
     page: Page, measured: dict[tuple[int, int], float], errors: dict[int, np.ndarray]
 ) -> None:
     with page.figure(
-        "3.5", "What neighbours share, and what fewer weights save", (9, 3.6)
+        "3.5", "Correlation of neighbouring windows, and excess error by stride", (9, 3.6)
     ) as figure:
         left, right = figure.subplots(1, 2)
         for k, marker in ((2, "o"), (4, "s"), (8, "^")):
@@ -317,7 +335,7 @@ def _draw_neighbours(
         left.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("correlation"))
         left.legend()
         right.boxplot(list(errors.values()), tick_labels=[str(s) for s in errors])
-        right.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("error beyond the noise"))
+        right.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("excess error"))
         right.set_yscale("log")
 
 
@@ -354,16 +372,15 @@ def excess_errors(stride: int, *, draws: int) -> np.ndarray:
     return ((weights @ means - 1) ** 2).sum(1)
 
 
-@exercise("3.6", "R")
 def stride_one_half_doubles_the_size(page: Page) -> None:
     """How could a stride of 1/2 be implemented, and when is it useful?"""
-    page.say("The window moves half a pixel: put a zero between neighbours, and convolve that.")
+    page.say("To move the window by half a pixel, insert zeros between pixels, then convolve.")
     y, kernel = integers(0, (1000, 3, 3, 4)), integers(1, (3, 3, 2, 4))
     between = jnp.zeros((len(y), 5, 5, 4)).at[:, ::2, ::2].set(y)
     x_of_y = ops.conv_transpose2d(y, kernel, stride=2)
     page.show("conv_transpose2d(y_3x3, kernel_3x3, stride=2).shape", x_of_y.shape)
     page.check(
-        "conv_transpose2d is the convolution of the image with zeros in between",
+        "conv_transpose2d is the convolution of the image with zeros inserted",
         (x_of_y == ops.convolve2d(between, kernel.swapaxes(2, 3), padding=2)).all(),
     )
     x = integers(2, (1000, 7, 7, 2))
@@ -375,8 +392,8 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     )
 
     page.say(
-        "With 1, 3, 3, 1 (over 4) down and across, and a pixel cut off on each side, it "
-        "interpolates. A ramp of 4 pixels becomes:"
+        "With the weights 1, 3, 3, 1 (divided by 4) down and across, and one pixel cropped on "
+        "each side, the result is linear interpolation. A ramp of 4 pixels becomes:"
     )
     ramp = jnp.tile(jnp.arange(4.0)[:, None], (1, 4)).reshape(1, 4, 4, 1)
     weights = jnp.array([1.0, 3, 3, 1]) / 4
@@ -384,43 +401,46 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     finer = ops.conv_transpose2d(ramp, bilinear, stride=2, padding=1)
     page.show("finer[0, 1:-1, 3, 0]", finer[0, 1:-1, 3, 0])
     page.check(
-        "4×4 becomes 8×8, and inside a ramp of slope 1 has slope 1/2",
+        "4×4 becomes 8×8, and a ramp of slope 1 has slope 1/2 inside",
         finer.shape == (1, 8, 8, 1) and (jnp.diff(finer[0, 1:-1, 1:-1, 0], axis=0) == 0.5).all(),
     )
     page.say(
-        "But windows overlap: a pixel gets every s-th weight of the kernel, from a start that goes "
-        "by its place. What an image of ones becomes at stride 2, in two neighbouring pixels:"
+        "But windows overlap: each output pixel receives every s-th weight of the kernel, "
+        "starting from a weight that depends on its position. An image of ones at stride 2 gives, "
+        "at two neighbouring pixels:"
     )
     for row in ([1, 1, 1], [1, 2, 1], [1, 3, 1, 2], [1, 3, 3, 1]):
         page.show(f"spread_ones({row}, 2)", spread_ones(row, 2))
     rng = np.random.default_rng(3)
     drawn = [(rng.integers(-9, 10, k), s) for k in range(1, 9) for s in range(1, 9)]
     page.check(
-        "in s neighbours these are the sums of every s-th weight, for sizes and strides up to 8",
+        "at s neighbours, these are the sums of every s-th weight, for sizes and strides up to 8",
         all(spread_ones(w, s) == [w[a::s].sum() for a in range(s)] for w, s in drawn),
     )
     page.check(
-        "with equal weights they are the same exactly where the stride divides the size",
+        "with equal weights, these sums are equal exactly if the stride divides the size",
         all((len(set(spread_ones(0 * w + 1, s))) == 1) == (len(w) % s == 0) for w, s in drawn),
     )
     page.check(
-        "with others not: 1, 2, 1 leaves stride 2 even, though 2 does not divide 3, and 1, 3, 1, 2 "
-        "does not, though 2 divides 4",
+        "with unequal weights this fails: at stride 2, 1, 2, 1 gives equal sums, though 2 does "
+        "not divide 3, and 1, 3, 1, 2 does not, though 2 divides 4",
         (spread_ones([1, 2, 1], 2), spread_ones([1, 3, 1, 2], 2)) == ([2, 2], [2, 5]),
     )
-    with page.figure("3.6", "Stride 1/2: interpolation, and windows that meet", (9, 3.2)) as figure:
+    with page.figure(
+        "3.6", "Stride 1/2: interpolation, and overlapping windows", (9, 3.2)
+    ) as figure:
         small, large, uneven, even = figure.subplots(1, 4)
-        style.matrix(small, ramp[0, :, :, 0], title=page.t("a ramp"))
+        style.matrix(small, ramp[0, :, :, 0], title=page.t("ramp"))
         style.matrix(large, finer[0, :, :, 0], title=page.t("interpolated"), numbers=False)
         for axes, k in ((uneven, 3), (even, 4)):
             met = ops.conv_transpose2d(jnp.ones((1, 4, 4, 1)), jnp.ones((k, k, 1, 1)), stride=2)
             style.matrix(axes, met[0, :, :, 0], title=page.t("windows of {k}×{k}", k=k))
     page.answer(
-        "By the transposed convolution: each pixel is spread over a window, windows 2 apart. It "
-        "serves where a map must become larger: a label for each pixel, a picture drawn by a "
-        "network, a finer picture. Every s-th weight of the kernel, from each of the s starts, "
-        "should add up to the same, or a checkerboard shows; for equal weights that is where the "
-        "stride divides the size."
+        "Use a transposed convolution: each pixel is spread over a window, with windows 2 apart. "
+        "It serves where a feature map must be enlarged: to label each pixel, to generate an "
+        "image, to increase resolution. The sums of every s-th weight, from each of the s "
+        "starting points, should be equal, or a checkerboard appears. For equal weights, this "
+        "holds if the stride divides the size."
     )
 
 
@@ -434,10 +454,9 @@ def spread_ones(weights: Sequence[int] | np.ndarray, stride: int) -> list[int]:
     return row[stride * length : stride * (length + 1)].tolist()
 
 
-@exercise("3.7", "R")
 def the_formula_holds_for_every_combination(page: Page) -> None:
-    """Only the Chinese edition asks: try other combinations of padding and stride."""
-    page.say("Some combinations on 8×8, with padding on each side:")
+    """Try other combinations of padding and stride (Chinese edition only)."""
+    page.say("Some combinations on an 8×8 input, with padding on each side:")
     tries = [(3, 1, 1), (3, 1, 2), (5, 2, 2), (3, 0, 3), (5, 0, 1), (2, 1, 4), (8, 0, 1), (1, 0, 8)]
     rows = [(k, p, s, shape_by_lax(8, k, (p, p), s)) for k, p, s in tries]
     headers = (page.t("kernel"), page.t("padding"), page.t("stride"), page.t("rows"))
@@ -452,27 +471,27 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
         if k <= n + above + below
     ]
     page.check(
-        "⌊(n − k + p + s)/s⌋ is what lax gives in {n} combinations",
+        "lax gives ⌊(n − k + p + s)/s⌋ in {n} combinations",
         all(shape_by_lax(n, k, p, s) == (n - k + sum(p) + s) // s for n, k, p, s in grid),
         n=len(grid),
     )
-    page.say("With p = k − 1 it becomes ⌊(n + s − 1)/s⌋, and n/s where s divides n:")
+    page.say("For p = k − 1, the formula becomes ⌊(n + s − 1)/s⌋, and n/s if s divides n:")
     same = {
         (n, s): {shape_by_lax(n, k, same_padding(k)[0], s) for k in range(1, 6)}
         for n in range(1, 9)
         for s in range(1, 5)
     }
     page.check(
-        "every kernel then leaves ⌊(n + s − 1)/s⌋, which is n/s rounded up",
+        "for every kernel size, the output size is then ⌊(n + s − 1)/s⌋, which is n/s rounded up",
         all(left == {(n + s - 1) // s} for (n, s), left in same.items()),
     )
     page.check(
-        "and n/s exactly where s divides n",
+        "the output size is n/s exactly if s divides n",
         all((left == {n / s}) == (n % s == 0) for (n, s), left in same.items()),
     )
     page.answer(
-        "All {n} combinations follow ⌊(n − k + p + s)/s⌋. With p = k − 1 the kernel's size drops "
-        "out, and the stride alone divides the size, rounded up.",
+        "All {n} combinations follow ⌊(n − k + p + s)/s⌋. For p = k − 1, the kernel size cancels, "
+        "and the output size is the input size divided by the stride, rounded up.",
         n=len(grid),
     )
 
@@ -482,3 +501,14 @@ def shape_by_lax(n: int, k: int, padding: tuple[int, int], stride: int) -> int:
     image, kernel = (jax.ShapeDtypeStruct((1, 1, length), jnp.float32) for length in (n, k))
     convolve = partial(lax.conv_general_dilated, window_strides=(stride,), padding=[padding])
     return jax.eval_shape(convolve, image, kernel).shape[2]
+
+
+EXERCISES = (
+    Exercise("3.1", "R", four_windows_fit_the_last_example),
+    Exercise("3.2", "R", stride_two_halves_the_sampling_rate),
+    Exercise("3.3", "R", mirror_padding_makes_no_false_edge),
+    Exercise("3.4", "R", stride_s_saves_s_squared),
+    Exercise("3.5", "R", neighbours_say_the_same),
+    Exercise("3.6", "R", stride_one_half_doubles_the_size),
+    Exercise("3.7", "R", the_formula_holds_for_every_combination),
+)

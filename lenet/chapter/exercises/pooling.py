@@ -11,23 +11,24 @@ from jax import Array
 
 from lenet import ops
 from lenet.chapter import cost, rounding
-from lenet.chapter.exercises import exercise
 from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers
 from lenet.model import WINDOW, LeNet
 
 
-@exercise("5.1", "P")
 def average_pooling_is_a_convolution(page: Page) -> None:
-    """Write average pooling as a convolution with a certain kernel, and check that it is one."""
-    page.say("Take a kernel of 1/(p·q) whose output channel d sees input channel d only:")
+    """Write average pooling as a convolution with a suitable kernel, and check the result."""
+    page.say(
+        "The kernel has weights 1/(p·q), and its output channel d depends only on input channel d:"
+    )
     kernel = jnp.eye(3)[None, None] / 8 * jnp.ones((2, 4, 1, 1))
     page.show("kernel[0, 0]", kernel[0, 0])
     x = integers(0, (1000, 6, 8, 3))
     page.check(
-        "with stride (2, 4) equal to avg_pool(x, (2, 4)) in {n} images of random integers, exactly",
+        "the convolution with stride (2, 4) equals avg_pool(x, (2, 4)) for {n} images, exactly",
         (ops.conv2d(x, kernel, stride=(2, 4)) == ops.avg_pool(x, (2, 4))).all(),
         n=len(x),
     )
@@ -44,27 +45,28 @@ def average_pooling_is_a_convolution(page: Page) -> None:
             axes[2], convolved[0, ..., 0], title=page.t("convolved with stride 2"), limits=(0, 15)
         )
     page.answer(
-        "Yes: a convolution with stride (p, q) and the kernel 1/(p·q) on each channel apart."
+        "Average pooling is a convolution of each channel, with stride (p, q) and weights 1/(p·q)."
     )
 
 
-@exercise("5.2", "P")
 def max_pooling_is_not_linear(page: Page) -> None:
-    """Show that no convolution alone gives max pooling. (The Chinese edition asks if one can.)"""
+    """Show that max pooling is not a convolution. (The Chinese edition asks whether it
+    can be one.)
+    """
     kernels, bias = integers(0, (2, 2, 1, 1000)), integers(1, (1000,))
     a, b = integers(2, (2, 100, 2, 2, 1))
 
     def convolution(x: Array) -> Array:
         return ops.conv2d(x, kernels) + bias[None, None, None]
 
-    page.say("A convolution is linear. With a bias f(0): f(a) + f(b) = f(a + b) + f(0).")
+    page.say("A convolution is linear up to its bias f(0): f(a) + f(b) = f(a + b) + f(0).")
     page.check(
-        "so it is for {n} random kernels and biases on {pairs} pairs of 2×2 images, exactly",
+        "the rule holds for {n} random kernels and biases on {pairs} pairs of 2×2 images, exactly",
         (convolution(a) + convolution(b) == convolution(a + b) + convolution(0 * a)).all(),
         n=kernels.shape[3],
         pairs=len(a),
     )
-    page.say("Max pooling breaks this rule where a and b have their maxima in different places:")
+    page.say("Max pooling violates this rule if the maxima of a and b are in different places:")
     a, b = (jnp.zeros((1, 2, 2, 1)).at[0, i, i, 0].set(1.0) for i in (0, 1))
     of_a, of_b, of_sum, of_zero, of_minus = (
         ops.max_pool(x, 2).item() for x in (a, b, a + b, 0 * a, -a)
@@ -72,8 +74,8 @@ def max_pooling_is_not_linear(page: Page) -> None:
     page.show("max(a) + max(b)", of_a + of_b)
     page.show("max(a + b) + max(0)", of_sum + of_zero)
     page.check("the sum of the maxima is not the maximum of the sum", of_a + of_b != of_sum)
-    page.check("no bias can mend it, for max(0) = 0", of_zero == 0)
-    page.check("and max(−a) is not −max(a)", of_minus != -of_a)
+    page.check("no bias can repair this, because max(0) = 0", of_zero == 0)
+    page.check("max(−a) is not −max(a)", of_minus != -of_a)
     with page.figure(
         "5.2", "The maximum of a sum is not the sum of the maxima", (8, 2.9)
     ) as figure:
@@ -81,20 +83,18 @@ def max_pooling_is_not_linear(page: Page) -> None:
         for axes, (name, image) in zip(figure.subplots(1, 3), images.items(), strict=True):
             style.matrix(axes, image[0, ..., 0], title=f"max({name}) = {image.max():.0f}")
     page.answer(
-        "No: a convolution is linear, up to its bias, and so are several in a row. Max pooling is "
-        "not: here max(a) + max(b) = {apart:.0f}, but max(a + b) = {together:.0f}.",
+        "Convolutions, also several in a row, are linear up to a bias. Max pooling is not: here "
+        "max(a) + max(b) = {apart:.0f}, but max(a + b) = {together:.0f}.",
         apart=of_a + of_b,
         together=of_sum,
     )
 
 
-@exercise("5.3", "P")
 def max_pooling_from_relu(page: Page) -> None:
-    """Write max(a, b) with ReLU, and from that max pooling as convolutions and ReLU layers.
-
-    How many layers and channels does a 2×2 window take, and how many a 3×3 window?
+    """Write max(a, b) with ReLU, and then max pooling with convolutions and ReLU layers. How many
+    layers and channels does a 2×2 window take, and a 3×3 window?
     """
-    page.say("If a is larger, ReLU(a − b) is what b lacks; if not, it is 0.")
+    page.say("ReLU(a − b) is the difference a − b if a is larger, and 0 otherwise.")
     a, b = integers(0, (2, 1000))
     page.check(
         "max(a, b) = b + ReLU(a − b) for {n} pairs of integers",
@@ -102,9 +102,9 @@ def max_pooling_from_relu(page: Page) -> None:
         n=len(a),
     )
     page.say(
-        "Pooling is then a tournament: in each round two values give one. A convolution forms the "
-        "differences, a ReLU follows, and the next convolution adds. A value that is to pass a "
-        "ReLU goes as two channels, for b = ReLU(b) − ReLU(−b)."
+        "Max pooling is then a tournament: in each round, two values are reduced to one. A "
+        "convolution computes the differences, then ReLU, and the next convolution adds. A value "
+        "that passes through ReLU takes two channels, because b = ReLU(b) − ReLU(−b)."
     )
     x, channels, rounds = integers(1, (1000, 6, 6, 1)), [], []
     for p in (2, 3):
@@ -115,20 +115,20 @@ def max_pooling_from_relu(page: Page) -> None:
             f"[kernel.shape for kernel in relu_pool_kernels({p})]", [k.shape for k in kernels]
         )
         page.check(
-            "{p}×{p}: convolutions and ReLU give max_pool in {n} images of integers, exactly",
+            "{p}×{p}: convolutions and ReLU equal max_pool for {n} images of integers, exactly",
             (relu_pool(x, kernels) == ops.max_pool(x, p)).all(),
             p=p,
             n=len(x),
         )
     page.check(
-        "so many rounds as it takes to halve p² down to 1: ⌈log₂ p²⌉, for every p up to 8",
+        "the number of rounds is ⌈log₂ p²⌉, the halvings from p² to 1, for every p up to 8",
         all(len(relu_pool_kernels(p)) - 1 == int(np.ceil(np.log2(p * p))) for p in range(1, 9)),
     )
-    page.say("Nothing here says that fewer could not do.")
+    page.say("We did not show that fewer layers are impossible.")
     page.answer(
-        "max(a, b) = b + ReLU(a − b). A 2×2 window takes {two} ReLU layers between convolutions "
-        "with {channels_two} output channels, a 3×3 window {three} with {channels_three}; so much "
-        "for each channel of the input.",
+        "max(a, b) = b + ReLU(a − b). Per input channel, a 2×2 window takes {two} ReLU layers "
+        "between convolutions with {channels_two} output channels, and a 3×3 window takes {three} "
+        "between convolutions with {channels_three}.",
         two=rounds[0],
         three=rounds[1],
         channels_two=", ".join(map(str, channels[0])),
@@ -164,15 +164,14 @@ def relu_pool(x: Array, kernels: list[Array]) -> Array:
     return x
 
 
-@exercise("5.4", "R")
 def pooling_is_cheap(page: Page) -> None:
     """What does a pooling layer cost, given its input, window, padding and stride?"""
     page.say(
-        "The maximum of p² numbers takes p² − 1 comparisons. Padding and stride count only through "
-        "the size h'×w' of the output: c·h'·w'·(p² − 1) comparisons in all. The mean takes as many "
-        "additions, and c·h'·w' divisions."
+        "The maximum of p² numbers takes p² − 1 comparisons. Padding and stride matter only "
+        "through the output size h'×w': c·h'·w'·(p² − 1) comparisons in total. The mean takes as "
+        "many additions, and c·h'·w' divisions."
     )
-    page.say("XLA, the compiler under JAX, counts operations too:")
+    page.say("XLA, the compiler of JAX, counts the same number of operations:")
     for n, c, p, stride, padding in ((28, 6, 2, 2, 0), (10, 16, 2, 2, 0), (28, 6, 3, 2, 1)):
         side, _ = ops.output_shape((n, n), p, stride=stride, padding=padding)
         outputs = c * side * side
@@ -184,8 +183,8 @@ def pooling_is_cheap(page: Page) -> None:
             for pool in (ops.max_pool, ops.avg_pool)
         ]
         page.check(
-            "{n}×{n}×{c}, p = {p}, stride {stride}, padding {padding}: {most:,.0f} for the maximum "
-            "and {mean:,.0f} for the mean, as in the formula",
+            "{n}×{n}×{c}, p = {p}, stride {stride}, padding {padding}: {most:,.0f} for the "
+            "maximum and {mean:,.0f} for the mean",
             operations == [outputs * (p * p - 1), outputs * p * p],
             most=operations[0],
             mean=operations[1],
@@ -203,7 +202,7 @@ def pooling_is_cheap(page: Page) -> None:
         if row.name != "flatten"
     }
     share = sum(cost for name, cost in costs.items() if "pool" in name) / sum(costs.values())
-    page.check("in LeNet, pooling takes less than 1 % of all operations", share < 0.01)
+    page.check("in LeNet, pooling takes less than 1% of all operations", share < 0.01)
     with page.figure("5.4", "Operations of LeNet on one image, by layer", size=(7, 3.2)) as figure:
         axes = figure.subplots()
         colours = [style.ORANGE if "pool" in name else style.BLUE for name in costs]
@@ -212,21 +211,24 @@ def pooling_is_cheap(page: Page) -> None:
         axes.set(xscale="log", xlim=(500, 3e6), xlabel=page.t("operations"))
         axes.invert_yaxis()
     page.answer(
-        "c·h'·w'·(p² − 1) comparisons, or c·h'·w'·p² additions and divisions for the mean; no "
-        "parameters. In LeNet that is {share:.2%} of all operations.",
+        "Max pooling takes c·h'·w'·(p² − 1) comparisons, average pooling c·h'·w'·p² additions and "
+        "divisions; neither has parameters. In LeNet, this is {share:.2%} of all operations.",
         share=share,
     )
 
 
-@exercise("5.5", "R")
 def maximum_and_mean_see_different_things(page: Page) -> None:
     """Why should max pooling and average pooling behave differently?"""
     noise = jnp.asarray(np.random.default_rng(0).normal(size=(100_000, 2, 2, 1)), jnp.float32)
-    page.say("Pool {n} windows of 2×2 pixels of noise, with mean 0 and deviation 1.", n=len(noise))
+    page.say(
+        "Input: {n} windows of 2×2 pixels of noise, with mean 0 and standard deviation 1.",
+        n=len(noise),
+    )
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
     error = 5 / len(noise) ** 0.5  # five standard errors, and more: neither deviation exceeds 1
     page.check(
-        "the mean stays at 0 (measured {mean:.3f} ± {error:.3f}), its deviation halves ({std:.3f})",
+        "the mean of average pooling is 0 (measured {mean:.3f} ± {error:.3f}), its standard "
+        "deviation is halved ({std:.3f})",
         abs(mean.mean()) < error and abs(mean.std() - 1 / 2) < error,
         mean=mean.mean(),
         error=error,
@@ -234,22 +236,22 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     )
     bias = largest_of_normals(4)
     page.check(
-        "the maximum lies above 0, at {mean:.3f} ± {error:.3f}; the theory says {bias:.3f}",
+        "max pooling has a mean above 0: {mean:.3f} ± {error:.3f}, in theory {bias:.3f}",
         abs(highest.mean() - bias) < error,
         mean=highest.mean(),
         error=error,
         bias=bias,
     )
     page.say(
-        "Add 4 to one pixel, or 1 to all four: the mean rises by 1 either way. How far does the "
-        "result rise, in deviations of what noise alone gives?"
+        "Adding 4 to one pixel, or 1 to all four, raises the mean by 1 either way. The rise of "
+        "the output, in standard deviations of pooled noise:"
     )
     spot, all_four = noise.at[:, 0, 0].add(4), noise + 1
     rises = [(rise(ops.max_pool, x, noise), rise(ops.avg_pool, x, noise)) for x in (spot, all_four)]
     page.value("one pixel: rise of the maximum and of the mean", np.round(rises[0], 2))
     page.value("all four: rise of the maximum and of the mean", np.round(rises[1], 2))
-    page.check("the maximum shows the one bright pixel better", rises[0][0] > 1.5 * rises[0][1])
-    page.check("the mean shows the brighter window better", rises[1][1] > 1.2 * rises[1][0])
+    page.check("the maximum is more sensitive to one bright pixel", rises[0][0] > 1.5 * rises[0][1])
+    page.check("the mean is more sensitive to a brighter window", rises[1][1] > 1.2 * rises[1][0])
 
     image = jnp.array([[1.0, 0, 2, 3], [2, 9, 1, 0], [0, 1, 3, 1], [3, 2, 4, 2]])[None, ..., None]
     of_max, of_mean = (gradient(pool, image) for pool in (ops.max_pool, ops.avg_pool))
@@ -258,7 +260,9 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
         (ops.avg_pool(of_max, 2) == 1 / 4).all() and set(of_max.ravel().tolist()) == {0, 1},
     )
     page.check("the gradient of a mean is 1/4 at every pixel", (of_mean == 1 / 4).all())
-    caption = "An image, its two poolings and their gradients; below left, pooled noise"
+    caption = (
+        "An image, its max and average pooling, and their gradients; bottom left: pooled noise"
+    )
     with page.figure("5.5", caption, size=(9, 5.6)) as figure:
         axes = figure.subplots(2, 3)
         for place, (title, values, most) in {
@@ -277,10 +281,10 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
         axes[1, 0].set(xlabel=page.t("pooled noise"), ylabel=page.t("density"), ylim=(0, 1.1))
         axes[1, 0].legend(loc="upper left")
     page.answer(
-        "The maximum keeps the strongest value and forgets the rest: good for a feature in one "
-        "place, but in a 2×2 window of noise it lies {bias:.2f} deviations too high. The mean "
-        "halves the noise and divides one bright pixel by 4. The gradient of the one goes to one "
-        "pixel, that of the other to all.",
+        "The maximum keeps the strongest value and discards the rest. This suits a feature in one "
+        "place, but biases noise in a 2×2 window upwards by {bias:.2f} standard deviations. The "
+        "mean halves the noise and divides one bright pixel by 4. The gradient of the maximum "
+        "goes to one pixel, the gradient of the mean to all.",
         bias=bias,
     )
 
@@ -307,35 +311,35 @@ def largest_of_normals(n: int) -> float:
     return float((z * density).sum() * (z[1] - z[0]))
 
 
-@exercise("5.6", "P")
 def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
-    """Is a layer for min pooling needed, or does another operation give it?"""
-    page.say("The smallest number is the largest once all signs are turned: min(x) = −max(−x).")
+    """Is a min pooling layer needed, or can another operation replace it?"""
+    page.say("Changing all signs makes the smallest number the largest: min(x) = −max(−x).")
     x = integers(0, (1000, 8, 8, 1))
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(x), (3, 3), axis=(1, 2))
     page.check(
-        "equal to the minimum of every 3×3 window at stride 2, in {n} images of integers",
+        "−max_pool(−x) equals the minimum of 3×3 windows at stride 2, for {n} images",
         (min_pool(x, 3, stride=2) == windows[:, ::2, ::2].min((-2, -1))).all(),
         n=len(x),
     )
-    page.say("Between two layers with weights, those can take over both signs:")
+    page.say("Between two layers with weights, the weights can absorb both signs:")
     kernel, weight = integers(1, (3, 3, 1, 4)), integers(2, (3 * 3 * 4, 10))
     smallest = min_pool(ops.conv2d(x, kernel), 2).reshape(len(x), -1) @ weight
     largest = ops.max_pool(ops.conv2d(x, -kernel), 2).reshape(len(x), -1) @ -weight
     page.check(
-        "a convolution, min pooling and a dense layer give the same as max pooling between the "
-        "negated kernel and the negated weights, exactly",
+        "a convolution, min pooling and a dense layer equal the negated kernel, max pooling and "
+        "the negated weights, exactly",
         (smallest == largest).all(),
     )
-    page.say("An activation that never falls, such as ReLU, may come before or after the pooling:")
+    page.say(
+        "A non-decreasing activation function, such as ReLU, may come before or after the pooling:"
+    )
     maps = ops.conv2d(x, kernel)
     page.check(
         "min_pool(ReLU(x)) = ReLU(min_pool(x)), exactly",
         (min_pool(jax.nn.relu(maps), 2) == jax.nn.relu(min_pool(maps, 2))).all(),
     )
     page.answer(
-        "No layer is needed: min pooling is −max_pool(−x), and the layers before and after it can "
-        "learn the two signs."
+        "No: min pooling is −max_pool(−x), and neighbouring layers can learn the two signs."
     )
 
 
@@ -344,62 +348,65 @@ def min_pool(x: Array, window: int, *, stride: int | None = None) -> Array:
     return -ops.max_pool(-x, window, stride=stride)
 
 
-@exercise("5.7", "R")
 def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
-    """What would pooling by softmax do, and why is it not popular?"""
-    page.say("Weigh the pixels x of a window by softmax(β·x): Σ softmax(β·x)·x.")
+    """What does softmax pooling do, and why is it not popular?"""
+    page.say("Softmax pooling weights the pixels x of a window by softmax(β·x): Σ softmax(β·x)·x.")
     x = integers(0, (1000, 2, 2, 1), least=-3, most=3)
     between = jnp.stack([softmax_pool(x, 2, beta) for beta in (0, 1 / 4, 1 / 2, 1, 2)])
-    page.check("with β = 0 it is the mean, exactly", (between[0] == ops.avg_pool(x, 2)).all())
+    page.check(
+        "with β = 0, the result is the mean, exactly", (between[0] == ops.avg_pool(x, 2)).all()
+    )
     bound = rounding.tolerance(7, ops.max_pool(abs(x), 2))
     page.check(
-        "with β = 100 it is the maximum, to rounding",
+        "with β = 100, the result is the maximum, up to rounding",
         (abs(softmax_pool(x, 2, 100) - ops.max_pool(x, 2)) <= bound).all(),
     )
     differ = ops.max_pool(x, 2) > min_pool(x, 2)
     page.check(
-        "in between it rises with β, in each of {n} windows whose pixels differ",
+        "in between, the result rises with β, in each of {n} windows with unequal pixels",
         jnp.where(differ, jnp.diff(between, axis=0).min(0), 1).min() > 0,
         n=int(differ.sum()),
     )
 
-    page.say("It has a gradient everywhere; pixels that are equal share it:")
+    page.say("Softmax pooling is differentiable everywhere; equal pixels share the gradient:")
     window = jnp.array([0.0, 1, 2, 5]).reshape(1, 2, 2, 1)
     shared = gradient(softmax_pool, 0 * window)
     page.show("gradient(softmax_pool, [0, 0, 0, 0])", shared.ravel())
     first = gradient(ops.max_pool, 0 * window)
     page.show("gradient(max_pool, [0, 0, 0, 0])", first.ravel())
     page.check(
-        "1/4 each; the maximum gives all to the first",
+        "each pixel gets 1/4; the maximum gives all to the first pixel",
         (shared == 1 / 4).all() and first.ravel().tolist() == [1, 0, 0, 0],
     )
     page.show("gradient(softmax_pool, [0, 1, 2, 5])", gradient(softmax_pool, window).ravel())
     page.check(
-        "a pixel far below the others can lower the result by rising",
+        "raising a pixel far below the others can lower the result",
         gradient(softmax_pool, window).min() < 0,
     )
-    page.say("What it gives depends on the scale of x, so there is a β to choose:")
+    page.say("The result depends on the scale of x, so β must be chosen:")
     small, large = softmax_pool(window, 2), softmax_pool(10 * window, 2) / 10
     page.show("softmax_pool(x, 2), softmax_pool(10 * x, 2) / 10", jnp.stack([small, large]).ravel())
-    page.check("pooling ten times x does not give ten times as much", large > 1.02 * small)
+    page.check("scaling x by ten does not scale the result by ten", large > 1.02 * small)
 
     page.say(
-        "By its definition it takes an exponential for each pixel. The other operations on the "
-        "first map of LeNet, 28×28×6, as XLA counts them:"
+        "By definition, softmax pooling takes one exponential per pixel. The other operations on "
+        "the first feature map of LeNet, 28×28×6, as counted by XLA:"
     )
     maps = jax.ShapeDtypeStruct((1, 28, 28, 6), jnp.float32)
     soft, hard = (
         cost.operations(partial(pool, window=2), maps) for pool in (softmax_pool, ops.max_pool)
     )
     page.show("operations(max_pool, maps), operations(softmax_pool, maps)", (hard, soft))
-    page.check("several times those of a maximum: more than 3", soft > 3 * hard)
+    page.check(
+        "softmax pooling takes more than 3 times the operations of max pooling", soft > 3 * hard
+    )
 
     _draw_softmax_pool(page, window)
     page.answer(
-        "It lies between the mean (β = 0) and the maximum (large β), and has a gradient "
-        "everywhere. But it takes an exponential for each pixel and {times:.0f} times the other "
-        "operations of a maximum, β has to be chosen for the scale of its input, and the two ends "
-        "are cheap.",
+        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and is "
+        "differentiable everywhere. But it takes one exponential per pixel and {times:.0f} times "
+        "the other operations of max pooling, β must be chosen for the scale of the input, and "
+        "average and max pooling are cheap.",
         times=soft / hard,
     )
 
@@ -429,3 +436,14 @@ def softmax_pool(x: Array, window: int, beta: float | Array = 1.0) -> Array:
     values = ops.patches(x, window, stride=window)
     values = values.reshape(*values.shape[:3], window * window, x.shape[3])
     return (jax.nn.softmax(beta * values, axis=3) * values).sum(3)
+
+
+EXERCISES = (
+    Exercise("5.1", "P", average_pooling_is_a_convolution),
+    Exercise("5.2", "P", max_pooling_is_not_linear),
+    Exercise("5.3", "P", max_pooling_from_relu),
+    Exercise("5.4", "R", pooling_is_cheap),
+    Exercise("5.5", "R", maximum_and_mean_see_different_things),
+    Exercise("5.6", "P", min_pooling_is_max_pooling_with_two_signs),
+    Exercise("5.7", "R", softmax_pooling_lies_between_mean_and_maximum),
+)

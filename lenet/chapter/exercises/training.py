@@ -17,14 +17,17 @@ from lenet.engine import sgd
 from lenet.errors import DivergedError
 from lenet.figures import style
 from lenet.inspect import layers
+from lenet.language import mark
 from lenet.model import LeNet, network
 
 SEEDS = (0, 1, 2)
 """Every setting is trained once with each: the initial weights and the order of images differ."""
 
+POOLINGS = {"avg": mark("average"), "max": mark("max")}
+
 
 def modern(**changes: Any) -> Config:
-    """Return LeNet with ReLU and max-pooling, trained in one pass over the images.
+    """Return LeNet with ReLU and max pooling, trained for one epoch.
 
     Batches of 32 take 1,563 steps over 50,000 images, and a learning rate that falls to 0 along a
     cosine lets each run end where it settles: seeds differ far less than at a constant rate.
@@ -45,10 +48,10 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
     found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
     shown = ", ".join(f"{lr:g}: {a:.3f}" for lr, a in zip(rates, found, strict=True))
     page.value(
-        "validation accuracy by learning rate, {activation} and {pool} pooling",
+        "validation accuracy by learning rate ({activation} activation, {pool} pooling)",
         shown,
         activation=config.activation,
-        pool=config.pool,
+        pool=page.t(POOLINGS[config.pool]),
     )
     return dataclasses.replace(config, lr=rates[int(np.argmax(found))])
 
@@ -58,12 +61,12 @@ def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str,
 
     Returns:
       by name of the setting: accuracy [S, 2] of each seed on validation and on test images; a run
-      that diverged has that of a guess, 1/K
+      that diverged counts as chance level, 1/K
     """
     images = len(data.train.labels)
     page.say(
-        "Settings to train: {settings}; seeds for each: {seeds}; training images: {images:,}; "
-        "images seen in all: {seen:,}. Mean ± standard deviation of the accuracy over seeds:",
+        "Settings: {settings}; seeds per setting: {seeds}; training images: {images:,}; images in "
+        "total: {seen:,}. Accuracy, mean ± standard deviation over seeds:",
         settings=len(settings),
         seeds=len(SEEDS),
         images=images,
@@ -123,7 +126,7 @@ def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> list[tuple[float, floa
         f"{a} → {b}: {difference:+.3f} ± {error:.3f}"
         for (a, b), (difference, error) in zip(pairwise(scores), found, strict=True)
     )
-    page.value("differences on validation images ± standard error", "; ".join(shown))
+    page.value("difference in validation accuracy ± standard error", "; ".join(shown))
     return found
 
 
@@ -161,7 +164,7 @@ def label_parameters(page: Page, axes: Axes, settings: Mapping[str, Config], dat
     """Write below each setting how many parameters its network has."""
     counts = {name: parameters(config, data) for name, config in settings.items()}
     axes.set_xticks(range(len(counts)), [f"{name}\n{n:,}" for name, n in counts.items()])
-    axes.set_xlabel(page.t("{what}; below it, parameters", what=axes.get_xlabel()))
+    axes.set_xlabel(page.t("{what}; below, number of parameters", what=axes.get_xlabel()))
 
 
 def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Params]]:

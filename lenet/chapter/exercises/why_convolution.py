@@ -9,22 +9,19 @@ import numpy as np
 from jax import Array
 
 from lenet import ops
-from lenet.chapter.exercises import exercise
 from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
 from lenet.inspect.transforms import permute_pixels, shift
 
 
-@exercise("1.1", "P")
 def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
-    """Let the window be a single pixel, Δ = 0. Show that convolutions with a ReLU between them are
-    then one fully connected network, applied to the channels of every pixel on its own.
+    """Let the window be a single pixel, Δ = 0. Show that convolutions with ReLU between them are
+    then one fully connected network, applied to the channels of each pixel separately.
     """
-    page.say(
-        "At Δ = 0 no neighbour is left in the sum: y[i, j, d] = Σ_c kernel[c, d] · x[i, j, c]."
-    )
+    page.say("At Δ = 0, the sum contains no neighbour: y[i, j, d] = Σ_c kernel[c, d] · x[i, j, c].")
     x, first, second = integers(0, (100, 5, 5, 3)), integers(1, (3, 4)), integers(2, (4, 2))
 
     def convolutions(images: Array) -> Array:
@@ -35,18 +32,18 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
     page.show("pixels.shape", pixels.shape)
     dense = jax.nn.relu(pixels @ first) @ second
     page.check(
-        "two 1×1 convolutions equal the dense network on each of {n} pixels, exactly",
+        "two 1×1 convolutions equal the fully connected network on each of {n} pixels, exactly",
         (convolutions(x) == dense.reshape(100, 5, 5, 2)).all(),
         n=len(pixels),
     )
     y, keys = convolutions(x), jax.random.split(jax.random.key(3), 10)
     page.check(
-        "pixels in another order give the outputs in that order, for {n} orders",
+        "permuting the pixels permutes the outputs in the same way, for {n} permutations",
         all((convolutions(permute_pixels(x, k)) == permute_pixels(y, k)).all() for k in keys),
         n=len(keys),
     )
 
-    page.say("The gradient of output pixel (2, 3), under weights that are all 1:")
+    page.say("The gradient of output pixel (2, 3) with respect to the input, with all weights 1:")
 
     def used(side: int) -> Array:  # of 5×5 pixels with 3 channels
         kernel = jnp.ones((side, side, 3, 1))
@@ -57,34 +54,36 @@ def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
         )
 
     alone = jnp.zeros((5, 5, 3), bool).at[2, 3].set(True)
-    page.check("at Δ = 0 it is 0 at every pixel but (2, 3)", (used(1) == alone).all())
-    page.check("at Δ = 1 it is not: 9 pixels count", used(3).any(-1).sum() == 9)
+    page.check("at Δ = 0, the gradient is 0 everywhere except at (2, 3)", (used(1) == alone).all())
+    page.check("at Δ = 1, the gradient is nonzero at 9 pixels", used(3).any(-1).sum() == 9)
     with page.figure("1.1", "The pixels that output pixel (2, 3) depends on", (6, 3)) as figure:
         for axes, side in zip(figure.subplots(1, 2), (1, 3), strict=True):
             title = page.t("Δ = {delta}: {side}×{side} window", delta=side // 2, side=side)
             style.matrix(axes, used(side).any(-1), title=title)
     page.answer(
-        "At Δ = 0 the layer is a matrix product over the channels of each pixel. With a ReLU "
-        "between two of them it is a fully connected network that all pixels share, and no pixel "
-        "knows of another."
+        "At Δ = 0, the layer is a matrix product over the channels of each pixel. Two such layers "
+        "and a ReLU are a fully connected network that all pixels share, each on its own."
     )
 
 
-@exercise("1.2", "R")
 def sound_is_an_image_of_height_one(page: Page) -> None:
-    """Sound is a sequence. What is a convolution over time, when do locality and translation
-    invariance make sense there, and can tools for images be used?
+    """Sound is a sequence. What is a convolution over time? When do locality and translation
+    invariance hold for sound? Can tools for images be used?
     """
-    page.say("One axis is left: y[i] = Σ_a k[a] · x[i + a]. It is conv2d on an image of height 1.")
+    page.say(
+        "Sound has one axis: y[i] = Σ_a k[a] · x[i + a]. This is conv2d on an image of height 1."
+    )
     sounds, kernels = np.asarray(integers(0, (100, 50))), np.asarray(integers(1, (100, 7)))
     page.show("conv1d(sounds, kernels).shape", conv1d(sounds, kernels).shape)
     own = conv1d(sounds, kernels)[np.arange(100), :, np.arange(100)]  # sound n by kernel n
     by_numpy = [np.correlate(s, k, "valid") for s, k in zip(sounds, kernels, strict=True)]
-    page.check("it equals numpy.correlate in {n} pairs", np.array_equal(own, by_numpy), n=len(own))
+    page.check(
+        "the result equals numpy.correlate in {n} pairs", np.array_equal(own, by_numpy), n=len(own)
+    )
 
     page.say(
-        "Locality: a click is short, so a short kernel will do. Translation invariance: it is the "
-        "same click at any time. So hide one in noise and filter with the click itself."
+        "Locality: a click is short, so a short kernel suffices. Translation invariance: a click "
+        "sounds the same at any time. So filter noise that hides a click with the click itself."
     )
     click = np.array([1, 1, 1, 1, 1, -1, -1, 1, 1, -1, 1, -1, 1])  # unlike itself, when shifted
     starts = np.arange(188)
@@ -98,18 +97,21 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     )
     at_click = starts[:, None] == np.arange(188)[None, :]
     page.check(
-        "no wonder: there it is at least 39 − 13 = 26, elsewhere at most 3 + 13 = 16",
+        "the output there is at least 39 − 13 = 26, elsewhere at most 3 + 13 = 16",
         heard[at_click].min() >= 26 and heard[~at_click].max() <= 16,
     )
     early, late = (
         conv1d(np.pad(sounds, ((0, 0), at)), click[None, :]) for at in ((0, 20), (20, 0))
     )
-    page.check("20 samples later in, 20 samples later out", (late[:, 20:] == early[:, :-20]).all())
+    page.check(
+        "delaying the input by 20 samples delays the output by 20 samples",
+        (late[:, 20:] == early[:, :-20]).all(),
+    )
 
     page.say(
         "A convolution with cosines and sines of many pitches gives an image, the spectrogram: "
-        "time across, pitch upwards, 12 rows an octave. Take a melody, and the same melody an "
-        "octave higher and 4 frames later:"
+        "time runs across, pitch upwards, 12 rows per octave. Compare a melody with the same "
+        "melody an octave higher and 4 frames later:"
     )
     melody = np.array([0, 4, 7, 2])
     low, high = spectrogram(melody, 512), spectrogram(melody + 12, 512 + 4 * 512)
@@ -117,7 +119,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     piece = low[:14, :16]  # the rows and frames with the notes
     match = ops.conv2d(as_batch(high), as_batch(piece)[0, :, :, :, None])[0, :, :, 0]
     page.check(
-        "the first as a kernel finds the second 12 rows higher and 4 frames later",
+        "the first melody, used as a kernel, finds the second 12 rows higher and 4 frames later",
         np.unravel_index(match.argmax(), match.shape) == (12, 4),
     )
     caption = "A click found in noise, and a melody found in a spectrogram"
@@ -137,9 +139,9 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
             axes.set(xlabel=page.t("time (frames)"), ylabel=page.t("pitch (semitones)"))
             axes.invert_yaxis()
     page.answer(
-        "A convolution over time is a sum over nearby samples with the same kernel at all times. "
-        "That makes sense for a sound that is short and may come at any time. In a spectrogram a "
-        "later sound moves to the right and a higher one upwards, so tools for images serve too."
+        "A convolution over time is a weighted sum of nearby samples, with the same kernel at all "
+        "times. This suits sounds that are short and may occur at any time. In a spectrogram, a "
+        "later sound moves right and a higher sound moves up, so tools for images apply."
     )
 
 
@@ -178,13 +180,10 @@ def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
     return np.hypot(cosine, sine)
 
 
-@exercise("1.3", "R")
 def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
-    """When is translation invariance a bad idea? Find a task where it makes the answer
-    impossible.
-    """
+    """When is translation invariance a bad idea? Find a task that it makes impossible."""
     page.say(
-        "An 8×8 image holds one bright pixel. Its label: is it in the upper or the lower half?"
+        "An 8×8 image has one bright pixel. The label: is the pixel in the upper or lower half?"
     )
     images = jnp.eye(64).reshape(64, 8, 8, 1)
     lower = jnp.arange(64) >= 32
@@ -194,33 +193,41 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         maps = ops.conv2d(images, kernels) + bias[None, None, None]
         return jax.nn.relu(maps).sum((1, 2))
 
-    page.say("A convolution, a ReLU and the sum over the map. First the image wraps round:")
+    page.say(
+        "Convolution, ReLU and a sum over the feature map follow. First, with circular padding:"
+    )
     wrapped = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="wrap"))
     page.check(
-        "for {n} random kernels and biases the sum is the same at all {places} places",
+        "for {n} random kernels and biases, the sum is the same at all {places} places",
         (wrapped == wrapped[:1]).all(),
         n=kernels.shape[3],
         places=len(images),
     )
     zeros = total(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
-    page.check("the same with two rows and columns of zeros around it", (zeros == zeros[:1]).all())
+    page.check(
+        "with two rows and columns of zeros on each side, the sum is also the same",
+        (zeros == zeros[:1]).all(),
+    )
     page.say(
-        "What follows sees the same numbers for both labels, so it gives one answer to all images. "
-        "Each answer is right for"
+        "Later layers get the same input for both labels, so they give the same answer for all "
+        "images. The two possible answers are correct for a fraction of"
     )
     page.show("lower.mean(), (~lower).mean()", (lower.mean().item(), (~lower).mean().item()))
-    page.check("half of the images: chance, whatever the weights", lower.mean() == 0.5)
+    page.check("the accuracy is one half, chance level, whatever the weights", lower.mean() == 0.5)
     rows = jnp.arange(8.0)[None, :, None, None] - 3.5  # −3.5 in the first row, 3.5 in the last
     page.check(
-        "one fully connected unit, with the row as its weight, is right for all",
+        "one fully connected unit, weighted by row number, classifies all images correctly",
         (((images * rows).sum((1, 2, 3)) > 0) == lower).all(),
     )
     one_row = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))))
     page.say(
-        "With one row of zeros a pixel at the border is under fewer windows, and place leaks in:"
+        "With one row of zeros on each side, fewer windows contain a pixel at the border, so "
+        "information about position leaks in:"
     )
-    page.check("the sum is then not the same at all places", (one_row != one_row[:1]).any())
-    with page.figure("1.3", "Upper or lower half: the sum over the map is one", (8, 4)) as figure:
+    page.check("the sum then differs between places", (one_row != one_row[:1]).any())
+    with page.figure(
+        "1.3", "Upper or lower half: the sum over the feature map is the same", (8, 4)
+    ) as figure:
         kernel = jnp.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])[:, :, None, None]
         grid = figure.subplots(2, 3)
         for (left, middle, right), at in zip(grid, (18, 45), strict=True):
@@ -231,23 +238,22 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
             title = page.t("feature map: sum {sum:.0f}", sum=y.sum().item())
             style.matrix(middle, y[0, :, :, 0], title=title, numbers=False)
             answer = f"{(image * rows).sum().item():+.1f}".replace("-", "−")
-            title = page.t("dense unit, by row: {sum}", sum=answer)
+            title = page.t("unit weighted by row: {sum}", sum=answer)
             weights = jnp.broadcast_to(rows[0, :, :, 0], (8, 8))
             style.matrix(right, weights, title=title, numbers=False, signed=True)
     page.answer(
-        "When the place is the answer: sky is above and ground below. A convolution with a sum "
-        "over the map gives both halves the same number, away from the border, so it is right for "
-        "half of the images, while one fully connected unit is right for all. LeNet keeps the "
-        "place, for its dense layers see where in the map a value is."
+        "When the answer depends on position: sky is above, ground below. A convolution and a sum "
+        "over the feature map give both halves the same number, away from the border, so half of "
+        "the images are right. One fully connected unit is right for all. LeNet keeps position, "
+        "because its dense layers have separate weights for each place in a feature map."
     )
 
 
-@exercise("1.4", "R")
 def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     """Would convolutions suit text as well? What is difficult about language?"""
     words = ["not", "good", "very", "film", "was"]
     page.say(
-        "A word is a vector with a single 1, a sentence an image of height 1 with a channel a word."
+        "A word is a one-hot vector; a sentence is an image of height 1, with a channel per word."
     )
     kernel = one_hot(words, "not good")[0, :, :, :, None]  # [1, 2, Ci, 1]
     page.show("kernel.shape", kernel.shape)
@@ -255,22 +261,24 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     found = ops.conv2d(jax.nn.one_hot(sentences, 5)[:, None], kernel)[:, 0, :, 0]
     there = (sentences[:, :-1] == 0) & (sentences[:, 1:] == 1)
     page.check(
-        "in all {n} sentences of 6 words it gives 2 where “not good” stands, else 0 or 1",
+        "in all {n} sentences of 6 words, the output is 2 at “not good”, at most 1 elsewhere",
         ((found == 2) == there).all() and (found <= 2).all(),
         n=len(sentences),
     )
-    page.say("The maximum over a sentence is one number for any length, and says if it is there:")
+    page.say("The maximum over a sentence of any length tells whether the phrase occurs:")
     for sentence in ("film was not good", "was very good"):
         page.show(f"strongest({sentence!r})", strongest(words, sentence, kernel))
 
-    page.say("But a word in between is enough to hide it, and the kernel hears “very good”:")
+    page.say("But one word in between hides the phrase, and the kernel detects “very good”:")
     page.check(
-        "“was not very good” and “was very good” give the same",
+        "“was not very good” and “was very good” give the same output",
         strongest(words, "was not very good", kernel)
         == strongest(words, "was very good", kernel)
         == 1,
     )
-    page.say("Words far apart need a wide window or many layers. Three layers of width 3:")
+    page.say(
+        "Words far apart need a wide window or many layers, for example three layers of width 3:"
+    )
 
     def three_layers(sentence: Array) -> Array:
         for _ in range(3):
@@ -279,14 +287,14 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
 
     reach = receptive_field([Window(3)] * 3).size
     heard = influence(three_layers, jnp.ones((1, 1, 20, 1)), (0, 0, 0, 0)).ravel()
-    page.value("words, of 20, that the first output depends on", heard.astype(int))
+    page.value("words (of 20) that the first output depends on", heard.astype(int))
     page.check(
-        "the gradient is 0 beyond the {reach} words that arithmetic says",
+        "the gradient is 0 outside the {reach} words given by the formula",
         (heard == (jnp.arange(20) < reach)).all(),
         reach=reach,
     )
     page.check(
-        "⌈(n − 1)/(k − 1)⌉ layers of width k span n words, and one less does not",
+        "⌈(n − 1)/(k − 1)⌉ layers of width k span n words; one layer fewer does not",
         all(
             receptive_field([Window(k)] * depth(n, k)).size
             >= n
@@ -296,7 +304,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         ),
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
-    caption = "“not good” as a kernel: 2 where the phrase stands; one word between hides it"
+    caption = "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
     with page.figure("1.4", caption, (9, 3.6)) as figure:
         for column, sentence in zip(
             figure.subplots(2, 2, height_ratios=(5, 1)).T,
@@ -312,9 +320,9 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
             style.matrix(lower, y[0, :, :, 0], limits=(0, 2))
             lower.set_ylabel(page.t("output"), rotation=0, ha="right", va="center")
     page.answer(
-        "Yes: a kernel of width n finds a phrase of n words anywhere, in sentences of any length. "
-        "But meaning hangs on order and on words far apart: one word in between hides the phrase, "
-        "and with width 3 it takes {layers} layers until an output sees {n} words.",
+        "Yes: a kernel of width n detects a phrase of n words anywhere, in sentences of any "
+        "length. But meaning depends on order and on words far apart: one word in between hides "
+        "the phrase, and with width 3, an output depends on {n} words only after {layers} layers.",
         layers=depth(100, 3),
         n=100,
     )
@@ -337,61 +345,63 @@ def depth(n: int, k: int) -> int:
     return math.ceil((n - 1) / (k - 1))
 
 
-@exercise("1.5", "R")
 def the_border_is_seen_less(page: Page) -> None:
     """What happens to an object at the border of the image?"""
-    page.say("How many 3×3 windows see each pixel? Without padding, on 6×6 pixels:")
+    page.say("Number of 3×3 windows that contain each pixel of a 6×6 image, without padding:")
     none, one = (uses((6, 6), 3, padding=padding) for padding in (0, 1))
     page.show("uses((6, 6), 3)", none)
-    page.check("a corner is seen once, the middle 9 times", (none[0, 0], none[3, 3]) == (1, 9))
     page.check(
-        "one row of zeros around it helps, but is not fair: corner 4, border 6, middle 9",
+        "a corner pixel is used once, a pixel in the middle 9 times",
+        (none[0, 0], none[3, 3]) == (1, 9),
+    )
+    page.check(
+        "one row of zeros on each side reduces the difference: corner 4, border 6, middle 9",
         (one[0, 0], one[0, 3], one[3, 3]) == (4, 6, 9),
     )
 
-    page.say("An object of 3×3 pixels moves out of the image. A kernel of ones looks for it:")
+    page.say("An object of 3×3 pixels moves out of the image. A kernel of ones detects it:")
     image = jnp.zeros((1, 12, 12, 1)).at[0, 4:7, 4:7].set(1)
     kernel = jnp.ones((3, 3, 1, 1))
     moved = jnp.concatenate([shift(image, 0, right) for right in range(8)])
     plain, padded = (ops.conv2d(moved, kernel, padding=p).max((1, 2, 3)) for p in (0, 1))
     page.value(
-        "largest output, by the column of its right edge", dict(enumerate(plain.tolist(), start=6))
+        "largest output, by column of the right edge of the object",
+        dict(enumerate(plain.tolist(), start=6)),
     )
     page.check(
-        "whole at the border it is found in full, then only what is left of it",
+        "the output stays at 9 while the object is complete, then falls with each column lost",
         plain.tolist() == [9, 9, 9, 9, 9, 9, 6, 3],
     )
-    page.check("and zeros around the image change nothing in that", (padded == plain).all())
+    page.check("zero padding does not change this output", (padded == plain).all())
 
-    page.say("Zeros make an edge where none is. A constant image, filtered for vertical edges:")
+    page.say("Zero padding creates false edges. A constant image, filtered for vertical edges:")
     edge = jnp.broadcast_to(jnp.array([-1.0, 0, 1])[None, :], (3, 3))[:, :, None, None]
     flat = ops.conv2d(jnp.ones((1, 6, 6, 1)), edge, padding=1)[0, :, :, 0]
     page.show("conv2d(ones, edge, padding=1)", flat)
-    page.check("inside there is no edge", (flat[:, 1:-1] == 0).all())
-    page.check("at the left and right border there is", (flat[:, (0, -1)] != 0).all())
+    page.check("inside, the output is 0", (flat[:, 1:-1] == 0).all())
+    page.check("at the left and right border, the output is nonzero", (flat[:, (0, -1)] != 0).all())
     with page.figure(
-        "1.5", "How often 3×3 windows use each pixel; and the false edge", (9, 3.4)
+        "1.5", "Number of 3×3 windows that use each pixel, and the false edges", (9, 3.4)
     ) as figure:
         axes = figure.subplots(1, 3)
         style.matrix(axes[0], none, title=page.t("uses, no padding"), limits=(0, 9))
         style.matrix(axes[1], one, title=page.t("uses, padding 1"), limits=(0, 9))
         style.matrix(axes[2], flat, title=page.t("edges of a constant image"), signed=True)
     page.answer(
-        "Fewer windows see it, so it counts less: a corner is used once, with zeros around the "
-        "image {corner} times, and a pixel inside {middle} times. What is cut off is lost, and "
-        "zeros add a false edge at the border.",
+        "Fewer windows contain it, so it contributes less: a corner pixel is used once, or "
+        "{corner} times with zero padding, and a pixel inside {middle} times. The part outside "
+        "the image is lost, and zero padding adds a false edge at the border.",
         corner=int(one[0, 0]),
         middle=int(one[3, 3]),
     )
 
 
-@exercise("1.6", "P")
 def convolution_commutes(page: Page) -> None:
     """Prove that f ∗ g = g ∗ f."""
     page.say(
-        "(f ∗ g)(i) = Σ_a f(a) · g(i − a), over all whole numbers a. Put b = i − a, so that "
-        "a = i − b. As a takes every whole number once, so does b, and the sum is "
-        "Σ_b g(b) · f(i − b) = (g ∗ f)(i). With two indices, substitute in both."
+        "(f ∗ g)(i) = Σ_a f(a) · g(i − a), over all integers a. Substitute b = i − a, so that a = "
+        "i − b. As a takes every integer once, so does b, and the sum is Σ_b g(b) · f(i − b) = (g "
+        "∗ f)(i). With two indices, substitute in both."
     )
     f, g = (np.asarray(integers(key, (1000, *size))) for key, size in ((0, (5, 4)), (1, (2, 6))))
     page.show("convolve(f, g).shape", convolve(f, g).shape)
@@ -401,19 +411,19 @@ def convolution_commutes(page: Page) -> None:
         n=len(f),
     )
     page.check(
-        "and for {n} pairs of images, 5×4 and 2×6",
+        "f ∗ g = g ∗ f for {n} pairs of images, 5×4 and 2×6",
         (convolve(f, g) == convolve(g, f)).all(),
         n=len(f),
     )
     images, kernel = jnp.asarray(f)[..., None], jnp.asarray(g[0])[:, :, None, None]
     page.check(
-        "convolve2d with padding k − 1 gives the same",
+        "convolve2d with padding k − 1 gives the same result",
         (ops.convolve2d(images, kernel, padding=(1, 5))[..., 0] == convolve(f, g[:1])).all(),
     )
 
     page.say(
-        "Cross-correlation has f(i + a) · g(a). With b = i + a that is Σ_b g(b − i) · f(b): what "
-        "g and f give at −i."
+        "Cross-correlation sums f(i + a) · g(a). With b = i + a, the sum is Σ_b g(b − i) · f(b): "
+        "the cross-correlation of g and f at −i."
     )
     one, other = np.array([[[1, 2, 3]]]), np.array([[[1, 0, 0]]])
     page.show("correlate_all([1, 2, 3], [1, 0, 0])", correlate_all(one, other).ravel())
@@ -423,13 +433,13 @@ def convolution_commutes(page: Page) -> None:
         (correlate_all(one, other) != correlate_all(other, one)).any(),
     )
     page.check(
-        "swapping gives the flipped result, for all {n} pairs of images",
+        "swapping f and g flips the result, for all {n} pairs of images",
         (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
         n=len(f),
     )
     caption = (
         "All products: f ∗ g sums along each diagonal that rises to the right (framed: i = 2). "
-        "Swapping f and g mirrors the table, and those diagonals with it onto themselves"
+        "Swapping f and g transposes the table, which maps each of these diagonals onto itself"
     )
     with page.figure("1.6", caption, (8, 4.2)) as figure:
         f_values, g_values = np.array([1, 2, 3]), np.array([4, 5, 6])
@@ -444,8 +454,8 @@ def convolution_commutes(page: Page) -> None:
             axes.set_xticks(range(3), across)
             axes.set_yticks(range(3), down)
     page.answer(
-        "Substitute b = i − a: both are the sum of the products f(a) · g(b) with a + b = i. "
-        "Cross-correlation takes those with a − b = i, so swapping f and g flips its result."
+        "Substitute b = i − a: both sides sum the products f(a) · g(b) with a + b = i. "
+        "Cross-correlation sums those with a − b = i, so swapping f and g flips its result."
     )
 
 
@@ -465,3 +475,13 @@ def convolve(f: np.ndarray, g: np.ndarray) -> np.ndarray:
 def correlate_all(f: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Cross-correlate f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap."""
     return convolve(f, g[:, ::-1, ::-1])
+
+
+EXERCISES = (
+    Exercise("1.1", "P", one_by_one_is_a_network_for_each_pixel),
+    Exercise("1.2", "R", sound_is_an_image_of_height_one),
+    Exercise("1.3", "R", place_is_what_pooling_over_the_image_forgets),
+    Exercise("1.4", "R", a_kernel_over_words_finds_a_phrase),
+    Exercise("1.5", "R", the_border_is_seen_less),
+    Exercise("1.6", "P", convolution_commutes),
+)

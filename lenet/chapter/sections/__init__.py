@@ -1,38 +1,32 @@
-"""The chapter's sections in the order of the texts, each a function that fills a page."""
+"""The sections of the chapter in the order of the book, each a function that fills a page."""
 
-import inspect
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING
 
-from lenet.language import mark
+from lenet.chapter.page import Page
+from lenet.chapter.sections.channels import channels
+from lenet.chapter.sections.cross_correlation import cross_correlation
+from lenet.chapter.sections.edges import edges
+from lenet.chapter.sections.fully_connected import fully_connected
+from lenet.chapter.sections.lenet import lenet
+from lenet.chapter.sections.multiple_channels import multiple_channels
+from lenet.chapter.sections.one_by_one import one_by_one
+from lenet.chapter.sections.padding import padding
+from lenet.chapter.sections.pooling import pooling
+from lenet.chapter.sections.receptive_field import receptive_field
+from lenet.chapter.sections.stride import stride
 
-if TYPE_CHECKING:
-    from lenet.chapter.page import Page
-
-NAMES = {
-    "fully_connected": mark("fully connected"),
-    "cross_correlation": mark("cross-correlation"),
-    "channels": mark("channels"),
-    "edges": mark("edges"),
-    "receptive_field": mark("receptive field"),
-    "padding": mark("padding"),
-    "stride": mark("stride"),
-    "multiple_channels": mark("multiple channels"),
-    "one_by_one": mark("one by one"),
-    "pooling": mark("pooling"),
-    "lenet": mark("lenet"),
-    "claims": mark("claims"),
+SECTIONS: dict[str, Callable[[Page], None]] = {
+    "fully_connected": fully_connected,
+    "cross_correlation": cross_correlation,
+    "channels": channels,
+    "edges": edges,
+    "receptive_field": receptive_field,
+    "padding": padding,
+    "stride": stride,
+    "multiple_channels": multiple_channels,
+    "one_by_one": one_by_one,
+    "pooling": pooling,
+    "lenet": lenet,
 }
-"""What the sections are called where their name is read aloud: in Chinese, too."""
 
-
-def sections() -> dict[str, Callable[["Page"], None]]:
-    """Return the sections by name; those that `claims` checks are apart."""
-    modules = {name: import_module(f"{__name__}.{name}") for name in NAMES if name != "claims"}
-    return {name: getattr(module, name) for name, module in modules.items()}
-
-
-def title(section: Callable[["Page"], None]) -> str:
-    """Return what a section shows, in a sentence: its docstring."""
-    return " ".join(inspect.cleandoc(section.__doc__ or "").split())
+__all__ = ["SECTIONS"]

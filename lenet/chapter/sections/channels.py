@@ -9,7 +9,7 @@ from lenet.figures import style
 
 
 def channels(page: Page) -> None:
-    """An image has channels, and a layer answers with channels of its own: the feature maps."""
+    """Images have channels, and the output of a layer has channels of its own: the feature maps."""
     page.say(
         "With channels the kernel has four indices: "
         "H[i, j, d] = Σ V[a, b, c, d] · X[i + a, j + b, c], summed over a, b and the channels c."
@@ -22,24 +22,26 @@ def channels(page: Page) -> None:
     maps = ops.conv2d(x, kernel, padding=1)
     page.show("X.shape, V.shape, H.shape", (x.shape, kernel.shape, maps.shape))
     page.check(
-        "conv2d gives what the sum over a, b and c says",
+        "conv2d equals the sum over a, b and c",
         (abs(maps - _by_definition(x, kernel)) < 1e-6).all(),  # multiples of 1/9 up to 1
     )
     red, blue = maps[0, 3, 3, 0], maps[0, 3, 12, 0]
     page.check(
-        "the first map answers the red square with 1 and the blue one with −1",
+        "the first feature map is 1 in the red square and −1 in the blue square",
         jnp.allclose(jnp.array([red, blue]), jnp.array([1.0, -1.0]), rtol=1e-6),
     )
     page.check(
-        "the second is zero inside a square and not at its left side",
+        "the second feature map is 0 inside a square and nonzero at its left side",
         maps[0, 3, 3, 1] == 0 and maps[0, 3, 1, 1] != 0,
     )
-    caption = "A picture of three channels, and three feature maps: colour, and edges both ways"
+    caption = (
+        "An image with three channels, and three feature maps: colour, and edges in two directions"
+    )
     with page.figure("channels", caption, size=(10, 2.9)) as figure:
         axes = figure.subplots(1, 4)
         axes[0].imshow(x[0])
         axes[0].set(xticks=[], yticks=[], title=page.t("input, 16×16×3"))
-        titles = (page.t("red, not blue"), page.t("vertical edges"), page.t("horizontal edges"))
+        titles = (page.t("red minus blue"), page.t("vertical edges"), page.t("horizontal edges"))
         for d, title in enumerate(titles):
             style.matrix(axes[d + 1], maps[0, :, :, d], title=title, signed=True)
 

@@ -11,53 +11,52 @@ from lenet.figures import style
 
 
 def cross_correlation(page: Page) -> None:
-    """What deep learning calls a convolution is a cross-correlation: the kernel is not flipped."""
+    """The convolution of deep learning is a cross-correlation: the kernel is not flipped."""
     x, k = jnp.arange(9.0).reshape(3, 3), jnp.arange(4.0).reshape(2, 2)
-    page.say("A kernel slides over the image; at each place the products are summed.")
+    page.say("A kernel slides over the image; at each place, the products are summed.")
     y = reference.corr2d(x, k)
     page.show("corr2d(X, K)", y)
     page.check(
-        "the first is 0·0 + 1·1 + 3·2 + 4·3 = 19, and all four are the chapter's",
+        "the first output is 0·0 + 1·1 + 3·2 + 4·3 = 19, and all four match the book",
         (y == jnp.array([[19, 25], [37, 43]])).all(),
     )
     page.check(
-        "the output has (n − k + 1) rows: {rows} of {n} with k = {k}",
+        "the output has n − k + 1 rows: {rows} for n = {n} and k = {k}",
         y.shape[0] == x.shape[0] - k.shape[0] + 1,
         rows=y.shape[0],
         n=x.shape[0],
         k=k.shape[0],
     )
     page.check(
-        "conv2d, batched and with channels, gives the same as the loops",
-        (_conv2d(x, k) == y).all(),
+        "conv2d, which supports batches and channels, equals the loops", (_conv2d(x, k) == y).all()
     )
 
-    page.say("The convolution of mathematics uses g(i − a, j − b): the kernel is flipped first.")
+    page.say("The mathematical convolution uses g(i − a, j − b): the kernel is flipped first.")
     strict = _convolve2d(x, k)
     page.show("convolve2d(X, K)", strict)
     page.check(
-        "flip the kernel and cross-correlate: that is (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
+        "with the flipped kernel, it equals (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
         (_by_definition(x[None], k[None])[0] == strict).all(),
     )
     page.check(
-        "a kernel equal to its own flip does not tell them apart",
+        "for a kernel that equals its own flip, both operations agree",
         (_conv2d(x, k + k[::-1, ::-1]) == _convolve2d(x, k + k[::-1, ::-1])).all(),
     )
-    page.say("A learned kernel comes out flipped if the layer flips it: the output is the same.")
+    page.say("A layer that flips its kernel learns the flipped kernel, so the output is the same.")
     page.check(
-        "the definition with a kernel = cross-correlation with its flip, in {n} random pairs",
+        "by definition, it equals cross-correlation with the flipped kernel, in {n} random pairs",
         _same_outputs(1000),
         n=1000,
     )
 
-    caption = "The window over 0, 1, 3, 4 gives 19 by cross-correlation, 5 with the flipped kernel"
+    caption = "The window over 0, 1, 3, 4 gives 19 by cross-correlation and 5 by strict convolution"
     with page.figure("cross_correlation", caption, size=(10, 2.8)) as figure:
         axes = figure.subplots(1, 5)
         first = [(0, 0, 2, 2)]
         style.matrix(axes[0], x, title=page.t("input X"), windows=first)
         style.matrix(axes[1], k, title=page.t("kernel K"))
         style.matrix(axes[2], y, title=page.t("cross-correlation"), windows=[(0, 0, 1, 1)])
-        style.matrix(axes[3], k[::-1, ::-1], title=page.t("K flipped"))
+        style.matrix(axes[3], k[::-1, ::-1], title=page.t("flipped K"))
         style.matrix(axes[4], strict, title=page.t("strict convolution"), windows=[(0, 0, 1, 1)])
 
 

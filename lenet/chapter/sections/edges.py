@@ -15,56 +15,62 @@ PUBLISHED_KERNEL = np.array([1.0637, -0.9139])  # after the tenth step
 
 
 def edges(page: Page) -> None:
-    """The kernel [1, −1] finds edges; gradient descent finds the kernel, as algebra foretells."""
+    """The kernel [1, −1] detects edges; gradient descent learns this kernel, with losses in closed
+    form.
+    """
     image, target = edge.problem()
     x, k = image[0, :, :, 0], jnp.array([[1.0, -1.0]])
     page.say(
-        "White with a black band in columns 2 to 5, counted from 0; the kernel subtracts the "
-        "right neighbour."
+        "The image is white with a black band in columns 2 to 5, counted from 0. The kernel "
+        "subtracts the right neighbour of each pixel."
     )
     y = reference.corr2d(x, k)
     page.show("corr2d(X, K)[0]", y[0])
     page.check(
-        "1 from white to black, −1 from black to white, 0 elsewhere",
+        "the output is 1 from white to black, −1 from black to white, 0 elsewhere",
         (y == jnp.array([[0, 1, 0, 0, 0, -1, 0]])).all(),
     )
     page.check(
-        "on the transposed image it finds nothing: its edges are horizontal",
+        "on the transposed image, whose edges are horizontal, the kernel detects nothing",
         (reference.corr2d(x.T, k) == 0).all(),
     )
-    page.check("and this is what the layer is to learn", (y == target[0, :, :, 0]).all())
+    page.check(
+        "this output is the target that the layer learns below", (y == target[0, :, :, 0]).all()
+    )
 
-    page.say("A Flax Conv2D learns the kernel with optax SGD at 0.03, from [1, 1]:")
+    page.say("A Flax Conv2D learns the kernel by optax SGD at learning rate 0.03, from [1, 1]:")
     learned = edge.learn(jnp.ones(2), 0.03)
     for i in range(1, 10, 2):
         page.table(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
     page.show("kernel", learned.kernels[-1])
     page.say(
-        "The loss, the squared error summed over the 42 outputs, is a quadratic in the kernel, "
-        "with second derivative 60 along k₁ + k₂ and 12 along k₁ − k₂. So a step at rate η "
-        "multiplies the error of k₁ + k₂ by 1 − 60η, that of k₁ − k₂ by 1 − 12η: at 0.03 by −0.8 "
-        "and 0.64."
+        "The loss, the squared error summed over the 42 outputs, is quadratic in the kernel, with "
+        "second derivative 60 along k₁ + k₂ and 12 along k₁ − k₂. So a step with learning rate η "
+        "multiplies the error of k₁ + k₂ by 1 − 60η and the error of k₁ − k₂ by 1 − 12η: by −0.8 "
+        "and 0.64 for η = 0.03."
     )
     losses, _ = edge.predict(np.ones(2), 0.03)
     worst = np.abs(np.asarray(learned.losses) / losses - 1).max()
     page.check(
-        "the ten measured losses are those of this closed form, to {worst:.0e} of their size",
+        "the ten measured losses match this closed form, to a relative error of {worst:.0e}",
         worst < 1e-4,
         worst=worst,
     )
     page.check(
-        "the book's losses, 23.292 to 0.529, follow from the kernel that it prints at the end",
+        "the losses in the book, 23.292 to 0.529, follow from the final kernel in the book",
         _follow_from_the_kernel(PUBLISHED_LOSSES, PUBLISHED_KERNEL),
     )
     rates = (0.01, 0.02, 0.027, edge.BEST, 0.029, 0.033, 0.034, 0.05)
     left = {rate: _slowest(rate) for rate in rates}
     page.check(
-        "it converges below 1/30 and diverges above it",
+        "learning converges at rates below 1/30 and diverges above",
         all((factor < 1) == (rate < edge.LIMIT) for rate, factor in left.items()),
     )
     page.check("1/36 converges fastest", min(left, key=left.__getitem__) == edge.BEST)
 
-    caption = "Measured losses lie on the closed form at every rate; above 1/30 they grow"
+    caption = (
+        "Measured losses match the closed form at every learning rate; above 1/30 the loss grows"
+    )
     with page.figure("edges", caption, size=(10, 5.4)) as figure:
         parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.5))
         top, bottom = parts

@@ -12,11 +12,11 @@ from lenet.language import mark
 
 
 def fully_connected(page: Page) -> None:
-    """A fully connected layer, tied by translation invariance and cut by locality, convolves."""
+    """A fully connected layer with translation invariance and locality is a convolution."""
     n, delta = 6, 1
     page.say(
-        "A fully connected layer from an image to an image has a weight with four indices: "
-        "H[i, j] = Σ W[i, j, k, l] · X[k, l]. Nothing ties one output to the next."
+        "A fully connected layer from an image to an image has a weight with four indices: H[i, "
+        "j] = Σ W[i, j, k, l] · X[k, l]. All weights are independent."
     )
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (n, n))
@@ -24,38 +24,39 @@ def fully_connected(page: Page) -> None:
     page.show("dense2d(W, X).shape", reference.dense2d(free, x).shape)
 
     page.say(
-        "Translation invariance ties them: W[i, j, k, l] = V[k − i, l − j], one number for each "
-        "offset. Locality cuts V off beyond Δ."
+        "Translation invariance shares the weights: W[i, j, k, l] = V[k − i, l − j], one number "
+        "per offset. Locality sets V to 0 beyond Δ."
     )
     whole = jax.random.normal(keys[2], (2 * n - 1, 2 * n - 1))  # every offset there is
     local = whole[n - 1 - delta : n + delta, n - 1 - delta : n + delta]
     tied, cut = (reference.tied_weight(v, (n, n)) for v in (whole, local))
     for name, numbers in (
-        (mark("free"), free.size),
-        (mark("tied"), whole.size),
-        (mark("cut"), local.size),
+        (mark("independent"), free.size),
+        (mark("shared"), whole.size),
+        (mark("shared and local"), local.size),
     ):
-        page.value("numbers to learn, {kind}", numbers, kind=page.t(name))
+        page.value("learnable weights, {kind}", numbers, kind=page.t(name))
 
     for v, weight in ((whole, tied), (local, cut)):
         reach = v.shape[0] // 2
         page.check(
-            "with Δ = {reach} the layer equals conv2d with padding {reach}, to rounding",
+            "for Δ = {reach}, the layer equals conv2d with padding {reach}, up to rounding",
             _agrees(v, weight),
             reach=reach,
         )
     page.check(
-        "tied layers give a shifted answer to a shifted image; the free one does not",
+        "layers with shared weights map a shifted image to a shifted output; the layer with "
+        "independent weights does not",
         all(_follows_a_shift(w, x) for w in (tied, cut)) and not _follows_a_shift(free, x),
     )
 
     caption = (
-        "The weight as a matrix, a row for each output pixel: {free} free numbers, then {tied} "
-        "tied along diagonals, then {cut} within reach Δ = 1"
+        "The weights as a matrix, one row per output pixel: {free} independent weights; {tied} "
+        "weights shared along diagonals; {cut} weights within Δ = 1"
     )
     counts = {"free": free.size, "tied": whole.size, "cut": local.size}
     with page.figure("fully_connected", caption, size=(10, 3.8), **counts) as figure:
-        titles = (page.t("free"), page.t("translation invariance"), page.t("and locality"))
+        titles = (page.t("independent"), page.t("translation invariance"), page.t("with locality"))
         panels = zip(figure.subplots(1, 3), (free, tied, cut), titles, strict=True)
         for axes, weight, title in panels:
             style.matrix(axes, weight.reshape(n * n, n * n), title=title, signed=True)

@@ -29,43 +29,45 @@ MULTIPLY_ADDS = {
 
 
 def lenet(page: Page) -> None:
-    """Two convolutions and three dense layers: as the image shrinks, the channels grow."""
+    """LeNet has two convolutional and three dense layers; feature maps shrink as channels
+    increase.
+    """
     model, image = LeNet(), jax.random.uniform(jax.random.key(0), (1, 28, 28, 1))
     params = jax.jit(model.init)(jax.random.key(1), image)["params"]
-    page.say("One image through the network, layer by layer:")
+    page.say("Output shape of each layer for one image:")
     given = activations(model, params, image)
     for name, values in given.items():
         page.table(f"{name} output shape: \t{values.shape}")
-    page.check("the shapes are the chapter's", {n: v.shape[1:] for n, v in given.items()} == SHAPES)
+    page.check("the shapes match the book", {n: v.shape[1:] for n, v in given.items()} == SHAPES)
     rows = table.layers(model, (28, 28, 1))
-    page.say("What each layer holds, costs and sees:")
+    page.say("Parameters, multiply-adds and receptive field of each layer:")
     page.table(table.table(rows))
     count = sum(p.size for p in jax.tree.leaves(params))
     page.check(
-        "{count:,} parameters, as the table adds them up",
+        "the network has {count:,} parameters, the sum over the table",
         count == 61_706 == sum(row.parameters for row in rows),
         count=count,
     )
     page.check(
-        "each layer has the number that the text's shapes imply",
+        "the number of parameters of each layer follows from the shapes in the book",
         {row.name: row.parameters for row in rows if row.parameters} == PARAMETERS,
     )
     cost = sum(row.multiply_adds for row in rows)
     page.check(
-        "{cost:,} multiply-adds for one image, {share:.0%} of them in the convolutions",
+        "one image takes {cost:,} multiply-adds, {share:.0%} of them in the convolutional layers",
         {row.name: row.multiply_adds for row in rows if row.multiply_adds} == MULTIPLY_ADDS,
         cost=cost,
         share=sum(MULTIPLY_ADDS[name] for name in ("conv1", "conv2")) / cost,
     )
     stages = [given[name].shape for name in ("conv1", "pool1", "conv2", "pool2")]
     page.check(
-        "each 2×2 pooling leaves a quarter of the numbers",
+        "each 2×2 pooling layer reduces the number of values to a quarter",
         all(
             4 * jnp.array(after[1:]).prod() == jnp.array(before[1:]).prod()
             for before, after in (stages[:2], stages[2:])
         ),
     )
-    caption = "The convolutions hold few of LeNet's parameters and cause most of its work"
+    caption = "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
     with page.figure("lenet", caption, size=(8, 3.8)) as figure:
         axes = figure.subplots()
         total = {"parameters": count, "multiply_adds": cost}
@@ -81,5 +83,5 @@ def lenet(page: Page) -> None:
             bars = axes.bar(at, shares, 0.38, label=label, color=colour, hatch=hatch, ec="white")
             axes.bar_label(bars, fmt="%.1f", fontsize=8)
         axes.set_xticks(range(len(names)), names)
-        axes.set(ylabel=page.t("share, %"))
+        axes.set(ylabel=page.t("share (%)"))
         axes.legend()

@@ -8,17 +8,16 @@ from lenet.figures import style
 
 
 def multiple_channels(page: Page) -> None:
-    """Input channels are summed; each output channel has a kernel of its own."""
+    """A convolution sums over input channels; each output channel has its own kernel."""
     x = jnp.stack([jnp.arange(9.0), jnp.arange(1.0, 10)]).reshape(2, 3, 3)
     k = jnp.stack([jnp.arange(4.0), jnp.arange(1.0, 5)]).reshape(2, 2, 2)
     page.say(
-        "Each input channel is cross-correlated with its own kernel and the results are added."
+        "Each input channel is cross-correlated with its own kernel, and the results are added."
     )
     one = reference.corr2d_multi_in(x, k)
     page.show("corr2d_multi_in(X, K)", one)
     page.check(
-        "the first is (1·1 + 2·2 + 4·3 + 5·4) + (0·0 + 1·1 + 3·2 + 4·3) = 56; "
-        "all are the chapter's",
+        "the first is (1·1 + 2·2 + 4·3 + 5·4) + (0·0 + 1·1 + 3·2 + 4·3) = 56; all match the book",
         (one == jnp.array([[56, 72], [104, 120]])).all(),
     )
     page.say("Three kernels K, K + 1, K + 2 give three output channels.")
@@ -27,11 +26,12 @@ def multiple_channels(page: Page) -> None:
     three = reference.corr2d_multi_in_out(x, kernels)
     page.show("corr2d_multi_in_out(X, K)", three)
     chapter = [[[56, 72], [104, 120]], [[76, 100], [148, 172]], [[96, 128], [192, 224]]]
-    page.check("all twelve numbers are the chapter's", (three == jnp.array(chapter)).all())
+    page.check("all twelve outputs match the book", (three == jnp.array(chapter)).all())
     # from [Ci, H, W] and [Co, Ci, kh, kw] to [B, H, W, Ci] and [kh, kw, Ci, Co]
     fast = ops.conv2d(x.transpose(1, 2, 0)[None], kernels.transpose(2, 3, 1, 0))
     page.check(
-        "conv2d gives the same, with the channels last", (fast[0].transpose(2, 0, 1) == three).all()
+        "conv2d, with the channels last, gives the same result",
+        (fast[0].transpose(2, 0, 1) == three).all(),
     )
     caption = "Two input channels, the kernels of the first output channel, three output channels"
     with page.figure("multiple_channels", caption, size=(10, 3.6)) as figure:

@@ -12,31 +12,31 @@ from lenet.figures import style
 
 
 def one_by_one(page: Page) -> None:
-    """A 1×1 convolution is a fully connected layer over the channels, at every pixel alike."""
+    """A 1×1 convolution is a fully connected layer over the channels, applied to each pixel."""
     draws = 2000
     x_key, k_key = jax.random.split(jax.random.key(0))
     x = jax.random.normal(x_key, (draws, 3, 3, 3))
     k = jax.random.normal(k_key, (draws, 2, 3, 1, 1))
-    page.say("Three channels to two, on 3×3 pixels: as a matrix product, and as a convolution.")
+    page.say("Three channels to two on 3×3 pixels, as a matrix product and as a convolution:")
     product = jax.jit(jax.vmap(reference.corr2d_multi_in_out_1x1))(x, k)
     page.show("corr2d_multi_in_out_1x1(X, K).shape", product.shape[1:])
     loop = jax.jit(jax.vmap(reference.corr2d_multi_in_out))(x, k)
     size = jax.vmap(reference.corr2d_multi_in_out_1x1)(abs(x), abs(k))
     bound = rounding.tolerance(3, size)
     page.check(
-        "in {draws} random draws both agree to the rounding of a sum of three",
+        "in {draws} random draws, both agree up to the rounding of a sum of three terms",
         (abs(product - loop) <= bound).all(),
         draws=draws,
     )
     dense = jnp.einsum("ndc,nchw->ndhw", k[..., 0, 0], x)
     page.check(
-        "so does one fully connected layer, applied to the channels of each pixel",
+        "one fully connected layer, applied to the channels of each pixel, agrees too",
         (abs(product - dense) <= bound).all(),
     )
     kernel = k.transpose(0, 3, 4, 2, 1)  # [draws, 1, 1, Ci, Co]
     convolved = jax.vmap(ops.conv2d)(x.transpose(0, 2, 3, 1)[:, None], kernel)[:, 0]
     page.check(
-        "and conv2d, whose kernel of shape {shape} has no number for the image's size",
+        "conv2d agrees too; its kernel shape, {shape}, does not depend on the image size",
         (abs(convolved.transpose(0, 3, 1, 2) - product) <= bound).all(),
         shape=kernel.shape[1:],
     )
@@ -47,7 +47,7 @@ def one_by_one(page: Page) -> None:
     x, k = x.reshape(3, 3, 3), jnp.array([[1, -2, 1], [2, 1, -1]])[:, :, None, None]
     product = reference.corr2d_multi_in_out_1x1(x, k)
     caption = (
-        "Every output pixel is made of the three numbers of its own pixel, and of no neighbour"
+        "Every output pixel depends on the three channels of the same pixel and on no neighbour"
     )
     with page.figure("one_by_one", caption, size=(10, 3.4)) as figure:
         parts: Any = figure.subfigures(1, 3, width_ratios=(3, 1.3, 2))

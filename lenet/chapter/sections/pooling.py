@@ -9,49 +9,56 @@ from lenet.inspect import transforms
 
 
 def pooling(page: Page) -> None:
-    """Pooling keeps the maximum or the mean of each window: coarser, and less bound to place."""
+    """Pooling takes the maximum or the mean of each window, which makes the output less sensitive
+    to position.
+    """
     x = jnp.arange(9.0).reshape(3, 3)
     highest, mean = (reference.pool2d(x, (2, 2), mode) for mode in ("max", "avg"))
     page.show("pool2d(X, (2, 2))", highest)
     page.show("pool2d(X, (2, 2), 'avg')", mean)
-    page.check("maxima 4, 5, 7, 8", (highest == jnp.array([[4, 5], [7, 8]])).all())
-    page.check("means 2, 3, 5, 6", (mean == jnp.array([[2, 3], [5, 6]])).all())
+    page.check("the maxima are 4, 5, 7, 8", (highest == jnp.array([[4, 5], [7, 8]])).all())
+    page.check("the means are 2, 3, 5, 6", (mean == jnp.array([[2, 3], [5, 6]])).all())
 
-    page.say("Padding and stride are as for convolutions; here the stride defaults to the window.")
+    page.say("Padding and stride work as for convolutions; the stride defaults to the window size.")
     x = jnp.arange(16.0).reshape(1, 4, 4, 1)
     page.show("max_pool(X, 3)", ops.max_pool(x, 3).ravel())
-    page.check("one window of 3×3 fits: 10", ops.max_pool(x, 3).ravel().tolist() == [10])
+    page.check("one 3×3 window fits, with maximum 10", ops.max_pool(x, 3).ravel().tolist() == [10])
     padded = ops.max_pool(x, 3, padding=1, stride=2)
     page.show("max_pool(X, 3, padding=1, stride=2)", padded[0, :, :, 0])
-    page.check("5, 7, 13, 15", padded.ravel().tolist() == [5, 7, 13, 15])
+    page.check("the maxima are 5, 7, 13, 15", padded.ravel().tolist() == [5, 7, 13, 15])
     oblong = ops.max_pool(x, (2, 3), stride=(2, 3), padding=(0, 1))
     page.show("max_pool(X, (2, 3), stride=(2, 3), padding=(0, 1))", oblong[0, :, :, 0])
-    page.check("again 5, 7, 13, 15", oblong.ravel().tolist() == [5, 7, 13, 15])
-    page.say("Channels are pooled apart: two go in, two come out.")
+    page.check("the maxima are again 5, 7, 13, 15", oblong.ravel().tolist() == [5, 7, 13, 15])
+    page.say("Each channel is pooled separately, so the number of channels stays the same.")
     two = ops.max_pool(jnp.concatenate([x, x + 1], -1), 3, padding=1, stride=2)
     page.check(
         "the second channel, X + 1, gives 6, 8, 14, 16",
         two[..., 1].ravel().tolist() == [6, 8, 14, 16],
     )
     below = ops.max_pool(-x - 1, 3, padding=1, stride=2)
-    page.check("padding never wins, even where every number is below 0", below.max() == -1)
+    page.check(
+        "padding never becomes the maximum, even when all values are negative", below.max() == -1
+    )
 
-    page.say("An edge one pixel further right: the convolution moves; the pooled map hardly does.")
+    page.say(
+        "An edge moves right by one pixel. The output of the convolution moves with it; the "
+        "pooled feature map hardly changes."
+    )
     edge = jnp.zeros((1, 8, 8, 1)).at[:, :, 3:].set(1)
     moved = transforms.shift(edge, 0, 1)
     found, found_moved = (abs(ops.conv2d(e, _DIFFERENCE)) for e in (edge, moved))
     wide, wide_moved = (ops.max_pool(f, 2, stride=1) for f in (found, found_moved))
-    page.check("the edge is found in another column", (found * found_moved).sum() == 0)
     page.check(
-        "after 2×2 max-pooling at stride 1 both mark a common column",
+        "the convolution detects the edge in another column", (found * found_moved).sum() == 0
+    )
+    page.check(
+        "after 2×2 max pooling with stride 1, both outputs share a column",
         (wide * wide_moved).sum() == wide.shape[1],
     )
-    caption = (
-        "An edge and the same a pixel further right: apart as they are, overlapping once pooled"
-    )
+    caption = "An edge, and the same edge one pixel further right: they overlap only after pooling"
     with page.figure("pooling", caption, size=(9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
-        titles = (page.t("image"), page.t("edge found"), page.t("max-pooled, stride 1"))
+        titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))
         for row, maps in zip(
             axes, ((edge, found, wide), (moved, found_moved, wide_moved)), strict=True
         ):

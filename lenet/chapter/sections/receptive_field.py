@@ -15,37 +15,51 @@ from lenet.model import LeNet
 
 
 def receptive_field(page: Page) -> None:
-    """A unit sees a window of the input that grows with every layer: its receptive field."""
-    page.say("One 2×2 kernel on 3×3 pixels: each output sees four. A second on top sees all nine.")
+    """The receptive field of a unit, the input window that it depends on, grows with
+    every layer.
+    """
+    page.say(
+        "With one 2×2 kernel on 3×3 pixels, each output depends on four pixels. With a second "
+        "layer, the output depends on all nine."
+    )
     x, k = jnp.arange(1.0, 10.0).reshape(3, 3), jnp.ones((2, 2))
     one = influence(lambda image: reference.corr2d(image, k), x, (0, 0))
     two = influence(lambda image: reference.corr2d(reference.corr2d(image, k), k), x, (0, 0))
-    page.value("pixels that reach the second layer's only output", two.astype(int))
-    page.check("four pixels after one layer, nine after two", (one.sum(), two.sum()) == (4, 9))
+    page.value("pixels that affect the only output of the second layer", two.astype(int))
     page.check(
-        "and so says the arithmetic: sizes 2 and 3",
+        "the receptive field has four pixels after one layer, nine after two",
+        (one.sum(), two.sum()) == (4, 9),
+    )
+    page.check(
+        "the formula gives the same sizes, 2 and 3",
         (field([Window(2)]).size, field([Window(2)] * 2).size) == (2, 3),
     )
     depth = {size: field([Window(3)] * n).size for n, size in ((1, 3), (2, 5), (5, 11), (10, 21))}
     page.check(
-        "n layers of 3×3 see 2n + 1 pixels across",
+        "the receptive field of n layers of 3×3 is 2n + 1 pixels wide",
         all(seen == size for size, seen in depth.items()),
     )
 
-    page.say("In LeNet, measured as the pixels whose gradient is not 0, with positive weights:")
+    page.say(
+        "In LeNet with positive weights, the receptive field is where the gradient is nonzero:"
+    )
     rows = {row.name: row for row in layers(LeNet(), (28, 28, 1))}
     units = {"conv1": 12, "pool1": 6, "conv2": 4, "pool2": 2}
     seen = {name: _seen(name, at) for name, at in units.items()}
     for name, pixels in seen.items():
         size, stride = rows[name].receptive_field, rows[name].stride
-        page.value("{name}: pixels across, and between neighbours", (size[0], stride), name=name)
+        page.value(
+            "{name}: width of the receptive field and stride, in pixels",
+            (size[0], stride),
+            name=name,
+        )
         page.check(
-            "a unit of {name} sees {across}×{across} pixels",
+            "a unit of {name} depends on {across}×{across} pixels",
             pixels.sum() == size[0] * size[1],
             name=name,
             across=size[0],
         )
-    caption = "The receptive field of one unit of each layer of LeNet, on the 28×28 input"
+    caption = "The receptive field of one unit in each layer of LeNet, on the 28×28 input"
     with page.figure("receptive_field", caption, size=(5.6, 5.4)) as figure:
         axes = figure.subplots()
         depth_of = sum(pixels.astype(jnp.float32) for pixels in seen.values())
@@ -63,7 +77,7 @@ def receptive_field(page: Page) -> None:
                 [x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], line, color=colour, lw=2.5, label=label
             )
         axes.legend(loc="upper left", labelcolor="white", handlelength=3)
-        axes.set(xlabel=page.t("column, in pixels"), ylabel=page.t("row, in pixels"))
+        axes.set(xlabel=page.t("column (pixels)"), ylabel=page.t("row (pixels)"))
 
 
 def _seen(name: str, at: int) -> Array:

@@ -13,24 +13,25 @@ from lenet.figures import style
 
 
 def stride(page: Page) -> None:
-    """A window that moves by s pixels makes the image s times smaller."""
+    """A stride of s reduces height and width by a factor of s."""
     x = jnp.arange(64.0).reshape(1, 8, 8, 1)
-    page.say("Padding 1 and a 3×3 kernel keep 8×8; moving two pixels at a time halves it.")
+    page.say("A 3×3 kernel with padding 1 keeps 8×8; a stride of 2 halves height and width.")
     half = ops.conv2d(x, jnp.ones((3, 3, 1, 1)), padding=1, stride=2)
     page.show("conv2d(x, kernel, padding=1, stride=2).shape", half.shape)
     page.check("8×8 becomes 4×4", half.shape == (1, 4, 4, 1))
     odd = ops.conv2d(x, jnp.ones((3, 5, 1, 1)), padding=(0, 1), stride=(3, 4))
     page.show("conv2d(x, kernel_3x5, padding=(0, 1), stride=(3, 4)).shape", odd.shape)
-    page.check("height and width may differ: 2×2", odd.shape == (1, 2, 2, 1))
-
-    page.say("In general ⌊(n − k + p + s) / s⌋, with p the padding of both sides together.")
     page.check(
-        "this is what XLA gives, for every n up to 12, k up to 5, s up to 4 and up to 2 rows "
-        "of padding on each side",
+        "height and width may have different strides: 8×8 becomes 2×2", odd.shape == (1, 2, 2, 1)
+    )
+
+    page.say("In general, the size is ⌊(n − k + p + s) / s⌋, with p the padding of both sides.")
+    page.check(
+        "XLA gives the same size for n up to 12, k up to 5, s up to 4, padding up to 2",
         _formula_holds(),
     )
     page.check(
-        "with p = k − 1 it is ⌊(n + s − 1) / s⌋, and n / s where s divides n",
+        "for p = k − 1, the size is ⌊(n + s − 1) / s⌋, and n / s if s divides n",
         all(
             ops.output_shape((n, n), k, stride=s, padding=(k - 1) // 2)[0] == (n + s - 1) // s
             for n in range(1, 65)
@@ -42,9 +43,7 @@ def stride(page: Page) -> None:
     every, some = ops.conv2d(x, kernel), ops.conv2d(x, kernel, stride=2)
     page.check("stride 2 keeps every second output", (every[:, ::2, ::2] == some).all())
 
-    caption = (
-        "Windows of 3×5 at stride 3 down and 4 across, on 8×8 with a column of padding each side"
-    )
+    caption = "3×5 windows at stride (3, 4), on 8×8 with one column of padding on each side"
     with page.figure("stride", caption, size=(9, 3.9)) as figure:
         before, after = figure.subplots(1, 2)
         padded = jnp.pad(x[0, :, :, 0], ((0, 0), (1, 1)))

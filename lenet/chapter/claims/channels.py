@@ -1,0 +1,56 @@
+"""Claims of the book about channels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lenet import ops
+from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.cost import operations
+from lenet.chapter.page import Page
+from lenet.language import mark
+
+WHERE = mark("channels (6.4; English 7.4)")
+
+
+def a_convolution_takes_53_billion_operations(page: Page) -> Finding:
+    """A 5×5 convolution of a 256×256 image from 128 to 128 channels takes over 53 billion
+    operations.
+    """
+    formula = 2 * 256 * 256 * 5 * 5 * 128 * 128
+    x = jax.ShapeDtypeStruct((1, 260, 260, 128), jnp.float32)  # two rows of padding on each side
+    counted = operations(ops.conv2d, x, jax.ShapeDtypeStruct((5, 5, 128, 128), jnp.float32))
+    return Finding(
+        truth(counted == formula and 53e9 < formula < 54e9),
+        "The formula, H·W·k²·Ci·Co multiplications and as many additions, is compared with the "
+        "count of the compiler.",
+        "Both give {billions:.2f} billion multiplications and additions.",
+        {"billions": formula / 1e9},
+    )
+
+
+def one_by_one_agrees_to_a_millionth(page: Page) -> Finding:
+    """The 1×1 convolution as a matrix product and as a loop agree: the sum of absolute differences
+    is below 10⁻⁶.
+    """
+    draws = np.random.default_rng(0)
+    x = draws.normal(size=(2000, 3, 9)).astype(np.float32)
+    k = draws.normal(size=(2000, 2, 3)).astype(np.float32)
+    # A sum of three, in the two orders that implementations take.
+    first, second, third = (k[:, :, c, None] * x[:, None, c] for c in range(3))
+    apart = abs((first + second) + third - (first + (second + third)))
+    differences = apart.sum((1, 2))
+    return Finding(
+        truth((differences < 1e-6).all()),
+        "The book's test is repeated on random float32 inputs of the same shapes, adding the "
+        "three terms in both orders.",
+        "The test fails in {fails} of {n} draws; the largest sum of differences is {worst:.1e}. "
+        "The bound should be relative to the size of the sum.",
+        {"fails": (differences >= 1e-6).sum(), "n": len(x), "worst": differences.max()},
+    )
+
+
+CLAIMS = (
+    Claim(WHERE, "true", a_convolution_takes_53_billion_operations),
+    Claim(WHERE, "false", one_by_one_agrees_to_a_millionth),
+)

@@ -1,0 +1,162 @@
+"""Claims of the book about the step from fully connected layers to convolutions."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from lenet import data, ops, reference
+from lenet.chapter import rounding
+from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.exercises import training
+from lenet.chapter.page import Page
+from lenet.data import Split
+from lenet.engine import metrics
+from lenet.inspect import transforms
+from lenet.inspect.receptive_field import influence
+from lenet.language import mark
+
+WHERE = mark("from fully connected layers to convolutions (6.1; English 7.1)")
+
+
+def a_shared_local_layer_is_a_convolution(page: Page) -> Finding:
+    """A fully connected layer whose weights are shared by translation invariance and zero outside a
+    window is a convolution.
+    """
+    x_key, v_key = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(x_key, (1000, 7, 7))
+    v = jax.random.normal(v_key, (1000, 3, 3))
+
+    def both(x: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
+        dense = reference.dense2d(reference.tied_weight(v, (7, 7)), x)
+        pair = [ops.conv2d(a[None, :, :, None], b[:, :, None, None], padding=1)[0, :, :, 0]
+                for a, b in ((x, v), (abs(x), abs(v)))]  # fmt: skip
+        return dense, *pair
+
+    dense, convolved, size = jax.jit(jax.vmap(both))(x, v)
+    excess = (abs(dense - convolved) / rounding.tolerance(9, size)).max()
+    return Finding(
+        truth(excess <= 1),
+        "The layer with weight W[i, j, k, l] = V[k − i, l − j] is compared with a convolution.",
+        "In {n} random layers, the difference is at most {excess:.2f} times the rounding bound.",
+        {"n": len(x), "excess": excess},
+    )
+
+
+def a_shifted_input_shifts_the_feature_map(page: Page) -> Finding:
+    """Shifting the input shifts the feature map, and a pixel outside the receptive field changes
+    nothing.
+    """
+    x_key, k_key = jax.random.split(jax.random.key(1))
+    x = jax.random.randint(x_key, (1000, 9, 9, 1), -9, 10).astype(jnp.float32)
+    kernel = jax.random.randint(k_key, (3, 3, 1, 1), -9, 10).astype(jnp.float32)
+    y, moved = ops.conv2d(x, kernel), ops.conv2d(transforms.shift(x, 2, 1), kernel)
+    seen = influence(
+        lambda image: ops.conv2d(image[None, :, :, None], jnp.ones((3, 3, 1, 1)))[0, :, :, 0],
+        x[0, :, :, 0],
+        (2, 4),
+    )
+    rows, columns = jnp.nonzero(seen)
+    within = (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 4, 4, 6)
+    return Finding(
+        truth((moved[:, 2:, 1:] == y[:, :-2, :-1]).all() and seen.sum() == 9 and within),
+        "Images of integers are shifted by (2, 1), and the gradient of one output is computed.",
+        "All {n} feature maps shift exactly; output (2, 4) depends on {pixels} pixels, its window.",
+        {"n": len(x), "pixels": seen.sum()},
+    )
+
+
+def shared_and_local_weights_are_few(page: Page) -> Finding:
+    """For a megapixel image, a fully connected layer needs 10¹² weights, 4·10⁶ with translation
+    invariance, and 4Δ² with locality as well.
+    """
+    side, delta = 1000, 5
+    free, tied, local = side**4, (2 * side - 1) ** 2, (2 * delta + 1) ** 2
+    # the formulas, counted on a small image: how many different weights a dense layer then has
+    names = jnp.arange(1.0, 50).reshape(7, 7)  # every offset of a 4×4 image, a number each
+    counted = len(np.unique(reference.tied_weight(names, (4, 4))))
+    exact = (free, tied, local) == (10**12, 4 * 10**6, 4 * delta**2)
+    near = free == 10**12 and counted == 7**2 and abs(tied / 4e6 - 1) < 0.01
+    return Finding(
+        "true" if exact else "partly" if near else "false",
+        "The offsets are counted: 2·1000 − 1 along each axis, of which 2Δ + 1 lie within Δ.",
+        "The orders of magnitude are right: {free:.0e} weights, then exactly {tied:,}. For Δ = "
+        "{delta}, locality leaves (2Δ + 1)² = {local} weights; the book's formula gives {said}.",
+        {"free": free, "tied": tied, "local": local, "said": 4 * delta**2, "delta": delta},
+    )
+
+
+def dense_networks_ignore_pixel_order(page: Page) -> Finding:
+    """Permuting the pixels changes nothing for a fully connected network, but it does for a
+    convolutional network.
+    """
+    images = data.load()
+    key = jax.random.key(0)
+    learnt, tested = (_permuted(split, key) for split in (images.train, images.test))
+    shuffled = dataclasses.replace(images, train=learnt, test=tested)
+    settings = [dataclasses.replace(training.modern(), seed=seed) for seed in training.SEEDS]
+    pairs = [
+        [training.accuracies(config, each)[1] for each in (images, shuffled)]
+        for config in page.track(settings, "training")
+    ]
+    before, after = np.array(pairs).T
+    apart, bound = _dense_paths(images.train, key)
+    return Finding(
+        truth(apart <= bound and after.max() < before.min()),
+        "A fully connected network is trained on original and permuted images, its first weights "
+        "permuted alike, and the losses are compared. LeNet is also trained on both.",
+        "The losses of the fully connected network differ by rounding ({apart:.0e}). LeNet's test "
+        "accuracy falls from {before:.3f} to {after:.3f} (one epoch, {n} seeds).",
+        {"apart": apart, "before": before.mean(), "after": after.mean(), "n": len(before)},
+    )
+
+
+def _permuted(split: Split, key: Array) -> Split:
+    images = transforms.permute_pixels(jnp.asarray(split.images), key)
+    return Split(np.asarray(images), split.labels)
+
+
+def _dense_paths(split: Split, key: Array, steps: int = 50) -> tuple[float, float]:
+    """Train a dense network on images and on permuted ones; return how far its losses part."""
+    first_key, second_key = jax.random.split(key)
+    x = jnp.asarray(split.images[: steps * 100], jnp.float32).reshape(steps, 100, 28, 28, 1) / 255
+    labels = jnp.asarray(split.labels[: steps * 100]).reshape(steps, 100)
+    first = jax.random.normal(first_key, (120, 28, 28, 1)) / 28
+    last = jax.random.normal(second_key, (120, 10)) / 11
+
+    def loss(weights: tuple[Array, Array], batch: tuple[Array, Array]) -> Array:
+        pixels, labels = batch
+        hidden = jax.nn.relu(pixels.reshape(100, -1) @ weights[0].reshape(120, -1).T)
+        sums = metrics.of_batch(hidden @ weights[1], labels, jnp.ones(100, bool))
+        return sums.loss_sum / sums.count
+
+    @jax.jit
+    def losses(first: Array, x: Array) -> Array:
+        def step(
+            weights: tuple[Array, Array], batch: tuple[Array, Array]
+        ) -> tuple[tuple[Array, Array], Array]:
+            value, gradient = jax.value_and_grad(loss)(weights, batch)
+            updates = jax.tree.map(lambda g: -0.1 * g, gradient)
+            return optax.apply_updates(weights, updates), value
+
+        return jax.lax.scan(step, (first, last), (x, labels))[1]
+
+    def permuted(images: Array) -> Array:
+        return transforms.permute_pixels(images.reshape(-1, 28, 28, 1), key).reshape(images.shape)
+
+    here, there = losses(first, x), losses(permuted(first), permuted(x))
+    # each step adds the rounding of sums over the pixels to the weights
+    return float((abs(here - there) / here).max()), float(
+        rounding.tolerance(steps * 784, jnp.ones(()))
+    )
+
+
+CLAIMS = (
+    Claim(WHERE, "true", a_shared_local_layer_is_a_convolution),
+    Claim(WHERE, "true", a_shifted_input_shifts_the_feature_map),
+    Claim(WHERE, "partly", shared_and_local_weights_are_few),
+    Claim(WHERE, "true", dense_networks_ignore_pixel_order, seconds=60),
+)
