@@ -33,7 +33,10 @@ def main(*operands: str) -> None:
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: is no directory: give that of a run, a sweep or a comparison")
     to = Path(FLAGS.to) if FLAGS.to else run_dir / reports.NAME
-    reports.write(reports.of(run_dir, data_dir=FLAGS.data_dir), to, language.asked())
+    from lenet.report import of_directory
+
+    report = of_directory.report(run_dir, data_dir=FLAGS.data_dir)
+    reports.write(report, to, language.asked())
     if FLAGS.open:
         webbrowser.open(to.resolve().as_uri())
 

@@ -42,7 +42,7 @@ def main(*operands: str) -> None:
         _tell(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
         return
     if not records.exists(run_dir, directory.LEDGER):
-        raise RecordError(f"{run_dir}: holds no run and no sweep")
+        raise RecordError(f"{run_dir}: contains no run and no sweep")
     for entry in ledger.read(run_dir / directory.LEDGER):
         stopping.stop_if_asked()
         name = f"run-{entry.run}"

@@ -7,11 +7,10 @@ import idx_folder
 import pytest
 from test_sweep_cli import sweep
 
-from experiments.cli import reports
 from lenet import data, records, runs
 from lenet.data import synthetic
 from lenet.records import checkpoint, ledger
-from lenet.report import page
+from lenet.report import of_directory, page
 
 BEFORE = Path(__file__).parent / "before"
 
@@ -31,7 +30,7 @@ def test_a_finished_run_loads_and_reports(place):
     assert [row.epoch for row in runs.resume(place / "run").rows()] == [1, 2, 3, 4]
     assert list(runs.resume(place / "run").epochs()) == []
     tiny = data.load("tiny", data_dir=place / "data")
-    assert b"2.3121" in page.render(reports.of(place / "run", tiny))
+    assert b"2.3121" in page.render(of_directory.report(place / "run", tiny))
 
 
 def test_a_stopped_run_resumes_and_keeps_its_rows(place):
@@ -46,7 +45,7 @@ def test_a_stopped_run_resumes_and_keeps_its_rows(place):
 
 def test_a_sweep_reads_and_reports(place):
     assert len(ledger.read(place / "sweep/runs.jsonl")) == 4
-    assert b"sweep" in page.render(reports.of(place / "sweep"))
+    assert b"sweep" in page.render(of_directory.report(place / "sweep"))
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ import report_pages
 import vl_convert
 from PIL import Image
 
-from experiments.cli import reports
 from lenet import files
 from lenet.analysis import comparison
 from lenet.config import Config
@@ -26,7 +25,7 @@ from lenet.data import Data, Split
 from lenet.errors import RecordError
 from lenet.records import ledger
 from lenet.records.ledger import Entry
-from lenet.report import examples, network, of_comparison, of_run, of_sweep, page
+from lenet.report import examples, network, of_comparison, of_directory, of_run, of_sweep, page
 from lenet.report.rows import interval
 
 HERE = Path(page.__file__).parent
@@ -381,8 +380,8 @@ def test_an_interval_is_cut_to_what_an_accuracy_can_be():
 
 
 def test_a_directory_that_holds_nothing_is_refused(tmp_path):
-    with pytest.raises(RecordError, match="holds no run, sweep or comparison"):
-        reports.of(tmp_path)
+    with pytest.raises(RecordError, match="contains no run, sweep or comparison"):
+        of_directory.report(tmp_path)
 
 
 SWEEP = {"command": "x", "axes": {"lr": [0.1, 0.2]}, "preset": "book", "runs": 2, "flags": {}}
@@ -403,7 +402,7 @@ def test_damaged_records_of_a_sweep_are_one_line(tmp_path, name):
     for damaged in (SWEEP | {name: DAMAGE[name]}, {k: v for k, v in SWEEP.items() if k != name}):
         files.write_json(tmp_path / "sweep.json", damaged)
         with pytest.raises(RecordError, match=rf"sweep.json: {name}"):
-            reports.of(tmp_path)
+            of_directory.report(tmp_path)
 
 
 @pytest.mark.parametrize("data", [3, [3], [{"name": "mine", "class_names": 2}]])
@@ -411,16 +410,16 @@ def test_damaged_data_of_a_sweep_are_one_line(tmp_path, data):
     files.write_json(tmp_path / "sweep.json", SWEEP | {"data": data})
     ledger.append(tmp_path / "runs.jsonl", [record_rows.entry(0, [record_rows.row()])])
     with pytest.raises(RecordError, match=r"sweep\.json: data"):
-        reports.of(tmp_path)
+        of_directory.report(tmp_path)
 
 
 def test_axes_of_no_sweep_and_a_ledger_without_runs_are_one_line(tmp_path):
     files.write_json(tmp_path / "sweep.json", SWEEP | {"axes": {"speed": [1, 2]}})
-    with pytest.raises(RecordError, match="axes: not those of a sweep"):
-        reports.of(tmp_path)
+    with pytest.raises(RecordError, match="axes: not the axes of a sweep"):
+        of_directory.report(tmp_path)
     files.write_json(tmp_path / "sweep.json", SWEEP)
     with pytest.raises(RecordError, match="no run of the sweep has finished"):
-        reports.of(tmp_path)
+        of_directory.report(tmp_path)
 
 
 @pytest.mark.parametrize("damage", [{"settings": []}, {"comparison": 3}, {"comparison": {}}])
@@ -428,19 +427,19 @@ def test_damaged_records_of_a_comparison_are_one_line(tmp_path, damage):
     record = json.loads((ROOT / "results" / "compare.json").read_bytes())
     files.write_json(tmp_path / "compare.json", record | damage)
     with pytest.raises(RecordError, match=r"compare\.json: "):
-        reports.of(tmp_path)
+        of_directory.report(tmp_path)
 
 
 def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
     record = {"command": "x", "settings": {}, "environment": {}}
     files.write_json(tmp_path / "compare.json", record)
     with pytest.raises(RecordError, match=r"To continue: .* --resume"):
-        reports.of(tmp_path)
+        of_directory.report(tmp_path)
 
 
 def test_the_recorded_comparison_makes_a_report(tmp_path):
     (tmp_path / "compare.json").write_bytes((ROOT / "results" / "compare.json").read_bytes())
-    content = page.render(reports.of(tmp_path))
+    content = page.render(of_directory.report(tmp_path))
     assert "0.8648 ± 0.0093".encode() in content
 
 
