@@ -1,9 +1,9 @@
-"""A trained network in other formats, and back from PyTorch's: the same logits everywhere.
+"""Export a trained network to NumPy, PyTorch, ONNX or StableHLO, and import PyTorch parameters.
 
 Layouts. Ours: images [B, H, W, C], kernels [kh, kw, C_in, C_out] and [in, out], and the first dense
-layer takes its features pixel by pixel. PyTorch and ONNX: images [B, C, H, W], kernels
-[C_out, C_in, kh, kw] and [out, in], features channel by channel. All take images scaled to 0 to 1
-and give logits [B, K].
+layer reads its features pixel by pixel. PyTorch and ONNX: images [B, C, H, W], kernels
+[C_out, C_in, kh, kw] and [out, in], features channel by channel. All read images scaled to [0, 1]
+and return the same logits [B, K].
 """
 
 import io
@@ -21,14 +21,14 @@ from lenet.model import WINDOW, LeNet, feature_maps
 from lenet.ops.shapes import same_padding
 
 OPSET = 17
-"""Of ONNX's operators; runtimes of 2022 and later have them."""
+"""Version of the ONNX operators; runtimes support it since 2022."""
 IR_VERSION = 8
 
 Arrays = dict[str, np.ndarray]
 
 
 def to_npz(params: Params) -> bytes:
-    """Return an npz file with an array for each parameter, named such as "conv1/kernel"."""
+    """Return an npz file with one array per parameter, named like "conv1/kernel"."""
     buffer = io.BytesIO()
     named = {
         f"{layer}/{name}": np.asarray(x)
@@ -40,10 +40,10 @@ def to_npz(params: Params) -> bytes:
 
 
 def _layers(model: LeNet) -> list[tuple[str, int]]:
-    """The layers with parameters, and their places in the texts' nn.Sequential.
+    """Return the layers with parameters, and their indices in the book's nn.Sequential.
 
-    Each convolution is followed by its activation and pooling, then nn.Flatten, then each dense
-    layer but the last by its activation.
+    Activation and pooling follow each convolution, then comes nn.Flatten, and an activation follows
+    each dense layer except the last.
     """
     flatten = 3 * len(model.channels)
     convolutions = [(f"conv{i + 1}", 3 * i) for i in range(len(model.channels))]
@@ -52,7 +52,7 @@ def _layers(model: LeNet) -> list[tuple[str, int]]:
 
 
 def to_torch(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> Arrays:
-    """Return the state dict of the texts' nn.Sequential, as arrays: "0.weight", "0.bias", ...
+    """Return the state dict of the book's nn.Sequential, as arrays: "0.weight", "0.bias", ...
 
     Args:
       model: the network.
@@ -73,10 +73,10 @@ def to_torch(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> Arra
 
 
 def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, ...]) -> Params:
-    """Return the parameters that a state dict of the texts' nn.Sequential has; undoes `to_torch`.
+    """Return the parameters in a state dict of the book's nn.Sequential; the inverse of `to_torch`.
 
     Raises:
-      RecordError: if its names or shapes are not those of `model`.
+      RecordError: if its names or shapes do not match `model`.
     """
     shape = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     wanted = jax.eval_shape(model.init, jax.random.key(0), shape)["params"]
@@ -91,7 +91,7 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
         name = sorted(found.items() ^ expected.items())[0][0]
         raise RecordError(
             f"{name!a}: {found.get(name, 'missing')}, expected {expected.get(name, 'none')}: "
-            "not the network of these settings"
+            "the state dict does not match these settings"
         )
     params: dict[str, dict[str, Any]] = {}
     for layer, place in _layers(model):
@@ -107,20 +107,20 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
 
 
 def to_torch_file(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
-    """Return `to_torch` as `torch.save` writes it; `torch.load(weights_only=True)` reads it.
+    """Return `to_torch` as a file for `torch.load(weights_only=True)`.
 
     Raises:
-      UsageError: if PyTorch is not installed, or has no such network.
+      UsageError: if PyTorch is not installed, or cannot express this network.
     """
     if model.kernel_size % 2 == 0:
         raise UsageError(
-            f"--format=torch: a window of {model.kernel_size} is padded by one more above than "
-            "below, which PyTorch's Conv2d cannot: use --format=onnx"
+            f"kernel_size={model.kernel_size}: PyTorch's Conv2d cannot pad even kernel sizes as "
+            "this network does. Use format=onnx"
         )
     try:
         import torch
     except ImportError:
-        raise UsageError("--format=torch: PyTorch is not here: scripts/setup torch") from None
+        raise UsageError("PyTorch is not installed: scripts/setup torch") from None
     buffer = io.BytesIO()
     state = to_torch(model, params, image_shape)
     torch.save({name: torch.from_numpy(x) for name, x in state.items()}, buffer)
@@ -130,7 +130,7 @@ def to_torch_file(model: LeNet, params: Params, image_shape: tuple[int, ...]) ->
 def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
     """Return an ONNX model: "images" float32 [batch, C, H, W] to "logits" float32 [batch, K].
 
-    It has been checked, shapes included. The batch may have any size.
+    The ONNX checker has verified it, shapes included. The batch may have any size.
 
     Raises:
       UsageError: if the onnx package is not installed.
@@ -139,8 +139,7 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
-        message = "--format=onnx: the onnx package is not here: scripts/setup export"
-        raise UsageError(message) from None
+        raise UsageError("package 'onnx' is not installed: scripts/setup export") from None
     state = to_torch(model, params, image_shape)
     nodes: list[Any] = []
     numbers = itertools.count()
@@ -159,7 +158,7 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
         weights = (f"{place}.weight", f"{place}.bias")
         if layer.startswith("conv"):
             rows, columns = same_padding(model.kernel_size) if place == 0 else ((0, 0), (0, 0))
-            # All that is before the images, then all that is behind.
+            # ONNX lists the padding before each axis first, then the padding after.
             add("Conv", *weights, pads=[rows[0], columns[0], rows[1], columns[1]])
             add(activation)
             add(pool, kernel_shape=[WINDOW] * 2, strides=[WINDOW] * 2)
@@ -197,13 +196,13 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
 
 
 def to_stablehlo(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
-    """Return a StableHLO program for any batch, on CPU, GPU and TPU; the parameters are in it.
+    """Return a StableHLO program with its parameters, for any batch size on CPU, GPU and TPU.
 
     `jax.export.deserialize(content).call(images)` maps float32 images [B, H, W, C] to logits.
     """
     from jax import export
 
-    plain = model.clone(conv="lax")  # convolutions that other compilers know
+    plain = model.clone(conv="lax")  # the convolution operation, which other compilers support
     held = jax.tree.map(jnp.asarray, params)
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)

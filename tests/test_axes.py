@@ -36,22 +36,22 @@ def test_an_axis_is_what_its_flag_says(name, text, values):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("seed", "5:5", "--seed=5:5: an empty range"),
-        ("seed", "8:0", "--seed=8:0: an empty range"),
+        ("seed", "5:5", "--seed=5:5: empty range"),
+        ("seed", "8:0", "--seed=8:0: empty range"),
         ("seed", "0:99999999999", "--seed=0:99999999999: more than 1,000,000"),
         ("seed", "0.5", "--seed=0.5: expected"),
         ("lr", "0.01..1:log", "--lr=0.01..1:log: expected"),
-        ("lr", "1..0.01:log9", "--lr=1..0.01:log9: a log grid goes up"),
-        ("lr", "0..1:log9", "a log grid goes up from above 0"),
-        ("lr", "0.1..1:log1", "in 2 steps or more"),
+        ("lr", "1..0.01:log9", "--lr=1..0.01:log9: a log grid needs 0 < start < end"),
+        ("lr", "0..1:log9", "a log grid needs 0 < start < end"),
+        ("lr", "0.1..1:log1", "at least 2 points"),
         ("lr", "0.1..1:log99999999", "a log grid"),
         ("lr", "", "--lr=: expected"),
         ("lr", "0.1,,0.3", "--lr=: expected"),
-        ("lr", "0.1,0.10", "--lr=0.1,0.10: 0.1 is there twice"),
-        ("batch_size", "1..2:log9", "is there twice"),
-        ("activation", "relu,", "a word is missing"),
+        ("lr", "0.1,0.10", "--lr=0.1,0.10: duplicate value 0.1"),
+        ("batch_size", "1..2:log9", "duplicate value"),
+        ("activation", "relu,", "empty value; remove the extra comma"),
         ("nesterov", "maybe", "expected true, false"),
-        ("channels", "6;16", "--channels=6;16: expected such as 6,16/12,32"),
+        ("channels", "6;16", "--channels=6;16: expected a value like 6,16/12,32"),
     ],
 )
 def test_what_is_no_axis_is_refused_by_name(name, text, said):
@@ -102,7 +102,7 @@ def test_axes_multiply_or_pair():
     assert list(axes.settings([LR, one, SEED], zipped=True)) == [p | {"epochs": 2} for p in pairs]
     assert axes.count([LR, one, SEED], zipped=True) == 3
     assert list(axes.settings([one], zipped=True)) == [{"epochs": 2}]
-    with pytest.raises(UsageError, match="--zip: --lr has 3, --pool has 2"):
+    with pytest.raises(UsageError, match="--zip: --lr has 3 values, --pool has 2 values"):
         axes.count([LR, POOL], zipped=True)
 
 

@@ -291,8 +291,8 @@ def row(epoch: int, loss: float, accuracy: float) -> Row:
 
 
 def test_the_plateau_is_told_and_whether_it_is_normal():
-    assert "normal so far" in str(progress.plateau(row(1, 2.31, 0.1), 10, published=True))
-    assert "unusual after epoch 2" in str(progress.plateau(row(3, 2.30, 0.1), 10, published=True))
+    assert "Normal this early" in str(progress.plateau(row(1, 2.31, 0.1), 10, published=True))
+    assert "Unusual after epoch 2" in str(progress.plateau(row(3, 2.30, 0.1), 10, published=True))
     assert "178 of 199" in str(progress.plateau(row(3, 2.30, 0.1), 10, published=True))
     assert "ln(5) = 1.609" in str(progress.plateau(row(1, 1.61, 0.2), 5, published=False))
     assert progress.plateau(row(3, 0.9, 0.6), 10, published=True) is None

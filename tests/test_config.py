@@ -58,6 +58,11 @@ def test_numpy_scalars_arrays_and_lists_are_the_numbers_they_stand_for():
         assert type(getattr(given, field.name)) is type(field.default)
 
 
+def test_arrays_of_the_values_of_many_runs_stay_arrays():
+    rates = np.array([0.1, 0.9], np.float32)
+    assert Config(lr=rates).lr is rates  # type: ignore[arg-type]
+
+
 def test_every_preset_is_in_range_and_every_field_has_a_short_line_of_help():
     for preset in PRESETS.values():
         config.check(Config(**preset))

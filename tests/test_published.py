@@ -108,11 +108,11 @@ def test_the_place_is_told_in_a_line():
         return progress.place(place)
 
     assert told(42.7, 61.3) == (
-        "among 89 published MXNet runs: test accuracy above 43 % of them, "
-        "training loss above (worse than) 61 %"
+        "compared with 89 published MXNet runs: test accuracy at percentile 43 "
+        "(higher is better), training loss at percentile 61 (lower is better)"
     )
-    assert "above 11 % of them, training loss above (worse than) 100 %" in told(11, 100)
-    assert "above 0 % of them, training loss above (worse than) 22 %" in told(0, 22)
+    assert "at percentile 11 (higher is better), training loss at percentile 100" in told(11, 100)
+    assert "at percentile 0 (higher is better), training loss at percentile 22" in told(0, 22)
 
 
 def entry(run: int, accuracy: float, **settings) -> Entry:
@@ -133,8 +133,8 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
     assert [row["run"] for row in placed] == [0, 1, 5]
     assert [row["test_accuracy_percentile"] for row in placed][::2] == [0, 100]
     said = progress.places(placed)
-    assert said.startswith("3 of the published experiment; among 199 published PyTorch runs")
-    assert "test accuracy above 0 to 100 % of them" in said
+    assert said.startswith("3 runs repeat the published experiment; compared with 199 PyTorch")
+    assert "test accuracy at percentiles 0 to 100" in said
     assert "Kolmogorov-Smirnov D = " in said
     assert "Kolmogorov" not in progress.places(placed[:1])
     lines = summary.rows_csv(placed).splitlines()

@@ -128,15 +128,15 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--seed=5:5"], "--seed=5:5: an empty range"),
-        (["--lr=0.01..1:log"], "--lr=0.01..1:log: expected such as"),
-        (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2, --seed has 3"),
+        (["--seed=5:5"], "--seed=5:5: empty range"),
+        (["--lr=0.01..1:log"], "--lr=0.01..1:log: expected a value like"),
+        (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2 values, --seed has 3 values"),
         (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
         (["--seed=0:1000000"], "1,000,000 runs: about"),
         (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
         (["--activation=gelu"], "--activation=gelu: must be one of"),
         (["--nesterov=perhaps"], "--nesterov=perhaps: expected true"),
-        (["--random=3"], "--random=3: must be at least 1 and at most the 1 combinations"),
+        (["--random=3"], "--random=3: must be at least 1 and at most 1, the number"),
         (["--zip", "--random=1"], "--zip with --random: choose one"),
         (["--resume"], "--resume: name the directory with --run_dir"),
         (["--lrs=0.1"], "did you mean --lr?"),
@@ -267,15 +267,15 @@ def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):  # noq
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--process_id=1"], "--process_id without --coordinator"),
-        (["--coordinator=localhost:1234"], "name a directory that all processes share"),
+        (["--process_id=1"], "--process_id needs --coordinator=HOST:PORT"),
+        (["--coordinator=localhost:1234"], "--run_dir=DIR, a directory that all processes share"),
         (["--coordinator=localhost", "--run_dir=run"], "expected HOST:PORT"),
-        (["--coordinator=localhost:1234", "--run_dir=run"], "give --process_id and"),
+        (["--coordinator=localhost:1234", "--run_dir=run"], "needs --process_id and"),
         (
             ["--coordinator=a:1", "--run_dir=run", "--process_id=2", "--num_processes=2"],
             "--process_id=2: must be at least 0 and below --num_processes=2",
         ),
-        (["--coordinator=auto", "--run_dir=run"], "no SLURM, Open MPI or TPU pod here"),
+        (["--coordinator=auto", "--run_dir=run"], "no SLURM, Open MPI or TPU pod found"),
     ],
 )
 def test_processes_that_cannot_meet_are_one_line(tmp_path, flags, said):
@@ -289,5 +289,5 @@ def test_a_process_whose_fellows_do_not_come_says_so(tmp_path):
     meeting = (f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--process_id=1")
     done = sweep(*meeting, "--run_dir=run", "--patience=1", cwd=tmp_path)
     assert done.returncode == 2
-    assert "did not all come within 1 s" in done.stderr
+    assert "not all processes started within 1 s" in done.stderr
     assert not (tmp_path / "run").exists()

@@ -1,10 +1,10 @@
-"""The values that a flag of a sweep takes, and the runs that they make together.
+"""Parse the flags of a sweep into axes, and combine the axes into the settings of its runs.
 
 0.1,0.3,0.9        a list
-0:8                whole numbers, from 0 to 7
-0.01..1:log9       nine values, each the same multiple of the one before
+0:8                the integers from 0 to 7
+0.01..1:log9       nine values with a constant ratio
 sigmoid,relu       words
-6,16/12,32         sizes, which have commas of their own, with a slash between alternatives
+6,16/12,32         sizes, which contain commas, so a slash separates the alternatives
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from lenet import config as config_module
 from lenet.errors import UsageError
 
 MOST = 1_000_000
-"""Values of one axis."""
+"""Largest number of values of one axis."""
 
 _FIELDS = {field.name: field for field in config_module.fields()}
 _RANGE = re.compile(r"([+-]?[0-9]{1,18}):([+-]?[0-9]{1,18})")
@@ -34,14 +34,14 @@ class Axis:
 
     name: str
     values: tuple[Any, ...]
-    span: tuple[float, float] | None = None  # the ends of a log grid: `draws` draw between them
+    span: tuple[float, float] | None = None  # the ends of a log grid, for draws between them
 
 
 def parse(name: str, text: str) -> Axis:
-    """Return the axis that `--name=text` asks for.
+    """Parse the flag `--name=text` into an axis.
 
     Raises:
-      UsageError: for what is no value, an empty range, a malformed grid, or a value there twice.
+      UsageError: for an invalid or duplicate value, an empty range or a malformed grid.
 
     >>> parse("lr", "0.01..1:log3,2").values
     (0.01, 0.1, 1.0, 2.0)
@@ -57,51 +57,52 @@ def parse(name: str, text: str) -> Axis:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise UsageError(f"--{name}={_shown(text)}: {written(value)} is there twice")
+            raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
         seen.add(value)
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
 
 
 def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = None) -> int:
-    """Return how many runs `settings` yields.
+    """Return the number of runs that `settings` yields.
 
     Raises:
-      UsageError: for axes of unequal lengths to pair, or fewer combinations than draws.
+      UsageError: if the axes to pair differ in length, or draws exceed the combinations.
     """
     lengths = {axis.name: len(axis.values) for axis in axes}
     if zipped:
         paired = {name: n for name, n in lengths.items() if n > 1}
         if len(set(paired.values())) > 1:
-            said = ", ".join(f"--{name} has {n}" for name, n in paired.items())
-            raise UsageError(f"--zip: {said}: give axes of the same length, or of one value")
+            lengths_shown = ", ".join(f"--{name} has {n} values" for name, n in paired.items())
+            raise UsageError(f"--zip: {lengths_shown}. Give each flag equally many values, or one")
         return max(lengths.values(), default=1)
     if draws is None:
         return math.prod(lengths.values())
     seeds = lengths.pop("seed", 1)
     finite = not any(axis.span for axis in axes)
     if draws < 1 or (finite and draws > math.prod(lengths.values())):
-        limit = f" and at most the {math.prod(lengths.values())} combinations" if finite else ""
-        raise UsageError(f"--random={draws}: must be at least 1{limit}, each with every seed")
+        most = math.prod(lengths.values())
+        limit = f" and at most {most}, the number of combinations without seeds" if finite else ""
+        raise UsageError(f"--random={draws}: must be at least 1{limit}")
     return draws * seeds
 
 
 def settings(
     axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = None, seed: int = 0
 ) -> Iterator[dict[str, Any]]:
-    """Yield the settings of each run: the product of the axes, pairs, or draws.
+    """Yield the settings of each run: the product of the axes, pairs, or random draws.
 
     Args:
-      axes: each once.
-      zipped: pair the axes, the first values of all, then the second; one value goes with all.
-      draws: so many different combinations, each with every seed of the axis "seed"; uniform in
-        the logarithm along a log grid, else one of the values.
-      seed: of the draws.
+      axes: with different names.
+      zipped: pair the axes: all first values, then all second values; a single value is repeated.
+      draws: number of different random combinations, each run with every seed of the axis "seed";
+        log-uniform along a log grid, otherwise uniform among the values.
+      seed: for the draws.
     """
     names = [axis.name for axis in axes]
     values = [axis.values for axis in axes]
     if draws is None:
-        if zipped:  # what has one value has it in every pair
+        if zipped:  # a single value is repeated
             most = max(map(len, values), default=1)
             values = [each * most if len(each) == 1 else each for each in values]
         rows = zip(*values, strict=True) if zipped and axes else itertools.product(*values)
@@ -115,7 +116,7 @@ def settings(
 def _draw(axes: Sequence[Axis], draws: int, stream: random.Random) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], None] = {}
     while len(found) < draws:
-        # Of Python's generator only random() is promised to stay the same from version to version.
+        # Python guarantees the same stream in every version only for random().
         found[tuple(_one(axis, stream.random()) for axis in axes)] = None
     return [dict(zip((axis.name for axis in axes), row, strict=True)) for row in found]
 
@@ -128,7 +129,7 @@ def _one(axis: Axis, at: float) -> Any:
 
 
 def _values(name: str, part: str) -> list[Any]:
-    """The values that one element of a list stands for."""
+    """Return the values of one element of a list."""
     default = _FIELDS[name].default
     if isinstance(default, bool):
         if part not in ("true", "false"):
@@ -136,7 +137,7 @@ def _values(name: str, part: str) -> list[Any]:
         return [part == "true"]
     if isinstance(default, str):
         if not part:
-            raise _malformed(name, part, "a word is missing; leave out the comma or the flag")
+            raise _malformed(name, part, "empty value; remove the extra comma")
         return [part]
     try:
         if isinstance(default, tuple):
@@ -148,12 +149,12 @@ def _values(name: str, part: str) -> list[Any]:
         return [int(part) if isinstance(default, int) else float(part)]
     except ValueError:
         forms = "6,16/12,32" if isinstance(default, tuple) else "1,2 or 0:8 or 0.01..1:log9"
-        raise _malformed(name, part, f"expected such as {forms}") from None
+        raise _malformed(name, part, f"expected a value like {forms}") from None
 
 
 def _range(name: str, part: str, start: int, stop: int) -> list[Any]:
     if start >= stop:
-        raise _malformed(name, part, f"an empty range; {start}:{start + 2} is {start},{start + 1}")
+        raise _malformed(name, part, f"empty range; {start}:{start + 2} means {start},{start + 1}")
     if stop - start > MOST:
         raise _malformed(name, part, f"more than {MOST:,} values")
     return [_number(name, value) for value in range(start, stop)]
@@ -162,7 +163,9 @@ def _range(name: str, part: str, start: int, stop: int) -> list[Any]:
 def _grid(name: str, part: str, low: float, high: float, points: int) -> list[Any]:
     if not (0 < low < high < math.inf and 2 <= points <= MOST):
         raise _malformed(
-            name, part, "a log grid goes up from above 0, in 2 steps or more: 0.01..1:log9"
+            name,
+            part,
+            "a log grid needs 0 < start < end and at least 2 points, such as 0.01..1:log9",
         )
     ratio = (high / low) ** (1 / (points - 1))
     inner = [low * ratio**i for i in range(1, points - 1)]
@@ -170,12 +173,12 @@ def _grid(name: str, part: str, low: float, high: float, points: int) -> list[An
 
 
 def _number(name: str, value: float) -> Any:
-    """A whole number for a field of such, else one with no more digits than are read."""
+    """Return an integer for an integer field, otherwise a float rounded to 6 digits."""
     return float(f"{value:.6g}") if isinstance(_FIELDS[name].default, float) else round(value)
 
 
 def written(value: Any) -> str:
-    """Return a value as it would be given on the command line."""
+    """Return a value as one writes it on the command line."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, bool):
@@ -197,18 +200,18 @@ def _malformed(name: str, part: str, what: str) -> UsageError:
 
 
 class _Flag(flags.Flag):
-    """A flag that says so when it is given twice, where absl would take the last."""
+    """A flag that refuses to be given twice; absl would silently use the last."""
 
     def parse(self, argument: Any) -> None:
         if self.present:
             raise flags.IllegalFlagValueError(
-                f"--{self.name}={_shown(str(argument))}: given twice; put all values into one list"
+                f"--{self.name}={_shown(str(argument))}: given twice. Put all values into one list"
             )
         super().parse(argument)
 
 
 def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> None:
-    """Define a flag that takes an axis, once."""
+    """Define a flag whose value is an axis."""
     flags.DEFINE_flag(
         _Flag(
             name=name,
@@ -222,8 +225,9 @@ def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> N
 
 
 def define() -> None:
-    """Define --preset and, for each field of Config, a flag that takes an axis."""
-    flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), "settings to start from")
+    """Define --preset and, for each field of Config, a flag whose value is an axis."""
+    doc = "named settings to start from; flags override them"
+    flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), doc)
     for field in config_module.fields():
         among = field.metadata.get("among")
         doc = field.metadata["doc"] + (f" ({', '.join(among)})" if among else "")
@@ -231,7 +235,7 @@ def define() -> None:
 
 
 def given() -> list[Axis]:
-    """Return the axes of the flags that were given; one value is an axis too."""
+    """Return the axes of the flags that were given, also those with one value."""
     return [
         parse(name, str(flags.FLAGS[name].value)) for name in _FIELDS if flags.FLAGS[name].present
     ]

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a line an epoch and, on a terminal, a bar."""
+"""Training progress: one line per epoch, plus a progress bar on a terminal."""
 
 import datetime
 import statistics
@@ -24,14 +24,14 @@ from lenet.engine.rows import Row
 
 
 def line(row: Row, epochs: int) -> str:
-    """Say in one line how an epoch went."""
+    """Return the line of an epoch: number, loss, accuracies and speed."""
     width = len(str(epochs))
     speed = f"{row.examples_per_second:,.0f} examples/s"
     return f"epoch {row.epoch:{width}}/{epochs}  {summary(row.to_dict())}, {speed}"
 
 
 def summary(row: Mapping[str, Any]) -> str:
-    """Say loss and accuracies of a row of metrics.jsonl as the book does."""
+    """Return the loss and accuracies of a row of metrics.jsonl, as the book prints them."""
     held_out = row["valid_accuracy"]
     valid = "" if held_out is None else f"valid acc {held_out:.3f}, "
     return (
@@ -41,47 +41,56 @@ def summary(row: Mapping[str, Any]) -> str:
 
 
 def plateau(row: Row, num_classes: int, published: bool) -> str | None:
-    """Say whether the network still guesses, and whether that is to be expected; None if it learns.
+    """Return a line that says whether a loss at chance level is normal; None if the network learns.
 
-    A network that ignores its input does best at a loss of log K, 2.303 for ten classes: sigmoids
-    start there.
+    The best loss of a network that ignores its input is log K, 2.303 for ten classes. Networks with
+    sigmoids start at this plateau.
+
+    Args:
+      row: of the epoch.
+      num_classes: K.
+      published: whether the run repeats the published experiment.
     """
     if not chance.on_plateau(row.train_loss, row.test_accuracy, num_classes):
         return None
     guess = chance.loss(num_classes)
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
-    where = f"loss on the plateau of guessing, ln({num_classes}) = {guess:.3f}"
+    where = f"loss is still near ln({num_classes}) = {guess:.3f}, the loss of random guessing."
     if not published:
-        return f"{where}: common with sigmoids in the first epochs; else try another --lr or --init"
+        return f"{where} Common in the first epochs with sigmoid; otherwise change --lr or --init."
     if row.epoch < 2:
-        return f"{where}: normal so far ({left} of {runs} published runs left it by epoch 2)"
+        return (
+            f"{where} Normal this early: {left} of {runs} published runs left this plateau by "
+            "epoch 2."
+        )
     return (
-        f"{where}: unusual after epoch 2 ({left} of {runs} published runs had left it): "
-        "it may still leave; else try another --seed"
+        f"{where} Unusual after epoch 2 ({left} of {runs} published runs had left it). "
+        "Let it run, or try another --seed."
     )
 
 
 def place(place: dict[str, Any]) -> str:
-    """Say where a run lies among the published ones, as lenet.published.place found it."""
+    """Return a line with the percentiles of a run, as `lenet.analysis.published.place` has them."""
     accuracy, loss = (round(place["percentile"][key]) for key in ("test_accuracy", "train_loss"))
     return (
-        f"among {place['runs']} published {NAMES[place['framework']]} runs: "
-        f"test accuracy above {accuracy} % of them, training loss above (worse than) {loss} %"
+        f"compared with {place['runs']} published {NAMES[place['framework']]} runs: "
+        f"test accuracy at percentile {accuracy} (higher is better), "
+        f"training loss at percentile {loss} (lower is better)"
     )
 
 
 def places(placed: Sequence[dict[str, Any]]) -> str:
-    """Say where runs lie among the published ones, and whether they could be of one distribution.
+    """Return lines with the percentiles of runs, and tests of equality with the published ones.
 
     Args:
       placed: rows as `published.placed` returns them, at least one.
     """
     count, others = len(placed), placed[0]["others"]
-    lines = [f"{count} of the published experiment; among {others} published PyTorch runs"]
+    lines = [f"{count} runs repeat the published experiment; compared with {others} PyTorch runs:"]
     for key, name in (("test_accuracy", "test accuracy"), ("train_loss", "training loss")):
         at = sorted(row[f"{key}_percentile"] for row in placed)
         low, middle, high = (round(x) for x in (at[0], statistics.median(at), at[-1]))
-        line = f"  {name} above {low} to {high} % of them, the median run above {middle} %"
+        line = f"  {name} at percentiles {low} to {high}, median {middle}"
         values = [row[key] for row in placed]
         if len(set(values)) > 1:
             found = equality({key: values})[key]
@@ -95,7 +104,7 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
 
 @contextmanager
 def bar(epochs: int) -> Iterator["Bar"]:
-    """Show a bar over epochs on a terminal, and lines above it; elsewhere the lines alone."""
+    """Show lines, and below them a progress bar over epochs if stdout is a terminal."""
     console = Console(file=sys.stdout, highlight=False)
     columns = (
         SpinnerColumn("line"),
@@ -107,13 +116,11 @@ def bar(epochs: int) -> Iterator["Bar"]:
         yield Bar(None, TaskID(0))
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(
-            progress, progress.add_task("", total=epochs, text="epochs, the first is under way")
-        )
+        yield Bar(progress, progress.add_task("", total=epochs, text="epochs, first in progress"))
 
 
 class Bar:
-    """The bar, or what stands for it without a terminal."""
+    """A progress bar over epochs; without a terminal, only its lines are printed."""
 
     def __init__(self, progress: Progress | None, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -126,9 +133,9 @@ class Bar:
             self._progress.console.print(text, markup=False, soft_wrap=True)
 
     def advance(self, row: Row, epochs: int) -> None:
-        """Move on by one epoch."""
+        """Advance the bar by one epoch."""
         if self._progress is not None:
-            # From the last epoch: an average would count the first, which may wait for a compiler.
+            # Based on the last epoch, because the first may include compilation.
             left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
             text = (
                 f"loss {row.train_loss:.3f} test acc {row.test_accuracy:.3f} "
@@ -139,11 +146,11 @@ class Bar:
 
 @contextmanager
 def tally(runs: int, epochs: int) -> Iterator["Tally"]:
-    """Show how far a sweep is, on one line of a terminal; elsewhere a line for each chunk of runs.
+    """Show the progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
     Args:
-      runs: to train.
-      epochs: of all of them together.
+      runs: number of runs to train.
+      epochs: of all runs together.
     """
     console = Console(file=sys.stdout, highlight=False)
     columns = (SpinnerColumn("line"), BarColumn(bar_width=10), TextColumn("{task.fields[text]}"))
@@ -161,7 +168,7 @@ def tally(runs: int, epochs: int) -> Iterator["Tally"]:
 
 
 class Tally:
-    """How far a sweep is."""
+    """Progress of a sweep."""
 
     def __init__(
         self, runs: int, epochs: int, bar: Bar, show: Callable[[int, str], None] | None
@@ -172,16 +179,16 @@ class Tally:
         self._first: float | None = None  # when the first epoch began, once all was compiled
 
     def say(self, text: str) -> None:
-        """Print a line above."""
+        """Print a line above the progress."""
         self._bar.say(text)
 
     def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
-        """Count an epoch of a run, or of runs that train together.
+        """Count one epoch of a run, or of a group of runs that train together.
 
         Args:
-          rows: one for each of them.
-          finished: how many runs that ended, in one way or another.
-          skipped: epochs that will not be, of runs that diverged.
+          rows: one per run.
+          finished: number of runs that this epoch finished, diverged ones included.
+          skipped: number of epochs that diverged runs will not train.
         """
         self._finished += finished
         self._trained += len(rows) + skipped
