@@ -25,8 +25,7 @@ def check(page: Page, claims: Sequence[Claim] = CLAIMS) -> None:
     for minutes).
     """
     page.say(
-        "The book is Dive into Deep Learning (d2l.ai); the course notes are two Chinese handouts "
-        "on the same chapter."
+        "The book is Dive into Deep Learning; the notes are two Chinese handouts on its chapter."
     )
     found: Counter[str] = Counter()
     changed, missing = [], []

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from tabulate import tabulate
 
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
@@ -111,18 +110,10 @@ def backward_costs_twice_the_forward(page: Page) -> None:
         kept.append({a.shape for a in held} == {x.shape, kernel.shape})
         megabytes = (a.size * a.dtype.itemsize / 1e6 for a in (x, kernel, y))
         rows.append((f"{k}x{k}", f"{n}x{n}x{ci}", co, s, int(forward), int(back), *megabytes))
-    headers = (
-        page.t("kernel"),
-        page.t("input"),
-        "Co",
-        page.t("stride"),
-        page.t("forward"),
-        page.t("backward"),
-        page.t("input (MB)"),
-        page.t("kernel"),
-        page.t("out"),
+    headers = page.t(
+        "kernel | input | Co | stride | forward | backward | input, MB | kernel, MB | output, MB"
     )
-    page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=".3f"))
+    page.table(rows, headers, intfmt=",", floatfmt=".3f")
     page.check("the count of the compiler equals the formula", all(f == c for f, c, _ in costs))
     page.check(
         "for the backward pass, the count is twice that of the forward pass",
@@ -159,9 +150,7 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         cost.operations(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) / 2 for c in (8, 16)
     )
     page.value("multiply-adds", (int(small), int(large)))
-    page.check(
-        "doubling both input and output channels multiplies the cost by 4", large == 4 * small
-    )
+    page.check("doubling all channels multiplies the cost by 4", large == 4 * small)
 
     page.say("With padding p on each side, a 28×28 input and a 5×5 kernel give (24 + 2p)² outputs:")
     rows = []
@@ -170,8 +159,8 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         one = zeros(1, 28, 28, 1), zeros(5, 5, 1, 1)
         all_products = cost.operations(lambda x, k, p=p: ops.conv2d(padded(x, p), k), *one) / 2
         rows.append((p, 24 + 2 * p, formula, all_products))
-    headers = (page.t("padding"), page.t("output"), page.t("formula"), page.t("compiler"))
-    page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=",.0f"))
+    headers = page.t("padding | output | formula | compiler")
+    page.table(rows, headers, intfmt=",", floatfmt=",.0f")
     page.check("the count of the compiler equals the formula", all(f == c for _, _, f, c in rows))
     grown = [after[3] / before[3] for before, after in pairwise(rows[1:])]
     page.value(
@@ -279,9 +268,7 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
         "at stride 1, the patch matrix is kh·kw·H'·W'/(H·W) times as large as the image",
         more == 25 * 60**2 / 64**2,
     )
-    with page.figure(
-        "4.5", "A 2×2 convolution of a 4×4 image as a matrix product", (8, 4.6)
-    ) as figure:
+    with page.figure("4.5", "A 2×2 convolution as a matrix product", (8, 4.6)) as figure:
         image, patches, column, result = figure.subplots(1, 4, width_ratios=(4, 4, 1, 1))
         style.matrix(image, x[0, :, :, 0], title=page.t("image"), windows=[(0, 1, 2, 2)])
         style.matrix(patches, rows.reshape(9, 4), title=page.t("patches"), windows=[(1, 0, 1, 4)])
@@ -337,12 +324,8 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
         for m in memories
     }
     table = [(d, formula[d], *(reads[m][d] for m in memories)) for d in widths]
-    headers = (
-        page.t("columns D"),
-        page.t("formula"),
-        *(page.t("memory {m}", m=m) for m in memories),
-    )
-    page.table(tabulate(table, headers=headers, floatfmt=".3f"))
+    headers = " | ".join(page.t("memory {m}", m=m) for m in memories)
+    page.table(table, page.t("outputs D | formula") + " | " + headers, floatfmt=".3f")
     page.check(
         "with memory for all pixels, the count equals the formula", reads[memories[0]] == formula
     )
@@ -365,9 +348,7 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
 
 
 def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, float]]) -> None:
-    with page.figure(
-        "4.6", "Reads per output by width of the strip, for a 5×5 kernel", (7, 4)
-    ) as figure:
+    with page.figure("4.6", "Reads per output by strip width, 5×5 kernel", (7, 4)) as figure:
         axes = figure.subplots()
         for m, marker in zip(reads, "os^", strict=True):
             y = [reads[m][d] for d in widths]
@@ -423,7 +404,7 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         all(n * v == c * c for n, v in counts.items()),
     )
 
-    page.say("The most input channels that an output channel depends on, found one at a time:")
+    page.say("Most input channels that any output channel depends on:")
     masks = {
         "one layer": reach(lambda v: in_blocks(v, first), c),
         "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),
@@ -443,9 +424,7 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         "with the channels shuffled in between, every output depends on every input",
         masks["shuffled"].all(),
     )
-    with page.figure(
-        "4.7", "Input channels (down) that each output channel (across) depends on", (8, 3)
-    ) as figure:
+    with page.figure("4.7", "Dependence of outputs (across) on inputs (down)", (8, 3)) as figure:
         titles = (page.t("4 blocks"), page.t("two layers"), page.t("two layers, shuffled between"))
         for axes, title, mask in zip(figure.subplots(1, 3), titles, masks.values(), strict=True):
             style.matrix(axes, mask, title=title, signed=True)

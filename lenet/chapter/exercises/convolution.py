@@ -61,9 +61,9 @@ def a_diagonal_edge_is_seen_across_and_down(page: Page) -> None:
         style.matrix(axes[2], image_turned, title="corr2d(Xᵀ, K)", signed=True)
         style.matrix(axes[3], kernel_turned, title="corr2d(X, Kᵀ)", signed=True)
     page.answer(
-        "The kernel detects the diagonal edge. With X or K transposed, the edge is detected with "
-        "the opposite sign, and these two outputs are transposes of each other: a diagonal edge "
-        "is a change both across and down."
+        "The kernel detects the diagonal edge. With X or K transposed, the sign changes, and the "
+        "two outputs are transposes of each other: a diagonal edge is a change both across and "
+        "down."
     )
 
 
@@ -183,9 +183,7 @@ def the_second_difference_takes_three(page: Page) -> None:
         "the response falls from point to end of line, line and corner, edge, constant",
         sizes == [0, 1, 2, 2, 3, 4] and abs(y).max() == 4,
     )
-    with page.figure(
-        "2.2b", "Response of the second derivative to structures in an image", (9.5, 3.4)
-    ) as figure:
+    with page.figure("2.2b", "Response of the second derivative", (9.5, 3.4)) as figure:
         left, middle, right = figure.subplots(1, 3, width_ratios=(13, 4, 13))
         style.matrix(left, image, title=page.t("image"), numbers=False)
         style.matrix(middle, laplacian, title=page.t("kernel"), signed=True)
@@ -279,9 +277,9 @@ def a_blur_is_a_mean_that_quiets_noise(page: Page) -> None:
         right.set(xlabel=page.t("offset (pixels)"), ylabel=page.t("weight"))
         right.legend()
     page.answer(
-        "A weighted mean, such as 1, 2, 1 across and down, blurs. It leaves constants unchanged "
-        "and reduces noise, here to {predicted:.0%} of its variance. This helps before taking "
-        "differences and before downsampling.",
+        "A weighted mean, such as 1, 2, 1 across and down, blurs. It keeps constants and reduces "
+        "noise, here to {predicted:.0%} of its variance, which helps before differences and "
+        "downsampling.",
         predicted=predicted,
     )
 
@@ -345,9 +343,8 @@ def a_derivative_takes_its_order_and_one(page: Page) -> None:
         axes.set(xticks=range(7), xlabel=page.t("place t"), ylabel=page.t("order d"))
         axes.set_yticks(range(6), map(str, kernels))
     page.answer(
-        "The smallest kernel has d + 1 weights in a row: a shorter kernel whose output is 0 for "
-        "all lower powers is 0 itself. The only kernel of this size is [−1, 1] convolved with "
-        "itself, up to a factor."
+        "d + 1 weights in a row: a shorter kernel that gives 0 for all lower powers is 0. The "
+        "only kernel of this size is [−1, 1] convolved with itself, up to a factor."
     )
 
 
@@ -415,9 +412,7 @@ def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
         "the Flax layer agrees, and the gradient of its bias is Σ c",
         (gradient["kernel"][:, :, 0, 0] == of_k).all() and gradient["bias"][0] == weight.sum(),
     )
-    with page.figure(
-        "2.3", "The gradient of the kernel is also a cross-correlation", (9, 3)
-    ) as figure:
+    with page.figure("2.3", "The gradient of the kernel", (9, 3)) as figure:
         axes = figure.subplots(1, 3, width_ratios=(6, 4, 3))
         style.matrix(axes[0], x, title="x", signed=True, windows=[(0, 0, 4, 4)])
         style.matrix(axes[1], weight, title="c", signed=True)
@@ -495,9 +490,7 @@ def cross_correlation_is_a_matrix_product(page: Page) -> None:
     rows = ops.patches(x[..., None], (2, 3)).reshape(1000, 16, 6)
     page.show("patches(x, (2, 3))[0].reshape(-1, 6).shape", rows[0].shape)
     page.check("patches @ k.ravel() also equals corr2d(x, k)", (rows @ k.ravel() == y).all())
-    with page.figure(
-        "2.4", "A 3×3 image and a 2×2 kernel: kernel or image as a matrix", (9, 3)
-    ) as figure:
+    with page.figure("2.4", "The kernel or the image as a matrix", (9, 3)) as figure:
         x, k = jnp.arange(9.0).reshape(3, 3), jnp.arange(1.0, 5).reshape(2, 2)
         axes = figure.subplots(1, 4, width_ratios=(3, 2, 9, 4))
         style.matrix(axes[0], x, title="X", windows=[(0, 1, 2, 2)])

@@ -32,9 +32,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
         (ops.conv2d(x, kernel, stride=(2, 4)) == ops.avg_pool(x, (2, 4))).all(),
         n=len(x),
     )
-    with page.figure(
-        "5.1", "Average pooling with a 2×2 window is a convolution", (8, 2.9)
-    ) as figure:
+    with page.figure("5.1", "Average pooling as a convolution", (8, 2.9)) as figure:
         image, quarter = jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.full((2, 2, 1, 1), 1 / 4)
         axes = figure.subplots(1, 3)
         windows = [(i, j, 2, 2) for i in (0, 2) for j in (0, 2)]
@@ -76,9 +74,7 @@ def max_pooling_is_not_linear(page: Page) -> None:
     page.check("the sum of the maxima is not the maximum of the sum", of_a + of_b != of_sum)
     page.check("no bias can repair this, because max(0) = 0", of_zero == 0)
     page.check("max(−a) is not −max(a)", of_minus != -of_a)
-    with page.figure(
-        "5.2", "The maximum of a sum is not the sum of the maxima", (8, 2.9)
-    ) as figure:
+    with page.figure("5.2", "Max pooling is not linear", (8, 2.9)) as figure:
         images = {"a": a, "b": b, "a + b": a + b}
         for axes, (name, image) in zip(figure.subplots(1, 3), images.items(), strict=True):
             style.matrix(axes, image[0, ..., 0], title=f"max({name}) = {image.max():.0f}")
@@ -227,8 +223,8 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
     error = 5 / len(noise) ** 0.5  # five standard errors, and more: neither deviation exceeds 1
     page.check(
-        "the mean of average pooling is 0 (measured {mean:.3f} ± {error:.3f}), its standard "
-        "deviation is halved ({std:.3f})",
+        "average pooling has mean {mean:.3f} ± {error:.3f}, in theory 0, and half the noise: "
+        "{std:.3f}",
         abs(mean.mean()) < error and abs(mean.std() - 1 / 2) < error,
         mean=mean.mean(),
         error=error,
@@ -326,8 +322,7 @@ def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
     smallest = min_pool(ops.conv2d(x, kernel), 2).reshape(len(x), -1) @ weight
     largest = ops.max_pool(ops.conv2d(x, -kernel), 2).reshape(len(x), -1) @ -weight
     page.check(
-        "a convolution, min pooling and a dense layer equal the negated kernel, max pooling and "
-        "the negated weights, exactly",
+        "between a convolution and a dense layer, min pooling equals max pooling, both negated",
         (smallest == largest).all(),
     )
     page.say(
@@ -403,10 +398,10 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
 
     _draw_softmax_pool(page, window)
     page.answer(
-        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and is "
-        "differentiable everywhere. But it takes one exponential per pixel and {times:.0f} times "
-        "the other operations of max pooling, β must be chosen for the scale of the input, and "
-        "average and max pooling are cheap.",
+        "It lies between the mean (β = 0) and the maximum (large β) and is differentiable "
+        "everywhere. But it takes one exponential per pixel and {times:.0f} times the other "
+        "operations of max pooling, and β must suit the scale of the input. Average and max "
+        "pooling are cheap.",
         times=soft / hard,
     )
 

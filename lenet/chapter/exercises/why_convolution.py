@@ -205,8 +205,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
     )
     zeros = total(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
     page.check(
-        "with two rows and columns of zeros on each side, the sum is also the same",
-        (zeros == zeros[:1]).all(),
+        "with two rows and columns of zeros, the sum is the same, too", (zeros == zeros[:1]).all()
     )
     page.say(
         "Later layers get the same input for both labels, so they give the same answer for all "
@@ -220,14 +219,9 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         (((images * rows).sum((1, 2, 3)) > 0) == lower).all(),
     )
     one_row = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))))
-    page.say(
-        "With one row of zeros on each side, fewer windows contain a pixel at the border, so "
-        "information about position leaks in:"
-    )
+    page.say("With one row of zeros, fewer windows contain a border pixel, so position leaks in:")
     page.check("the sum then differs between places", (one_row != one_row[:1]).any())
-    with page.figure(
-        "1.3", "Upper or lower half: the sum over the feature map is the same", (8, 4)
-    ) as figure:
+    with page.figure("1.3", "The sum over the feature map ignores position", (8, 4)) as figure:
         kernel = jnp.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])[:, :, None, None]
         grid = figure.subplots(2, 3)
         for (left, middle, right), at in zip(grid, (18, 45), strict=True):
@@ -380,9 +374,7 @@ def the_border_is_seen_less(page: Page) -> None:
     page.show("conv2d(ones, edge, padding=1)", flat)
     page.check("inside, the output is 0", (flat[:, 1:-1] == 0).all())
     page.check("at the left and right border, the output is nonzero", (flat[:, (0, -1)] != 0).all())
-    with page.figure(
-        "1.5", "Number of 3×3 windows that use each pixel, and the false edges", (9, 3.4)
-    ) as figure:
+    with page.figure("1.5", "Windows that use each pixel, and false edges", (9, 3.4)) as figure:
         axes = figure.subplots(1, 3)
         style.matrix(axes[0], none, title=page.t("uses, no padding"), limits=(0, 9))
         style.matrix(axes[1], one, title=page.t("uses, padding 1"), limits=(0, 9))

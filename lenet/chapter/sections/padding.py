@@ -25,8 +25,7 @@ def padding(page: Page) -> None:
     page.check("for a 5×3 kernel, padding (2, 1) keeps 8×8", tall.shape == (1, 8, 8, 1))
 
     page.say(
-        "The size is kept for p = k − 1. For an even k, p is odd, and the book puts the larger "
-        "half, ⌈p/2⌉ rows, above."
+        "The size is kept for p = k − 1. If p is odd, the book puts the larger half, ⌈p/2⌉, above."
     )
     page.show("same_padding((4, 5))", same_padding((4, 5)))
     kept = all(

@@ -41,8 +41,7 @@ def pooling(page: Page) -> None:
     )
 
     page.say(
-        "An edge moves right by one pixel. The output of the convolution moves with it; the "
-        "pooled feature map hardly changes."
+        "An edge moves right by one pixel. So does the detected edge, but hardly the pooled one."
     )
     edge = jnp.zeros((1, 8, 8, 1)).at[:, :, 3:].set(1)
     moved = transforms.shift(edge, 0, 1)
