@@ -22,8 +22,7 @@ def a_convolution_takes_53_billion_operations(page: Page) -> Finding:
     counted = operations(ops.conv2d, x, jax.ShapeDtypeStruct((5, 5, 128, 128), jnp.float32))
     return Finding(
         truth(counted == formula and 53e9 < formula < 54e9),
-        "H·W·k²·Ci·Co multiplications and as many additions are compared with the compiler's "
-        "count.",
+        "H·W·k²·Ci·Co multiplications and as many additions: does the compiler count the same?",
         "Both give {billions:.2f} billion multiplications and additions.",
         {"billions": formula / 1e9},
     )

@@ -40,8 +40,7 @@ def convolution_and_cross_correlation_give_the_same(page: Page) -> Finding:
     return Finding(
         truth(same == len(x)),
         "Both are applied to random images, with a random kernel and with a symmetric one.",
-        "Results agree for {same} of {n} images with the first kernel, for {alike} with the "
-        "second.",
+        "Results agree for {same} of {n} images with the first, for {alike} with the second.",
         {"same": same, "n": len(x), "alike": alike},
     )
 

@@ -52,9 +52,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         seeds=len(training.SEEDS),
     )
     gap, error = training.gap(scores[tuned[0]], scores[tuned[1]])
-    page.value(
-        "difference at the best learning rates ± standard error", f"{gap:+.3f} ± {error:.3f}"
-    )
+    page.value("lead at the best learning rates ± standard error", f"{gap:+.3f} ± {error:.3f}")
     page.check(
         "the difference at the best learning rates plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
@@ -87,9 +85,7 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
     scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
     gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
-    page.value(
-        "validation accuracy, ReLU minus sigmoid ± standard error", f"{gap:+.3f} ± {error:.3f}"
-    )
+    page.value("validation lead of ReLU ± standard error", f"{gap:+.3f} ± {error:.3f}")
     page.check("averaged over seeds, ReLU is more accurate than the sigmoid", gap > 0)
     with page.figure("6.1b", "Accuracy after {n} epochs", (6, 3.6), n=base.epochs) as figure:
         training.draw(page, figure, scores, page.t("activation"))
@@ -123,8 +119,8 @@ def the_window_changes_little_in_one_epoch(page: Page) -> None:
         training.draw(page, figure, scores, page.t("convolution window"), weights)
     page.answer(
         "Little, after one epoch at one learning rate. Validation accuracy: {small:.3f} with 3×3, "
-        "{book:.3f} with 5×5, {large:.3f} with 7×7. Below three standard errors, this is "
-        "inconclusive.",
+        "{book:.3f} with 5×5, {large:.3f} with 7×7 (differences below three standard errors are "
+        "inconclusive).",
         small=scores["3×3"][:, 0].mean(),
         book=scores["5×5"][:, 0].mean(),
         large=scores["7×7"][:, 0].mean(),
@@ -144,15 +140,13 @@ def channels_change_little_in_one_epoch(page: Page) -> None:
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
     few, some, many = weights = [training.parameters(c, images) for c in widths.values()]
-    page.check(
-        "doubling the channels less than doubles the parameters", some < 2 * few and many < 2 * some
-    )
+    page.check("the parameters less than double", some < 2 * few and many < 2 * some)
     with page.figure("6.2b", "Accuracy by channels of the two convolutions", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("channels"), weights)
     page.answer(
         "Little, after one epoch at one learning rate. Validation accuracy: {half:.3f} with half "
-        "the channels, {book:.3f} with the book's 6 and 16, {double:.3f} with twice as many. "
-        "Below three standard errors, this is inconclusive.",
+        "the channels, {book:.3f} with the book's 6 and 16, {double:.3f} with twice as many "
+        "(differences below three standard errors are inconclusive).",
         half=half,
         book=book,
         double=double,
@@ -180,8 +174,8 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
         training.draw(page, figure, scores, page.t("convolutional layers"), weights)
     page.answer(
         "Validation accuracy after one epoch at one learning rate: {one:.3f} with one layer, "
-        "{two:.3f} with two, {three:.3f} with three; below three standard errors, this is "
-        "inconclusive. One layer needs {ratio:.1f} times the parameters of two, most of them "
+        "{two:.3f} with two, {three:.3f} with three (differences below three standard errors are "
+        "inconclusive). One layer needs {ratio:.1f} times the parameters of two, most of them "
         "after its large feature maps. We did not measure longer training.",
         one=one,
         two=two,
@@ -203,10 +197,7 @@ def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
         abs(gap) + 3 * error < 0.05,
     )
     weights = [training.parameters(config, images) for config in depths.values()]
-    page.check(
-        "without hidden dense layers, less than a ninth of the parameters remain",
-        weights[0] < weights[2] / 9,
-    )
+    page.check("without them, a ninth of the parameters suffice", weights[0] < weights[2] / 9)
     with page.figure("6.2d", "Accuracy by number of hidden dense layers", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("hidden dense layers"), weights)
     page.answer(
@@ -261,15 +252,9 @@ def small_initial_weights_stay_at_chance_level(page: Page) -> None:
         scores["normal"].max() < 0.2,
     )
     others = {name: score for name, score in scores.items() if name != "normal"}
-    page.check(
-        "all other initialisations exceed 0.7 with every seed",
-        min(s.min() for s in others.values()) > 0.7,
-    )
+    page.check("all others exceed 0.7 with every seed", min(s.min() for s in others.values()) > 0.7)
     gap, error = training.gap(scores["pytorch"], scores["he_normal"])
-    page.check(
-        "He initialisation beats PyTorch's default by more than three standard errors",
-        gap > 3 * error,
-    )
+    page.check("He initialisation beats PyTorch's by three standard errors", gap > 3 * error)
     with page.figure("6.2f", "Accuracy by initial weights", (7, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("initial weights"))
     page.answer(
@@ -310,21 +295,12 @@ def more_epochs_overfit(page: Page) -> None:
     early, late = accuracy[:, 0], accuracy[:, -5:].mean(axis=1)
     page.value("validation accuracy after the first epoch, by run", early)
     page.value("mean validation accuracy over the last 5 epochs, by run", late)
-    page.check(
-        "in every run, validation accuracy is higher over the last 5 epochs", (late > early).all()
-    )
+    page.check("in every run, accuracy is higher over the last 5 epochs", (late > early).all())
     learns, rises = learnt[:, -1] / learnt[:, 4], loss[:, -5:].mean(axis=1) / loss.min(axis=1)
-    page.value(
-        "ratio of the final training loss to the training loss after 5 epochs, by run", learns
-    )
-    page.value(
-        "ratio of the mean validation loss over the last 5 epochs to its minimum, by run", rises
-    )
+    page.value("training loss at the end relative to the loss after 5 epochs, by run", learns)
+    page.value("validation loss over the last 5 epochs relative to its minimum, by run", rises)
     page.check("in every run, the training loss still falls after 5 epochs", (learns < 1).all())
-    page.check(
-        "averaged over runs, the validation loss ends at more than 1.1 times its minimum",
-        rises.mean() > 1.1,
-    )
+    page.check("on average, validation loss ends above 1.1 times its minimum", rises.mean() > 1.1)
     with page.figure("6.2g", "Loss and accuracy by epoch", (9, 3.6)) as figure:
         _draw_epochs(page, figure, learnt, loss, accuracy)
     page.answer(
@@ -537,10 +513,7 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
         "every network is less confident about each other kind than about test images",
         (sure[:, 1:] < sure[:, :1]).all(),
     )
-    page.check(
-        "yet every network assigns some inverted images a probability above 0.9",
-        (certain[:, 1] > 0).all(),
-    )
+    page.check("yet every network is sure of some inverted images", (certain[:, 1] > 0).all())
     caption = "One image of each kind; mean activation by layer; mean of the largest probability"
     with page.figure("6.5", caption, (9, 5.4)) as figure:
         _draw_strange(page, figure, inputs, layers, activity.mean(axis=0), sure)

@@ -24,14 +24,10 @@ def four_windows_fit_the_last_example(page: Page) -> None:
     """What is the output shape of the last example in this section of the book, an 8×8 input with a
     3×5 kernel, padding (0, 1) and stride (3, 4)? Does it agree with the code?
     """
-    page.say(
-        "The formula ⌊(n − k + p + s)/s⌋, where p counts both sides (0 rows, 2 columns), gives"
-    )
+    page.say("By the formula ⌊(n − k + p + s)/s⌋, where p counts both sides (0 rows, 2 columns):")
     by_formula = ((8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4)
     page.show("(8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4", by_formula)
-    page.say(
-        "By hand, these are the rows and columns where a window fits into 8 rows and 10 columns:"
-    )
+    page.say("By hand, the rows and columns where a window fits into 8 rows and 10 columns:")
     tops = [i for i in range(0, 8, 3) if i + 3 <= 8]
     lefts = [j for j in range(0, 10, 4) if j + 5 <= 10]
     page.show("tops, lefts", (tops, lefts))
@@ -59,30 +55,19 @@ def four_windows_fit_the_last_example(page: Page) -> None:
 def stride_two_halves_the_sampling_rate(page: Page) -> None:
     """What does a stride of 2 mean for an audio signal?"""
     rate, taps = 8000, 31
-    page.say(
-        "The signal has {rate} samples per second and contains two tones, 500 Hz and 3000 Hz.",
-        rate=rate,
-    )
+    page.say("The signal: {rate} samples per second, tones of 500 Hz and 3000 Hz.", rate=rate)
     time = np.arange(rate + taps - 1) / rate  # a little longer, so that each result lasts a second
     sound = np.sin(2 * np.pi * 500 * time) + np.sin(2 * np.pi * 3000 * time)
     x = jnp.asarray(sound, jnp.float32).reshape(1, 1, -1, 1)
     every_second = ops.conv2d(x[:, :, :rate], jnp.ones((1, 1, 1, 1)), stride=(1, 2))
-    page.check(
-        "the kernel [1] with stride 2 keeps every second sample",
-        (every_second == x[:, :, :rate:2]).all(),
-    )
+    page.check("the kernel [1] keeps every second sample", (every_second == x[:, :, :rate:2]).all())
     smooth = ops.conv2d(x, low_pass(taps).reshape(1, -1, 1, 1), stride=(1, 2))
     plain, folded, clean = (spectrum(a) for a in (x[:, :, :rate], every_second, smooth))
     page.show("loudest(spectrum(sound))", loudest(plain))
     page.show("loudest(spectrum(every_second))", loudest(folded))
-    page.check(
-        "the 3000 Hz tone becomes a tone of 4000 − 3000 = 1000 Hz", loudest(folded) == [500, 1000]
-    )
+    page.check("the 3000 Hz tone becomes 4000 − 3000 = 1000 Hz", loudest(folded) == [500, 1000])
 
-    page.say(
-        "A low-pass kernel of {taps} weights with stride 2 keeps only frequencies below 2000 Hz.",
-        taps=taps,
-    )
+    page.say("A low-pass kernel of {taps} weights keeps only frequencies below 2000 Hz.", taps=taps)
     page.show("spectrum(smooth)[[500, 1000]]", clean[[500, 1000]])
     page.check("less than 1% of the false tone remains", clean[1000] < 0.01)
     page.check("the 500 Hz tone keeps 99% of its amplitude", abs(clean[500] - 1) < 0.01)
@@ -122,9 +107,7 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
     """Implement mirror padding, which reflects the image at the border. How does it differ from
     zero padding?
     """
-    page.say(
-        "Mirror padding is indexing: the pixel to the left of pixel 0 is pixel 0 again, or pixel 1."
-    )
+    page.say("Mirror padding is indexing: to the left of pixel 0 is pixel 0 again, or pixel 1.")
     page.show("mirrored(4, 3, repeat=True)", mirrored(4, 3, repeat=True))
     page.show("mirrored(4, 3, repeat=False)", mirrored(4, 3, repeat=False))
     cases = [(n, p) for n in range(1, 13) for p in range(25)]
@@ -154,22 +137,14 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
         (responses[1] == 0).all(),
         n=kernels.shape[3],
     )
-    page.check(
-        "with zero padding, the output inside is still 0", (responses[0][:, 1:-1, 1:-1] == 0).all()
-    )
-    page.check(
-        "with zero padding, the output at the left border is 1, a false edge",
-        (by_zeros[0, :, 0] == 1).all(),
-    )
+    page.check("with zero padding, the inside is still 0", (responses[0][:, 1:-1, 1:-1] == 0).all())
+    page.check("with zero padding, the left border is a false edge", (by_zeros[0, :, 0] == 1).all())
 
     page.say("No padding knows the image outside: on a ramp, mirror padding loses the slope.")
     ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, None, :, None], (1, 4, 4, 1))
     _, slope = filtered(ramp, edge / 2)
     page.show("slope[0, 0, :, 0]", slope[0, 0, :, 0])
-    page.check(
-        "the slope is 1 inside and 0 at both ends",
-        (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all(),
-    )
+    page.check("slope 1 inside, 0 at the ends", (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all())
     _draw_mirrors(page, by_zeros, by_mirror, edge)
     page.answer(
         "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
@@ -293,10 +268,7 @@ def neighbours_say_the_same(page: Page) -> None:
     )
     fields = [receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]
     page.show("[receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]", fields)
-    page.check(
-        "the receptive field of three layers is 15 pixels with stride 2 and 7 with stride 1",
-        fields == [7, 15],
-    )
+    page.check("the receptive field of three layers grows from 7 to 15 pixels", fields == [7, 15])
 
     _draw_neighbours(page, measured, errors)
     page.answer(
@@ -372,7 +344,7 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     x = integers(2, (1000, 7, 7, 2))
     inner = [(ops.conv2d(x, kernel, stride=2) * y).sum((1, 2, 3)), (x * x_of_y).sum((1, 2, 3))]
     page.check(
-        "it is the transpose of stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
+        "this transposes stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
         (inner[0] == inner[1]).all(),
         n=len(x),
     )

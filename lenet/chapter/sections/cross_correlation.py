@@ -34,7 +34,7 @@ def cross_correlation(page: Page) -> None:
     strict = _convolve2d(x, k)
     page.show("convolve2d(X, K)", strict)
     page.check(
-        "with the flipped kernel, it equals (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
+        "cross-correlation with the flipped kernel: (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
         (_by_definition(x[None], k[None])[0] == strict).all(),
     )
     page.check(
@@ -43,7 +43,7 @@ def cross_correlation(page: Page) -> None:
     )
     page.say("A layer that flips its kernel learns the flipped kernel, so the output is the same.")
     page.check(
-        "by definition, it equals cross-correlation with the flipped kernel, in {n} random pairs",
+        "convolution equals cross-correlation with the flipped kernel in {n} random pairs",
         _same_outputs(1000),
         n=1000,
     )

@@ -34,9 +34,7 @@ def edges(page: Page) -> None:
         "on the transposed image, whose edges are horizontal, the kernel detects nothing",
         (reference.corr2d(x.T, k) == 0).all(),
     )
-    page.check(
-        "this output is the target that the layer learns below", (y == target[0, :, :, 0]).all()
-    )
+    page.check("this is the target that the layer learns below", (y == target[0, :, :, 0]).all())
 
     page.say("A Flax Conv2D learns the kernel by optax SGD at learning rate 0.03, from [1, 1]:")
     learned = edge.learn(jnp.ones(2), 0.03)
