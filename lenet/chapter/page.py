@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
+from tabulate import tabulate
 
 from lenet import files, stopping
 from lenet.figures import style
@@ -74,9 +75,13 @@ class Page:
         gap = ":\n" if "\n" in shown else ": "
         self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
 
-    def table(self, text: str) -> None:
-        """Print lines verbatim. Not translated."""
+    def verbatim(self, text: str) -> None:
+        """Print lines as they are. Not translated."""
         self._print("show", text, 4)
+
+    def table(self, rows: Iterable[Iterable[Any]], headers: str, **options: Any) -> None:
+        """Print a table; `headers` are translated and separated by " | ", options tabulate's."""
+        self.verbatim(tabulate(rows, headers=headers.split(" | "), **options))
 
     def check(self, text: str, holds: Any, **values: Any) -> None:
         """Print the statement `text`, and raise CheckError unless it `holds`."""

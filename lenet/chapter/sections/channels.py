@@ -22,7 +22,7 @@ def channels(page: Page) -> None:
     maps = ops.conv2d(x, kernel, padding=1)
     page.show("X.shape, V.shape, H.shape", (x.shape, kernel.shape, maps.shape))
     page.check(
-        "conv2d equals the sum over a, b and c",
+        "conv2d equals this sum",
         (abs(maps - _by_definition(x, kernel)) < 1e-6).all(),  # multiples of 1/9 up to 1
     )
     red, blue = maps[0, 3, 3, 0], maps[0, 3, 12, 0]

@@ -34,14 +34,12 @@ def edges(page: Page) -> None:
         "on the transposed image, whose edges are horizontal, the kernel detects nothing",
         (reference.corr2d(x.T, k) == 0).all(),
     )
-    page.check(
-        "this output is the target that the layer learns below", (y == target[0, :, :, 0]).all()
-    )
+    page.check("this is the target that the layer learns below", (y == target[0, :, :, 0]).all())
 
     page.say("A Flax Conv2D learns the kernel by optax SGD at learning rate 0.03, from [1, 1]:")
     learned = edge.learn(jnp.ones(2), 0.03)
     for i in range(1, 10, 2):
-        page.table(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
+        page.verbatim(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
     page.show("kernel", learned.kernels[-1])
     page.say(
         "The loss, the squared error summed over the 42 outputs, is quadratic in the kernel, with "

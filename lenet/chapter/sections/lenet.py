@@ -37,11 +37,11 @@ def lenet(page: Page) -> None:
     page.say("Output shape of each layer for one image:")
     given = activations(model, params, image)
     for name, values in given.items():
-        page.table(f"{name} output shape: \t{values.shape}")
+        page.verbatim(f"{name} output shape: \t{values.shape}")
     page.check("the shapes match the book", {n: v.shape[1:] for n, v in given.items()} == SHAPES)
     rows = table.layers(model, (28, 28, 1))
     page.say("Parameters, multiply-adds and receptive field of each layer:")
-    page.table(table.table(rows))
+    page.verbatim(table.table(rows))
     count = sum(p.size for p in jax.tree.leaves(params))
     page.check(
         "the network has {count:,} parameters, the sum over the table",

@@ -26,10 +26,7 @@ def receptive_field(page: Page) -> None:
     one = influence(lambda image: reference.corr2d(image, k), x, (0, 0))
     two = influence(lambda image: reference.corr2d(reference.corr2d(image, k), k), x, (0, 0))
     page.value("pixels that affect the only output of the second layer", two.astype(int))
-    page.check(
-        "the receptive field has four pixels after one layer, nine after two",
-        (one.sum(), two.sum()) == (4, 9),
-    )
+    page.check("four pixels after one layer, nine after two", (one.sum(), two.sum()) == (4, 9))
     page.check(
         "the formula gives the same sizes, 2 and 3",
         (field([Window(2)]).size, field([Window(2)] * 2).size) == (2, 3),
@@ -40,19 +37,13 @@ def receptive_field(page: Page) -> None:
         all(seen == size for size, seen in depth.items()),
     )
 
-    page.say(
-        "In LeNet with positive weights, the receptive field is where the gradient is nonzero:"
-    )
+    page.say("In LeNet with positive weights, the receptive field has a nonzero gradient:")
     rows = {row.name: row for row in layers(LeNet(), (28, 28, 1))}
     units = {"conv1": 12, "pool1": 6, "conv2": 4, "pool2": 2}
     seen = {name: _seen(name, at) for name, at in units.items()}
     for name, pixels in seen.items():
         size, stride = rows[name].receptive_field, rows[name].stride
-        page.value(
-            "{name}: width of the receptive field and stride, in pixels",
-            (size[0], stride),
-            name=name,
-        )
+        page.value("{name}: receptive field and stride, in pixels", (size[0], stride), name=name)
         page.check(
             "a unit of {name} depends on {across}×{across} pixels",
             pixels.sum() == size[0] * size[1],
