@@ -31,9 +31,7 @@ def main(*numbers: str) -> None:
         asked += within or [number]
     chosen = [EXERCISES[name] for name in walk.choose(asked, EXERCISES, "exercise")]
     if FLAGS.list:
-        rows = [
-            (e.number, e.kind, _duration(e.seconds), language.t(e.question)) for e in chosen
-        ]
+        rows = [(e.number, e.kind, _duration(e.seconds), language.t(e.question)) for e in chosen]
         print(tabulate(rows, tablefmt="plain", maxcolwidths=[None, None, None, 80]))
         print()
         print(language.t("R: experiment; P: proof with a numerical check; times on two cores"))

@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from lenet import files, stopping
 from lenet.figures import style
-from lenet.language import Translate
+from lenet.language import Listed, Message, mark, message, translate
 
 T = TypeVar("T")
 Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
@@ -39,6 +39,10 @@ class Event(NamedTuple):
     file: str = ""  # of a figure
 
 
+PAIRS = (mark("{name}: {value}"), mark("{name}:\n{value}"))
+"""A description and a value of one line, and of several."""
+
+
 @dataclasses.dataclass
 class Page:
     """Prints sentences, values, checks and figures, and keeps them as events.
@@ -46,14 +50,14 @@ class Page:
     Texts are English, keys of the catalogue; the keyword arguments fill in their {names}.
     """
 
-    translate: Translate
+    language: str
     directory: Path  # for the figures
     console: Console
     events: list[Event] = dataclasses.field(default_factory=list)
 
-    def t(self, text: str, **values: Any) -> str:
+    def t(self, text: str | Message | Listed, /, **values: Any) -> str:
         """Return `text` in the reader's language, for titles and labels in figures."""
-        return self.translate(text).format(**values)
+        return translate(self.language, text, **values)
 
     def say(self, text: str, **values: Any) -> None:
         """Print a sentence or two."""
@@ -70,10 +74,10 @@ class Page:
         self._print("show", f">>> {expression}{gap}{shown}", 4)
 
     def value(self, text: str, value: Any, **values: Any) -> None:
-        """Print a description and the value, a number or an array."""
-        shown = _shown(value)
-        gap = ":\n" if "\n" in shown else ": "
-        self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
+        """Print a description and the value: a number, an array, a Message or a list of them."""
+        shown = self.t(value) if isinstance(value, Message | Listed) else _shown(value)
+        pair = PAIRS["\n" in shown]
+        self._print("value", self.t(pair, name=message(text, **values), value=shown), 4)
 
     def verbatim(self, text: str) -> None:
         """Print lines as they are. Not translated."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lenet import stopping
 from lenet.errors import LenetError, UsageError
-from lenet.language import translate, translation
+from lenet.language import translate
 
 
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -75,7 +75,7 @@ def walk(
     out, begin = console(), time.monotonic()
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():
-        page = Page(translation(language), directory, out)
+        page = Page(language, directory, out)
         out.print(f"\n{name}  {heading}", style="bold")
         # A GPU would otherwise round the factors of a product to 10 bits.
         with jax.default_matmul_precision("highest"), stopping.patience():

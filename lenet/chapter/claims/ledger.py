@@ -7,6 +7,7 @@ from lenet.chapter.claims import channels, convolution, introduction, lenet, not
 from lenet.chapter.claims.claim import Claim
 from lenet.chapter.page import Page
 from lenet.errors import DataError
+from lenet.language import listed
 
 CLAIMS: tuple[Claim, ...] = (
     *introduction.CLAIMS,
@@ -47,7 +48,7 @@ def check(page: Page, claims: Sequence[Claim] = CLAIMS) -> None:
     page.check(
         "every verdict is as recorded; changed: {changed}",
         not changed,
-        changed=", ".join(changed) or 0,
+        changed=listed(changed) if changed else 0,
     )
     if missing:
         raise missing[0]

@@ -14,6 +14,7 @@ from lenet.chapter.exercises.draws import integers
 from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 from lenet.model import Conv2D
 
 
@@ -95,7 +96,7 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
         "on a disc, the output for v = (1, 0) is largest left and right, and 0 top and bottom",
         abs(edges[0][11]).max() == abs(edges[0]).max() == 4 and (edges[0][:, 11] == 0).all(),
     )
-    caption = (
+    caption = mark(
         "Edges of a disc for three directions v, and the response by direction of the gradient"
     )
     with page.figure("2.2a", caption, (9, 5.4)) as figure:

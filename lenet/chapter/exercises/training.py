@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenet import train
-from lenet.chapter.page import Page
+from lenet.chapter.page import PAIRS, Page
 from lenet.config import PRESETS, Config
 from lenet.data import Data
 from lenet.engine import sgd
 from lenet.errors import DivergedError
 from lenet.figures import style
 from lenet.inspect import layers
-from lenet.language import mark
+from lenet.language import listed, mark, message
 from lenet.model import LeNet, network
 
 SEEDS = (0, 1, 2)
@@ -45,10 +45,13 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
     """Return `config` with the learning rate that does best on validation images, one run each."""
     tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
     found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
-    shown = ", ".join(f"{lr:g}: {a:.3f}" for lr, a in zip(rates, found, strict=True))
+    shown = (
+        message(PAIRS[0], name=f"{lr:g}", value=f"{accuracy:.3f}")
+        for lr, accuracy in zip(rates, found, strict=True)
+    )
     page.value(
         "validation accuracy by learning rate ({activation} activation, {pool} pooling)",
-        shown,
+        listed(shown),
         activation=config.activation,
         pool=page.t(POOLINGS[config.pool]),
     )
@@ -122,10 +125,10 @@ def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> list[tuple[float, floa
     """Show and return the `gap` between each setting and the next."""
     found = [gap(first, second) for first, second in pairwise(scores.values())]
     shown = (
-        f"{a} → {b}: {difference:+.3f} ± {error:.3f}"
+        message(PAIRS[0], name=f"{a} → {b}", value=f"{difference:+.3f} ± {error:.3f}")
         for (a, b), (difference, error) in zip(pairwise(scores), found, strict=True)
     )
-    page.value("difference in validation accuracy ± standard error", "; ".join(shown))
+    page.value("difference in validation accuracy ± standard error", listed(shown, "; "))
     return found
 
 

@@ -15,6 +15,7 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
 from lenet.inspect.transforms import permute_pixels, shift
+from lenet.language import mark
 
 
 def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
@@ -115,7 +116,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
         "the first melody, used as a kernel, finds the second 12 rows higher and 4 frames later",
         np.unravel_index(match.argmax(), match.shape) == (12, 4),
     )
-    caption = "A click found in noise, and a melody found in a spectrogram"
+    caption = mark("A click found in noise, and a melody found in a spectrogram")
     with page.figure("1.2", caption, (9, 4.6)) as figure:
         (sound, first), (output, second) = figure.subplots(2, 2)
         sound.plot(sounds[60], "-", color=style.GREY, label=page.t("sound"))
@@ -281,7 +282,9 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         ),
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
-    caption = "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
+    caption = mark(
+        "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
+    )
     with page.figure("1.4", caption, (9, 3.6)) as figure:
         for column, sentence in zip(
             figure.subplots(2, 2, height_ratios=(5, 1)).T,
@@ -406,7 +409,7 @@ def convolution_commutes(page: Page) -> None:
         (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
         n=len(f),
     )
-    caption = (
+    caption = mark(
         "All products: f ∗ g sums along each diagonal that rises to the right (framed: i = 2). "
         "Swapping f and g transposes the table, which maps each of these diagonals onto itself"
     )

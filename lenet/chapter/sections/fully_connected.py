@@ -49,7 +49,7 @@ def fully_connected(page: Page) -> None:
         all(_follows_a_shift(w, x) for w in (tied, cut)) and not _follows_a_shift(free, x),
     )
 
-    caption = (
+    caption = mark(
         "The weights as a matrix, one row per output pixel: {free} independent weights; {tied} "
         "weights shared along diagonals; {cut} weights within Δ = 1"
     )

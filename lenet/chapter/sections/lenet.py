@@ -7,6 +7,7 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers as table
 from lenet.inspect.activations import activations
+from lenet.language import mark
 from lenet.model import LeNet
 
 SHAPES = {
@@ -67,7 +68,9 @@ def lenet(page: Page) -> None:
             for before, after in (stages[:2], stages[2:])
         ),
     )
-    caption = "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
+    caption = mark(
+        "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
+    )
     with page.figure("lenet", caption, size=(8, 3.8)) as figure:
         axes = figure.subplots()
         total = {"parameters": count, "multiply_adds": cost}

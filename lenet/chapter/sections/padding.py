@@ -6,6 +6,7 @@ from lenet import ops
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import uses
+from lenet.language import mark
 from lenet.ops.shapes import same_padding
 
 
@@ -47,7 +48,9 @@ def padding(page: Page) -> None:
         centre=used[2, 2],
     )
 
-    caption = "Number of 3×3 windows that use each pixel of a 5×5 image, by padding on each side"
+    caption = mark(
+        "Number of 3×3 windows that use each pixel of a 5×5 image, by padding on each side"
+    )
     with page.figure("padding", caption, size=(9, 3.4)) as figure:
         for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
             title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)

@@ -6,6 +6,7 @@ from lenet import ops, reference
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import transforms
+from lenet.language import mark
 
 
 def pooling(page: Page) -> None:
@@ -45,7 +46,9 @@ def pooling(page: Page) -> None:
         "after 2×2 max pooling with stride 1, both outputs share a column",
         (wide * wide_moved).sum() == wide.shape[1],
     )
-    caption = "An edge, and the same edge one pixel further right: they overlap only after pooling"
+    caption = mark(
+        "An edge, and the same edge one pixel further right: they overlap only after pooling"
+    )
     with page.figure("pooling", caption, size=(9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
         titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))
