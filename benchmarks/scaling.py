@@ -7,12 +7,14 @@ import contextlib
 import math
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from tabulate import tabulate
 
 from benchmarks.rounds import Tell, turns
 from benchmarks.worker import Worker
+from lenet.language import translate
 
 BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 EPOCHS = 8
@@ -118,35 +120,43 @@ def _multiply_adds(settings: dict[str, Any]) -> int:
     return sum(layer.multiply_adds for layer in layers(model, (28, 28, 1)))
 
 
-def figure(record: dict[str, Any]) -> bytes:
+def figure(record: dict[str, Any], language: str = "en") -> bytes:
     """Draw the four panels, measured points over the line of a linear law; return a PNG."""
     from matplotlib.figure import Figure
 
     from lenet.figures import style
 
-    examples = record["examples"]
+    t = partial(translate, language)
+    linear, examples = t("linear"), record["examples"]
     with style.style():
         picture = Figure(figsize=(8.4, 6.6), layout="constrained")
         (by_batch, by_epoch), (by_width, by_runs) = picture.subplots(2, 2)
 
         points = record["batch"]
         times = [[1e3 * s / point["steps"] for s in point["seconds"]] for point in points]
-        _draw(by_batch, [point["batch_size"] for point in points], times)
-        by_batch.set(title="a step", xlabel="batch size, examples", ylabel="ms")
+        _draw(by_batch, [point["batch_size"] for point in points], times, linear)
+        by_batch.set(title=t("One step"), xlabel=t("batch size"), ylabel=t("ms"))
 
         runs = record["epochs"]
         epochs = range(1, len(runs[0]["seconds"]) + 1)
-        _draw(by_epoch, epochs, list(zip(*(run["seconds"] for run in runs), strict=True)))
-        by_epoch.set(title=f"a run, {examples:,} examples an epoch", xlabel="epochs", ylabel="s")
+        _draw(by_epoch, epochs, list(zip(*(run["seconds"] for run in runs), strict=True)), linear)
+        by_epoch.set(
+            title=t("One run, {examples:,} examples per epoch", examples=examples),
+            xlabel=t("epochs"),
+            ylabel=t("s"),
+        )
         memory = [max(run["memory"][i] for run in runs) / 1e6 for i in range(len(epochs))]
-        at = f"peak memory {memory[0]:,.0f} MB after the first, {memory[-1]:,.0f} MB after the last"
-        by_epoch.text(0.98, 0.03, at.replace(" after the first,", " after the first,\n"),
-                      transform=by_epoch.transAxes, ha="right", fontsize=8)  # fmt: skip
+        at = t(
+            "peak memory {first:,.0f} MB after the first,\n{last:,.0f} MB after the last",
+            first=memory[0],
+            last=memory[-1],
+        )
+        by_epoch.text(0.98, 0.03, at, transform=by_epoch.transAxes, ha="right", fontsize=8)
 
         points = record["width"]
         work = [point["multiply_adds"] / 1e6 for point in points]
         times = [[1e6 * s / examples for s in point["seconds"]] for point in points]
-        _draw(by_width, work, times)
+        _draw(by_width, work, times, linear)
         for x, y, point in zip(work, times, points, strict=True):
             by_width.annotate(
                 f"×{point['factor']}",
@@ -156,20 +166,28 @@ def figure(record: dict[str, Any]) -> bytes:
                 ha="right",
             )
         by_width.set(
-            title="an example, by width",
-            xlabel="multiply-adds forward, millions",
-            ylabel="µs",
+            title=t("One example, by width of the network"),
+            xlabel=t("multiply-adds forward, millions"),
+            ylabel=t("µs"),
         )
 
         points = record["runs"]
-        _draw(by_runs, [point["runs"] for point in points], [point["seconds"] for point in points])
-        by_runs.set(title=f"a sweep, {examples:,} examples an epoch", xlabel="runs", ylabel="s")
-        first, last = points[0], points[-1]
+        counts = [point["runs"] for point in points]
+        _draw(by_runs, counts, [point["seconds"] for point in points], linear)
+        by_runs.set(
+            title=t("A sweep, {examples:,} examples per epoch", examples=examples),
+            xlabel=t("runs"),
+            ylabel=t("s"),
+        )
         by_runs.text(
             0.98,
             0.03,
-            f"peak memory {first['memory'] / 1e6:,.0f} MB of a run alone,\n"
-            f"{last['memory'] / 1e6:,.0f} MB of {last['runs']} runs",
+            t(
+                "peak memory {alone:,.0f} MB for one run,\n{all:,.0f} MB for {runs} runs",
+                alone=points[0]["memory"] / 1e6,
+                all=points[-1]["memory"] / 1e6,
+                runs=counts[-1],
+            ),
             transform=by_runs.transAxes,
             ha="right",
             fontsize=8,
@@ -177,7 +195,7 @@ def figure(record: dict[str, Any]) -> bytes:
         return style.png(picture)
 
 
-def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]]) -> None:
+def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]], law_name: str) -> None:
     """Medians with their range, over y = c·x with the median of their c."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -188,7 +206,7 @@ def _draw(axes: Any, at: Sequence[float], times: Sequence[Sequence[float]]) -> N
     high = [max(values) - m for m, values in zip(medians, times, strict=True)]
     slope = statistics.median(m / x for m, x in zip(medians, at, strict=True))
     law = [slope * x for x in at]
-    axes.plot(at, law, "-", color=style.GREY, linewidth=0.8, label="linear")
+    axes.plot(at, law, "-", color=style.GREY, linewidth=0.8, label=law_name)
     axes.errorbar(at, medians, (low, high), fmt="o", color=style.BLUE, markersize=4, capsize=2)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

@@ -29,7 +29,7 @@ from experiments import cli
 from lenet import files
 from lenet.config import PRESETS, Config
 from lenet.errors import UsageError
-from lenet.language import mark
+from lenet.language import LANGUAGES, mark
 
 ROOT = Path(__file__).parent.parent
 RECORDS = {"cpu": "bench.json", "gpu": "bench_gpu.json"}
@@ -136,10 +136,15 @@ def scaling() -> None:
             tell=tell,
         )
     path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
-    picture = path.with_suffix(".png") if FLAGS.record else ROOT / "docs" / "scaling.png"
     files.write_json(path, record)
-    files.write(picture, scaling.figure(record))
-    print(f"left in {path} and {picture}")
+    for language in LANGUAGES:
+        picture = ROOT / "docs" / "results" / language / "scaling.png"
+        if FLAGS.record:
+            picture = path.with_suffix(f".{language}.png")
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        files.write(picture, scaling.figure(record, language))
+        print(f"saved to {picture}")
+    print(f"saved to {path}")
 
 
 def forms() -> None:

@@ -190,7 +190,10 @@ def test_the_figure_of_scaling_is_drawn_from_its_record():
     assert [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]] == [
         *("4", "2.000 [2.000, 4.000]", "2,048", "1.00", "100")
     ]
-    assert scaling.figure(record).startswith(b"\x89PNG")
+    english, chinese = (scaling.figure(record, language) for language in ("en", "zh"))
+    assert english.startswith(b"\x89PNG")
+    assert chinese.startswith(b"\x89PNG")
+    assert chinese != english
 
 
 def test_width_multiplies_channels_and_hidden_layers():
