@@ -25,7 +25,7 @@ from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import translate
+from lenet.language import default, translate
 
 if TYPE_CHECKING:
     from lenet.runs import DataSets
@@ -154,7 +154,8 @@ def _compare(
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
     files.write_json(path, asked | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())
-    files.write(run_dir / "compare.png", comparison_plots.picture(found, name))
+    picture = comparison_plots.picture(found, FLAGS.dataset, default())
+    files.write(run_dir / "compare.png", picture)
     print(
         f"\n{report}\n\nsaved to {run_dir}: report.md, compare.png, compare.json, "
         "tuning.jsonl, final.jsonl"

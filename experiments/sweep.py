@@ -35,7 +35,7 @@ from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import translate
+from lenet.language import default, translate
 from lenet.records import directory
 
 if TYPE_CHECKING:
@@ -199,29 +199,15 @@ def _summarise(
     entries: "list[Entry]", path: Path, varied: list[Axis], about: list[dict[str, Any]]
 ) -> None:
     from experiments.cli import progress
-    from lenet.analysis import findings, frameworks, published, summary
-    from lenet.figures import run
+    from lenet.analysis import frameworks, published, summary
     from lenet.figures import sweep as sweep_plots
 
     names = summary.varied({axis.name: axis.values for axis in varied})
     num_classes = summary.classes(about)
     settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
     files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
-    pictures = {"curves.png": sweep_plots.curves(settings, names, measure)}
-    if "lr" in names:
-        pictures["rates.png"] = sweep_plots.by_rate(settings, names, measure)
-    if names:
-        pictures["settings.png"] = sweep_plots.by_setting(settings, names, measure)
-    if len(names) == 2:
-        pictures["map.png"] = sweep_plots.heat(settings, (names[0], names[1]), measure)
-    if len(names) > 2:
-        pictures["parallel.png"] = sweep_plots.parallel(settings, names, measure)
-    if findings.crossed(entries, measure) is not None:
-        pictures["seeds.png"] = sweep_plots.seeds(entries, measure)
-    placed = published.placed(entries)
-    if placed:
-        ours = {key: [row[key] for row in placed] for key in run.ENDS}
-        pictures["published.png"] = run.among_published(ours)
+    pictures = sweep_plots.pictures(entries, names, default())
+    if placed := published.placed(entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)

@@ -179,11 +179,13 @@ def _conclude(run: "Run") -> None:
     """Draw the curves; print the chapter's two lines and the comparison with published runs."""
     from experiments.cli import progress
     from lenet import files, records
+    from lenet.figures import run as figures
+    from lenet.language import default
     from lenet.records import directory
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        files.write(curves, _curves(run.config, run.rows()))
+        files.write(curves, figures.curves(run.rows(), run.config, default()))
     result = records.read_json(path)
     try:
         synthetic = " (synthetic data)" if result["synthetic"] else ""
@@ -198,19 +200,6 @@ def _conclude(run: "Run") -> None:
         f"saved to {run.directory}: curves.png, metrics.jsonl, statistics.jsonl, result.json, "
         "config.json, checkpoints/"
     )
-
-
-def _curves(config: Config, rows: "list[Row]") -> bytes:
-    from lenet.analysis import published
-    from lenet.figures import run
-
-    name = "SYNTHETIC DATA" if config.dataset == "synthetic" else config.dataset
-    title = (
-        f"LeNet, {config.activation} + {config.pool}-pooling, on {name}\n"
-        f"lr {config.lr:g}, batch {config.batch_size}, seed {config.seed}"
-    )
-    band = published.band() if published.comparable(config) else None
-    return run.curves(rows, epochs=config.epochs, title=title, band=band)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,9 @@ def comparison_section(language: str) -> str:
     ]
     effects = comparison_findings.effects_table(comparison_findings.effects(runs), language)
     table = comparison_findings.table(runs, language)
-    return "\n\n".join([f"![{alt}](docs/compare.png)", table, note, *said, effects, code])
+    return "\n\n".join(
+        [f"![{alt}](docs/results/{language}/compare.png)", table, note, *said, effects, code]
+    )
 
 
 def last(book: dict, key: str) -> list[float]:
@@ -204,7 +206,7 @@ def equality(language: str, book: dict) -> str:
         theirs=published.band("pytorch").runs,
         compared=listed(compared, "; "),
     )
-    return f"![{alt}](docs/published.png)\n\n{said}".replace(" -", " −")
+    return f"![{alt}](docs/results/{language}/published.png)\n\n{said}".replace(" -", " −")
 
 
 def rendered() -> dict[Path, bytes]:
@@ -316,24 +318,21 @@ def between(text: str, name: str, body: str) -> str:
 
 
 def pictures() -> dict[Path, bytes]:
-    """The pictures: our first run in the published band, and all runs over one another."""
+    """The figures in both languages: our first run, all runs over one another, the comparison."""
     book = json.loads(BOOK.read_text(encoding="utf-8"))
-    config = book["config"]
-    title = (
-        f"LeNet, {config['activation']} + {config['pool']}-pooling, on {config['dataset']}\n"
-        f"lr {config['lr']:g}, batch {config['batch_size']}, seed {config['seed']}"
-    )
-    ours = {key: last(book, key) for key in run.ENDS}
-    band = published.band()
     rows = [Row.from_dict(row) for row in book["first_run"]]
-    first = run.curves(rows, epochs=published.EPOCHS, title=title, band=band)
-    docs = ROOT / "docs"
-    drawn = {docs / "book.png": first, docs / "published.png": run.among_published(ours)}
-    if COMPARE.exists():
-        compared = records.read_json(COMPARE)
-        drawn[docs / "compare.png"] = comparison_plots.picture(
-            compared["comparison"], compared["settings"]["dataset"]
-        )
+    config = config_module.from_dict(book["config"])
+    ours = [{end: each["rows"][-1][end] for end in run.ENDS} for each in book["runs"]]
+    drawn = {}
+    for language in LANGUAGES.values():
+        docs = ROOT / "docs" / "results" / language
+        drawn[docs / "book.png"] = run.curves(rows, config, language)
+        drawn[docs / "published.png"] = run.among_published(ours, language)
+        if COMPARE.exists():
+            record = records.read_json(COMPARE)
+            drawn[docs / "compare.png"] = comparison_plots.picture(
+                record["comparison"], record["settings"]["dataset"], language
+            )
     return drawn
 
 

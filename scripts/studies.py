@@ -18,8 +18,10 @@ from lenet import files, records
 from lenet.analysis import findings, frameworks, summary
 from lenet.config import PRESETS, Config, from_dict, to_dict
 from lenet.engine.rows import Row
-from lenet.figures import sweep as sweep_plots
-from lenet.language import LANGUAGES, NAMES, Message, mark, translate, translation
+from lenet.figures.sweep import charts
+from lenet.figures.terms import term
+from lenet.figures.vega import png
+from lenet.language import LANGUAGES, NAMES, mark, translate, translation
 from lenet.records import ledger
 from lenet.records.ledger import Entry
 
@@ -105,15 +107,12 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     settings = summary.ranked(entries, num_classes)
     preset = Config(**PRESETS[record["preset"]])
     said = frameworks.said(name, entries, axes, preset, num_classes)
-    alt = t(
-        "{measure} of each setting",
-        measure=Message(sweep_plots.words(summary.selection(entries))),
-    )
+    alt = t("{what} of each setting", what=term(t, summary.selection(entries)))
     parts = [
         f"## {name}",
         translate(language, study.question),
         f"    {record['command']}",
-        f"![{alt}](studies/{name}.png)",
+        f"![{alt}](studies/{language}/{name}.png)",
         *([findings.table(settings, axes, preset, language)] if axes else []),
         *(translate(language, each) for each in said),
         t(
@@ -125,15 +124,11 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     return "\n\n".join(parts)
 
 
-def picture(record: dict[str, Any]) -> bytes:
-    """The picture of a study: by learning rate, by pair of seeds, or by setting."""
+def picture(record: dict[str, Any], language: str) -> bytes:
+    """The figure of a study: by learning rate, by pair of seeds, or by setting."""
     entries, axes = entries_of(record), summary.varied(record["axes"])
-    settings, measure = summary.ranked(entries), summary.selection(entries)
-    if axes == ["lr"]:
-        return sweep_plots.by_rate(settings, axes, measure)
-    if not axes:
-        return sweep_plots.seeds(entries, measure)
-    return sweep_plots.by_setting(settings, axes, measure)
+    which = "rates" if axes == ["lr"] else "settings" if axes else "seeds"
+    return png([charts(entries, axes)[which]], language)
 
 
 def known() -> dict[str, dict[str, Any]]:
@@ -171,7 +166,9 @@ def main(arguments: list[str]) -> None:
     for path, content in rendered().items():
         files.write(path, content)
     for name, record in known().items():
-        files.write(ROOT / "docs" / "studies" / f"{name}.png", picture(record))
+        for language in PAGES:
+            path = ROOT / "docs" / "studies" / language / f"{name}.png"
+            files.write(path, picture(record, language))
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
 
 def test_our_runs_over_theirs_is_a_picture():
     ours = {"test_accuracy": [0.8, 0.81], "train_loss": [0.47, 0.46]}
-    assert run.among_published(ours).startswith(b"\x89PNG")
+    ends = [dict(zip(ours, values, strict=True)) for values in zip(*ours.values(), strict=True)]
+    assert run.among_published(ends).startswith(b"\x89PNG")
     found = published.equality(ours)
     assert found.keys() == ours.keys()
     assert found["test_accuracy"].difference.mean == pytest.approx(0.805 - 0.8036, abs=1e-3)

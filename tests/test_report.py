@@ -23,10 +23,11 @@ from lenet.analysis import comparison
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import RecordError
+from lenet.figures import sweep as sweep_charts
+from lenet.figures.groups import interval
 from lenet.records import ledger
 from lenet.records.ledger import Entry
 from lenet.report import examples, network, of_comparison, of_directory, of_run, of_sweep, page
-from lenet.report.rows import interval
 
 HERE = Path(page.__file__).parent
 ROOT = HERE.parent.parent
@@ -306,7 +307,7 @@ def test_a_cause_is_named_only_where_the_numbers_show_it(noise):
     learned = run._replace(rows=[dataclasses.replace(row, train_loss=0.5) for row in run.rows])
     assert of_run._plateau(learned)["epochs"] == 0
     assert b"left that of a guess" in page.render(of_run.report(learned, None))
-    worse = run._replace(rows=[row | {"train_loss": 5.0} for row in run.rows])
+    worse = run._replace(rows=[dataclasses.replace(row, train_loss=5.0) for row in run.rows])
     assert of_run._plateau(worse) is None
     assert of_run._plateau(run._replace(statistics=[])) is None
     assert of_run._plateau(run._replace(class_names=("one",))) is None
@@ -362,7 +363,7 @@ def test_a_sweep_of_very_many_settings_stays_small():
     content = page.render(sweep(draws=600))
     payload = Parsed(content).payload
     assert len(content) < 3e6
-    assert len({row["rank"] for row in payload["data"]["parallel"]}) == of_sweep.MOST_SETTINGS
+    assert len(payload["data"]["settings"]) == sweep_charts.MOST_SETTINGS
     assert b"The best 1000 of 1200; summary.csv has all." in content
 
 
@@ -371,9 +372,9 @@ def test_a_sweep_with_a_validation_split_is_ranked_by_it():
 
 
 def test_an_interval_is_cut_to_what_an_accuracy_can_be():
-    row = interval("x", 1, [0.1, 0.9])
+    row = interval("x", [0.1, 0.9])
     assert (row["low"], row["high"]) == (0, 1)
-    assert interval("x", 1, [0.5])["low"] == 0.5
+    assert interval("x", [0.5])["low"] == 0.5
 
 
 # ---- directories ----

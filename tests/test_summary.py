@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 import record_rows
 import scipy
-from PIL import Image
 
 from lenet.analysis import summary
-from lenet.figures import sweep as sweep_plots
 from lenet.records.ledger import Entry
 
 
@@ -80,14 +78,3 @@ def test_the_table_and_the_csv_say_the_same():
     assert last["test_loss_mean"] == ""
     assert "0.6000 ± 1.2706" in summary.table(settings, ["lr"])
     assert "... 1 more" in summary.table(settings, ["lr"], most=2)
-
-
-def test_pictures_are_drawn_of_any_sweep():
-    for entries in (ENTRIES, ENTRIES[:1], ENTRIES[3:5]):
-        settings = summary.ranked(entries)
-        for png in (
-            sweep_plots.by_rate(settings, ["lr", "pool"], "valid_accuracy"),
-            sweep_plots.curves(settings, ["lr"], "valid_accuracy"),
-            sweep_plots.heat(settings, ("pool", "lr"), "valid_accuracy"),
-        ):
-            assert min(Image.open(io.BytesIO(png)).size) > 150

@@ -1,84 +1,207 @@
-"""Figures of runs: training curves, and final results among the published ones."""
+"""Charts of runs: curves by epoch, and final results among the published ones."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
-
-from lenet.analysis import published
+from lenet.analysis import published as printed
 from lenet.analysis.published import Band
+from lenet.config import Config
 from lenet.engine.rows import Row
-from lenet.figures.style import BLUE, GREEN, GREY, ORANGE, distributions, png
+from lenet.figures.terms import Translate, term, value
+from lenet.figures.vega import (
+    INK,
+    NEAR,
+    WHOLE,
+    Chart,
+    Spec,
+    channel,
+    chart,
+    coloured,
+    lines,
+    named,
+    percent,
+    png,
+)
+from lenet.language import translate
 
 OURS = "lenet (JAX)"
+ENDS = ("test_accuracy", "train_loss")
+"""What our runs end with, and are compared by with the published ones."""
 
 
-ENDS = {
-    "test_accuracy": "test accuracy after the last epoch",
-    "train_loss": "training loss over the last epoch (nats)",
-}
-
-
-def curves(rows: Sequence[Row], *, epochs: int, title: str, band: Band | None = None) -> bytes:
-    """Draw the book's figure: training loss and accuracy and test accuracy by epoch.
-
-    Training curves are running means within an epoch, at fifths of it, as the book draws them.
+def curves(rows: Sequence[Row], config: Config, language: str = "en") -> bytes:
+    """Draw loss and accuracy by epoch, over the published runs' where the two compare.
 
     Args:
       rows: the epochs so far.
-      epochs: how far the axis goes.
-      title: what was run.
-      band: published test accuracy, drawn behind.
+      config: of the run.
+      language: of the text.
 
     Returns:
       a PNG
     """
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.subplots()
-    if band:
-        axes.fill_between(
-            band.epochs,
-            band.low,
-            band.high,
-            color=GREEN,
-            alpha=0.2,
-            linewidth=0,
-            label=f"test accuracy, 10 to 90 % of {band.runs} published runs",
-        )
-    points = [point for row in rows for point in row.running]
-    at = [point[0] for point in points]
-    epoch = [row.epoch for row in rows]
-    axes.plot(at, [p[1] for p in points], "-", color=BLUE, label="training loss")
-    axes.plot(at, [p[2] for p in points], "--", color=ORANGE, label="training accuracy")
-    if any(row.valid_accuracy is not None for row in rows):
-        accuracies = [np.nan if (a := row.valid_accuracy) is None else a for row in rows]
-        axes.plot(epoch, accuracies, "x:", color="black", label="validation accuracy")
-    test = [row.test_accuracy for row in rows]
-    axes.plot(epoch, test, ".-.", color=GREEN, label="test accuracy", clip_on=False)
-    axes.set(title=title, xlabel="epoch", ylabel="loss (nats), accuracy", xlim=(0, epochs))
-    axes.set_ylim(bottom=0)
-    axes.locator_params(axis="x", integer=True)
-    axes.grid(color=GREY, alpha=0.3)
-    axes.legend(fontsize="small", framealpha=0.9)
-    return png(figure)
+    t = partial(translate, language)
+    title = t(
+        "LeNet, {activation} and {pool} pooling, {dataset}\n"
+        "learning rate {lr}, batch size {batch}, seed {seed}",
+        **{key: value(t, getattr(config, key)) for key in ("activation", "pool", "dataset")},
+        **{"lr": f"{config.lr:g}", "batch": config.batch_size, "seed": config.seed},
+    )
+    band = printed.band() if printed.comparable(config) else None
+    both = [losses(rows, config.epochs), accuracies(rows, config.epochs, band)]
+    return png(both, language, title=title)
 
 
-def among_published(ours: Mapping[str, ArrayLike]) -> bytes:
-    """Draw the distributions of our runs over those of the three published frameworks.
+def losses(rows: Sequence[Row], epochs: int) -> Chart:
+    """Return the loss by epoch: in training its running mean, as the book draws it."""
+
+    def draw(t: Translate) -> Spec:
+        y = channel("value", t("loss (nats)"), scale={"zero": True})
+        return _curves(t, "losses", t("Loss by epoch"), epochs, y, ".4f")
+
+    return Chart(draw, {"losses": _values(rows, "loss", 1)})
+
+
+def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
+    """Return the accuracies by epoch, over the band of the published runs."""
+
+    def draw(t: Translate) -> Spec:
+        y = channel("value", t("accuracy"), axis={"format": "%"}, scale={"domainMin": 0})
+        spec = _curves(t, "accuracies", t("Accuracy by epoch"), epochs, y, ".2%")
+        if band:
+            spec["usermeta"]["note"] = t(
+                "band: test accuracy, 10th to 90th percentile of {n} published runs", n=band.runs
+            )
+            spec["layer"].insert(0, _band(t, epochs))
+        return spec
+
+    behind = zip(*band[1:], strict=True) if band else ()
+    names = ("epoch", "low", "median", "high")
+    return Chart(
+        draw,
+        {
+            "accuracies": _values(rows, "accuracy", 2),
+            "published_band": [dict(zip(names, point, strict=True)) for point in behind],
+        },
+    )
+
+
+def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
+    """Within each epoch in training, and after it otherwise."""
+    within = [
+        {"epoch": point[0], "value": point[place], "series": "train"}
+        for row in rows
+        for point in row.running
+    ]
+    after = [
+        {"epoch": row.epoch, "value": getattr(row, f"{split}_{what}"), "series": split}
+        for row in rows
+        for split in ("valid", "test")
+    ]
+    return within + [point for point in after if point["value"] is not None]
+
+
+def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
+    names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
+    tooltip = [channel("epoch", t("epoch"), format=".1f"), y | {"format": form}]
+    return lines(data, description, _epochs(t, epochs), y, names, tooltip)
+
+
+def _epochs(t: Translate, epochs: int) -> Spec:
+    return channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
+
+
+def _band(t: Translate, epochs: int) -> Spec:
+    return {
+        "data": {"name": "published_band"},
+        "mark": {"type": "area", "opacity": 0.18},
+        "encoding": {
+            "x": _epochs(t, epochs),
+            "y": channel("low", t("accuracy")),
+            "y2": {"field": "high"},
+            "color": {"value": {"expr": "bandColour"}},
+            "tooltip": [
+                channel("epoch", t("epoch")),
+                percent("low", t("published, 10th percentile")),
+                percent("median", t("published, median")),
+                percent("high", t("published, 90th percentile")),
+            ],
+        },
+    }
+
+
+def among_published(ours: Sequence[Mapping[str, float]], language: str = "en") -> bytes:
+    """Draw what our runs ended with among the published ones.
 
     Args:
-      ours: by a key of `published.COLUMNS`, what our runs ended with, [R].
+      ours: what each ended with, by ENDS.
+      language: of the text.
 
     Returns:
       a PNG
     """
-    panels = {
-        label: {OURS: ours[key]}
-        | {
-            name: getattr(published.runs(framework), published.COLUMNS[key])
-            for framework, name in published.NAMES.items()
+    return png([published(field, ours) for field in ENDS], language)
+
+
+def published(
+    field: str, ours: Sequence[Mapping[str, float]] = (), one: Mapping[str, float] | None = None
+) -> Chart:
+    """Return the cumulative distribution of published runs, by framework.
+
+    The largest vertical gap between two lines is the statistic of Kolmogorov and Smirnov.
+
+    Args:
+      field: of ENDS, what the runs ended with.
+      ours: runs of our own beside them.
+      one: a run that is marked by a line.
+    """
+    others = printed.runs()
+    numbers = zip(others.framework, others.test_acc.tolist(), others.loss.tolist(), strict=True)
+    rows = [{"series": OURS} | {end: round(run[end], 4) for end in ENDS} for run in ours] + [
+        {"series": printed.NAMES[framework], "test_accuracy": accuracy, "train_loss": loss}
+        for framework, accuracy, loss in numbers
+    ]
+    sizes = Counter(row["series"] for row in rows)
+
+    def draw(t: Translate) -> Spec:
+        names = {name: t("{name}, {n} runs", name=name, n=n) for name, n in sizes.items()}
+        form = "~%" if field == "test_accuracy" else "~r"
+        x = channel(field, term(t, field), scale=NEAR, axis={"format": form, "tickCount": 6})
+        colour = coloured(names)
+        share = channel("share", t("share of runs at or below"), axis={"format": "%"})
+        steps = {
+            "transform": [
+                {
+                    "window": [{"op": "cume_dist", "as": "share"}],
+                    "sort": [{"field": field}],
+                    "groupby": ["series"],
+                },
+                named(names),
+            ],
+            "mark": {"type": "line", "interpolate": "step-after"},
+            "encoding": {
+                "x": x,
+                "y": share,
+                "color": colour,
+                "strokeDash": {**colour, "legend": None},
+                "tooltip": [channel("name", "", "nominal"), x, percent("share", share["title"])],
+            },
         }
-        for key, label in ENDS.items()
-    }
-    return distributions(panels)
+        line = {
+            "data": {"name": "this_run"},
+            "mark": {"type": "rule", "strokeWidth": 3, "color": INK},
+            "encoding": {
+                "x": {"field": field, "type": "quantitative"},
+                "tooltip": [channel(field, t("this run"), format=".4f")],
+            },
+        }
+        return chart(
+            "published",
+            t("Among the published runs: {what}", what=term(t, field)),
+            usermeta={"names": list(names.values())},
+            layer=[steps, line] if one else [steps],
+        )
+
+    return Chart(draw, {"published": rows, "this_run": [one] if one else []})

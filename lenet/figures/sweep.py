@@ -1,233 +1,250 @@
-"""Pictures of a sweep, drawn from its settings; none needs a display."""
+"""Charts of a sweep: its settings by learning rate, by epoch, one by one, and over their axes."""
 
-import itertools
+import json
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-
-from lenet.analysis.summary import CLASSES, Setting, estimate, shown
-from lenet.figures import style
+from lenet.analysis import findings, published
+from lenet.analysis.summary import CLASSES, SEEDS, Setting, ranked, selection
+from lenet.figures import groups, run
+from lenet.figures.terms import Translate, term, value
+from lenet.figures.vega import INK, PAPER, Chart, Spec, channel, chart, percent, png
+from lenet.language import translate
 from lenet.records.ledger import Entry
 
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""
+MOST_SETTINGS = 40
+"""Settings of which each has a row or a line of a chart."""
 
-MOST_ROWS = 40
-"""Settings of which each has a row."""
+
+def pictures(
+    entries: Sequence[Entry], axes: Sequence[str], language: str = "en"
+) -> dict[str, bytes]:
+    """Draw a sweep.
+
+    Args:
+      entries: its finished runs.
+      axes: names of what varies, seeds apart.
+      language: of the text.
+
+    Returns:
+      PNGs, by the name of their file
+    """
+    drawn = {f"{name}.png": png([chart], language) for name, chart in charts(entries, axes).items()}
+    if placed := published.placed(entries):
+        drawn["published.png"] = run.among_published(placed, language)
+    return drawn
 
 
-def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
-    """Draw accuracy against learning rate, a line for each of the best other settings.
+def charts(entries: Sequence[Entry], axes: Sequence[str]) -> dict[str, Chart]:
+    """Return what there is to draw of a sweep, by name; args are those of `pictures`."""
+    settings, measure = ranked(entries), selection(entries)
+    found = {"curves": by_epoch(settings, axes, measure)}
+    if "lr" in axes:
+        found["rates"] = by_rate(settings, axes, measure)
+    if axes:
+        found["settings"] = by_setting(settings, axes, measure)
+    if len(axes) == 2:
+        found["map"] = heat("map", settings, axes, measure)
+    if len(axes) > 2:
+        found["parallel"] = parallel(settings, axes, measure)
+    if findings.crossed(entries, measure) is not None:
+        apart = [Setting(e.config, [e.rows], 0, [()], CLASSES) for e in entries]
+        found["seeds"] = heat("pairs", apart, SEEDS, measure)
+    return found
 
-    Lines are means over the seeds, bands reach from the worst to the best of them; rates at which
-    every run diverged are marked on the axis.
+
+def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+    """Return accuracy against learning rate, a line for each of the best other settings.
 
     Args:
       settings: ranked.
       axes: names of what varies between them.
       measure: such as "valid_accuracy".
-
-    Returns:
-      a PNG
     """
     others = [axis for axis in axes if axis != "lr"]
-    lines: dict[str, list[Setting]] = {}
+    ends: dict[str, dict[float, list[float | None]]] = {}
     for setting in settings:
-        lines.setdefault(_label(setting, others), []).append(setting)
-    with style.style():
-        figure, drawn = _figure(settings, "learning rate", measure)
-        for (label, points), marker in zip(lines.items(), itertools.cycle("os^Dvx")):
-            if len(drawn.get_lines()) >= MOST_LINES:
-                break
-            points = sorted((p for p in points if p.rows), key=lambda p: p.config.lr)
-            if not points:
-                continue
-            rates = [point.config.lr for point in points]
-            values = [point.finals(measure) for point in points]
-            _band(drawn, rates, values, label, marker)
-        lost = [s.config.lr for s in settings if not s.rows]
-        if lost:
-            at = drawn.get_xaxis_transform()
-            drawn.plot(lost, [0] * len(lost), "kx", transform=at, clip_on=False, label="diverged")
-        drawn.set_xscale("log")
-        return _png(figure, drawn)
+        by_lr = ends.setdefault(_key(setting, others), {})
+        by_lr[setting.config.lr] = [*setting.finals(measure), *[None] * setting.diverged]
+    best = dict(list(ends.items())[:MOST_LINES])
+    return groups.rates(best, _parts(settings, others), others, measure)
 
 
-def curves(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
-    """Draw accuracy by epoch of the best settings: the mean over seeds, and their range.
+def by_epoch(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+    """Return accuracy by epoch of the best settings; args are those of `by_rate`."""
+    best = [setting for setting in settings if setting.rows][:MOST_LINES]
+    values = {
+        _key(setting, axes): [
+            (seeds[0], [getattr(row, measure) for row in rows])
+            for seeds, rows in zip(setting.seeds, setting.rows, strict=True)
+        ]
+        for setting in best
+    }
+    return groups.epochs(values, _parts(best, axes), axes, measure)
 
-    Args and the return are those of `by_rate`.
+
+def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+    """Return the accuracy of the best settings, in the order of their values.
+
+    Args are those of `by_rate`.
     """
-    with style.style():
-        figure, drawn = _figure(settings, "epoch", measure)
-        best = [setting for setting in settings if setting.rows][:MOST_LINES]
-        for setting, marker in zip(best, itertools.cycle("os^Dvx")):
-            epochs = [row.epoch for row in setting.rows[0]]
-            by_epoch = zip(*setting.rows, strict=True)
-            values = [[getattr(row, measure) for row in rows] for rows in by_epoch]
-            _band(drawn, epochs, values, _label(setting, axes), marker)
-        drawn.locator_params(axis="x", integer=True)
-        return _png(figure, drawn)
+    best = [setting for setting in settings if setting.rows][:MOST_SETTINGS]
+    best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in axes])
+    values = {
+        _key(setting, axes): [
+            (seeds[0], final)
+            for seeds, final in zip(setting.seeds, setting.finals(measure), strict=True)
+        ]
+        for setting in best
+    }
+    return groups.intervals(values, _parts(best, axes), axes, measure)
 
 
-def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
-    """Draw the accuracy of each setting: a dot for each seed, their mean and its 95 % interval.
+def _key(setting: Setting, axes: Sequence[str]) -> str:
+    return translate("en", findings.label(setting, axes)) or "all runs"
 
-    Settings are in the order of their values, the best MOST_ROWS of them at most. Args and the
-    return are those of `by_rate`.
+
+def _parts(settings: Sequence[Setting], axes: Sequence[str]) -> groups.Parts:
+    return {_key(setting, axes): [setting.shown(axis) for axis in axes] for setting in settings}
+
+
+def levels(settings: Sequence[Setting], axis: str) -> list[str]:
+    """Return the values on an axis in order: numbers by size, words by the alphabet."""
+    values = {setting.shown(axis): getattr(setting.config, axis) for setting in settings}
+    return sorted(values, key=lambda shown: values[shown])
+
+
+def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+    """Return the mean accuracy over two axes as a map; crosses where every run diverged.
+
+    Args are those of `by_rate`, and the name of its rows.
     """
-    drawn_settings = [setting for setting in settings if setting.rows][:MOST_ROWS]
-    for axis in reversed(axes):  # stable: by the first axis, then by the second
-        order = _levels(settings, axis)
-        drawn_settings.sort(key=lambda s: order.index(s.shown(axis)))
-    with style.style():
-        figure = Figure(figsize=(6.4, 1.6 + 0.32 * len(drawn_settings)), layout="constrained")
-        drawn = figure.subplots()
-        for at, setting in enumerate(drawn_settings):
-            values = setting.finals(measure)
-            drawn.plot(
-                values, [at + 0.2] * len(values), "o", color=style.SKY, markersize=3, alpha=0.7
-            )
-            found = estimate(values)
-            drawn.errorbar(
-                found.mean, at, xerr=found.half, fmt="D", color=style.BLUE, markersize=5, capsize=4
-            )
-        drawn.set_yticks(range(len(drawn_settings)), [_label(s, axes) for s in drawn_settings])
-        drawn.invert_yaxis()
-        drawn.set(title=f"{_data(settings)}: seeds, mean and 95 % interval", xlabel=words(measure))
-        drawn.grid(axis="x", color=style.GREY, alpha=0.3)
-        return style.png(figure)
-
-
-def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> bytes:
-    """Draw a line for each setting through its value on every axis, to its mean accuracy.
-
-    Args and the return are those of `by_rate`.
-    """
-    levels = [_levels(settings, axis) for axis in axes]
-    lines, ends = [], []
-    for setting in reversed(settings):  # the best is drawn last, above the others
-        final = setting.final(measure)
-        if final is None:
-            continue
-        places = (
-            level.index(setting.shown(axis)) / max(len(level) - 1, 1)
-            for axis, level in zip(axes, levels, strict=True)
-        )
-        lines.append(list(places))
-        ends.append(final.mean)
-    low, high = min(ends, default=0.0), max(ends, default=1.0)
-    scale = Normalize(low, high)
-    with style.style():
-        figure = Figure(figsize=(2 + 1.5 * len(axes), 4.4), layout="constrained")
-        drawn = figure.subplots()
-        for i, (line, end) in enumerate(zip(lines, ends, strict=True)):
-            aside = 0.06 * ((i + 0.5) / len(lines) - 0.5)  # so that no line hides another
-            line = [place + aside for place in line]
-            at_end = (end - low) / (high - low) if high > low else 0.5
-            colour = colormaps["cividis"](scale(end))
-            drawn.plot(range(len(axes) + 1), [*line, at_end], "-", color=colour, linewidth=1.5)
-        for at, level in enumerate(levels):
-            drawn.axvline(at, color=style.GREY, linewidth=1)
-            for i, value in enumerate(level):
-                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-                height = i / max(len(level) - 1, 1)
-                drawn.text(at, height, value, ha="center", va="center", fontsize=8, bbox=box)
-        drawn.set_xticks(range(len(axes) + 1), [*axes, f"mean {words(measure)}"])
-        drawn.set_yticks([])
-        drawn.set(title=f"{_data(settings)}: means over seeds", xlim=(-0.3, len(axes) + 0.05))
-        for side in ("left", "bottom"):
-            drawn.spines[side].set_visible(False)
-        figure.colorbar(ScalarMappable(scale, "cividis"), ax=drawn, label=f"mean {words(measure)}")
-        return style.png(figure)
-
-
-def seeds(entries: Sequence[Entry], measure: str) -> bytes:
-    """Draw an accuracy of runs that cross both seeds: a row for the weights, a column an order."""
-    apart = [
-        Setting(entry.config, [entry.rows], 0, [()], CLASSES) for entry in entries if entry.rows
+    down, across = axes
+    order = {axis: levels(settings, axis) for axis in axes}
+    finals = [setting.finals(measure) for setting in settings]
+    rows = [
+        {axis: setting.shown(axis) for axis in axes}
+        | {"mean": fmean(ends) if ends else None, "n": len(ends)}
+        for setting, ends in zip(settings, finals, strict=True)
     ]
-    return heat(apart, ("seed", "order_seed"), measure)
+    means = [fmean(ends) for ends in finals if ends] or [0.0]
+
+    def draw(t: Translate) -> Spec:
+        x, y = (
+            groups.ordinal(axis, term(t, axis), {each: value(t, each) for each in order[axis]})
+            for axis in (across, down)
+        )
+        title = t("mean {what}", what=term(t, measure))
+        colour = channel("mean", title, scale={"zero": False}, legend={"format": "~%"})
+        dark = {"test": f"datum.mean > {(min(means) + max(means)) / 2}", "value": PAPER}
+        return chart(
+            data,
+            title,
+            height=max(100, 34 * len(order[down])),
+            layer=[
+                {
+                    "mark": {"type": "rect"},
+                    "transform": [{"filter": "isValid(datum.mean)"}],
+                    "encoding": {"x": x, "y": y, "color": colour},
+                },
+                {
+                    "mark": {"type": "text", "fontSize": 11},
+                    "transform": [
+                        {
+                            "calculate": "isValid(datum.mean) ? format(datum.mean, '.1%') : '×'",
+                            "as": "text",
+                        }
+                    ],
+                    "encoding": {
+                        "x": x,
+                        "y": y,
+                        "text": {"field": "text", "type": "nominal"},
+                        "color": {"condition": dark, "value": INK},
+                        "tooltip": [x, y, percent("mean", title), channel("n", t("runs"))],
+                    },
+                },
+            ],
+        )
+
+    return Chart(draw, {data: rows})
 
 
-def heat(settings: Sequence[Setting], axes: tuple[str, str], measure: str) -> bytes:
-    """Draw the mean accuracy over two axes as a map; crosses where every run diverged.
+def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+    """Return a line for each setting through its value on every axis, to its mean accuracy.
 
-    Args and the return are those of `by_rate`.
+    Args are those of `by_rate`.
     """
-    down, across = (_levels(settings, axis) for axis in axes)
-    values = np.full((len(down), len(across)), np.nan)
-    for setting in settings:
-        at = (
-            down.index(setting.shown(axes[0])),
-            across.index(setting.shown(axes[1])),
+    best = [setting for setting in settings if setting.rows][:MOST_SETTINGS]
+    order = {axis: levels(best, axis) for axis in axes}
+    means = [fmean(setting.finals(measure)) for setting in best]
+    low, high = min(means, default=0.0), max(means, default=1.0)
+
+    def place(axis: str, shown: str) -> float:
+        return order[axis].index(shown) / max(len(order[axis]) - 1, 1)
+
+    def height(mean: float) -> float:
+        return (mean - low) / (high - low) if high > low else 0.5
+
+    through = [
+        {"rank": rank, "axis": axis, "place": at, "mean": mean, "label": _key(setting, axes)}
+        for rank, (setting, mean) in reversed([*enumerate(zip(best, means, strict=True), 1)])
+        for aside in [0.06 * ((rank - 0.5) / len(best) - 0.5)]  # so that no line hides another
+        for axis, at in [
+            *((axis, place(axis, setting.shown(axis)) + aside) for axis in axes),
+            ("", height(mean)),
+        ]
+    ]
+    marks: list[dict[str, Any]] = [
+        {"axis": axis, "place": place(axis, shown), "value": shown}
+        for axis in axes
+        for shown in order[axis]
+    ] + [{"axis": "", "place": height(x), "value": f"{x:.1%}"} for x in sorted({low, high})]
+
+    def draw(t: Translate) -> Spec:
+        title = t("mean {what}", what=term(t, measure))
+        called = {axis: term(t, axis) for axis in axes} | {"": title}
+        x = groups.ordinal("axis", "", called)
+        x["axis"] |= {"grid": True, "ticks": False}
+        y: Spec = channel("place", "", axis=None, scale={"domain": [-0.05, 1.05]})
+        hover = {
+            "name": "hovered",
+            "select": {"type": "point", "on": "pointerover,click", "fields": ["rank"]},
+        }
+        shown = {mark["value"]: value(t, mark["value"]) for mark in marks}
+        text: Spec = {
+            "data": {"name": "parallel_levels"},
+            "transform": [{"calculate": f"({json.dumps(shown)})[datum.value]", "as": "text"}],
+            "mark": {"type": "text", "fontSize": 11, "color": INK},
+            "encoding": {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}},
+        }
+        halo = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+        return chart(
+            "parallel",
+            t("Settings side by side, each line one of them"),
+            height=320,
+            layer=[
+                {
+                    "params": [hover],
+                    "mark": {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
+                    "encoding": {
+                        "x": x,
+                        "y": y,
+                        "detail": {"field": "rank", "type": "nominal"},
+                        "color": channel("mean", title, legend={"format": "~%"}),
+                        "opacity": {"condition": {"param": "hovered", "value": 1}, "value": 0.1},
+                        "tooltip": [
+                            channel("label", groups.heading(t, axes), "nominal"),
+                            channel("rank", t("rank")),
+                            percent("mean", title),
+                        ],
+                    },
+                },
+                text | {"mark": text["mark"] | halo},
+                text,
+            ],
         )
-        final = setting.final(measure)
-        values[at] = np.nan if final is None else final.mean
-    with style.style():
-        figure = Figure(
-            figsize=(2.4 + 0.7 * len(across), 1.8 + 0.5 * len(down)), layout="constrained"
-        )
-        drawn = figure.subplots()
-        image = drawn.imshow(values, cmap="cividis", aspect="auto")
-        middle = (np.nanmin(values) + np.nanmax(values)) / 2 if np.isfinite(values).any() else 0
-        for (i, j), value in np.ndenumerate(values):
-            colour = "black" if not value < middle else "white"
-            text = "×" if np.isnan(value) else f"{value:.3f}"
-            drawn.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
-        drawn.set_xticks(range(len(across)), across)
-        drawn.set_yticks(range(len(down)), down)
-        drawn.set(title=_data(settings), xlabel=axes[1], ylabel=axes[0])
-        figure.colorbar(image, label=f"mean {words(measure)}")
-        return style.png(figure)
 
-
-def _figure(settings: Sequence[Setting], xlabel: str, measure: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(title=f"{_data(settings)}: mean and range over seeds")
-    axes.set(xlabel=xlabel, ylabel=words(measure))
-    axes.grid(color=style.GREY, alpha=0.3)
-    return figure, axes
-
-
-def _band(
-    axes: Axes, at: Sequence[float], values: list[list[float]], label: str, sign: str
-) -> None:
-    (line,) = axes.plot(at, [np.mean(v) for v in values], marker=sign, markersize=4, label=label)
-    low, high = [min(v) for v in values], [max(v) for v in values]
-    axes.fill_between(at, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-
-
-def _png(figure: Figure, axes: Axes) -> bytes:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small")
-    return style.png(figure)
-
-
-def _label(setting: Setting, axes: Sequence[str]) -> str:
-    return ", ".join(f"{axis} {setting.shown(axis)}" for axis in axes) or "every run"
-
-
-def _levels(settings: Sequence[Setting], axis: str) -> list[str]:
-    """The values of an axis: numbers by size, others as they come."""
-    values: list[Any] = [getattr(setting.config, axis) for setting in settings]
-    if all(isinstance(value, int | float) for value in values):
-        values.sort()
-    return list(dict.fromkeys(shown(value) for value in values))
-
-
-def _data(settings: Sequence[Setting]) -> str:
-    names = dict.fromkeys(setting.config.dataset for setting in settings)
-    return ", ".join("SYNTHETIC DATA" if name == "synthetic" else name for name in names)
-
-
-def words(measure: str) -> str:
-    """Return a measure as a label says it, such as "validation accuracy"."""
-    return measure.replace("_", " ").replace("valid ", "validation ")
+    return Chart(draw, {"parallel": through, "parallel_levels": marks})

@@ -1,15 +1,14 @@
 """What a report says of the test set: confusion, mistakes, calibration, robustness."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from lenet import inspect
 from lenet.data import Split
 from lenet.engine.sgd import Params
+from lenet.figures import diagnostics
 from lenet.model import LeNet
-from lenet.report import charts
 from lenet.report.binary import sprite
 from lenet.report.page import Part, merged
 
@@ -76,19 +75,14 @@ def _calibration(test: Split, probabilities: np.ndarray) -> Part:
         }
         for i in np.flatnonzero(found.counts).tolist()
     ]
-    drawn = {"calibration": charts.calibration}
-    return Part({"calibration": found}, drawn, {"calibration": rows})
+    return Part({"calibration": found}, {"calibration": diagnostics.calibration(rows)})
 
 
 def _robustness(model: LeNet, params: Params, test: Split) -> Part:
     """Accuracy on moved and noisy images."""
     found = inspect.robustness(model, params, test)
-    rows = {
-        what: [{"amount": amount, "accuracy": share} for amount, share in by.items()]
-        for what, by in found.items()
-    }
-    drawn = {what: partial(charts.robustness, what=what) for what in found}
-    return Part({"robust": found}, drawn, rows)
+    drawn = {what: diagnostics.robustness(what, by) for what, by in found.items()}
+    return Part({"robust": found}, drawn)
 
 
 def _cells(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 from lenet.analysis import published
@@ -11,12 +10,13 @@ from lenet.data import Data
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params
+from lenet.figures import diagnostics
+from lenet.figures import run as curves
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
 from lenet.model import LeNet
-from lenet.report import charts, examples, network
+from lenet.report import examples, network
 from lenet.report.page import Part, Report
-from lenet.report.rows import published_rows
 
 FAR_BELOW = 5
 """How many times smaller a number has to be, to be called the cause of something."""
@@ -92,51 +92,20 @@ def _shown(values: Mapping[str, Any]) -> dict[str, str]:
 def _curves(run: Run, compares: bool) -> Part:
     """Loss and accuracy by epoch, over the band of the published runs."""
     band = published.band() if compares else None
-    behind = [
-        {"epoch": epoch, "low": low, "median": median, "high": high}
-        for epoch, low, median, high in (zip(*band[1:], strict=True) if band else ())
-    ]
-
-    def series(what: str, place: int) -> list[dict[str, Any]]:
-        rows = [
-            {"epoch": point[0], "value": point[place], "series": "train"}
-            for row in run.rows
-            for point in row.running
-        ]
-        return rows + [
-            {"epoch": row.epoch, "value": value, "series": name}
-            for row in run.rows
-            for name in ("valid", "test")
-            if (value := getattr(row, f"{name}_{what}")) is not None
-        ]
-
-    return Part(
-        {"band": band},
-        {
-            "losses": charts.losses,
-            "accuracies": partial(charts.accuracies, over_band=band is not None),
-        },
-        {
-            "losses": series("loss", 1),
-            "accuracies": series("accuracy", 2),
-            "published_band": behind,
-        },
-    )
+    drawn = {
+        "losses": curves.losses(run.rows, run.config.epochs),
+        "accuracies": curves.accuracies(run.rows, run.config.epochs, band),
+    }
+    return Part({"band": band}, drawn)
 
 
 def _published(run: Run) -> Part:
     """Where the run lies among the published ones."""
-    fields = ("test_accuracy", "train_loss")
+    last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
+    place = published.place(run.config, run.rows[-1]) if run.finished else None
     return Part(
-        {"place": published.place(run.config, run.rows[-1]) if run.finished else None},
-        {
-            f"published_{field}": partial(charts.published, field=field, marked=True)
-            for field in fields
-        },
-        {
-            "published": published_rows(),
-            "this_run": [{field: getattr(run.rows[-1], field) for field in fields}],
-        },
+        {"place": place},
+        {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS},
     )
 
 
@@ -148,14 +117,12 @@ def _statistics(run: Run) -> Part:
         for layer, numbers in row["layers"].items()
     ]
     drawn = {
-        measure: partial(
-            charts.statistics,
-            measure=measure,
-            layers=_measured(run.statistics[0]["layers"], measure),
+        measure: diagnostics.statistics(
+            rows, measure, _measured(run.statistics[0]["layers"], measure)
         )
-        for measure in (charts.STATISTICS if run.statistics else ())
+        for measure in (diagnostics.STATISTICS if run.statistics else ())
     }
-    return Part({"plateau": _plateau(run)}, drawn, {"statistics": rows})
+    return Part({"plateau": _plateau(run)}, drawn)
 
 
 def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:

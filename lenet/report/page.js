@@ -129,55 +129,39 @@ function setTheme(dark) {
 
 // ---- charts ----
 
-// After Okabe and Ito, whom colour-blind readers can follow; line styles differ as well.
-const COLOURS = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#56b4e9", "#666666"],
-  dark: ["#56b4e9", "#e69f00", "#2fd0a0", "#e39ac8", "#f0e442", "#7aa6ff", "#bbbbbb"],
-};
-
-// From low to high, seen on either paper.
-const RAMPS = {
-  light: ["#a6c8e0", "#3f8fc4", "#08306b"],
-  dark: ["#37587d", "#56b4e9", "#f2f7ff"],
-};
-
 // How a chart of some width looks; a legend has as many columns as its longest name leaves room for.
 function theme(width, longest) {
-  const [ink, quiet, line] = ["--ink", "--quiet", "--line"].map(colour);
-  const paper = isDark() ? "dark" : "light";
-  const colours = COLOURS[paper];
+  const { theme, colours, ramps } = payload.look;
+  const category = colours[paper()];
   return {
+    ...theme,
     background: null,
     font: getComputedStyle(document.body).fontFamily,
-    mark: { color: colours[0] },
-    line: { strokeWidth: 2 },
-    point: { color: colours[0] },
-    range: { category: colours, ramp: RAMPS[paper] },
-    axis: { labelColor: quiet, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, gridOpacity: 0.7, labelFontSize: 11, titleFontSize: 12 },
-    legend: { labelColor: ink, titleColor: ink, orient: "bottom", columns: Math.max(1, Math.floor(width / (6.5 * longest + 36))), labelLimit: 320, symbolStrokeWidth: 3 },
-    view: { stroke: null },
+    mark: { color: category[0] },
+    point: { color: category[0] },
+    range: { category, ramp: ramps[paper()], heatmap: ramps[paper()] },
+    legend: { ...theme.legend, columns: Math.max(1, Math.floor(width / (6.5 * longest + 36))) },
   };
 }
 
+const paper = () => (isDark() ? "dark" : "light");
+
 function drawCharts() {
-  const params = [
-    { name: "inkColour", value: colour("--ink") },
-    { name: "paperColour", value: colour("--paper") },
-    { name: "bandColour", value: COLOURS[isDark() ? "dark" : "light"][2] },
-  ];
+  const params = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: colour(`--${name}`) }));
+  params.push({ name: "bandColour", value: payload.look.colours[paper()][1] });
   const made = [...document.querySelectorAll("[data-chart]")].map((element) => {
     const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
+    const { names = [""], note } = spec.usermeta ?? {};
     spec.params = [...params, ...(spec.params ?? [])];
     spec.datasets = payload.data;
-    element.parentElement.querySelector("figcaption").textContent = spec.description;
-    const longest = Math.max(1, ...(spec.usermeta?.names ?? []).map((name) => name.length));
+    element.parentElement.querySelector("figcaption").textContent = note ? `${spec.description} (${note})` : spec.description;
     return window.vegaEmbed(element, spec, {
       ast: true, // no code from strings: the page's policy forbids it
       renderer: "svg",
       actions: false,
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-      config: theme(element.clientWidth, longest),
+      config: theme(element.clientWidth, Math.max(...names.map((name) => name.length))),
     });
   });
   drawn = Promise.all(made);

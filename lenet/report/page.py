@@ -4,7 +4,7 @@ import base64
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,11 +13,10 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from lenet.figures import vega
+from lenet.figures.vega import Chart
 from lenet.language import LANGUAGES, translate
 from lenet.report.names import NAMES
-
-Translate = Callable[..., str]
-Spec = dict[str, Any]
 
 SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
 
@@ -29,8 +28,7 @@ class Part(NamedTuple):
     """What one part of a page says."""
 
     values: Mapping[str, Any] = NOTHING  # for the template
-    charts: Mapping[str, Callable[[Translate], Spec]] = NOTHING  # by id in the template
-    rows: Mapping[str, Sequence[Mapping[str, Any]]] = NOTHING  # by name in the charts
+    charts: Mapping[str, Chart] = NOTHING  # by id in the template
     payload: Mapping[str, Any] = NOTHING  # for the scripts
 
 
@@ -53,9 +51,12 @@ def render(report: Report, language: str = "en") -> bytes:
     scripts = [_vega(), "".join(_file(name) for name in SCRIPTS)]
     style = _file("page.css")
     specs = {
-        name: {each: chart(functools.partial(translate, each)) for each in LANGUAGES}
+        name: {each: chart.draw(functools.partial(translate, each)) for each in LANGUAGES}
         for name, chart in whole.charts.items()
     }
+    rows = {name: some for chart in whole.charts.values() for name, some in chart.rows.items()}
+    look = {"theme": vega.THEME, "colours": vega.COLOURS, "ramps": vega.RAMPS}
+    charts = {"charts": specs, "data": rows, "look": look}
     named = {
         each: {name: translate(each, text) for name, text in NAMES.items()} for each in LANGUAGES
     }
@@ -75,7 +76,7 @@ def render(report: Report, language: str = "en") -> bytes:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             drawn=list(specs),
-            payload=_finite({**whole.payload, "charts": specs, "data": whole.rows, "words": named}),
+            payload=_finite({**whole.payload, **charts, "words": named}),
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode

@@ -1,0 +1,124 @@
+"""Charts of diagnosis: the statistics of layers, calibration and robustness."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lenet.figures.terms import Translate
+from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, chart, lines, percent
+from lenet.language import mark
+
+STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
+    "across": (mark("how far units differ over images (standard deviation)"), True),
+    "gradient": (mark("gradient of the kernel (root mean square)"), True),
+    "saturated": (mark("saturated: share of values near an end of the activation"), False),
+    "dead": (mark("dead: share of units that give one value for all images"), False),
+}
+
+
+def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence[str]) -> Chart:
+    """Return what each of some layers did before the first epoch (0) and after each.
+
+    Args:
+      rows: an epoch and a layer, its `series`, each, with all measures.
+      measure: a key of STATISTICS.
+      layers: to draw.
+    """
+    text, powers = STATISTICS[measure]
+    y = channel(measure, "", axis={"format": "%"}, scale={"domain": [0, 1]})
+    if powers:
+        y |= {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
+
+    def draw(t: Translate) -> Spec:
+        spec = lines(
+            "statistics",
+            t(text),
+            channel("epoch", t("epoch"), axis=WHOLE),
+            y,
+            {layer: layer for layer in layers},
+            [channel("epoch", t("epoch")), channel(measure, t("value"), format=".3~e")],
+        )
+        # The logarithm of 0 is nowhere.
+        keep = f"isValid(datum.{measure}) && datum.{measure} {'>' if powers else '>='} 0"
+        among = {"field": "series", "oneOf": list(layers)}
+        spec["transform"] = [{"filter": {"and": [keep, among]}}]
+        return spec
+
+    return Chart(draw, {"statistics": rows})
+
+
+def calibration(rows: Sequence[Mapping[str, Any]]) -> Chart:
+    """Return accuracy against confidence.
+
+    Args:
+      rows: by tenths of confidence, from `low` to `high`, the mean confidence, the accuracy and the
+        count of predictions.
+    """
+    return Chart(_calibration, {"calibration": rows})
+
+
+def _calibration(t: Translate) -> Spec:
+    x = channel("low", t("confidence: the largest probability"), bin={"binned": True, "step": 0.1})
+    x |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}}
+    y = channel("accuracy", t("accuracy"), scale={"domain": [0, 1]}, axis={"format": "%"})
+    return chart(
+        "calibration",
+        t("Accuracy by confidence"),
+        layer=[
+            {
+                "mark": {"type": "bar", "tooltip": True},
+                "encoding": {
+                    "x": x,
+                    "x2": {"field": "high"},
+                    "y": y,
+                    "opacity": channel(
+                        "count", t("predictions"), scale={"range": [0.35, 1]}, legend=None
+                    ),
+                    "tooltip": [
+                        percent("confidence", t("mean confidence")),
+                        percent("accuracy", t("accuracy")),
+                        channel("count", t("predictions"), format=","),
+                    ],
+                },
+            },
+            {
+                "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+                "mark": {"type": "line", "strokeDash": [6, 4], "color": INK},
+                "encoding": {
+                    "x": {"field": "x", "type": "quantitative"},
+                    "y": {"field": "y", "type": "quantitative"},
+                },
+            },
+        ],
+    )
+
+
+def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:
+    """Return accuracy on images that were moved or are noisy.
+
+    Args:
+      what: "shift" or "noise".
+      accuracies: by pixels, or by standard deviation of the noise.
+    """
+    rows = [{"amount": amount, "accuracy": share} for amount, share in accuracies.items()]
+    return Chart(partial(_robustness, what=what), {what: rows})
+
+
+def _robustness(t: Translate, what: str) -> Spec:
+    if what == "shift":
+        x = channel("amount", t("moved by (pixels)"), axis=WHOLE)
+    else:
+        title = t("noise (standard deviation, share of white)")
+        x = channel("amount", title, axis={"format": "%"})
+    return chart(
+        what,
+        t("Accuracy on moved images") if what == "shift" else t("Accuracy on noisy images"),
+        mark={"type": "line", "point": {"size": 50, "filled": True}},
+        encoding={
+            "x": x,
+            "y": channel(
+                "accuracy", t("test accuracy"), scale={"domainMin": 0}, axis={"format": "%"}
+            ),
+            "tooltip": [x | {"axis": None}, percent("accuracy", t("test accuracy"))],
+        },
+    )

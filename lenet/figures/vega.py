@@ -1,0 +1,252 @@
+"""Charts as Vega-Lite specifications, for the pages of reports and as PNG files.
+
+A chart is a function of the translation of a language, and the rows that it draws. Its order of
+axes, series and labels stands in the specification, so that page and PNG show the same. Colours of
+ink and paper are parameters: the page knows whether it is dark, a PNG is not.
+"""
+
+import functools
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import vl_convert
+from PIL import Image
+
+from lenet.figures.terms import Translate
+from lenet.language import translate
+
+Spec = dict[str, Any]
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+HEIGHT = 260
+PIXELS = 1500
+"""The width of a PNG."""
+
+FONTS = Path(__file__).parent / "fonts"
+LATIN, CHINESE = "Liberation Sans", "Droid Sans Fallback"
+"""The fonts of a PNG: vl-convert brings the first, FONTS holds the second."""
+
+# After Okabe and Ito, whom colour-blind readers can follow; line styles differ as well.
+COLOURS = {
+    "light": ["#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#56b4e9", "#666666"],
+    "dark": ["#56b4e9", "#e69f00", "#2fd0a0", "#e39ac8", "#f0e442", "#7aa6ff", "#bbbbbb"],
+}
+RAMPS = {  # from low to high, seen on either paper
+    "light": ["#a6c8e0", "#3f8fc4", "#08306b"],
+    "dark": ["#37587d", "#56b4e9", "#f2f7ff"],
+}
+INK, QUIET, LINE, PAPER = ({"expr": f"{name}Colour"} for name in ("ink", "quiet", "line", "paper"))
+LIGHT = {
+    **{"ink": "#1a1a1a", "quiet": "#555555", "line": "#d8d8d8", "paper": "#ffffff"},
+    "band": COLOURS["light"][1],
+}
+"""The colours of a PNG, which the page takes from its style: ink, labels, grid, paper, band."""
+
+NEAR = {"zero": False, "nice": True}
+"""A scale that need not begin at 0."""
+WHOLE = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : format(datum.value, 'd')"}
+"""An axis of whole numbers; Vega may put ticks between few of them."""
+
+
+class Chart(NamedTuple):
+    """A chart: what draws it in a language, and its rows by the names that it gives them."""
+
+    draw: Callable[[Translate], Spec]
+    rows: Rows
+
+
+def chart(data: str, description: str, **rest: Any) -> Spec:
+    """Return a specification that draws the rows of `data`, as wide as the page has room."""
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "description": description[:1].upper() + description[1:],
+        "width": "container",
+        "height": HEIGHT,
+        "data": {"name": data},
+        **rest,
+    }
+
+
+def channel(field: str, title: str, kind: str = "quantitative", **rest: Any) -> Spec:
+    """Return what puts a field of the rows on an axis, or into a colour or a tooltip."""
+    return {"field": field, "type": kind, "title": title, **rest}
+
+
+def percent(field: str, title: str) -> Spec:
+    """Return what shows a field as a percentage."""
+    return channel(field, title, format=".2%")
+
+
+def logarithmic(field: str, title: str, values: Sequence[float]) -> Spec:
+    """Return an axis by powers of ten whose ticks are `decades`."""
+    axis = {"values": decades(min(values), max(values)), "format": "~g"}
+    return channel(field, title, scale={"type": "log", "nice": False, "padding": 12}, axis=axis)
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: powers of ten, of few also 2 and 5 times them.
+
+    >>> decades(0.001, 2), decades(0.05, 1), decades(0.3, 0.3)
+    ([0.001, 0.01, 0.1, 1.0], [0.05, 0.1, 0.2, 0.5, 1.0], [0.3])
+    """
+    exponents = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    steps = (1,) if high >= 1000 * low else (1, 2, 5)
+    ticks = [float(f"{step}e{exponent}") for exponent in exponents for step in steps]
+    inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    return inside if len(inside) > 1 else sorted({low, high})
+
+
+def named(names: Mapping[str, str]) -> Spec:
+    """Return a transform that gives each row's series its name in this language."""
+    return {"calculate": f"({json.dumps(names)})[datum.series]", "as": "name"}
+
+
+def coloured(names: Mapping[str, str], title: str = "") -> Spec:
+    """Return what gives a series its colour; the legend shows it in full, as areas do not."""
+    legend = {"symbolOpacity": 1, "symbolType": "stroke"} if len(names) > 1 else None
+    return channel("name", title, "nominal", sort=list(names.values()), legend=legend)
+
+
+def lines(
+    data: str,
+    description: str,
+    x: Spec,
+    y: Spec,
+    names: Mapping[str, str],
+    tooltip: Sequence[Spec],
+    behind: Sequence[Spec] = (),
+    title: str = "",
+) -> Spec:
+    """Return lines with dots, one for each series; a click in the legend leaves one alone.
+
+    Args:
+      data: the name of the rows, which have a `series`.
+      description: of the chart.
+      x, y: channels.
+      names: of the series, in this language, in their order.
+      tooltip: channels, beside the name.
+      behind: layers that are drawn first.
+      title: of the legend.
+    """
+    colour = coloured(names, title)
+    picked = f"picked_{data}"  # charts beside one another share no name
+    pick = {
+        "name": picked,
+        "select": {"type": "point", "fields": ["name"]},
+        "bind": "legend",
+    }
+    seen = {"condition": {"param": picked, "value": 1}, "value": 0.12}
+    return chart(
+        data,
+        description,
+        usermeta={"names": list(names.values())},  # for the width of the legend
+        layer=[
+            *behind,
+            {
+                "transform": [named(names)],
+                "params": [pick],
+                "mark": {"type": "line", "point": {"size": 24, "filled": True}},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "color": colour,
+                    "strokeDash": {**colour, "legend": None},
+                    "opacity": seen,
+                    "tooltip": [channel("name", "", "nominal"), *tooltip],
+                },
+            },
+        ],
+    )
+
+
+THEME: Spec = {
+    "line": {"strokeWidth": 2},
+    "axis": {
+        **{"labelColor": QUIET, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 12},
+        **{"gridColor": LINE, "domainColor": LINE, "tickColor": LINE, "gridOpacity": 0.7},
+        **{"labelFlush": False, "titleFontWeight": "normal"},
+    },
+    "legend": {
+        **{"labelColor": INK, "titleColor": INK, "orient": "bottom"},
+        **{"labelLimit": 320, "titleLimit": 320, "symbolStrokeWidth": 3},
+    },
+    "view": {"stroke": None},
+}
+"""How every chart looks; the page adds its font, and colours as its paper is light or dark."""
+
+
+def png(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> bytes:
+    """Return charts as a PNG that is PIXELS wide; args are those of `svg`.
+
+    Its pixels are the same wherever vl-convert is, be there fonts on the system or none.
+    """
+    drawn = svg(charts, language, title=title)
+    _add_fonts()
+    across = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=PIXELS / across)))
+    smaller = io.BytesIO()  # a third: vl-convert hardly compresses
+    picture.convert("RGB").save(smaller, "png")
+    return smaller.getvalue()
+
+
+def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> str:
+    """Return charts, one beside the other on white, as an SVG.
+
+    Args:
+      charts: one to three.
+      language: of all that is written.
+      title: above them, of several lines perhaps; each chart has its description for its own.
+    """
+    specs = [chart.draw(functools.partial(translate, language)) for chart in charts]
+    width = {1: 560, 2: 340, 3: 280}[len(charts)]
+    size = {"width": width, "height": max(spec["height"] for spec in specs)}
+    legends = [spec.get("usermeta", {}).get("names", [""]) for spec in specs]
+    shared = all(names == legends[0] for names in legends)
+    room = width * len(charts) if shared else width
+    longest = max((len(name) for names in legends for name in names), default=1)
+    colours, ramp = COLOURS["light"], RAMPS["light"]
+    whole = {
+        "hconcat": [spec | size | {"title": _title(spec)} for spec in specs],
+        "spacing": 28,
+        "padding": 10,
+        "background": LIGHT["paper"],
+        "params": [{"name": f"{name}Colour", "value": value} for name, value in LIGHT.items()],
+        "datasets": {name: rows for chart in charts for name, rows in chart.rows.items()},
+        "resolve": {
+            "scale": dict.fromkeys(("color", "strokeDash"), "shared" if shared else "independent")
+        },
+        "config": THEME
+        | {"legend": THEME["legend"] | {"columns": max(1, int(room // (6.5 * longest + 36)))}}
+        | {"font": LATIN, "mark": {"color": colours[0]}, "point": {"color": colours[0]}}
+        | {"range": {"category": colours, "ramp": ramp, "heatmap": ramp}},
+    }
+    if title:
+        whole["title"] = {
+            "text": title.split("\n"),
+            "anchor": "middle",
+            "fontSize": 14,
+            "offset": 12,
+        }
+    _add_fonts()
+    # Another font of the system may have these characters too, and come first.
+    chinese = rf'<tspan font-family="{CHINESE}">\g<0></tspan>'
+    return re.sub(
+        r">[^<]+<",
+        lambda text: re.sub(r"[\u2e80-\uffef]+", chinese, text[0]),
+        vl_convert.vegalite_to_svg(whole),
+    )
+
+
+def _title(spec: Spec) -> Spec:
+    note = spec.get("usermeta", {}).get("note", "")
+    return {"text": spec["description"], "subtitle": note, "subtitleColor": QUIET, "fontSize": 13}
+
+
+@functools.cache
+def _add_fonts() -> None:
+    vl_convert.register_font_directory(str(FONTS))

@@ -1,0 +1,254 @@
+"""What figures show: the same as the page, all that the rows hold, in both languages."""
+
+import functools
+import io
+import itertools
+import random
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy
+from fontTools.ttLib import TTFont
+from PIL import Image
+
+from lenet.analysis import comparison as compared
+from lenet.analysis import published, summary
+from lenet.config import Config
+from lenet.engine.rows import Row
+from lenet.figures import comparison, groups, run, sweep, vega
+from lenet.figures.terms import TERMS, VALUES
+from lenet.language import translate
+from lenet.records.ledger import Entry
+from lenet.report import of_sweep, page
+
+LATIN = {*map(chr, range(32, 127)), *"·×−±"}
+"""What Liberation Sans, which vl-convert brings, has for sure."""
+
+
+def row(epoch: int, accuracy: float, valid: float | None = None) -> Row:
+    running = [(epoch - 1 + i / 5, 2.0 / epoch, accuracy) for i in range(1, 6)]
+    valid_loss = None if valid is None else 1.0
+    return Row(
+        *(epoch, 2.0 / epoch, accuracy, valid_loss, valid, 2.0, accuracy, 100, 1.0, 100.0, running)
+    )
+
+
+ROWS = [row(1, 0.1), row(2, 0.5), row(3, 0.7)]
+
+
+def entries() -> list[Entry]:
+    """Three rates, two poolings, two numbers of channels, two seeds; above 1 a pooling diverges."""
+    axes = itertools.product([1.5, 0.02, 0.3], ["max", "avg"], [(16, 6), (6,)], [0, 1])
+    found = []
+    for i, (lr, pool, channels, seed) in enumerate(axes):
+        config = Config(lr=lr, pool=pool, channels=channels, seed=seed, epochs=2)
+        lost = "diverged: too fast" if lr > 1 and pool == "max" and seed == 1 else None
+        rows = [row(epoch, 0.4 + 0.1 * epoch + 0.01 * i) for epoch in (1, 2)]
+        found.append(Entry(i, config, rows[:1] if lost else rows, lost))
+    return found
+
+
+def compare() -> compared.Comparison:
+    def one(which: compared.Cell, lr: float, seed: int) -> compared.Run:
+        lost = lr > 1 and which[1] == "max"
+        accuracies = [] if lost else [0.3, 0.5 + 0.01 * seed + 0.1 * (which[0] == "relu")]
+        return compared.Run(
+            activation=which[0],
+            pool=which[1],
+            lr=lr,
+            seed=seed,
+            valid_accuracy=accuracies,
+            test_accuracy=accuracies,
+            test_loss=accuracies,
+        )
+
+    cells = compared.CELLS
+    return compared.Comparison(
+        epochs=2,
+        rates=[0.1, 3.0],
+        tuning=[one(c, lr, seed) for c in cells for lr in (0.1, 3.0) for seed in (8, 9)],
+        final=[one(c, 0.1, seed) for c in cells for seed in (0, 1, 2)],
+        texts=[one(cells[0], 0.9, seed) for seed in (0, 1, 2)],
+    )
+
+
+def every() -> dict[str, vega.Chart]:
+    """All charts there are of a run, a sweep and a comparison."""
+    band = published.band()
+    found = {"losses": run.losses(ROWS, 3), "accuracies": run.accuracies(ROWS, 3, band)}
+    found |= {end: run.published(end, [dict.fromkeys(run.ENDS, 0.5)]) for end in run.ENDS}
+    found |= sweep.charts(entries(), ["lr", "pool", "channels"])
+    found |= sweep.charts([e for e in entries() if e.config.pool == "max"], ["lr", "channels"])
+    return found | {f"compare {n}": c for n, c in comparison.charts(compare()).items()}
+
+
+def said(svg: str) -> str:
+    """The text of an SVG."""
+    return "".join(re.findall(r">([^<]+)<", svg))
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)
+
+
+@pytest.mark.parametrize("name", every())
+def test_every_character_is_in_a_font_that_comes_along(name):
+    chinese = {chr(code) for code in TTFont(next(vega.FONTS.glob("*.ttf"))).getBestCmap()}
+    for language in ("en", "zh"):
+        svg = vega.svg([every()[name]], language)
+        text = said(svg)
+        assert not set(text) - LATIN - chinese
+        spans = "".join(re.findall(rf'"{vega.CHINESE}">([^<]+)</tspan>', svg))
+        assert {c for c in text if c not in LATIN} == set(spans)
+        assert bool(spans) == (language == "zh")
+
+
+def test_a_picture_is_wide_white_and_the_same_each_time():
+    charts = [run.losses(ROWS, 3), run.accuracies(ROWS, 3, None)]
+    first, second, chinese = (vega.png(charts, language) for language in ("en", "en", "zh"))
+    assert first == second != chinese
+    picture = pixels(first)
+    assert abs(picture.shape[1] - vega.PIXELS) <= 1
+    assert (picture[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
+    for colour in vega.COLOURS["light"][:2]:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (np.abs(picture - rgb).sum(-1) < 12).sum() > 50
+
+
+def marks(svg: str, role: str) -> list[dict[str, str]]:
+    """What an SVG's marks of a kind say of themselves."""
+    labels = re.findall(
+        rf'aria-label="([^"]+)" role="graphics-symbol" aria-roledescription="{role}"', svg
+    )
+    return [dict(part.split(": ", 1) for part in label.split("; ")) for label in labels]
+
+
+def test_the_marks_have_the_values_of_the_rows():
+    chart = run.losses(ROWS, 3)
+    points = marks(vega.svg([chart]), "point")
+    drawn = sorted((m["name"], float(m["epoch"]), float(m["loss (nats)"])) for m in points)
+    names = {"train": "training", "test": "test"}
+    rows = chart.rows["losses"]
+    assert drawn == sorted(
+        (names[r["series"]], round(r["epoch"], 6), round(r["value"], 12)) for r in rows
+    )
+    assert len(drawn) == 18
+
+
+def test_the_gap_between_two_lines_is_the_statistic_of_kolmogorov_and_smirnov():
+    ours = [{"test_accuracy": x, "train_loss": 0.5} for x in (0.78, 0.79, 0.79, 0.82)]
+    svg = vega.svg([run.published("test_accuracy", ours)])
+    (line,) = re.findall(r'name: lenet [^"]*" [^>]* d="([^"]+)"', svg)
+    (theirs,) = re.findall(r'name: PyTorch[^"]*" [^>]* d="([^"]+)"', svg)
+    a, b = (
+        np.array([point.split(",") for point in re.split("[ML]", d)[1:]], float)
+        for d in (line, theirs)
+    )
+    places = np.unique(np.concatenate([a[:, 0], b[:, 0]]))
+
+    def share(steps: np.ndarray) -> np.ndarray:
+        above = [steps[steps[:, 0] <= x + 1e-9, 1] for x in places]
+        return np.array([1 - values.min() / vega.HEIGHT if len(values) else 0 for values in above])
+
+    gap = np.abs(share(a) - share(b)).max()
+    numbers = [[run["test_accuracy"] for run in ours], published.runs("pytorch").test_acc]
+    assert gap == pytest.approx(scipy.stats.ks_2samp(*numbers).statistic, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_axes_are_in_the_order_of_their_values_whatever_the_order_of_the_runs(seed):
+    shuffled = random.Random(seed).sample(entries(), len(entries()))
+    settings = summary.ranked(shuffled)
+    assert sweep.levels(settings, "lr") == ["0.02", "0.3", "1.5"]
+    assert sweep.levels(settings, "channels") == ["6", "16,6"]
+    chart = sweep.charts(shuffled, ["lr", "pool", "channels"])["settings"]
+    labels = re.findall(r">([\d.]+ · \w+ · [\d,]+)<", vega.svg([chart]))
+    expected = [
+        f"{lr} · {pool} · {channels}"
+        for lr in ("0.02", "0.3", "1.5")
+        for pool in ("average", "max")
+        for channels in ("6", "16,6")
+    ]
+    assert labels == expected
+
+
+def test_the_page_and_the_files_draw_the_same_charts():
+    axes = ["lr", "pool", "channels"]
+    asked = {"command": "", "flags": {}, "runs": len(entries()), "environment": {}}
+    report = of_sweep.report(of_sweep.Sweep("s", entries(), axes, Config(), {}, asked))
+    on_page, drawn = page.merged(report.parts).charts, sweep.charts(entries(), axes)
+    assert on_page.keys() == drawn.keys()
+    t = functools.partial(translate, "zh")
+    for name, chart in drawn.items():
+        assert chart.draw(t) == on_page[name].draw(t)
+        assert chart.rows == on_page[name].rows
+
+
+def test_a_run_that_diverged_is_a_cross_and_no_accuracy():
+    rates = sweep.charts(entries(), ["lr", "pool", "channels"])["rates"]
+    assert min(r["low"] for r in rates.rows["rates"]) > 0.5
+    lost = {(r["series"], r["lr"], r["diverged"], r["n"]) for r in rates.rows["diverged"]}
+    assert lost == {(f"pool max, channels {c}", 1.5, 1, 2) for c in ("6", "16,6")}
+    assert said(vega.svg([rates])).count("×") == 2 + 1  # and what it means
+    tuned = comparison.charts(compare())["rates"]
+    assert {r["lr"] for r in tuned.rows["diverged"]} == {3.0}
+    assert min(r["low"] for r in tuned.rows["rates"]) > 0.4
+
+
+def test_a_map_has_a_cross_where_every_run_diverged():
+    grid = [e for e in entries() if e.config.channels == (6,) and e.config.pool == "max"]
+    grid += [e._replace(config=e.config.__class__(pool="avg", lr=e.config.lr)) for e in grid]
+    grid = [e._replace(diverged="far" if e.config.lr > 1 else None) for e in grid]
+    chart = sweep.charts(grid, ["lr", "pool"])["map"]
+    assert said(vega.svg([chart])).count("×") == 2
+    assert [r["mean"] for r in chart.rows["map"] if r["lr"] == "1.5"] == [None, None]
+
+
+def test_a_sweep_whose_runs_all_diverged_is_drawn():
+    lost = [entry for entry in entries() if entry.diverged]
+    drawn = sweep.pictures(lost, ["lr", "channels"], "zh")
+    assert drawn.keys() == {"curves.png", "rates.png", "settings.png", "map.png"}
+    assert all(pixels(png).shape[0] > 100 for png in drawn.values())
+
+
+def test_single_runs_are_thin_lines_and_many_are_a_band():
+    def chart(runs: int) -> vega.Chart:
+        group = {"all runs": [(seed, [0.1 * seed / runs, 0.5]) for seed in range(runs)]}
+        return groups.epochs(group, {"all runs": ()}, (), "test_accuracy")
+
+    few, many = chart(groups.MOST_SEEDS), chart(groups.MOST_SEEDS + 1)
+    assert len(few.rows["runs"]) == 2 * groups.MOST_SEEDS
+    assert many.rows["runs"] == []
+    drawn = [len(marks(vega.svg([c]), "area mark")) for c in (few, many)]
+    assert drawn == [0, 1]
+
+
+def test_an_axis_by_powers_of_ten_has_a_tick_at_each():
+    svg = vega.svg([sweep.charts(entries(), ["lr", "pool", "channels"])["rates"]])
+    assert {"0.1", "1"} <= set(re.findall(r">([\d.]+)<", svg))
+
+
+def test_the_published_band_is_the_published_runs():
+    band = published.band()
+    assert band.epochs == list(range(1, 11))
+    assert all(a <= b <= c for a, b, c in zip(band.low, band.median, band.high, strict=True))
+    assert published.band("mxnet").runs + published.band("tensorflow").runs + band.runs == 340
+    chart = run.accuracies(ROWS, 10, band)
+    assert [r["median"] for r in chart.rows["published_band"]] == band.median
+
+
+def test_curves_are_drawn_without_matplotlib_and_jax():
+    code = "import sys; from lenet.figures import comparison, run, sweep; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "jax"} & set(done.stdout.split())
+
+
+def test_every_field_of_a_run_has_a_term():
+    fields = {field.name for field in Config.__dataclass_fields__.values()}
+    assert fields <= TERMS.keys()
+    chinese = functools.partial(translate, "zh")
+    assert all(chinese(text) != text for text in TERMS.values())
+    assert VALUES.keys() >= {"avg", "max", "relu"}
