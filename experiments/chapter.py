@@ -26,11 +26,11 @@ def main(*names: str) -> None:
     """Run the chosen pages, or list them."""
     from lenet.chapter import CHAPTER, NAMES, heading, walk
 
-    spoken = {language.translate(name): key for key, name in NAMES.items()}
+    spoken = {language.t(name): key for key, name in NAMES.items()}
     chosen = walk.choose([spoken.get(name, name) for name in names], CHAPTER, "section")
-    pages = {name: (language.translate(heading(CHAPTER[name])), CHAPTER[name]) for name in chosen}
+    pages = {name: (language.t(heading(CHAPTER[name])), CHAPTER[name]) for name in chosen}
     if FLAGS.list:
-        rows = [(name, language.translate(NAMES[name]), pages[name][0]) for name in chosen]
+        rows = [(name, language.t(NAMES[name]), pages[name][0]) for name in chosen]
         columns = rows if language.asked() != "en" else [(row[0], row[2]) for row in rows]
         print(tabulate(columns, tablefmt="plain"))
         return

@@ -14,7 +14,6 @@ from tabulate import tabulate
 
 from experiments import cli
 from experiments.cli import language
-from lenet.language import mark
 
 flags.DEFINE_boolean("list", False, "list the exercises and run nothing")
 language.define()
@@ -32,15 +31,13 @@ def main(*numbers: str) -> None:
         asked += within or [number]
     chosen = [EXERCISES[name] for name in walk.choose(asked, EXERCISES, "exercise")]
     if FLAGS.list:
-        rows = [
-            (e.number, e.kind, _duration(e.seconds), language.translate(e.question)) for e in chosen
-        ]
+        rows = [(e.number, e.kind, _duration(e.seconds), language.t(e.question)) for e in chosen]
         print(tabulate(rows, tablefmt="plain", maxcolwidths=[None, None, None, 80]))
-        note = mark("R: experiment; P: proof with a numerical check; times on two cores")
-        print(f"\n{language.translate(note)}")
+        print()
+        print(language.t("R: experiment; P: proof with a numerical check; times on two cores"))
         return
     walk.walk(
-        {e.number: (language.translate(e.question), e.answer) for e in chosen},
+        {e.number: (language.t(e.question), e.answer) for e in chosen},
         language.asked(),
         walk.writable(FLAGS.out_dir),
     )

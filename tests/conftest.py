@@ -1,5 +1,6 @@
 """Strictness and fixtures for every test."""
 
+import os
 import random
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from tabulate import tabulate
 from lenet import data, files, records
 from lenet.errors import DataError
 
+os.environ["LC_ALL"] = "C.UTF-8"  # the messages that tests quote are English
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # As the entry points do: what devices share, they share in tests.
 jax.config.update("jax_num_cpu_devices", 2)

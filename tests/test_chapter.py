@@ -15,14 +15,13 @@ from lenet.chapter import CHAPTER, CLAIMS, NAMES, SECTIONS, Page, claims, walk
 from lenet.chapter.claims import VERDICTS
 from lenet.chapter.page import CheckError, console, wrapped
 from lenet.errors import DataError, UsageError
-from lenet.language import translation
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
 def page(tmp_path) -> Page:
-    return Page(translation("en"), tmp_path, console())
+    return Page("en", tmp_path, console())
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -66,7 +65,7 @@ def test_without_data_the_other_claims_are_still_checked(page):
 
 
 def test_in_chinese_it_says_and_draws_chinese(tmp_path):
-    page = Page(translation("zh"), tmp_path, console())
+    page = Page("zh", tmp_path, console())
     SECTIONS["padding"](page)
     spoken = [event for event in page.events if event.kind != "show"]
     assert all(any("一" <= c <= "鿿" for c in event.text) for event in spoken)

@@ -299,6 +299,13 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
     assert progress.plateau(row(1, 2.25, 0.4), 10, published=True) is None
 
 
+def test_progress_follows_the_language_of_the_locale(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    said = progress.line(row(1, 2.3, 0.1), 10)
+    assert said == "第  1/10 轮  损失 2.300、训练精度 0.100、测试精度 0.100，100 样本/秒"
+    assert "随机猜测" in str(progress.plateau(row(1, 2.3, 0.1), 10, published=True))
+
+
 def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     screen = io.StringIO()
     terminal = partial(Console, force_terminal=True, width=80, color_system=None)
@@ -309,7 +316,7 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     shown = screen.getvalue()
     assert "epoch 1/2" in shown
     assert "loss 0.500, train acc 0.800" in shown
-    assert "1/2 loss 0.500 test acc 0.800 100 examples/s 0:00:01 left" in shown
+    assert "1/2 loss 0.500, test acc 0.800, 100 examples/s, 0:00:01 left" in " ".join(shown.split())
 
 
 @pytest.mark.slow

@@ -10,14 +10,13 @@ from skipping import skip
 from lenet.chapter import EXERCISES, Page
 from lenet.chapter.page import console
 from lenet.errors import DataError
-from lenet.language import translation
 
 QUICK = [e.number for e in EXERCISES.values() if not e.seconds]
 SLOW = [e.number for e in EXERCISES.values() if e.seconds]
 
 
 def check(number: str, tmp_path) -> None:
-    page = Page(translation("en"), tmp_path, console())
+    page = Page("en", tmp_path, console())
     EXERCISES[number].answer(page)
     kinds = [event.kind for event in page.events]
     assert kinds.count("check") >= 1

@@ -1,8 +1,10 @@
-"""The flag --lang: the language of the printed text."""
+"""The flag --lang, and texts in the language it asks for."""
+
+from typing import Any
 
 from absl import flags
 
-from lenet.language import LANGUAGES, default, translation
+from lenet.language import LANGUAGES, Listed, Message, default, translate
 
 
 def define() -> None:
@@ -11,10 +13,11 @@ def define() -> None:
 
 
 def asked() -> str:
-    """Return en or zh: the value of --lang, or the language of the locale."""
-    return flags.FLAGS.lang or default()
+    """Return the language asked for, en or zh; that of the locale where there is no such flag."""
+    known = flags.FLAGS.is_parsed() and "lang" in flags.FLAGS
+    return (flags.FLAGS.lang if known else None) or default()
 
 
-def translate(text: str) -> str:
-    """Return `text` in the language of --lang."""
-    return translation(asked())(text)
+def t(text: str | Message | Listed, /, **values: Any) -> str:
+    """Return a text in the language asked for, its {names} filled in."""
+    return translate(asked(), text, **values)

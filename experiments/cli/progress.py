@@ -18,26 +18,34 @@ from rich.progress import (
     TextColumn,
 )
 
+from experiments.cli.language import t
 from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.engine import chance
 from lenet.engine.rows import Row
+from lenet.language import Message, listed, message
 
 
 def line(row: Row, epochs: int) -> str:
     """Return the line of an epoch: number, loss, accuracies and speed."""
-    width = len(str(epochs))
-    speed = f"{row.examples_per_second:,.0f} examples/s"
-    return f"epoch {row.epoch:{width}}/{epochs}  {summary(row.to_dict())}, {speed}"
+    return t(
+        "epoch {epoch}/{epochs}  {summary}, {speed:,.0f} examples/s",
+        epoch=f"{row.epoch:{len(str(epochs))}}",
+        epochs=epochs,
+        summary=summary(row.to_dict()),
+        speed=row.examples_per_second,
+    )
 
 
 def summary(row: Mapping[str, Any]) -> str:
     """Return the loss and accuracies of a row of metrics.jsonl, as the book prints them."""
-    held_out = row["valid_accuracy"]
-    valid = "" if held_out is None else f"valid acc {held_out:.3f}, "
-    return (
-        f"loss {row['train_loss']:.3f}, train acc {row['train_accuracy']:.3f}, "
-        f"{valid}test acc {row['test_accuracy']:.3f}"
-    )
+    said = [
+        message("loss {loss:.3f}", loss=row["train_loss"]),
+        message("train acc {accuracy:.3f}", accuracy=row["train_accuracy"]),
+        message("test acc {accuracy:.3f}", accuracy=row["test_accuracy"]),
+    ]
+    if row["valid_accuracy"] is not None:
+        said.insert(2, message("valid acc {accuracy:.3f}", accuracy=row["valid_accuracy"]))
+    return t(listed(said))
 
 
 def plateau(row: Row, num_classes: int, published: bool) -> str | None:
@@ -53,29 +61,42 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     """
     if not chance.on_plateau(row.train_loss, row.test_accuracy, num_classes):
         return None
-    guess = chance.loss(num_classes)
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
-    where = f"loss is still near ln({num_classes}) = {guess:.3f}, the loss of random guessing."
     if not published:
-        return f"{where} Common in the first epochs with sigmoid; otherwise change --lr or --init."
-    if row.epoch < 2:
-        return (
-            f"{where} Normal this early: {left} of {runs} published runs left this plateau by "
-            "epoch 2."
+        advice = message(
+            "Common in the first epochs with sigmoid; otherwise change --lr or --init."
         )
-    return (
-        f"{where} Unusual after epoch 2 ({left} of {runs} published runs had left it). "
-        "Let it run, or try another --seed."
+    elif row.epoch < 2:
+        advice = message(
+            "Normal this early: {left} of {runs} published runs left this plateau by epoch 2.",
+            left=left,
+            runs=runs,
+        )
+    else:
+        advice = message(
+            "Unusual after epoch 2 ({left} of {runs} published runs had left it). Let it run, or "
+            "try another --seed.",
+            left=left,
+            runs=runs,
+        )
+    return t(
+        "loss is still near ln({num_classes}) = {guess:.3f}, the loss of random guessing. {advice}",
+        num_classes=num_classes,
+        guess=chance.loss(num_classes),
+        advice=advice,
     )
 
 
 def place(place: dict[str, Any]) -> str:
     """Return a line with the percentiles of a run, as `lenet.analysis.published.place` has them."""
-    accuracy, loss = (round(place["percentile"][key]) for key in ("test_accuracy", "train_loss"))
-    return (
-        f"compared with {place['runs']} published {NAMES[place['framework']]} runs: "
-        f"test accuracy at percentile {accuracy} (higher is better), "
-        f"training loss at percentile {loss} (lower is better)"
+    return t(
+        "compared with {runs} published {framework} runs: test accuracy at percentile "
+        "{accuracy:.0f} (higher is better), training loss at percentile {loss:.0f} (lower is "
+        "better)",
+        runs=place["runs"],
+        framework=NAMES[place["framework"]],
+        accuracy=place["percentile"]["test_accuracy"],
+        loss=place["percentile"]["train_loss"],
     )
 
 
@@ -85,20 +106,38 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
     Args:
       placed: rows as `published.placed` returns them, at least one.
     """
-    count, others = len(placed), placed[0]["others"]
-    lines = [f"{count} runs repeat the published experiment; compared with {others} PyTorch runs:"]
+    lines = [
+        t(
+            "{count} runs repeat the published experiment; compared with {others} PyTorch runs:",
+            count=len(placed),
+            others=placed[0]["others"],
+        )
+    ]
     for key, name in (("test_accuracy", "test accuracy"), ("train_loss", "training loss")):
         at = sorted(row[f"{key}_percentile"] for row in placed)
-        low, middle, high = (round(x) for x in (at[0], statistics.median(at), at[-1]))
-        line = f"  {name} at percentiles {low} to {high}, median {middle}"
+        said = [
+            message(
+                "{measure} at percentiles {low:.0f} to {high:.0f}, median {median:.0f}",
+                measure=Message(name),
+                low=at[0],
+                high=at[-1],
+                median=statistics.median(at),
+            )
+        ]
         values = [row[key] for row in placed]
         if len(set(values)) > 1:
             found = equality({key: values})[key]
-            line += (
-                f"; Kolmogorov-Smirnov D = {found.ks.statistic:.3f} (p = {found.ks.p:.2g}), "
-                f"Welch t = {found.welch.statistic:.2f} (p = {found.welch.p:.2g})"
+            said.append(
+                message(
+                    "Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), Welch t = {t:.2f} "
+                    "(p = {welch:.2g})",
+                    d=found.ks.statistic,
+                    ks=found.ks.p,
+                    t=found.welch.statistic,
+                    welch=found.welch.p,
+                )
             )
-        lines.append(line)
+        lines.append(f"  {t(listed(said, '; '))}")
     return "\n".join(lines)
 
 
@@ -116,7 +155,9 @@ def bar(epochs: int) -> Iterator["Bar"]:
         yield Bar(None, TaskID(0))
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, progress.add_task("", total=epochs, text="epochs, first in progress"))
+        yield Bar(
+            progress, progress.add_task("", total=epochs, text=t("epochs, first in progress"))
+        )
 
 
 class Bar:
@@ -137,9 +178,12 @@ class Bar:
         if self._progress is not None:
             # Based on the last epoch, because the first may include compilation.
             left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
-            text = (
-                f"loss {row.train_loss:.3f} test acc {row.test_accuracy:.3f} "
-                f"{row.examples_per_second:,.0f} examples/s {left} left"
+            text = t(
+                "loss {loss:.3f}, test acc {accuracy:.3f}, {speed:,.0f} examples/s, {left} left",
+                loss=row.train_loss,
+                accuracy=row.test_accuracy,
+                speed=row.examples_per_second,
+                left=left,
             )
             self._progress.update(self._task, advance=1, text=text)
 
@@ -158,7 +202,7 @@ def tally(runs: int, epochs: int) -> Iterator["Tally"]:
         yield Tally(runs, epochs, Bar(None, TaskID(0)), None)
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=epochs, text=f"0/{runs} runs, compiling")
+        task = progress.add_task("", total=epochs, text=t("0/{runs} runs, compiling", runs=runs))
         yield Tally(
             runs,
             epochs,
@@ -201,9 +245,12 @@ class Tally:
         speed = self._examples / max(now - self._first, 1e-9)
         spent = now - self._begin
         left = round(spent / self._trained * (self._epochs - self._trained))
-        text = (
-            f"{self._finished}/{self._runs} runs, {speed:,.0f} examples/s, "
-            f"{datetime.timedelta(seconds=left)} left"
+        text = t(
+            "{finished}/{runs} runs, {speed:,.0f} examples/s, {left} left",
+            finished=self._finished,
+            runs=self._runs,
+            speed=speed,
+            left=datetime.timedelta(seconds=left),
         )
         if self._show is None:
             self.say(text)

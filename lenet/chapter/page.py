@@ -17,10 +17,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
+from tabulate import tabulate
 
 from lenet import files, stopping
 from lenet.figures import style
-from lenet.language import Translate
+from lenet.language import Listed, Message, mark, message, translate
 
 T = TypeVar("T")
 Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
@@ -38,6 +39,10 @@ class Event(NamedTuple):
     file: str = ""  # of a figure
 
 
+PAIRS = (mark("{name}: {value}"), mark("{name}:\n{value}"))
+"""A description and a value of one line, and of several."""
+
+
 @dataclasses.dataclass
 class Page:
     """Prints sentences, values, checks and figures, and keeps them as events.
@@ -45,14 +50,14 @@ class Page:
     Texts are English, keys of the catalogue; the keyword arguments fill in their {names}.
     """
 
-    translate: Translate
+    language: str
     directory: Path  # for the figures
     console: Console
     events: list[Event] = dataclasses.field(default_factory=list)
 
-    def t(self, text: str, **values: Any) -> str:
+    def t(self, text: str | Message | Listed, /, **values: Any) -> str:
         """Return `text` in the reader's language, for titles and labels in figures."""
-        return self.translate(text).format(**values)
+        return translate(self.language, text, **values)
 
     def say(self, text: str, **values: Any) -> None:
         """Print a sentence or two."""
@@ -69,14 +74,18 @@ class Page:
         self._print("show", f">>> {expression}{gap}{shown}", 4)
 
     def value(self, text: str, value: Any, **values: Any) -> None:
-        """Print a description and the value, a number or an array."""
-        shown = _shown(value)
-        gap = ":\n" if "\n" in shown else ": "
-        self._print("value", f"{self.t(text, **values)}{gap}{shown}", 4)
+        """Print a description and the value: a number, an array, a Message or a list of them."""
+        shown = self.t(value) if isinstance(value, Message | Listed) else _shown(value)
+        pair = PAIRS["\n" in shown]
+        self._print("value", self.t(pair, name=message(text, **values), value=shown), 4)
 
-    def table(self, text: str) -> None:
-        """Print lines verbatim. Not translated."""
+    def verbatim(self, text: str) -> None:
+        """Print lines as they are. Not translated."""
         self._print("show", text, 4)
+
+    def table(self, rows: Iterable[Iterable[Any]], headers: str, **options: Any) -> None:
+        """Print a table; `headers` are translated and separated by " | ", options tabulate's."""
+        self.verbatim(tabulate(rows, headers=headers.split(" | "), **options))
 
     def check(self, text: str, holds: Any, **values: Any) -> None:
         """Print the statement `text`, and raise CheckError unless it `holds`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lenet import stopping
 from lenet.errors import LenetError, UsageError
-from lenet.language import translate, translation
+from lenet.language import translate
 
 
 def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -27,9 +27,7 @@ def choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         found = {k for k in known if k == plain or (k[:-1] == plain and plain[-1:].isdigit())}
         if not found:
             near = difflib.get_close_matches(plain, known, n=3, cutoff=0.5)
-            if plain[
-                :1
-            ].isdigit():  # exercises of its section are better guesses than similar digits
+            if plain[:1].isdigit():  # suggest its section, not similar digits
                 near = [k for k in known if k.split(".")[0] == plain.split(".")[0]]
             guess = f" Did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"unknown {what} {name!r}.{guess} Use --list to see all.")
@@ -77,7 +75,7 @@ def walk(
     out, begin = console(), time.monotonic()
     failed, errors, checks = [], [], 0
     for name, (heading, fill) in pages.items():
-        page = Page(translation(language), directory, out)
+        page = Page(language, directory, out)
         out.print(f"\n{name}  {heading}", style="bold")
         # A GPU would otherwise round the factors of a product to 10 bits.
         with jax.default_matmul_precision("highest"), stopping.patience():

@@ -22,8 +22,7 @@ def a_convolution_takes_53_billion_operations(page: Page) -> Finding:
     counted = operations(ops.conv2d, x, jax.ShapeDtypeStruct((5, 5, 128, 128), jnp.float32))
     return Finding(
         truth(counted == formula and 53e9 < formula < 54e9),
-        "The formula, H·W·k²·Ci·Co multiplications and as many additions, is compared with the "
-        "count of the compiler.",
+        "H·W·k²·Ci·Co multiplications and as many additions: does the compiler count the same?",
         "Both give {billions:.2f} billion multiplications and additions.",
         {"billions": formula / 1e9},
     )
@@ -42,8 +41,7 @@ def one_by_one_agrees_to_a_millionth(page: Page) -> Finding:
     differences = apart.sum((1, 2))
     return Finding(
         truth((differences < 1e-6).all()),
-        "The book's test is repeated on random float32 inputs of the same shapes, adding the "
-        "three terms in both orders.",
+        "The book's test is repeated on random float32 inputs, adding the terms in both orders.",
         "The test fails in {fails} of {n} draws; the largest sum of differences is {worst:.1e}. "
         "The bound should be relative to the size of the sum.",
         {"fails": (differences >= 1e-6).sum(), "n": len(x), "worst": differences.max()},

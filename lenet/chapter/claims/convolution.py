@@ -39,8 +39,7 @@ def a_learned_kernel_absorbs_the_flip(page: Page) -> Finding:
     bound = 50 * rounding.tolerance(8 * 49, jnp.ones(()))
     return Finding(
         truth(apart <= bound),
-        "Two layers learn the same target for 50 steps; the kernel of the second starts as the "
-        "flipped kernel of the first.",
+        "Two layers learn one target for 50 steps, starting from kernels flipped to each other.",
         "From {n} starting points, each kernel stays the flip of the other; the relative "
         "difference of the outputs is {apart:.1g}.",
         {"n": len(start), "apart": apart},

@@ -7,6 +7,7 @@ from lenet.chapter.claims import channels, convolution, introduction, lenet, not
 from lenet.chapter.claims.claim import Claim
 from lenet.chapter.page import Page
 from lenet.errors import DataError
+from lenet.language import listed
 
 CLAIMS: tuple[Claim, ...] = (
     *introduction.CLAIMS,
@@ -24,10 +25,7 @@ def check(page: Page, claims: Sequence[Claim] = CLAIMS) -> None:
     """Claims of the book and the course notes, each checked by computation (three train networks,
     for minutes).
     """
-    page.say(
-        "The book is Dive into Deep Learning (d2l.ai); the course notes are two Chinese handouts "
-        "on the same chapter."
-    )
+    page.say("The book is Dive into Deep Learning; the notes are two handouts on its chapter.")
     found: Counter[str] = Counter()
     changed, missing = [], []
     for claim in claims:
@@ -48,9 +46,9 @@ def check(page: Page, claims: Sequence[Claim] = CLAIMS) -> None:
     for verdict, count in found.items():
         page.value(verdict, count)
     page.check(
-        "every verdict matches the recorded one; changed: {changed}",
+        "every verdict is as recorded; changed: {changed}",
         not changed,
-        changed=", ".join(changed) or 0,
+        changed=listed(changed) if changed else 0,
     )
     if missing:
         raise missing[0]

@@ -26,8 +26,7 @@ def padding_defaults_to_one_and_stride_to_zero(page: Page) -> Finding:
     return Finding(
         truth(possible and not swapped),
         "The first layer in the notes specifies neither. Which values give its output size, 6×7?",
-        "Padding 0 and stride 1 give 6×7: the notes swap the two values. Stride 0 is an error, "
-        "because the window never moves.",
+        "Padding 0 and stride 1: the notes swap the two. Stride 0 is an error: no window moves.",
     )
 
 
@@ -40,10 +39,8 @@ def convolution_and_cross_correlation_give_the_same(page: Page) -> Finding:
     alike = (ops.conv2d(x, symmetric) == ops.convolve2d(x, symmetric)).all((1, 2, 3)).sum()
     return Finding(
         truth(same == len(x)),
-        "Both operations are applied to random images, with a random kernel and with a kernel "
-        "that equals its own flip.",
-        "The results agree for {same} of {n} images with the random kernel and for {alike} with "
-        "the symmetric kernel.",
+        "Both are applied to random images, with a random kernel and with a symmetric one.",
+        "Results agree for {same} of {n} images with the first, for {alike} with the second.",
         {"same": same, "n": len(x), "alike": alike},
     )
 

@@ -58,9 +58,9 @@ def max_pooling_tolerates_a_pixel(page: Page) -> Finding:
     return Finding(
         "true" if windows == 1 else "partly" if overlap == 1 else "false",
         "A single bright pixel, at each place of an 8×8 image, moves right by one pixel.",
-        "With stride 1, both positions activate a common output in {overlap:.0%} of places. With "
-        "the default stride, 2, the feature map is unchanged in {windows:.0%} of places, where "
-        "both pixels share a window.",
+        "With stride 1, a common output responds in {overlap:.0%} of places. With the default "
+        "stride, 2, the feature map is unchanged in {windows:.0%}, where both pixels share a "
+        "window.",
         {"overlap": overlap, "windows": windows},
     )
 
@@ -77,7 +77,7 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         config = dataclasses.replace(training.modern(pool=pool), seed=seed)
         found[pool].append(_accuracy_by_shift(config, images))
     curves = {pool: np.array(values) for pool, values in found.items()}  # [S, shifts]
-    caption = "Test accuracy of LeNet on shifted images, averaged over four directions"
+    caption = mark("Test accuracy of LeNet on shifted images, averaged over four directions")
     with page.figure("shifts", caption, size=(7, 3.8)) as figure:
         axes = figure.subplots()
         names = {"avg": page.t("average pooling"), "max": page.t("max pooling")}

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from tabulate import tabulate
 
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
@@ -38,18 +37,11 @@ def two_kernels_in_a_row_are_one(page: Page) -> None:
         n=len(x),
     )
 
-    page.say(
-        "Conversely, in one dimension, (p, q) and (r, s) combine to (a, b, c) = (pr, ps + qr, qs)."
-    )
+    page.say("Conversely, in a row, (p, q) and (r, s) combine to (a, b, c) = (pr, ps + qr, qs).")
     p, q, r, s = np.random.default_rng(0).integers(-9, 10, (4, 1000))
     a, b, c = p * r, p * s + q * r, q * s
-    page.check(
-        "then b² − 4ac = (ps − qr)², which is never negative",
-        (b**2 - 4 * a * c == (p * s - q * r) ** 2).all(),
-    )
-    page.say(
-        "For (1, 0, 1), this value is −4, so this kernel cannot be split. Neither can many others:"
-    )
+    page.check("so b² − 4ac = (ps − qr)² ≥ 0", (b**2 - 4 * a * c == (p * s - q * r) ** 2).all())
+    page.say("For (1, 0, 1), this value is −4, so the kernel cannot be split, like many others:")
     a, b, c = np.random.default_rng(1).normal(size=(3, 100_000))
     share = float((b**2 < 4 * a * c).mean())
     page.show("(b**2 < 4 * a * c).mean()", share)
@@ -111,18 +103,10 @@ def backward_costs_twice_the_forward(page: Page) -> None:
         kept.append({a.shape for a in held} == {x.shape, kernel.shape})
         megabytes = (a.size * a.dtype.itemsize / 1e6 for a in (x, kernel, y))
         rows.append((f"{k}x{k}", f"{n}x{n}x{ci}", co, s, int(forward), int(back), *megabytes))
-    headers = (
-        page.t("kernel"),
-        page.t("input"),
-        "Co",
-        page.t("stride"),
-        page.t("forward"),
-        page.t("backward"),
-        page.t("input (MB)"),
-        page.t("kernel"),
-        page.t("out"),
+    headers = page.t(
+        "kernel | input | Co | stride | forward | backward | input, MB | kernel, MB | output, MB"
     )
-    page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=".3f"))
+    page.table(rows, headers, intfmt=",", floatfmt=".3f")
     page.check("the count of the compiler equals the formula", all(f == c for f, c, _ in costs))
     page.check(
         "for the backward pass, the count is twice that of the forward pass",
@@ -159,9 +143,7 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         cost.operations(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) / 2 for c in (8, 16)
     )
     page.value("multiply-adds", (int(small), int(large)))
-    page.check(
-        "doubling both input and output channels multiplies the cost by 4", large == 4 * small
-    )
+    page.check("doubling all channels multiplies the cost by 4", large == 4 * small)
 
     page.say("With padding p on each side, a 28×28 input and a 5×5 kernel give (24 + 2p)² outputs:")
     rows = []
@@ -170,17 +152,12 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
         one = zeros(1, 28, 28, 1), zeros(5, 5, 1, 1)
         all_products = cost.operations(lambda x, k, p=p: ops.conv2d(padded(x, p), k), *one) / 2
         rows.append((p, 24 + 2 * p, formula, all_products))
-    headers = (page.t("padding"), page.t("output"), page.t("formula"), page.t("compiler"))
-    page.table(tabulate(rows, headers=headers, intfmt=",", floatfmt=",.0f"))
+    headers = page.t("padding | output | formula | compiler")
+    page.table(rows, headers, intfmt=",", floatfmt=",.0f")
     page.check("the count of the compiler equals the formula", all(f == c for _, _, f, c in rows))
     grown = [after[3] / before[3] for before, after in pairwise(rows[1:])]
-    page.value(
-        "growth of the cost with each doubling of the padding, from 1", [round(g, 2) for g in grown]
-    )
-    page.check(
-        "each doubling of p multiplies the cost by a larger factor, always less than 4",
-        is_rising(grown, 4),
-    )
+    page.value("cost factor for each doubling of the padding, from 1", [round(g, 2) for g in grown])
+    page.check("each doubling of p costs a larger factor, always less than 4", is_rising(grown, 4))
     page.answer(
         "Doubling the channels multiplies the cost by 4. Doubling the padding multiplies it by "
         "((n + 4p − k + 1)/(n + 2p − k + 1))²: {few:.2f} from p = 2 to 4 here, and close to 4 "
@@ -229,10 +206,7 @@ def the_two_forms_differ_by_rounding(page: Page) -> None:
     page.show("(orders == 0).mean(), (orders >= 1e-6).mean()", f"{equal:.3f}, {failed:.3f}")
     page.check("more than 2% of the draws exceed the bound of the book, 1e-6", failed > 0.02)
     whole = integers(0, (2000, 3, 3, 3)), integers(1, (2000, 2, 3, 1, 1))
-    page.check(
-        "with integers nothing is rounded, and all results are equal",
-        (product(*whole) == loop(*whole)).all(),
-    )
+    page.check("with integers, all results are equal", (product(*whole) == loop(*whole)).all())
     with page.figure("4.4", "Difference between two orders of summing 3 products") as figure:
         axes = figure.subplots()
         axes.hist(orders * 1e6, bins=60, color=style.BLUE)
@@ -269,19 +243,14 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
     matrix = jax.eval_shape(partial(ops.patches, window=5), shapes[0])
     by_product = cost.operations(as_product, *shapes) / 2
     page.show("operations(as_product, x, kernel) / 2", by_product)
-    page.check(
-        "the number of multiply-adds is the same",
-        2 * by_product == cost.operations(ops.conv2d, *shapes),
-    )
+    page.check("multiply-adds are the same", 2 * by_product == cost.operations(ops.conv2d, *shapes))
     more = matrix.size / shapes[0].size
     page.show("patches(x_64x64, 5).size / x_64x64.size", f"{more:.1f}")
     page.check(
         "at stride 1, the patch matrix is kh·kw·H'·W'/(H·W) times as large as the image",
         more == 25 * 60**2 / 64**2,
     )
-    with page.figure(
-        "4.5", "A 2×2 convolution of a 4×4 image as a matrix product", (8, 4.6)
-    ) as figure:
+    with page.figure("4.5", "A 2×2 convolution as a matrix product", (8, 4.6)) as figure:
         image, patches, column, result = figure.subplots(1, 4, width_ratios=(4, 4, 1, 1))
         style.matrix(image, x[0, :, :, 0], title=page.t("image"), windows=[(0, 1, 2, 2)])
         style.matrix(patches, rows.reshape(9, 4), title=page.t("patches"), windows=[(1, 0, 1, 4)])
@@ -322,9 +291,7 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
     outputs, or k + Δ pixels wide for several. Why is the second better, and how large can Δ be?
     """
     k, rows = 5, 16
-    page.say(
-        "Strips overlap by k − 1 pixels: a strip of k + Δ pixels gives D = Δ + 1 outputs per row."
-    )
+    page.say("Strips overlap by k − 1 pixels: k + Δ pixels give D = Δ + 1 outputs per row.")
     page.say("If each strip is read once, an output costs (1 + (k − 1)/D)·(1 + (k − 1)/H') reads.")
     pixels = np.arange((rows + k - 1) * (64 + k - 1)).reshape(rows + k - 1, -1)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (k, k))  # [H', 64, k, k]
@@ -337,15 +304,9 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
         for m in memories
     }
     table = [(d, formula[d], *(reads[m][d] for m in memories)) for d in widths]
-    headers = (
-        page.t("columns D"),
-        page.t("formula"),
-        *(page.t("memory {m}", m=m) for m in memories),
-    )
-    page.table(tabulate(table, headers=headers, floatfmt=".3f"))
-    page.check(
-        "with memory for all pixels, the count equals the formula", reads[memories[0]] == formula
-    )
+    headers = " | ".join(page.t("memory {m}", m=m) for m in memories)
+    page.table(table, page.t("outputs D | formula") + " | " + headers, floatfmt=".3f")
+    page.check("with enough memory, the count equals the formula", reads[memories[0]] == formula)
     page.check(
         "with less memory, the count equals the formula exactly if k rows of the strip fit",
         all(
@@ -365,9 +326,7 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
 
 
 def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, float]]) -> None:
-    with page.figure(
-        "4.6", "Reads per output by width of the strip, for a 5×5 kernel", (7, 4)
-    ) as figure:
+    with page.figure("4.6", "Reads per output by strip width, 5×5 kernel", (7, 4)) as figure:
         axes = figure.subplots()
         for m, marker in zip(reads, "os^", strict=True):
             y = [reads[m][d] for d in widths]
@@ -418,12 +377,9 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         for n in (1, 2, 4, 8, 16)
     }
     page.value("multiply-adds by number of blocks", {n: int(v) for n, v in counts.items()})
-    page.check(
-        "b blocks cost c²/b multiply-adds, b times fewer",
-        all(n * v == c * c for n, v in counts.items()),
-    )
+    page.check("b blocks take b times fewer, c²/b", all(n * v == c * c for n, v in counts.items()))
 
-    page.say("The most input channels that an output channel depends on, found one at a time:")
+    page.say("Most input channels that any output channel depends on:")
     masks = {
         "one layer": reach(lambda v: in_blocks(v, first), c),
         "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),
@@ -439,13 +395,8 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         "with two layers of blocks, an output still depends only on its own block",
         (masks["two layers"] == (whole != 0)).all(),
     )
-    page.check(
-        "with the channels shuffled in between, every output depends on every input",
-        masks["shuffled"].all(),
-    )
-    with page.figure(
-        "4.7", "Input channels (down) that each output channel (across) depends on", (8, 3)
-    ) as figure:
+    page.check("with shuffling, every output depends on every input", masks["shuffled"].all())
+    with page.figure("4.7", "Dependence of outputs (across) on inputs (down)", (8, 3)) as figure:
         titles = (page.t("4 blocks"), page.t("two layers"), page.t("two layers, shuffled between"))
         for axes, title, mask in zip(figure.subplots(1, 3), titles, masks.values(), strict=True):
             style.matrix(axes, mask, title=title, signed=True)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from matplotlib.figure import Figure
-from tabulate import tabulate
 
 from lenet import data, train
 from lenet.chapter.exercises import training
@@ -19,6 +18,7 @@ from lenet.data import Split
 from lenet.engine import sgd
 from lenet.figures import style
 from lenet.inspect.activations import activations, statistics
+from lenet.language import listed, mark
 from lenet.model import LeNet
 
 HELD_OUT = 10_000
@@ -27,10 +27,7 @@ HELD_OUT = 10_000
 
 def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
     """Replace average pooling with max pooling. Does the network improve?"""
-    page.say(
-        "Only the pooling changes. ReLU is used instead of the sigmoid, because training with the "
-        "sigmoid takes far longer (see 6.1b)."
-    )
+    page.say("Only the pooling changes, and ReLU replaces the slow sigmoid (see 6.1b).")
     images = data.load(valid=HELD_OUT)
     rates = (0.05, 0.1, 0.2)
     average, maximum = (
@@ -43,7 +40,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
     scores = training.measure(page, average | maximum, images)
     pairs = [(scores[a], scores[b]) for a, b in zip(average, maximum, strict=True)]
     tuned = [training.best({name: scores[name] for name in of}) for of in (average, maximum)]
-    page.value("best settings on the validation set", ", ".join(tuned))
+    page.value("best settings on the validation set", listed(tuned))
     leads = np.array([(after - before)[:, 0] for before, after in pairs])
     page.value(
         "validation accuracy, max minus average pooling (rows: learning rates, columns: seeds)",
@@ -56,21 +53,18 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         seeds=len(training.SEEDS),
     )
     gap, error = training.gap(scores[tuned[0]], scores[tuned[1]])
-    page.value(
-        "difference at the best learning rate of each ± standard error", f"{gap:+.3f} ± {error:.3f}"
-    )
+    page.value("lead at the best learning rates ± standard error", f"{gap:+.3f} ± {error:.3f}")
     page.check(
         "the difference at the best learning rates plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
-    caption = "Accuracy with average and max pooling, by learning rate"
+    caption = mark("Accuracy with average and max pooling, by learning rate")
     with page.figure("6.1a", caption, (7, 3.6)) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("pooling and learning rate"))
+        training.draw(page, figure, scores, page.t("pooling and learning rate"))
     page.answer(
         "Slightly: after one epoch, max pooling leads by {lead:.3f} in validation accuracy, "
-        "averaged over the learning rates. At the best learning rate of each, the difference is "
-        "{gap:+.3f} with a standard error of {error:.3f}. A difference below three standard "
-        "errors is inconclusive.",
+        "averaged over learning rates. At the best rates, the lead is {gap:+.3f} with standard "
+        "error {error:.3f}; below three standard errors, it is inconclusive.",
         lead=leads.mean(),
         gap=gap,
         error=error,
@@ -92,16 +86,13 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
     scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
     gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
-    page.value(
-        "validation accuracy, ReLU minus sigmoid ± standard error", f"{gap:+.3f} ± {error:.3f}"
-    )
+    page.value("validation lead of ReLU ± standard error", f"{gap:+.3f} ± {error:.3f}")
     page.check("averaged over seeds, ReLU is more accurate than the sigmoid", gap > 0)
     with page.figure("6.1b", "Accuracy after {n} epochs", (6, 3.6), n=base.epochs) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("activation"))
+        training.draw(page, figure, scores, page.t("activation"))
     page.answer(
-        "Yes, it learns faster: after {n} epochs the test accuracy is {low:.2f} to {high:.2f} "
-        "with ReLU and {least:.2f} to {most:.2f} with the sigmoid. We did not measure what the "
-        "sigmoid reaches with more epochs.",
+        "Yes, it learns faster: test accuracy after {n} epochs is {low:.2f} to {high:.2f} with "
+        "ReLU, {least:.2f} to {most:.2f} with the sigmoid. We did not measure longer training.",
         n=base.epochs,
         low=scores["ReLU"][:, 1].min(),
         high=scores["ReLU"][:, 1].max(),
@@ -120,18 +111,17 @@ def the_window_changes_little_in_one_epoch(page: Page) -> None:
         "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
+    weights = [training.parameters(config, images) for config in sizes.values()]
     page.check(
         "a larger window gives smaller feature maps, and so fewer weights in the first dense layer",
-        np.all(np.diff([training.parameters(config, images) for config in sizes.values()]) < 0),
+        np.all(np.diff(weights) < 0),
     )
     with page.figure("6.2a", "Accuracy by window size", (6, 3.6)) as figure:
-        axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("convolution window"))
-        training.label_parameters(page, axes, sizes, images)
+        training.draw(page, figure, scores, page.t("convolution window"), weights)
     page.answer(
-        "Little, after one epoch at one learning rate: validation accuracy is {small:.3f} with "
-        "3×3, {book:.3f} with 5×5 and {large:.3f} with 7×7. Differences below three standard "
-        "errors are inconclusive.",
+        "Little, after one epoch at one learning rate. Validation accuracy: {small:.3f} with 3×3, "
+        "{book:.3f} with 5×5, {large:.3f} with 7×7 (differences below three standard errors are "
+        "inconclusive).",
         small=scores["3×3"][:, 0].mean(),
         book=scores["5×5"][:, 0].mean(),
         large=scores["7×7"][:, 0].mean(),
@@ -150,18 +140,14 @@ def channels_change_little_in_one_epoch(page: Page) -> None:
         "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
-    few, some, many = (training.parameters(config, images) for config in widths.values())
-    page.check(
-        "doubling the channels less than doubles the parameters", some < 2 * few and many < 2 * some
-    )
+    few, some, many = weights = [training.parameters(c, images) for c in widths.values()]
+    page.check("the parameters less than double", some < 2 * few and many < 2 * some)
     with page.figure("6.2b", "Accuracy by channels of the two convolutions", (6, 3.6)) as figure:
-        axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("channels"))
-        training.label_parameters(page, axes, widths, images)
+        training.draw(page, figure, scores, page.t("channels"), weights)
     page.answer(
-        "Little, after one epoch at one learning rate: validation accuracy is {half:.3f} with "
-        "half the channels, {book:.3f} with the book's 6 and 16, and {double:.3f} with twice as "
-        "many. Differences below three standard errors are inconclusive.",
+        "Little, after one epoch at one learning rate. Validation accuracy: {half:.3f} with half "
+        "the channels, {book:.3f} with the book's 6 and 16, {double:.3f} with twice as many "
+        "(differences below three standard errors are inconclusive).",
         half=half,
         book=book,
         double=double,
@@ -186,15 +172,12 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
         weights == sorted(weights, reverse=True),
     )
     with page.figure("6.2c", "Accuracy by number of convolutional layers", (6, 3.6)) as figure:
-        axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("convolutional layers"))
-        training.label_parameters(page, axes, depths, images)
+        training.draw(page, figure, scores, page.t("convolutional layers"), weights)
     page.answer(
-        "Validation accuracy after one epoch at the same learning rate is {one:.3f} with one "
-        "layer, {two:.3f} with two and {three:.3f} with three. Differences below three standard "
-        "errors are inconclusive. One layer needs {ratio:.1f} times the parameters of two, most "
-        "of them in the dense layer after its large feature maps. We did not measure longer "
-        "training of deep networks.",
+        "Validation accuracy after one epoch at one learning rate: {one:.3f} with one layer, "
+        "{two:.3f} with two, {three:.3f} with three (differences below three standard errors are "
+        "inconclusive). One layer needs {ratio:.1f} times the parameters of two, most of them "
+        "after its large feature maps. We did not measure longer training.",
         one=one,
         two=two,
         three=three,
@@ -211,19 +194,13 @@ def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
     training.gaps(page, scores)
     gap, error = training.gap(scores["0"], scores["2"])
     page.check(
-        "the difference between no hidden dense layer and the book's two, plus three standard "
-        "errors, is below 0.05",
+        "the difference between none and the book's two plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
     weights = [training.parameters(config, images) for config in depths.values()]
-    page.check(
-        "without hidden dense layers, less than a ninth of the parameters remain",
-        weights[0] < weights[2] / 9,
-    )
+    page.check("without them, a ninth of the parameters suffice", weights[0] < weights[2] / 9)
     with page.figure("6.2d", "Accuracy by number of hidden dense layers", (6, 3.6)) as figure:
-        axes = figure.subplots()
-        training.draw(page, axes, scores, page.t("hidden dense layers"))
-        training.label_parameters(page, axes, depths, images)
+        training.draw(page, figure, scores, page.t("hidden dense layers"), weights)
     page.answer(
         "Hardly, after one epoch at one learning rate: validation accuracy is {none:.3f} without "
         "hidden dense layers, {two:.3f} with two and {three:.3f} with three. Without them, "
@@ -255,7 +232,7 @@ def the_best_learning_rate_lies_between_too_slow_and_chance(page: Page) -> None:
     )
     page.check("at 1, every run ends near chance level, below 0.2", scores["1"].max() < 0.2)
     with page.figure("6.2e", "Accuracy by learning rate", (7, 3.6)) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("learning rate"))
+        training.draw(page, figure, scores, page.t("learning rate"))
     page.answer(
         "Strongly: from chance level at 1 to a test accuracy of {accuracy:.3f} at {best}, the "
         "best. A learning rate that is too small gets less far in one epoch: {slow:.3f} at 0.01.",
@@ -276,17 +253,11 @@ def small_initial_weights_stay_at_chance_level(page: Page) -> None:
         scores["normal"].max() < 0.2,
     )
     others = {name: score for name, score in scores.items() if name != "normal"}
-    page.check(
-        "all other initialisations exceed 0.7 with every seed",
-        min(s.min() for s in others.values()) > 0.7,
-    )
+    page.check("all others exceed 0.7 with every seed", min(s.min() for s in others.values()) > 0.7)
     gap, error = training.gap(scores["pytorch"], scores["he_normal"])
-    page.check(
-        "He initialisation beats PyTorch's default by more than three standard errors",
-        gap > 3 * error,
-    )
+    page.check("He initialisation beats PyTorch's by three standard errors", gap > 3 * error)
     with page.figure("6.2f", "Accuracy by initial weights", (7, 3.6)) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("initial weights"))
+        training.draw(page, figure, scores, page.t("initial weights"))
     page.answer(
         "Decisively, if the weights are too small: with a standard deviation of 0.01, the network "
         "stays at chance level. All others learn: test accuracy after one epoch is {worst:.3f} to "
@@ -325,21 +296,12 @@ def more_epochs_overfit(page: Page) -> None:
     early, late = accuracy[:, 0], accuracy[:, -5:].mean(axis=1)
     page.value("validation accuracy after the first epoch, by run", early)
     page.value("mean validation accuracy over the last 5 epochs, by run", late)
-    page.check(
-        "in every run, validation accuracy is higher over the last 5 epochs", (late > early).all()
-    )
+    page.check("in every run, accuracy is higher over the last 5 epochs", (late > early).all())
     learns, rises = learnt[:, -1] / learnt[:, 4], loss[:, -5:].mean(axis=1) / loss.min(axis=1)
-    page.value(
-        "ratio of the final training loss to the training loss after 5 epochs, by run", learns
-    )
-    page.value(
-        "ratio of the mean validation loss over the last 5 epochs to its minimum, by run", rises
-    )
+    page.value("training loss at the end relative to the loss after 5 epochs, by run", learns)
+    page.value("validation loss over the last 5 epochs relative to its minimum, by run", rises)
     page.check("in every run, the training loss still falls after 5 epochs", (learns < 1).all())
-    page.check(
-        "averaged over runs, the validation loss ends at more than 1.1 times its minimum",
-        rises.mean() > 1.1,
-    )
+    page.check("on average, validation loss ends above 1.1 times its minimum", rises.mean() > 1.1)
     with page.figure("6.2g", "Loss and accuracy by epoch", (9, 3.6)) as figure:
         _draw_epochs(page, figure, learnt, loss, accuracy)
     page.answer(
@@ -391,7 +353,7 @@ def digits_are_easier_than_clothes(page: Page) -> None:
         tests["MNIST"].min() > tests["Fashion-MNIST"].max(),
     )
     with page.figure("6.3", "The same network on digits and on clothes", (6, 3.6)) as figure:
-        training.draw(page, figure.subplots(), scores, page.t("dataset"))
+        training.draw(page, figure, scores, page.t("dataset"))
     page.answer(
         "The network recognises digits better than clothes: after one epoch at the same learning "
         "rate, test accuracy is {digits:.3f} on digits and {clothes:.3f} on clothes.",
@@ -439,7 +401,7 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
         "in every network, class means in the last hidden layer classify better than pixels",
         (named[:, 4] > named[:, 0]).all(),
     )
-    caption = "A pullover and a coat, with the feature maps of the first and second layer"
+    caption = mark("A pullover and a coat, with the feature maps of the first and second layer")
     with page.figure("6.4", caption, (9, 5)) as figure:
         axes = figure.subplots(2, 3, width_ratios=(1, 1.5, 1))
         for row, (label, pictures) in enumerate(
@@ -450,11 +412,10 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
             style.matrix(axes[row, 1], tiled(maps["conv1"][0], 3), title=page.t("first layer"))
             style.matrix(axes[row, 2], tiled(maps["conv2"][0], 4), title=page.t("second layer"))
     page.answer(
-        "The classes separate layer by layer: their distance is {apart_first:.2f} in the first "
-        "layer, {apart_second:.2f} in the second and {apart_last:.2f} in the last hidden layer. "
-        "Class means in the first two layers classify {first:.2f} and {second:.2f} of the test "
-        "images correctly, about as many as class means of the pixels ({pixels:.2f}); the last "
-        "hidden layer reaches {last:.2f}.",
+        "The classes separate layer by layer: their distance is {apart_first:.2f} in the first, "
+        "{apart_second:.2f} in the second and {apart_last:.2f} in the last hidden layer. Class "
+        "means classify {first:.2f} and {second:.2f} of the test images correctly in the first "
+        "two layers, {pixels:.2f} on pixels, and {last:.2f} in the last hidden layer.",
         apart_first=apart[:, 1].mean(),
         apart_second=apart[:, 2].mean(),
         apart_last=apart[:, 4].mean(),
@@ -537,12 +498,11 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
     share = activity[:, -1] / activity[:, 0]  # noise over test images [S, layers]
     first, last = share[:, 0], share[:, -1]
     page.value(
-        "ratio of mean activation for noise to mean activation for test images; rows: networks, "
-        "columns: conv1, dense2",
+        "mean activation, noise over test images (rows: networks, columns: conv1, dense2)",
         share[:, [0, -1]],
     )
     page.value(
-        "share of zeros in the last hidden layer; rows: networks, columns: test images, noise",
+        "zeros in the last hidden layer (rows: networks, columns: test images, noise)",
         silent[:, [0, -1]],
     )
     page.check(
@@ -554,11 +514,10 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
         "every network is less confident about each other kind than about test images",
         (sure[:, 1:] < sure[:, :1]).all(),
     )
-    page.check(
-        "yet every network assigns some inverted images a probability above 0.9",
-        (certain[:, 1] > 0).all(),
+    page.check("yet every network is sure of some inverted images", (certain[:, 1] > 0).all())
+    caption = mark(
+        "One image of each kind; mean activation by layer; mean of the largest probability"
     )
-    caption = "One image of each kind; mean activation by layer; mean of the largest probability"
     with page.figure("6.5", caption, (9, 5.4)) as figure:
         _draw_strange(page, figure, inputs, layers, activity.mean(axis=0), sure)
     page.answer(
@@ -597,8 +556,8 @@ def _confidence_table(page: Page, kinds: list[str], sure: np.ndarray, certain: n
         (kind, training.spread(s), f"{c.mean():.1%}")
         for kind, s, c in zip(kinds, sure.T, certain.T, strict=True)
     ]
-    headers = ("", page.t("largest probability"), page.t("above 0.9"))
-    page.table(tabulate(rows, headers=headers, colalign=("left", "right", "right")))
+    headers = page.t("images | largest probability | above 0.9")
+    page.table(rows, headers, colalign=("left", "right", "right"))
 
 
 def _draw_strange(

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from tabulate import tabulate
 
 from lenet import ops
 from lenet.chapter import cost
@@ -24,14 +24,10 @@ def four_windows_fit_the_last_example(page: Page) -> None:
     """What is the output shape of the last example in this section of the book, an 8×8 input with a
     3×5 kernel, padding (0, 1) and stride (3, 4)? Does it agree with the code?
     """
-    page.say(
-        "The formula ⌊(n − k + p + s)/s⌋, where p counts both sides (0 rows, 2 columns), gives"
-    )
+    page.say("By the formula ⌊(n − k + p + s)/s⌋, where p counts both sides (0 rows, 2 columns):")
     by_formula = ((8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4)
     page.show("(8 - 3 + 0 + 3) // 3, (8 - 5 + 2 + 4) // 4", by_formula)
-    page.say(
-        "By hand, these are the rows and columns where a window fits into 8 rows and 10 columns:"
-    )
+    page.say("By hand, the rows and columns where a window fits into 8 rows and 10 columns:")
     tops = [i for i in range(0, 8, 3) if i + 3 <= 8]
     lefts = [j for j in range(0, 10, 4) if j + 5 <= 10]
     page.show("tops, lefts", (tops, lefts))
@@ -59,31 +55,19 @@ def four_windows_fit_the_last_example(page: Page) -> None:
 def stride_two_halves_the_sampling_rate(page: Page) -> None:
     """What does a stride of 2 mean for an audio signal?"""
     rate, taps = 8000, 31
-    page.say(
-        "The signal has {rate} samples per second and contains two tones, 500 Hz and 3000 Hz.",
-        rate=rate,
-    )
+    page.say("The signal: {rate} samples per second, tones of 500 Hz and 3000 Hz.", rate=rate)
     time = np.arange(rate + taps - 1) / rate  # a little longer, so that each result lasts a second
     sound = np.sin(2 * np.pi * 500 * time) + np.sin(2 * np.pi * 3000 * time)
     x = jnp.asarray(sound, jnp.float32).reshape(1, 1, -1, 1)
     every_second = ops.conv2d(x[:, :, :rate], jnp.ones((1, 1, 1, 1)), stride=(1, 2))
-    page.check(
-        "the kernel [1] with stride 2 keeps every second sample",
-        (every_second == x[:, :, :rate:2]).all(),
-    )
+    page.check("the kernel [1] keeps every second sample", (every_second == x[:, :, :rate:2]).all())
     smooth = ops.conv2d(x, low_pass(taps).reshape(1, -1, 1, 1), stride=(1, 2))
     plain, folded, clean = (spectrum(a) for a in (x[:, :, :rate], every_second, smooth))
     page.show("loudest(spectrum(sound))", loudest(plain))
     page.show("loudest(spectrum(every_second))", loudest(folded))
-    page.check(
-        "the 3000 Hz tone becomes a tone of 4000 − 3000 = 1000 Hz", loudest(folded) == [500, 1000]
-    )
+    page.check("the 3000 Hz tone becomes 4000 − 3000 = 1000 Hz", loudest(folded) == [500, 1000])
 
-    page.say(
-        "A low-pass kernel of {taps} weights with stride 2 keeps frequencies below 2000 Hz and "
-        "attenuates frequencies above.",
-        taps=taps,
-    )
+    page.say("A low-pass kernel of {taps} weights keeps only frequencies below 2000 Hz.", taps=taps)
     page.show("spectrum(smooth)[[500, 1000]]", clean[[500, 1000]])
     page.check("less than 1% of the false tone remains", clean[1000] < 0.01)
     page.check("the 500 Hz tone keeps 99% of its amplitude", abs(clean[500] - 1) < 0.01)
@@ -97,9 +81,8 @@ def stride_two_halves_the_sampling_rate(page: Page) -> None:
         rows[1].set_ylabel(page.t("amplitude"))
         rows[2].set_xlabel(page.t("frequency (Hz)"))
     page.answer(
-        "A stride of 2 halves the sampling rate: only frequencies below a quarter of the old rate "
-        "survive, and higher ones fold back as false tones (aliasing). A low-pass kernel in the "
-        "same convolution removes them first."
+        "A stride of 2 halves the sampling rate: frequencies above a quarter of the old rate fold "
+        "back as false tones (aliasing), unless a low-pass kernel removes them first."
     )
 
 
@@ -124,9 +107,7 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
     """Implement mirror padding, which reflects the image at the border. How does it differ from
     zero padding?
     """
-    page.say(
-        "Mirror padding is indexing: the pixel to the left of pixel 0 is pixel 0 again, or pixel 1."
-    )
+    page.say("Mirror padding is indexing: to the left of pixel 0 is pixel 0 again, or pixel 1.")
     page.show("mirrored(4, 3, repeat=True)", mirrored(4, 3, repeat=True))
     page.show("mirrored(4, 3, repeat=False)", mirrored(4, 3, repeat=False))
     cases = [(n, p) for n in range(1, 13) for p in range(25)]
@@ -156,22 +137,14 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
         (responses[1] == 0).all(),
         n=kernels.shape[3],
     )
-    page.check(
-        "with zero padding, the output inside is still 0", (responses[0][:, 1:-1, 1:-1] == 0).all()
-    )
-    page.check(
-        "with zero padding, the output at the left border is 1, a false edge",
-        (by_zeros[0, :, 0] == 1).all(),
-    )
+    page.check("with zero padding, the inside is still 0", (responses[0][:, 1:-1, 1:-1] == 0).all())
+    page.check("with zero padding, the left border is a false edge", (by_zeros[0, :, 0] == 1).all())
 
     page.say("No padding knows the image outside: on a ramp, mirror padding loses the slope.")
     ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, None, :, None], (1, 4, 4, 1))
     _, slope = filtered(ramp, edge / 2)
     page.show("slope[0, 0, :, 0]", slope[0, 0, :, 0])
-    page.check(
-        "the slope is 1 inside and 0 at both ends",
-        (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all(),
-    )
+    page.check("slope 1 inside, 0 at the ends", (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all())
     _draw_mirrors(page, by_zeros, by_mirror, edge)
     page.answer(
         "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
@@ -181,9 +154,7 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
 
 def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarray) -> None:
     with page.figure(
-        "3.3",
-        "Three kinds of padding, and the output of an edge kernel on a constant image",
-        (9, 5.4),
+        "3.3", "Three kinds of padding, and edges of a constant image", (9, 5.4)
     ) as figure:
         upper, lower = figure.subplots(2, 3)
         image, frame = np.arange(1, 17).reshape(4, 4), [(2, 2, 4, 4)]
@@ -242,14 +213,7 @@ def stride_s_saves_s_squared(page: Page) -> None:
     rows = [
         (s, formula[s], int(counted[s]), maps[s].nbytes, formula[1] / formula[s]) for s in strides
     ]
-    headers = (
-        page.t("stride"),
-        page.t("formula"),
-        page.t("compiler"),
-        page.t("bytes"),
-        page.t("reduction (times)"),
-    )
-    page.table(tabulate(rows, headers=headers, intfmt=","))
+    page.table(rows, page.t("stride | formula | compiler | bytes | reduction"), intfmt=",")
     page.check("the count of the compiler equals the formula", counted == formula)
     page.check(
         "multiply-adds and the bytes of the output fall by a factor of s²",
@@ -290,8 +254,7 @@ def neighbours_say_the_same(page: Page) -> None:
     inputs = {s: ops.output_shape((1, 64), (1, 4), stride=s)[1] for s in strides}
     expected = {s: inputs[s] / (100 - inputs[s] - 1) for s in strides}
     rows = [(s, inputs[s], errors[s].mean(), expected[s]) for s in strides]
-    headers = (page.t("stride"), page.t("weights d"), page.t("excess error"), "d/(100 − d − 1)")
-    page.table(tabulate(rows, headers=headers))
+    page.table(rows, page.t("stride | weights d | excess error | d/(100 − d − 1)"))
     page.check(
         "the excess error over the noise is d/(n − d − 1) for d weights, within 5 standard errors",
         all(
@@ -305,10 +268,7 @@ def neighbours_say_the_same(page: Page) -> None:
     )
     fields = [receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]
     page.show("[receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]", fields)
-    page.check(
-        "the receptive field of three layers is 15 pixels with stride 2 and 7 with stride 1",
-        fields == [7, 15],
-    )
+    page.check("the receptive field of three layers grows from 7 to 15 pixels", fields == [7, 15])
 
     _draw_neighbours(page, measured, errors)
     page.answer(
@@ -323,9 +283,7 @@ def neighbours_say_the_same(page: Page) -> None:
 def _draw_neighbours(
     page: Page, measured: dict[tuple[int, int], float], errors: dict[int, np.ndarray]
 ) -> None:
-    with page.figure(
-        "3.5", "Correlation of neighbouring windows, and excess error by stride", (9, 3.6)
-    ) as figure:
+    with page.figure("3.5", "Correlation and excess error by stride", (9, 3.6)) as figure:
         left, right = figure.subplots(1, 2)
         for k, marker in ((2, "o"), (4, "s"), (8, "^")):
             at = [s for k_, s in measured if k_ == k]
@@ -386,7 +344,7 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
     x = integers(2, (1000, 7, 7, 2))
     inner = [(ops.conv2d(x, kernel, stride=2) * y).sum((1, 2, 3)), (x * x_of_y).sum((1, 2, 3))]
     page.check(
-        "it is the transpose of stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
+        "this transposes stride 2: ⟨conv(x), y⟩ = ⟨x, transposed(y)⟩ in {n} draws",
         (inner[0] == inner[1]).all(),
         n=len(x),
     )
@@ -405,9 +363,8 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
         finer.shape == (1, 8, 8, 1) and (jnp.diff(finer[0, 1:-1, 1:-1, 0], axis=0) == 0.5).all(),
     )
     page.say(
-        "But windows overlap: each output pixel receives every s-th weight of the kernel, "
-        "starting from a weight that depends on its position. An image of ones at stride 2 gives, "
-        "at two neighbouring pixels:"
+        "But windows overlap: each pixel receives every s-th weight of the kernel, from a start "
+        "that depends on its position. Ones at stride 2 give, at two neighbouring pixels:"
     )
     for row in ([1, 1, 1], [1, 2, 1], [1, 3, 1, 2], [1, 3, 3, 1]):
         page.show(f"spread_ones({row}, 2)", spread_ones(row, 2))
@@ -426,9 +383,7 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
         "not divide 3, and 1, 3, 1, 2 does not, though 2 divides 4",
         (spread_ones([1, 2, 1], 2), spread_ones([1, 3, 1, 2], 2)) == ([2, 2], [2, 5]),
     )
-    with page.figure(
-        "3.6", "Stride 1/2: interpolation, and overlapping windows", (9, 3.2)
-    ) as figure:
+    with page.figure("3.6", "Interpolation, and overlapping windows", (9, 3.2)) as figure:
         small, large, uneven, even = figure.subplots(1, 4)
         style.matrix(small, ramp[0, :, :, 0], title=page.t("ramp"))
         style.matrix(large, finer[0, :, :, 0], title=page.t("interpolated"), numbers=False)
@@ -437,10 +392,9 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
             style.matrix(axes, met[0, :, :, 0], title=page.t("windows of {k}×{k}", k=k))
     page.answer(
         "Use a transposed convolution: each pixel is spread over a window, with windows 2 apart. "
-        "It serves where a feature map must be enlarged: to label each pixel, to generate an "
-        "image, to increase resolution. The sums of every s-th weight, from each of the s "
-        "starting points, should be equal, or a checkerboard appears. For equal weights, this "
-        "holds if the stride divides the size."
+        "It enlarges feature maps: to label each pixel, to generate images, to raise resolution. "
+        "The sums of every s-th weight, from each of the s starting points, should be equal, or a "
+        "checkerboard appears. Equal weights achieve this if the stride divides the size."
     )
 
 
@@ -459,15 +413,12 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
     page.say("Some combinations on an 8×8 input, with padding on each side:")
     tries = [(3, 1, 1), (3, 1, 2), (5, 2, 2), (3, 0, 3), (5, 0, 1), (2, 1, 4), (8, 0, 1), (1, 0, 8)]
     rows = [(k, p, s, shape_by_lax(8, k, (p, p), s)) for k, p, s in tries]
-    headers = (page.t("kernel"), page.t("padding"), page.t("stride"), page.t("rows"))
-    page.table(tabulate(rows, headers=headers))
+    page.table(rows, page.t("kernel | padding | stride | output"))
     grid = [
         (n, k, (above, below), s)
-        for n in range(1, 9)
-        for k in range(1, 6)
-        for above in range(3)
-        for below in range(3)
-        for s in range(1, 5)
+        for n, k, above, below, s in product(
+            range(1, 9), range(1, 6), range(3), range(3), range(1, 5)
+        )
         if k <= n + above + below
     ]
     page.check(
@@ -478,11 +429,10 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
     page.say("For p = k − 1, the formula becomes ⌊(n + s − 1)/s⌋, and n/s if s divides n:")
     same = {
         (n, s): {shape_by_lax(n, k, same_padding(k)[0], s) for k in range(1, 6)}
-        for n in range(1, 9)
-        for s in range(1, 5)
+        for n, s in product(range(1, 9), range(1, 5))
     }
     page.check(
-        "for every kernel size, the output size is then ⌊(n + s − 1)/s⌋, which is n/s rounded up",
+        "for every kernel, the output size is then ⌊(n + s − 1)/s⌋, which is n/s rounded up",
         all(left == {(n + s - 1) // s} for (n, s), left in same.items()),
     )
     page.check(

@@ -16,14 +16,13 @@ from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers
+from lenet.language import listed, mark
 from lenet.model import WINDOW, LeNet
 
 
 def average_pooling_is_a_convolution(page: Page) -> None:
     """Write average pooling as a convolution with a suitable kernel, and check the result."""
-    page.say(
-        "The kernel has weights 1/(p·q), and its output channel d depends only on input channel d:"
-    )
+    page.say("The kernel has weights 1/(p·q); output channel d depends only on input channel d:")
     kernel = jnp.eye(3)[None, None] / 8 * jnp.ones((2, 4, 1, 1))
     page.show("kernel[0, 0]", kernel[0, 0])
     x = integers(0, (1000, 6, 8, 3))
@@ -32,9 +31,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
         (ops.conv2d(x, kernel, stride=(2, 4)) == ops.avg_pool(x, (2, 4))).all(),
         n=len(x),
     )
-    with page.figure(
-        "5.1", "Average pooling with a 2×2 window is a convolution", (8, 2.9)
-    ) as figure:
+    with page.figure("5.1", "Average pooling as a convolution", (8, 2.9)) as figure:
         image, quarter = jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.full((2, 2, 1, 1), 1 / 4)
         axes = figure.subplots(1, 3)
         windows = [(i, j, 2, 2) for i in (0, 2) for j in (0, 2)]
@@ -44,9 +41,7 @@ def average_pooling_is_a_convolution(page: Page) -> None:
         style.matrix(
             axes[2], convolved[0, ..., 0], title=page.t("convolved with stride 2"), limits=(0, 15)
         )
-    page.answer(
-        "Average pooling is a convolution of each channel, with stride (p, q) and weights 1/(p·q)."
-    )
+    page.answer("Average pooling convolves each channel with stride (p, q) and weights 1/(p·q).")
 
 
 def max_pooling_is_not_linear(page: Page) -> None:
@@ -76,9 +71,7 @@ def max_pooling_is_not_linear(page: Page) -> None:
     page.check("the sum of the maxima is not the maximum of the sum", of_a + of_b != of_sum)
     page.check("no bias can repair this, because max(0) = 0", of_zero == 0)
     page.check("max(−a) is not −max(a)", of_minus != -of_a)
-    with page.figure(
-        "5.2", "The maximum of a sum is not the sum of the maxima", (8, 2.9)
-    ) as figure:
+    with page.figure("5.2", "Max pooling is not linear", (8, 2.9)) as figure:
         images = {"a": a, "b": b, "a + b": a + b}
         for axes, (name, image) in zip(figure.subplots(1, 3), images.items(), strict=True):
             style.matrix(axes, image[0, ..., 0], title=f"max({name}) = {image.max():.0f}")
@@ -131,8 +124,8 @@ def max_pooling_from_relu(page: Page) -> None:
         "between convolutions with {channels_three}.",
         two=rounds[0],
         three=rounds[1],
-        channels_two=", ".join(map(str, channels[0])),
-        channels_three=", ".join(map(str, channels[1])),
+        channels_two=listed(channels[0]),
+        channels_three=listed(channels[1]),
     )
 
 
@@ -220,15 +213,12 @@ def pooling_is_cheap(page: Page) -> None:
 def maximum_and_mean_see_different_things(page: Page) -> None:
     """Why should max pooling and average pooling behave differently?"""
     noise = jnp.asarray(np.random.default_rng(0).normal(size=(100_000, 2, 2, 1)), jnp.float32)
-    page.say(
-        "Input: {n} windows of 2×2 pixels of noise, with mean 0 and standard deviation 1.",
-        n=len(noise),
-    )
+    page.say("Input: {n} windows of 2×2 pixels, standard normal noise.", n=len(noise))
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
     error = 5 / len(noise) ** 0.5  # five standard errors, and more: neither deviation exceeds 1
     page.check(
-        "the mean of average pooling is 0 (measured {mean:.3f} ± {error:.3f}), its standard "
-        "deviation is halved ({std:.3f})",
+        "average pooling has mean {mean:.3f} ± {error:.3f}, in theory 0, and half the noise: "
+        "{std:.3f}",
         abs(mean.mean()) < error and abs(mean.std() - 1 / 2) < error,
         mean=mean.mean(),
         error=error,
@@ -260,7 +250,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
         (ops.avg_pool(of_max, 2) == 1 / 4).all() and set(of_max.ravel().tolist()) == {0, 1},
     )
     page.check("the gradient of a mean is 1/4 at every pixel", (of_mean == 1 / 4).all())
-    caption = (
+    caption = mark(
         "An image, its max and average pooling, and their gradients; bottom left: pooled noise"
     )
     with page.figure("5.5", caption, size=(9, 5.6)) as figure:
@@ -326,21 +316,16 @@ def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
     smallest = min_pool(ops.conv2d(x, kernel), 2).reshape(len(x), -1) @ weight
     largest = ops.max_pool(ops.conv2d(x, -kernel), 2).reshape(len(x), -1) @ -weight
     page.check(
-        "a convolution, min pooling and a dense layer equal the negated kernel, max pooling and "
-        "the negated weights, exactly",
+        "between a convolution and a dense layer, min pooling equals max pooling, both negated",
         (smallest == largest).all(),
     )
-    page.say(
-        "A non-decreasing activation function, such as ReLU, may come before or after the pooling:"
-    )
+    page.say("A non-decreasing activation, such as ReLU, may come before or after the pooling:")
     maps = ops.conv2d(x, kernel)
     page.check(
         "min_pool(ReLU(x)) = ReLU(min_pool(x)), exactly",
         (min_pool(jax.nn.relu(maps), 2) == jax.nn.relu(min_pool(maps, 2))).all(),
     )
-    page.answer(
-        "No: min pooling is −max_pool(−x), and neighbouring layers can learn the two signs."
-    )
+    page.answer("No: min pooling is −max_pool(−x), and the layers around it can learn both signs.")
 
 
 def min_pool(x: Array, window: int, *, stride: int | None = None) -> Array:
@@ -353,12 +338,10 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
     page.say("Softmax pooling weights the pixels x of a window by softmax(β·x): Σ softmax(β·x)·x.")
     x = integers(0, (1000, 2, 2, 1), least=-3, most=3)
     between = jnp.stack([softmax_pool(x, 2, beta) for beta in (0, 1 / 4, 1 / 2, 1, 2)])
-    page.check(
-        "with β = 0, the result is the mean, exactly", (between[0] == ops.avg_pool(x, 2)).all()
-    )
+    page.check("β = 0 gives the mean, exactly", (between[0] == ops.avg_pool(x, 2)).all())
     bound = rounding.tolerance(7, ops.max_pool(abs(x), 2))
     page.check(
-        "with β = 100, the result is the maximum, up to rounding",
+        "β = 100 gives the maximum, up to rounding",
         (abs(softmax_pool(x, 2, 100) - ops.max_pool(x, 2)) <= bound).all(),
     )
     differ = ops.max_pool(x, 2) > min_pool(x, 2)
@@ -379,10 +362,7 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
         (shared == 1 / 4).all() and first.ravel().tolist() == [1, 0, 0, 0],
     )
     page.show("gradient(softmax_pool, [0, 1, 2, 5])", gradient(softmax_pool, window).ravel())
-    page.check(
-        "raising a pixel far below the others can lower the result",
-        gradient(softmax_pool, window).min() < 0,
-    )
+    page.check("raising a low pixel can lower the result", gradient(softmax_pool, window).min() < 0)
     page.say("The result depends on the scale of x, so β must be chosen:")
     small, large = softmax_pool(window, 2), softmax_pool(10 * window, 2) / 10
     page.show("softmax_pool(x, 2), softmax_pool(10 * x, 2) / 10", jnp.stack([small, large]).ravel())
@@ -397,22 +377,20 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
         cost.operations(partial(pool, window=2), maps) for pool in (softmax_pool, ops.max_pool)
     )
     page.show("operations(max_pool, maps), operations(softmax_pool, maps)", (hard, soft))
-    page.check(
-        "softmax pooling takes more than 3 times the operations of max pooling", soft > 3 * hard
-    )
+    page.check("softmax pooling takes more than 3 times as many", soft > 3 * hard)
 
     _draw_softmax_pool(page, window)
     page.answer(
-        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and is "
-        "differentiable everywhere. But it takes one exponential per pixel and {times:.0f} times "
-        "the other operations of max pooling, β must be chosen for the scale of the input, and "
-        "average and max pooling are cheap.",
+        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and has a "
+        "gradient everywhere. But it takes one exponential per pixel and {times:.0f} times the "
+        "other operations of max pooling, and β must suit the scale of the input. Average and max "
+        "pooling are cheap.",
         times=soft / hard,
     )
 
 
 def _draw_softmax_pool(page: Page, window: Array) -> None:
-    caption = "Softmax pooling of a window with the pixels 0, 1, 2 and 5, by β"
+    caption = mark("Softmax pooling of a window with the pixels 0, 1, 2 and 5, by β")
     with page.figure("5.7", caption, size=(9, 3.6)) as figure:
         betas = np.geomspace(0.01, 10, 121)
         by_beta = partial(softmax_pool, beta=jnp.asarray(betas)[:, None, None, None, None])

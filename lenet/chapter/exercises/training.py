@@ -6,18 +6,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from tabulate import tabulate
+from matplotlib.figure import Figure
 
 from lenet import train
-from lenet.chapter.page import Page
+from lenet.chapter.page import PAIRS, Page
 from lenet.config import PRESETS, Config
 from lenet.data import Data
 from lenet.engine import sgd
 from lenet.errors import DivergedError
 from lenet.figures import style
 from lenet.inspect import layers
-from lenet.language import mark
+from lenet.language import listed, mark, message
 from lenet.model import LeNet, network
 
 SEEDS = (0, 1, 2)
@@ -46,10 +45,13 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
     """Return `config` with the learning rate that does best on validation images, one run each."""
     tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
     found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
-    shown = ", ".join(f"{lr:g}: {a:.3f}" for lr, a in zip(rates, found, strict=True))
+    shown = (
+        message(PAIRS[0], name=f"{lr:g}", value=f"{accuracy:.3f}")
+        for lr, accuracy in zip(rates, found, strict=True)
+    )
     page.value(
         "validation accuracy by learning rate ({activation} activation, {pool} pooling)",
-        shown,
+        listed(shown),
         activation=config.activation,
         pool=page.t(POOLINGS[config.pool]),
     )
@@ -81,9 +83,9 @@ def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str,
         (name, f"{parameters(settings[name], data):,}", *map(spread, scores[name].T))
         for name in settings
     ]
-    headers = ("", page.t("parameters"), page.t("validation"), page.t("test"))
     align = ("left", "right", "right", "right")
-    page.table(tabulate(rows, headers=headers, colalign=align, disable_numparse=True))
+    headers = page.t("setting | parameters | validation | test")
+    page.table(rows, headers, colalign=align, disable_numparse=True)
     return scores
 
 
@@ -123,22 +125,30 @@ def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> list[tuple[float, floa
     """Show and return the `gap` between each setting and the next."""
     found = [gap(first, second) for first, second in pairwise(scores.values())]
     shown = (
-        f"{a} → {b}: {difference:+.3f} ± {error:.3f}"
+        message(PAIRS[0], name=f"{a} → {b}", value=f"{difference:+.3f} ± {error:.3f}")
         for (a, b), (difference, error) in zip(pairwise(scores), found, strict=True)
     )
-    page.value("difference in validation accuracy ± standard error", "; ".join(shown))
+    page.value("difference in validation accuracy ± standard error", listed(shown, "; "))
     return found
 
 
-def draw(page: Page, axes: Axes, scores: Mapping[str, np.ndarray], xlabel: str) -> None:
-    """Draw the accuracy on validation and test images by setting: each seed, mean and deviation.
+def draw(
+    page: Page,
+    figure: Figure,
+    scores: Mapping[str, np.ndarray],
+    xlabel: str,
+    counts: Sequence[int] | None = None,
+) -> None:
+    """Draw validation and test accuracy by setting: each seed, mean and standard deviation.
 
     Args:
       page: translates the legend.
-      axes: where.
-      scores: as `measure` returns them.
-      xlabel: what the settings are, translated.
+      figure: to draw on.
+      scores: from `measure`.
+      xlabel: translated name of what differs between the settings.
+      counts: parameters of each setting, written below its name.
     """
+    axes = figure.subplots()
     at = np.arange(len(scores))
     splits = ((page.t("validation"), "o", style.BLUE), (page.t("test"), "s", style.ORANGE))
     for i, (label, marker, colour) in enumerate(splits):
@@ -154,17 +164,13 @@ def draw(page: Page, axes: Axes, scores: Mapping[str, np.ndarray], xlabel: str) 
             label=label,
         )
         axes.plot(x + 0.09, values, ".", color=colour, markersize=4, alpha=0.6)
-    axes.set_xticks(at, list(scores))
+    if counts:
+        xlabel = page.t("{what}; below, number of parameters", what=xlabel)
+    ticks = [f"{name}\n{n:,}" for name, n in zip(scores, counts, strict=True)] if counts else scores
+    axes.set_xticks(at, list(ticks))
     axes.set(xlabel=xlabel, ylabel=page.t("accuracy"), xlim=(-0.5, len(scores) - 0.5))
     axes.grid(axis="y", color=style.GREY, alpha=0.3)
     axes.legend()
-
-
-def label_parameters(page: Page, axes: Axes, settings: Mapping[str, Config], data: Data) -> None:
-    """Write below each setting how many parameters its network has."""
-    counts = {name: parameters(config, data) for name, config in settings.items()}
-    axes.set_xticks(range(len(counts)), [f"{name}\n{n:,}" for name, n in counts.items()])
-    axes.set_xlabel(page.t("{what}; below, number of parameters", what=axes.get_xlabel()))
 
 
 def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Params]]:

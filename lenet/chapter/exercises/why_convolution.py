@@ -15,6 +15,7 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
 from lenet.inspect.transforms import permute_pixels, shift
+from lenet.language import mark
 
 
 def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
@@ -70,16 +71,12 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     """Sound is a sequence. What is a convolution over time? When do locality and translation
     invariance hold for sound? Can tools for images be used?
     """
-    page.say(
-        "Sound has one axis: y[i] = Σ_a k[a] · x[i + a]. This is conv2d on an image of height 1."
-    )
+    page.say("Sound has one axis: y[i] = Σ_a k[a] · x[i + a], conv2d on an image of height 1.")
     sounds, kernels = np.asarray(integers(0, (100, 50))), np.asarray(integers(1, (100, 7)))
     page.show("conv1d(sounds, kernels).shape", conv1d(sounds, kernels).shape)
     own = conv1d(sounds, kernels)[np.arange(100), :, np.arange(100)]  # sound n by kernel n
     by_numpy = [np.correlate(s, k, "valid") for s, k in zip(sounds, kernels, strict=True)]
-    page.check(
-        "the result equals numpy.correlate in {n} pairs", np.array_equal(own, by_numpy), n=len(own)
-    )
+    page.check("equal to numpy.correlate in {n} pairs", np.array_equal(own, by_numpy), n=len(own))
 
     page.say(
         "Locality: a click is short, so a short kernel suffices. Translation invariance: a click "
@@ -103,10 +100,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     early, late = (
         conv1d(np.pad(sounds, ((0, 0), at)), click[None, :]) for at in ((0, 20), (20, 0))
     )
-    page.check(
-        "delaying the input by 20 samples delays the output by 20 samples",
-        (late[:, 20:] == early[:, :-20]).all(),
-    )
+    page.check("a delay of 20 samples delays the output", (late[:, 20:] == early[:, :-20]).all())
 
     page.say(
         "A convolution with cosines and sines of many pitches gives an image, the spectrogram: "
@@ -122,7 +116,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
         "the first melody, used as a kernel, finds the second 12 rows higher and 4 frames later",
         np.unravel_index(match.argmax(), match.shape) == (12, 4),
     )
-    caption = "A click found in noise, and a melody found in a spectrogram"
+    caption = mark("A click found in noise, and a melody found in a spectrogram")
     with page.figure("1.2", caption, (9, 4.6)) as figure:
         (sound, first), (output, second) = figure.subplots(2, 2)
         sound.plot(sounds[60], "-", color=style.GREY, label=page.t("sound"))
@@ -182,9 +176,7 @@ def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
 
 def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
     """When is translation invariance a bad idea? Find a task that it makes impossible."""
-    page.say(
-        "An 8×8 image has one bright pixel. The label: is the pixel in the upper or lower half?"
-    )
+    page.say("An 8×8 image has one bright pixel. The label: is it in the upper or lower half?")
     images = jnp.eye(64).reshape(64, 8, 8, 1)
     lower = jnp.arange(64) >= 32
     kernels, bias = integers(0, (3, 3, 1, 1000)), integers(1, (1000,))
@@ -193,9 +185,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         maps = ops.conv2d(images, kernels) + bias[None, None, None]
         return jax.nn.relu(maps).sum((1, 2))
 
-    page.say(
-        "Convolution, ReLU and a sum over the feature map follow. First, with circular padding:"
-    )
+    page.say("Convolution, ReLU, a sum over the feature map. First, with circular padding:")
     wrapped = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="wrap"))
     page.check(
         "for {n} random kernels and biases, the sum is the same at all {places} places",
@@ -204,10 +194,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         places=len(images),
     )
     zeros = total(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
-    page.check(
-        "with two rows and columns of zeros on each side, the sum is also the same",
-        (zeros == zeros[:1]).all(),
-    )
+    page.check("two rows of zeros around leave the sum equal", (zeros == zeros[:1]).all())
     page.say(
         "Later layers get the same input for both labels, so they give the same answer for all "
         "images. The two possible answers are correct for a fraction of"
@@ -220,14 +207,9 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
         (((images * rows).sum((1, 2, 3)) > 0) == lower).all(),
     )
     one_row = total(jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))))
-    page.say(
-        "With one row of zeros on each side, fewer windows contain a pixel at the border, so "
-        "information about position leaks in:"
-    )
+    page.say("With one row of zeros, fewer windows contain a border pixel, so position leaks in:")
     page.check("the sum then differs between places", (one_row != one_row[:1]).any())
-    with page.figure(
-        "1.3", "Upper or lower half: the sum over the feature map is the same", (8, 4)
-    ) as figure:
+    with page.figure("1.3", "The sum over the feature map ignores position", (8, 4)) as figure:
         kernel = jnp.array([[0.0, 1, 0], [1, 2, 1], [0, 1, 0]])[:, :, None, None]
         grid = figure.subplots(2, 3)
         for (left, middle, right), at in zip(grid, (18, 45), strict=True):
@@ -252,9 +234,7 @@ def place_is_what_pooling_over_the_image_forgets(page: Page) -> None:
 def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     """Would convolutions suit text as well? What is difficult about language?"""
     words = ["not", "good", "very", "film", "was"]
-    page.say(
-        "A word is a one-hot vector; a sentence is an image of height 1, with a channel per word."
-    )
+    page.say("A word is a one-hot vector, a sentence an image of height 1, a channel per word.")
     kernel = one_hot(words, "not good")[0, :, :, :, None]  # [1, 2, Ci, 1]
     page.show("kernel.shape", kernel.shape)
     sentences = jnp.asarray(list(itertools.product(range(5), repeat=6)))
@@ -276,9 +256,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         == strongest(words, "was very good", kernel)
         == 1,
     )
-    page.say(
-        "Words far apart need a wide window or many layers, for example three layers of width 3:"
-    )
+    page.say("Words far apart need a wide window or many layers, such as three layers of width 3:")
 
     def three_layers(sentence: Array) -> Array:
         for _ in range(3):
@@ -304,7 +282,9 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         ),
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
-    caption = "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
+    caption = mark(
+        "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
+    )
     with page.figure("1.4", caption, (9, 3.6)) as figure:
         for column, sentence in zip(
             figure.subplots(2, 2, height_ratios=(5, 1)).T,
@@ -350,10 +330,7 @@ def the_border_is_seen_less(page: Page) -> None:
     page.say("Number of 3×3 windows that contain each pixel of a 6×6 image, without padding:")
     none, one = (uses((6, 6), 3, padding=padding) for padding in (0, 1))
     page.show("uses((6, 6), 3)", none)
-    page.check(
-        "a corner pixel is used once, a pixel in the middle 9 times",
-        (none[0, 0], none[3, 3]) == (1, 9),
-    )
+    page.check("a corner is used once, the middle 9 times", (none[0, 0], none[3, 3]) == (1, 9))
     page.check(
         "one row of zeros on each side reduces the difference: corner 4, border 6, middle 9",
         (one[0, 0], one[0, 3], one[3, 3]) == (4, 6, 9),
@@ -365,8 +342,7 @@ def the_border_is_seen_less(page: Page) -> None:
     moved = jnp.concatenate([shift(image, 0, right) for right in range(8)])
     plain, padded = (ops.conv2d(moved, kernel, padding=p).max((1, 2, 3)) for p in (0, 1))
     page.value(
-        "largest output, by column of the right edge of the object",
-        dict(enumerate(plain.tolist(), start=6)),
+        "largest output by column of its right edge", dict(enumerate(plain.tolist(), start=6))
     )
     page.check(
         "the output stays at 9 while the object is complete, then falls with each column lost",
@@ -380,9 +356,7 @@ def the_border_is_seen_less(page: Page) -> None:
     page.show("conv2d(ones, edge, padding=1)", flat)
     page.check("inside, the output is 0", (flat[:, 1:-1] == 0).all())
     page.check("at the left and right border, the output is nonzero", (flat[:, (0, -1)] != 0).all())
-    with page.figure(
-        "1.5", "Number of 3×3 windows that use each pixel, and the false edges", (9, 3.4)
-    ) as figure:
+    with page.figure("1.5", "Windows that use each pixel, and false edges", (9, 3.4)) as figure:
         axes = figure.subplots(1, 3)
         style.matrix(axes[0], none, title=page.t("uses, no padding"), limits=(0, 9))
         style.matrix(axes[1], one, title=page.t("uses, padding 1"), limits=(0, 9))
@@ -411,9 +385,7 @@ def convolution_commutes(page: Page) -> None:
         n=len(f),
     )
     page.check(
-        "f ∗ g = g ∗ f for {n} pairs of images, 5×4 and 2×6",
-        (convolve(f, g) == convolve(g, f)).all(),
-        n=len(f),
+        "f ∗ g = g ∗ f for {n} pairs of images", (convolve(f, g) == convolve(g, f)).all(), n=len(f)
     )
     images, kernel = jnp.asarray(f)[..., None], jnp.asarray(g[0])[:, :, None, None]
     page.check(
@@ -437,7 +409,7 @@ def convolution_commutes(page: Page) -> None:
         (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
         n=len(f),
     )
-    caption = (
+    caption = mark(
         "All products: f ∗ g sums along each diagonal that rises to the right (framed: i = 2). "
         "Swapping f and g transposes the table, which maps each of these diagonals onto itself"
     )

@@ -6,6 +6,7 @@ from jax import Array
 from lenet import ops
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 
 def channels(page: Page) -> None:
@@ -22,7 +23,7 @@ def channels(page: Page) -> None:
     maps = ops.conv2d(x, kernel, padding=1)
     page.show("X.shape, V.shape, H.shape", (x.shape, kernel.shape, maps.shape))
     page.check(
-        "conv2d equals the sum over a, b and c",
+        "conv2d equals this sum",
         (abs(maps - _by_definition(x, kernel)) < 1e-6).all(),  # multiples of 1/9 up to 1
     )
     red, blue = maps[0, 3, 3, 0], maps[0, 3, 12, 0]
@@ -34,7 +35,7 @@ def channels(page: Page) -> None:
         "the second feature map is 0 inside a square and nonzero at its left side",
         maps[0, 3, 3, 1] == 0 and maps[0, 3, 1, 1] != 0,
     )
-    caption = (
+    caption = mark(
         "An image with three channels, and three feature maps: colour, and edges in two directions"
     )
     with page.figure("channels", caption, size=(10, 2.9)) as figure:

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from lenet import ops, reference
+from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.why_convolution import convolve
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 
 def cross_correlation(page: Page) -> None:
@@ -27,29 +29,29 @@ def cross_correlation(page: Page) -> None:
         n=x.shape[0],
         k=k.shape[0],
     )
-    page.check(
-        "conv2d, which supports batches and channels, equals the loops", (_conv2d(x, k) == y).all()
-    )
+    page.check("conv2d, with batches and channels, equals the loops", (correlate(x, k) == y).all())
 
     page.say("The mathematical convolution uses g(i − a, j − b): the kernel is flipped first.")
     strict = _convolve2d(x, k)
     page.show("convolve2d(X, K)", strict)
     page.check(
-        "with the flipped kernel, it equals (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
+        "cross-correlation with the flipped kernel: (f ∗ g)(i, j) = Σ f(a, b) g(i − a, j − b)",
         (_by_definition(x[None], k[None])[0] == strict).all(),
     )
     page.check(
         "for a kernel that equals its own flip, both operations agree",
-        (_conv2d(x, k + k[::-1, ::-1]) == _convolve2d(x, k + k[::-1, ::-1])).all(),
+        (correlate(x, k + k[::-1, ::-1]) == _convolve2d(x, k + k[::-1, ::-1])).all(),
     )
     page.say("A layer that flips its kernel learns the flipped kernel, so the output is the same.")
     page.check(
-        "by definition, it equals cross-correlation with the flipped kernel, in {n} random pairs",
+        "convolution equals cross-correlation with the flipped kernel in {n} random pairs",
         _same_outputs(1000),
         n=1000,
     )
 
-    caption = "The window over 0, 1, 3, 4 gives 19 by cross-correlation and 5 by strict convolution"
+    caption = mark(
+        "The window over 0, 1, 3, 4 gives 19 by cross-correlation and 5 by strict convolution"
+    )
     with page.figure("cross_correlation", caption, size=(10, 2.8)) as figure:
         axes = figure.subplots(1, 5)
         first = [(0, 0, 2, 2)]
@@ -58,11 +60,6 @@ def cross_correlation(page: Page) -> None:
         style.matrix(axes[2], y, title=page.t("cross-correlation"), windows=[(0, 0, 1, 1)])
         style.matrix(axes[3], k[::-1, ::-1], title=page.t("flipped K"))
         style.matrix(axes[4], strict, title=page.t("strict convolution"), windows=[(0, 0, 1, 1)])
-
-
-def _conv2d(x: jax.Array, k: jax.Array) -> jax.Array:
-    """`ops.conv2d` for one image and one kernel."""
-    return ops.conv2d(x[None, :, :, None], k[:, :, None, None])[0, :, :, 0]
 
 
 def _convolve2d(x: jax.Array, k: jax.Array) -> jax.Array:
@@ -74,7 +71,7 @@ def _same_outputs(draws: int) -> bool:
     x_key, k_key = jax.random.split(jax.random.key(1))
     x = jax.random.randint(x_key, (draws, 6, 5), -9, 10).astype(jnp.float32)
     k = jax.random.randint(k_key, (draws, 3, 2), -9, 10).astype(jnp.float32)
-    return bool((_by_definition(x, k) == jax.vmap(_conv2d)(x, k[:, ::-1, ::-1])).all())
+    return bool((_by_definition(x, k) == jax.vmap(correlate)(x, k[:, ::-1, ::-1])).all())
 
 
 def _by_definition(f: jax.Array, g: jax.Array) -> np.ndarray:

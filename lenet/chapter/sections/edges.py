@@ -9,6 +9,7 @@ from lenet import reference
 from lenet.chapter import edge
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 PUBLISHED_LOSSES = {2: 23.292, 4: 8.424, 6: 3.263, 8: 1.305, 10: 0.529}
 PUBLISHED_KERNEL = np.array([1.0637, -0.9139])  # after the tenth step
@@ -34,14 +35,12 @@ def edges(page: Page) -> None:
         "on the transposed image, whose edges are horizontal, the kernel detects nothing",
         (reference.corr2d(x.T, k) == 0).all(),
     )
-    page.check(
-        "this output is the target that the layer learns below", (y == target[0, :, :, 0]).all()
-    )
+    page.check("this is the target that the layer learns below", (y == target[0, :, :, 0]).all())
 
     page.say("A Flax Conv2D learns the kernel by optax SGD at learning rate 0.03, from [1, 1]:")
     learned = edge.learn(jnp.ones(2), 0.03)
     for i in range(1, 10, 2):
-        page.table(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
+        page.verbatim(f"epoch {i + 1}, loss {learned.losses[i]:.3f}")
     page.show("kernel", learned.kernels[-1])
     page.say(
         "The loss, the squared error summed over the 42 outputs, is quadratic in the kernel, with "
@@ -68,7 +67,7 @@ def edges(page: Page) -> None:
     )
     page.check("1/36 converges fastest", min(left, key=left.__getitem__) == edge.BEST)
 
-    caption = (
+    caption = mark(
         "Measured losses match the closed form at every learning rate; above 1/30 the loss grows"
     )
     with page.figure("edges", caption, size=(10, 5.4)) as figure:

@@ -45,12 +45,11 @@ def fully_connected(page: Page) -> None:
             reach=reach,
         )
     page.check(
-        "layers with shared weights map a shifted image to a shifted output; the layer with "
-        "independent weights does not",
+        "shared weights map a shifted image to a shifted output; independent weights do not",
         all(_follows_a_shift(w, x) for w in (tied, cut)) and not _follows_a_shift(free, x),
     )
 
-    caption = (
+    caption = mark(
         "The weights as a matrix, one row per output pixel: {free} independent weights; {tied} "
         "weights shared along diagonals; {cut} weights within Δ = 1"
     )

@@ -7,6 +7,7 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers as table
 from lenet.inspect.activations import activations
+from lenet.language import mark
 from lenet.model import LeNet
 
 SHAPES = {
@@ -37,11 +38,11 @@ def lenet(page: Page) -> None:
     page.say("Output shape of each layer for one image:")
     given = activations(model, params, image)
     for name, values in given.items():
-        page.table(f"{name} output shape: \t{values.shape}")
+        page.verbatim(f"{name} output shape: \t{values.shape}")
     page.check("the shapes match the book", {n: v.shape[1:] for n, v in given.items()} == SHAPES)
     rows = table.layers(model, (28, 28, 1))
     page.say("Parameters, multiply-adds and receptive field of each layer:")
-    page.table(table.table(rows))
+    page.verbatim(table.table(rows))
     count = sum(p.size for p in jax.tree.leaves(params))
     page.check(
         "the network has {count:,} parameters, the sum over the table",
@@ -67,7 +68,9 @@ def lenet(page: Page) -> None:
             for before, after in (stages[:2], stages[2:])
         ),
     )
-    caption = "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
+    caption = mark(
+        "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
+    )
     with page.figure("lenet", caption, size=(8, 3.8)) as figure:
         axes = figure.subplots()
         total = {"parameters": count, "multiply_adds": cost}

@@ -5,15 +5,14 @@ import jax.numpy as jnp
 from lenet import ops, reference
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 
 def multiple_channels(page: Page) -> None:
     """A convolution sums over input channels; each output channel has its own kernel."""
     x = jnp.stack([jnp.arange(9.0), jnp.arange(1.0, 10)]).reshape(2, 3, 3)
     k = jnp.stack([jnp.arange(4.0), jnp.arange(1.0, 5)]).reshape(2, 2, 2)
-    page.say(
-        "Each input channel is cross-correlated with its own kernel, and the results are added."
-    )
+    page.say("Each input channel is cross-correlated with its own kernel; the results are added.")
     one = reference.corr2d_multi_in(x, k)
     page.show("corr2d_multi_in(X, K)", one)
     page.check(
@@ -29,11 +28,10 @@ def multiple_channels(page: Page) -> None:
     page.check("all twelve outputs match the book", (three == jnp.array(chapter)).all())
     # from [Ci, H, W] and [Co, Ci, kh, kw] to [B, H, W, Ci] and [kh, kw, Ci, Co]
     fast = ops.conv2d(x.transpose(1, 2, 0)[None], kernels.transpose(2, 3, 1, 0))
-    page.check(
-        "conv2d, with the channels last, gives the same result",
-        (fast[0].transpose(2, 0, 1) == three).all(),
+    page.check("conv2d, channels last, gives the same", (fast[0].transpose(2, 0, 1) == three).all())
+    caption = mark(
+        "Two input channels, the kernels of the first output channel, three output channels"
     )
-    caption = "Two input channels, the kernels of the first output channel, three output channels"
     with page.figure("multiple_channels", caption, size=(10, 3.6)) as figure:
         axes = figure.subplots(2, 4)
         for c in range(2):

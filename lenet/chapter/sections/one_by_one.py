@@ -9,6 +9,7 @@ from lenet import ops, reference
 from lenet.chapter import rounding
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 
 def one_by_one(page: Page) -> None:
@@ -46,7 +47,7 @@ def one_by_one(page: Page) -> None:
     )
     x, k = x.reshape(3, 3, 3), jnp.array([[1, -2, 1], [2, 1, -1]])[:, :, None, None]
     product = reference.corr2d_multi_in_out_1x1(x, k)
-    caption = (
+    caption = mark(
         "Every output pixel depends on the three channels of the same pixel and on no neighbour"
     )
     with page.figure("one_by_one", caption, size=(10, 3.4)) as figure:

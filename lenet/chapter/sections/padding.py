@@ -6,14 +6,13 @@ from lenet import ops
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import uses
+from lenet.language import mark
 from lenet.ops.shapes import same_padding
 
 
 def padding(page: Page) -> None:
     """Padding an image with zeros restores the rows and columns lost to a convolution."""
-    page.say(
-        "A window of k rows has n − k + 1 places in n rows: each convolution shrinks the image."
-    )
+    page.say("A window of k rows has n − k + 1 places in n rows: a convolution shrinks the image.")
     x, kernel = jnp.ones((1, 8, 8, 1)), jnp.ones((3, 3, 1, 1))
     page.show("conv2d(x, kernel).shape", ops.conv2d(x, kernel).shape)
     page.say("One row or column of zeros on each side, p = 2 in total, keeps 8×8:")
@@ -24,19 +23,14 @@ def padding(page: Page) -> None:
     page.show("conv2d(x, kernel_5x3, padding=(2, 1)).shape", tall.shape)
     page.check("for a 5×3 kernel, padding (2, 1) keeps 8×8", tall.shape == (1, 8, 8, 1))
 
-    page.say(
-        "The size is kept for p = k − 1. For an even k, p is odd, and the book puts the larger "
-        "half, ⌈p/2⌉ rows, above."
-    )
+    page.say("The size is kept for p = k − 1. If p is odd, the larger half, ⌈p/2⌉, goes above.")
     page.show("same_padding((4, 5))", same_padding((4, 5)))
     kept = all(
         ops.output_shape((n, n), k, padding=same_padding(k)) == (n, n)
         for n in range(1, 33)
         for k in range(1, 33)
     )
-    page.check(
-        "this padding keeps every size from 1 to 32 with every kernel size from 1 to 32", kept
-    )
+    page.check("this padding keeps every size up to 32 with every kernel up to 32", kept)
 
     page.say("For an odd kernel, the window of output (i, j) is then centred on input (i, j).")
     image = jnp.zeros((1, 5, 5, 1)).at[0, 1, 3, 0].set(1)
@@ -54,7 +48,9 @@ def padding(page: Page) -> None:
         centre=used[2, 2],
     )
 
-    caption = "Number of 3×3 windows that use each pixel of a 5×5 image, by padding on each side"
+    caption = mark(
+        "Number of 3×3 windows that use each pixel of a 5×5 image, by padding on each side"
+    )
     with page.figure("padding", caption, size=(9, 3.4)) as figure:
         for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
             title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)

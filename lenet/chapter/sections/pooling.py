@@ -6,6 +6,7 @@ from lenet import ops, reference
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import transforms
+from lenet.language import mark
 
 
 def pooling(page: Page) -> None:
@@ -31,31 +32,23 @@ def pooling(page: Page) -> None:
     page.check("the maxima are again 5, 7, 13, 15", oblong.ravel().tolist() == [5, 7, 13, 15])
     page.say("Each channel is pooled separately, so the number of channels stays the same.")
     two = ops.max_pool(jnp.concatenate([x, x + 1], -1), 3, padding=1, stride=2)
-    page.check(
-        "the second channel, X + 1, gives 6, 8, 14, 16",
-        two[..., 1].ravel().tolist() == [6, 8, 14, 16],
-    )
+    page.check("the second gives 6, 8, 14, 16", two[..., 1].ravel().tolist() == [6, 8, 14, 16])
     below = ops.max_pool(-x - 1, 3, padding=1, stride=2)
-    page.check(
-        "padding never becomes the maximum, even when all values are negative", below.max() == -1
-    )
+    page.check("padding never becomes the maximum of negative values", below.max() == -1)
 
-    page.say(
-        "An edge moves right by one pixel. The output of the convolution moves with it; the "
-        "pooled feature map hardly changes."
-    )
+    page.say("An edge moves right by one pixel. So does its detection, but hardly the pooled one.")
     edge = jnp.zeros((1, 8, 8, 1)).at[:, :, 3:].set(1)
     moved = transforms.shift(edge, 0, 1)
     found, found_moved = (abs(ops.conv2d(e, _DIFFERENCE)) for e in (edge, moved))
     wide, wide_moved = (ops.max_pool(f, 2, stride=1) for f in (found, found_moved))
-    page.check(
-        "the convolution detects the edge in another column", (found * found_moved).sum() == 0
-    )
+    page.check("the edge is detected in another column", (found * found_moved).sum() == 0)
     page.check(
         "after 2×2 max pooling with stride 1, both outputs share a column",
         (wide * wide_moved).sum() == wide.shape[1],
     )
-    caption = "An edge, and the same edge one pixel further right: they overlap only after pooling"
+    caption = mark(
+        "An edge, and the same edge one pixel further right: they overlap only after pooling"
+    )
     with page.figure("pooling", caption, size=(9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
         titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))

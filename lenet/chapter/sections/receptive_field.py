@@ -11,6 +11,7 @@ from lenet.inspect.activations import activations
 from lenet.inspect.layers import layers
 from lenet.inspect.receptive_field import Window, influence
 from lenet.inspect.receptive_field import receptive_field as field
+from lenet.language import mark
 from lenet.model import LeNet
 
 
@@ -26,10 +27,7 @@ def receptive_field(page: Page) -> None:
     one = influence(lambda image: reference.corr2d(image, k), x, (0, 0))
     two = influence(lambda image: reference.corr2d(reference.corr2d(image, k), k), x, (0, 0))
     page.value("pixels that affect the only output of the second layer", two.astype(int))
-    page.check(
-        "the receptive field has four pixels after one layer, nine after two",
-        (one.sum(), two.sum()) == (4, 9),
-    )
+    page.check("four pixels after one layer, nine after two", (one.sum(), two.sum()) == (4, 9))
     page.check(
         "the formula gives the same sizes, 2 and 3",
         (field([Window(2)]).size, field([Window(2)] * 2).size) == (2, 3),
@@ -40,26 +38,20 @@ def receptive_field(page: Page) -> None:
         all(seen == size for size, seen in depth.items()),
     )
 
-    page.say(
-        "In LeNet with positive weights, the receptive field is where the gradient is nonzero:"
-    )
+    page.say("In LeNet with positive weights, the receptive field has a nonzero gradient:")
     rows = {row.name: row for row in layers(LeNet(), (28, 28, 1))}
     units = {"conv1": 12, "pool1": 6, "conv2": 4, "pool2": 2}
     seen = {name: _seen(name, at) for name, at in units.items()}
     for name, pixels in seen.items():
         size, stride = rows[name].receptive_field, rows[name].stride
-        page.value(
-            "{name}: width of the receptive field and stride, in pixels",
-            (size[0], stride),
-            name=name,
-        )
+        page.value("{name}: receptive field and stride, in pixels", (size[0], stride), name=name)
         page.check(
             "a unit of {name} depends on {across}×{across} pixels",
             pixels.sum() == size[0] * size[1],
             name=name,
             across=size[0],
         )
-    caption = "The receptive field of one unit in each layer of LeNet, on the 28×28 input"
+    caption = mark("The receptive field of one unit in each layer of LeNet, on the 28×28 input")
     with page.figure("receptive_field", caption, size=(5.6, 5.4)) as figure:
         axes = figure.subplots()
         depth_of = sum(pixels.astype(jnp.float32) for pixels in seen.values())

@@ -1,15 +1,14 @@
 """Stride, after "Padding and Stride" of the chapter (Chinese edition 6.3, English 7.3)."""
 
-import itertools
-from functools import partial
+from itertools import product
 
-import jax
 import jax.numpy as jnp
-from jax import lax
 
 from lenet import ops
+from lenet.chapter.exercises.padding import shape_by_lax
 from lenet.chapter.page import Page
 from lenet.figures import style
+from lenet.language import mark
 
 
 def stride(page: Page) -> None:
@@ -21,50 +20,33 @@ def stride(page: Page) -> None:
     page.check("8×8 becomes 4×4", half.shape == (1, 4, 4, 1))
     odd = ops.conv2d(x, jnp.ones((3, 5, 1, 1)), padding=(0, 1), stride=(3, 4))
     page.show("conv2d(x, kernel_3x5, padding=(0, 1), stride=(3, 4)).shape", odd.shape)
-    page.check(
-        "height and width may have different strides: 8×8 becomes 2×2", odd.shape == (1, 2, 2, 1)
-    )
+    page.check("height and width may differ in stride: 2×2", odd.shape == (1, 2, 2, 1))
 
     page.say("In general, the size is ⌊(n − k + p + s) / s⌋, with p the padding of both sides.")
+    cases = product(range(1, 13), range(1, 6), range(1, 5), range(3))
     page.check(
         "XLA gives the same size for n up to 12, k up to 5, s up to 4, padding up to 2",
-        _formula_holds(),
+        all(
+            shape_by_lax(n, k, (p, p), s) == (n - k + 2 * p + s) // s
+            for n, k, s, p in cases
+            if n + 2 * p >= k
+        ),
     )
     page.check(
         "for p = k − 1, the size is ⌊(n + s − 1) / s⌋, and n / s if s divides n",
         all(
             ops.output_shape((n, n), k, stride=s, padding=(k - 1) // 2)[0] == (n + s - 1) // s
-            for n in range(1, 65)
-            for k in (1, 3, 5, 7)
-            for s in range(1, 9)
+            for n, k, s in product(range(1, 65), (1, 3, 5, 7), range(1, 9))
         ),
     )
     kernel = jnp.array([[0.0, 1], [2, 3]])[:, :, None, None]
     every, some = ops.conv2d(x, kernel), ops.conv2d(x, kernel, stride=2)
     page.check("stride 2 keeps every second output", (every[:, ::2, ::2] == some).all())
 
-    caption = "3×5 windows at stride (3, 4), on 8×8 with one column of padding on each side"
+    caption = mark("3×5 windows at stride (3, 4), on 8×8 with one column of padding on each side")
     with page.figure("stride", caption, size=(9, 3.9)) as figure:
         before, after = figure.subplots(1, 2)
         padded = jnp.pad(x[0, :, :, 0], ((0, 0), (1, 1)))
         windows = [(0, 0, 3, 5), (0, 4, 3, 5), (3, 0, 3, 5), (3, 4, 3, 5)]
         style.matrix(before, padded, title=page.t("input, padded"), windows=windows)
         style.matrix(after, odd[0, :, :, 0], title=page.t("sums of the windows"))
-
-
-def _formula_holds() -> bool:
-    cases = itertools.product(range(1, 13), range(1, 6), range(1, 5), range(3))
-    return all(
-        _shape_by_lax(n, k, s, each_side) == ((n - k + 2 * each_side + s) // s,) * 2
-        for n, k, s, each_side in cases
-        if n + 2 * each_side >= k
-    )
-
-
-def _shape_by_lax(n: int, k: int, s: int, each_side: int) -> tuple[int, ...]:
-    """Return what XLA leaves of n×n: shapes only, nothing is computed."""
-    image, kernel = (jax.ShapeDtypeStruct((1, 1, side, side), jnp.float32) for side in (n, k))
-    convolve = partial(
-        lax.conv_general_dilated, window_strides=(s, s), padding=[(each_side, each_side)] * 2
-    )
-    return jax.eval_shape(convolve, image, kernel).shape[2:]
