@@ -2,15 +2,13 @@
 
 Axes, by the letters used in every shape in this package:
 
-    N  examples of a data set        B  examples of a minibatch      S  steps of an epoch
+    N  examples of a dataset         B  examples of a minibatch      S  steps of an epoch
     H  height, W width of an image   C  channels (Ci in, Co out)     K  classes
     R  runs of a sweep
 
-Reading order: `reference` (the chapter's loops), `shapes` and `ops` (the same operations for use),
-`blocks` (convolution as one matrix product), `model` (LeNet), `config`, `data`, `metrics`, `sgd`
-(the training of one network), `sweep` (of many, on all devices) and `train` (the sweep of one),
-then `records`, `checkpoint`, `plots`, `stats` and `published`, which only look at what training
-wrote. To ask questions: `receptive_field`, `activations`, `diagnostics`, `inspect`, `transforms`,
-`rounding`, `cost`; `edge` is an example. To take a network or its records elsewhere: `export`,
-`report`, `trackers`.
+Reading order: `reference` (the chapter's loops), `ops` (the same operations on XLA), `model`
+(LeNet), `config` (every setting), `data` (datasets), `engine` (train one network or many), `train`
+(one run) and `runs` (a run with its directory). `records` reads what a run wrote; `analysis`,
+`figures` and `report` present it; `inspect` and `export` take the trained network. `chapter` is the
+book as code.
 """

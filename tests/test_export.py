@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
-from lenet import data, export
+from lenet import data, export, records
 from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
 from lenet.model import LeNet
-from lenet.records import checkpoint
 
 NETWORKS = {
     "book": (LeNet(), (28, 28, 1)),
@@ -176,7 +175,7 @@ def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
     images = data.load("tiny", data_dir=tiny).test.images
     started = session(onnxruntime, (tmp_path / "lenet.onnx").read_bytes())
     (logits,) = started.run(None, {"images": nchw(images.astype(np.float32) / 255)})
-    expected = sgd.logits(*checkpoint.restore(run_dir), images)
+    expected = sgd.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
@@ -207,7 +206,7 @@ def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     done = run_import("lenet.pt", "--preset=modern", *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "test accuracy" in done.stdout
-    back, params = checkpoint.restore(tmp_path / "theirs")
+    back, params = records.load(tmp_path / "theirs")
     assert back.clone(kernel_init=model.kernel_init, conv=model.conv) == model
     np.testing.assert_allclose(sgd.logits(back, params, images), expected, rtol=0, atol=1e-5)
     again = run_import("lenet.pt", "--preset=modern", *where, cwd=tmp_path)
@@ -264,7 +263,7 @@ def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, 
     [
         ((), 2, "give one run directory"),
         (("nowhere",), 2, "nowhere: there is no such directory"),
-        ((".",), 4, "holds no checkpoint"),
+        ((".",), 4, "no checkpoint yet"),
         ((".", "--format=pickle"), 2, "pickle"),
     ],
 )
