@@ -213,7 +213,8 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
     if not isinstance(header, dict) or header.get("format") != VERSION:
         found = header.get("format") if isinstance(header, dict) else None
         raise RecordError(
-            f"format {found!r}: this version of lenet reads format {VERSION}; use the version that wrote the file"
+            f"format {found!r}: this version of lenet reads format {VERSION}; use the version "
+            "that wrote the file"
         )
     given = header.get("image_shape")
     shape = tuple(given) if isinstance(given, list) and len(given) == 3 else (0,)
