@@ -8,7 +8,7 @@ import pytest
 from babel.messages import Catalog
 
 from lenet import language
-from lenet.chapter.sections import sections, title
+from lenet.chapter import SECTIONS, heading
 from lenet.language import Message, listed, message, translate
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ def test_babel_finds_texts_in_code_in_templates_and_in_docstrings():
     found = translations.texts()
     assert found["Charts"] == {"lenet/report/comparison.html", "lenet/report/sweep.html"}
     assert "benchmarks/table.py" in found["memory, MB"]
-    assert found[title(sections()["padding"])] == {"lenet/chapter/sections/padding.py"}
+    assert found[heading(SECTIONS["padding"])] == {"lenet/chapter/sections/padding.py"}
 
 
 def test_lists_and_messages_within_messages_follow_the_language():
