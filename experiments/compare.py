@@ -1,13 +1,13 @@
-"""Compare sigmoid with ReLU and average with max pooling: the full 2x2, over seeds.
+"""Compare sigmoid with ReLU and average with max pooling: the full 2×2 design, over seeds.
 
     python -m experiments.compare --seeds=16                 the chapter's question
     python -m experiments.compare --seeds=4 --epochs=3       a quick look
-    python -m experiments.compare --run_dir=DIR --resume     go on after an interruption
+    python -m experiments.compare --run_dir=DIR --resume     continue after an interruption
 
-First every cell tunes its learning rate on validation examples, over one grid and with seeds of
-its own; then fresh seeds train on all examples at the best rate, paired across the cells, beside
-the texts' own network at 0.9. Prints each cell, the main effects and the interaction with
-intervals, and leaves report.html, report.md, compare.json, compare.png and the ledgers of all runs.
+Each cell first tunes its learning rate on held-out images, over one grid and with seeds of its own.
+Fresh seeds, paired across the cells, then train on all examples at the best learning rate, beside
+the book's own network at 0.9. Prints each cell, the main effects and the interaction with 95% CIs;
+saves report.html, report.md, compare.json, compare.png and the records of all runs.
 """
 
 import dataclasses
@@ -30,24 +30,24 @@ from lenet.language import default, translate
 if TYPE_CHECKING:
     from lenet.runs import DataSets
 
-flags.DEFINE_integer("seeds", 16, "fresh seeds for the final runs of each cell")
-flags.DEFINE_integer("tuning_seeds", 2, "seeds, others, at each learning rate of the tuning")
-axes.define_one("lr", "0.01..3:log9", "learning rates that every cell is tuned over")
+flags.DEFINE_integer("seeds", 16, "seeds for the final runs of each cell")
+flags.DEFINE_integer("tuning_seeds", 2, "seeds per learning rate in tuning (disjoint from --seeds)")
+axes.define_one("lr", "0.01..3:log9", "learning rates to tune each cell over")
 flags.DEFINE_integer("valid", 10_000, "training examples held out while tuning")
-flags.DEFINE_integer("epochs", 10, "passes over the training set, of every run")
-flags.DEFINE_integer("batch_size", 256, "examples in a minibatch")
+flags.DEFINE_integer("epochs", 10, "epochs of every run")
+flags.DEFINE_integer("batch_size", 256, "examples per minibatch")
 flags.DEFINE_string(
     "dataset", "fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own"
 )
-flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
-flags.DEFINE_string("run_dir", None, "directory to leave; without it a new one below runs/")
+flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
-flags.DEFINE_boolean("resume", False, "go on with the comparison in --run_dir; finished runs stay")
+flags.DEFINE_boolean("resume", False, "continue the comparison in --run_dir; keep finished runs")
 reports.define()
 FLAGS = flags.FLAGS
 
 MOST = 1_000_000
-"""Seeds, of either kind; those of the tuning follow these, so that no final run repeats one."""
+"""Maximum number of seeds. Tuning seeds start here, so that no final run repeats one."""
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _rates() -> list[float]:
-    """Return the grid, once the flags that say how much is trained make sense."""
+    """Check the flags that say how much to train; return the grid of learning rates."""
     for name, least in (("seeds", 2), ("tuning_seeds", 1), ("valid", 1)):
         value: Any = FLAGS[name].value
         if value < least:
@@ -116,7 +116,7 @@ def _compare(
         files.write_json(path, asked)
 
     begin = time.monotonic()
-    print(f"tuning: {len(rates)} learning rates x {FLAGS.tuning_seeds} seeds in each of 4 cells")
+    print(f"tuning: {len(rates)} learning rates × {FLAGS.tuning_seeds} seeds in each of 4 cells")
     tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
     final = [
         dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
@@ -129,8 +129,11 @@ def _compare(
         for seed in range(FLAGS.seeds)
     ]
     chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
-    print("best: " + ", ".join(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items()))
-    print(f"final: {FLAGS.seeds} seeds in each cell, and of the texts' own network")
+    print(
+        "best learning rates: "
+        + ", ".join(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items())
+    )
+    print(f"final: {FLAGS.seeds} seeds in each cell, and of the book's own network")
     trained = [
         comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
     ]
@@ -143,14 +146,14 @@ def _compare(
     )
     name = "SYNTHETIC DATA" if FLAGS.dataset == "synthetic" else FLAGS.dataset
     if comparison.paired(found, "test_accuracy")[1].size < 2:
-        paragraphs = ["Fewer than two seeds came through in every cell: there is no comparison."]
+        paragraphs = ["No comparison possible: fewer than two seeds finished in all four networks."]
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
         paragraphs = [translate("en", each) for each in said]
         paragraphs.append(comparison_findings.effects_table(comparison_findings.effects(found)))
     report = "\n\n".join([comparison_findings.table(found), *paragraphs])
-    # Of a comparison that was interrupted nobody knows: some of it was trained twice.
+    # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
     files.write_json(path, asked | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())

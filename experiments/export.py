@@ -1,4 +1,4 @@
-"""Write the network of a run in a format that other programs read; or make a run of one of theirs.
+"""Export the network of a run to a format that other programs read.
 
     python -m experiments.export RUN_DIR --format=onnx         ONNX Runtime and many others
     python -m experiments.export RUN_DIR --format=torch        a state dict for nn.Sequential
@@ -7,7 +7,7 @@
     python -m experiments.export RUN_DIR --format=onnx --to=lenet.onnx
 
 onnx, torch: images [batch, C, H, W]; stablehlo: [batch, H, W, C]; all float32, scaled to 0 to 1.
-All give logits [batch, K]. The file lies in the run directory unless --to names another.
+All return logits [batch, K]. The file is written to the run directory unless --to is given.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ from lenet.errors import UsageError
 
 SUFFIX = {"onnx": "onnx", "torch": "pt", "npz": "npz", "stablehlo": "stablehlo"}
 
-flags.DEFINE_enum("format", "onnx", list(SUFFIX), "of the file")
-flags.DEFINE_string("to", None, "file to write; by default lenet.SUFFIX in the run directory")
+flags.DEFINE_enum("format", "onnx", list(SUFFIX), "file format")
+flags.DEFINE_string("to", None, "output file (default: lenet.SUFFIX in the run directory)")
 FLAGS = flags.FLAGS
 
 
@@ -31,7 +31,7 @@ def main(*operands: str) -> None:
         raise UsageError("give one run directory: RUN_DIR --format=onnx")
     run_dir = Path(operands[0])
     if not run_dir.is_dir():
-        raise UsageError(f"{run_dir}: there is no such directory")
+        raise UsageError(f"{run_dir}: no such directory")
     from lenet import export
 
     found = records.restore(run_dir)

@@ -1,12 +1,13 @@
-"""Make a run directory of a network that PyTorch trained: the texts' nn.Sequential, its state dict.
+"""Make a run directory from a network that PyTorch trained.
 
     torch.save(net.state_dict(), "lenet.pt")                                           in PyTorch
     python -m experiments.import_torch lenet.pt --run_dir=runs/theirs
     python -m experiments.import_torch lenet.pt --run_dir=runs/theirs --activation=relu --pool=max
 
-Channels, window and hidden units are read from the file; what no weight tells (--activation, --pool
-and the data set) is given as for experiments.train. The network is evaluated on the
-test images; experiments.predict and experiments.export take its directory like that of any run.
+The file is the state dict of the book's nn.Sequential. Channels, kernel size and hidden units are
+read from it; --activation, --pool and the dataset are given as for experiments.train. The network
+is evaluated on the test images; experiments.predict and experiments.export then take its directory
+like any run directory.
 """
 
 import dataclasses
@@ -25,15 +26,15 @@ from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 
 cli.define_config()
-flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
-flags.DEFINE_string("run_dir", None, "directory to make")
+flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "run directory to create")
 FLAGS = flags.FLAGS
 
 
 def main(*operands: str) -> None:
     """Read, evaluate, write."""
     if len(operands) != 1 or not FLAGS.run_dir:
-        raise UsageError("give one file and a directory to make: lenet.pt --run_dir=DIR")
+        raise UsageError("give one file and a run directory to create: lenet.pt --run_dir=DIR")
     run_dir = Path(FLAGS.run_dir).expanduser()
     config = cli.config()
     records.check_free(run_dir)
@@ -43,15 +44,15 @@ def main(*operands: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The arrays of a state dict; nothing in the file is run."""
+    """Return the arrays of a state dict; no code in the file is executed."""
     try:
         import torch
     except ImportError:
-        raise UsageError(f"{path}: PyTorch is not here: scripts/setup torch") from None
+        raise UsageError(f"{path}: PyTorch is not installed: scripts/setup torch") from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise RecordError(f"{path}: there is no such file") from None
+        raise RecordError(f"{path}: no such file") from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception as error:  # whatever PyTorch says of what is no state dict
@@ -60,19 +61,21 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping) or not all(
         isinstance(x, torch.Tensor) and isinstance(name, str) for name, x in found.items()
     ):
-        raise RecordError(f"{path}: not a state dict: torch.save(net.state_dict(), FILE) makes one")
+        raise RecordError(
+            f"{path}: not a state dict. To make one: torch.save(net.state_dict(), FILE)"
+        )
     return {name: x.to(torch.float32).numpy() for name, x in found.items()}
 
 
 def _sizes(state: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The sizes of the network, as fields of Config."""
+    """Return the sizes of the network, as fields of Config."""
     places = sorted(int(m[1]) for name in state if (m := re.fullmatch(r"(\d{1,3})\.weight", name)))
     weights = [state[f"{place}.weight"] for place in places]
     kernels = [w for w in weights if w.ndim == 4]
     dense = [w for w in weights if w.ndim == 2]
     if not kernels or not dense:
         names = ascii(", ".join(map(str, state)))[1:80]
-        raise RecordError(f"{path}: not the texts' nn.Sequential, but {names}")
+        raise RecordError(f"{path}: not a state dict of the book's nn.Sequential (found {names})")
     return {
         "channels": tuple(w.shape[0] for w in kernels),
         "kernel_size": kernels[0].shape[2],
@@ -90,13 +93,14 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     model = train.check(config, loaded)
     if model.kernel_size % 2 == 0:
         raise UsageError(
-            f"a window of {model.kernel_size} is padded otherwise by PyTorch: use an odd one"
+            f"even kernel sizes ({model.kernel_size}) are padded differently in PyTorch; use an "
+            "odd --kernel_size"
         )
     params = export.from_torch(model, state, loaded.image_shape)
     loss, accuracy = metrics.means(jax.device_get(sgd.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
     runs.adopt(run_dir, config, loaded, params, command=command)
-    print(f"test loss {loss:.3f}, test accuracy {accuracy:.3f}; left in {run_dir}")
+    print(f"test loss {loss:.3f}, test accuracy {accuracy:.3f}; saved to {run_dir}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Say what trained networks see in pictures: PNG and JPEG files of any size.
+"""Classify PNG and JPEG images with trained networks.
 
     python -m experiments.predict runs/RUN shirt.png             class and probabilities
-    python -m experiments.predict runs/RUN --invert photo.jpg    dark on light: inverted first
-    python -m experiments.predict runs/A runs/B runs/C *.png     an ensemble: the mean probabilities
-    python -m experiments.predict runs/RUN --explain=DIR x.png   and what every layer makes of it
+    python -m experiments.predict runs/RUN --invert photo.jpg    invert a dark-on-light image first
+    python -m experiments.predict runs/A runs/B runs/C *.png     ensemble: mean probabilities
+    python -m experiments.predict runs/RUN --explain=DIR x.png   also draw every layer's activations
 
-The run directories come first, the pictures after them. A picture is made grey, put on black where
-it is transparent, fitted to the network's size with its proportions kept, and centred on black. The
-sets show light things on black; --invert is for pictures that do not. What cannot be read is said
-after what can, with exit status 3.
+Give run directories first, then images. Each image is converted to greyscale, composited on black
+where it is transparent, scaled to the network's input size and centred on black. Training images
+are light on dark; --invert is for dark-on-light images. Unreadable files are listed last, and the
+exit status is then 3.
 """
 
 import sys
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-flags.DEFINE_boolean("invert", False, "the pictures are dark on light")
+flags.DEFINE_boolean("invert", False, "invert the images: for dark on light")
 flags.DEFINE_string(
-    "explain", None, "directory for a picture of the activations of the first run for each image"
+    "explain", None, "directory for a figure of the first run's activations on each image"
 )
-flags.DEFINE_integer("top", 3, "classes to show for each picture", lower_bound=1)
+flags.DEFINE_integer("top", 3, "classes to show for each image", lower_bound=1)
 FLAGS = flags.FLAGS
 
 
@@ -39,25 +39,27 @@ def main(*operands: str) -> None:
     run_dirs = [x for x in operands if Path(x).is_dir()]
     files = list(operands[len(run_dirs) :])
     if not run_dirs or list(operands[: len(run_dirs)]) != run_dirs:
-        first = f"{operands[0]} is no directory: " if operands else ""
-        raise UsageError(f"{first}give run directories, then pictures: RUN_DIR IMAGE...")
+        first = f"{operands[0]}: not a directory. " if operands else ""
+        raise UsageError(f"{first}Give run directories, then images: RUN_DIR IMAGE...")
     if not files:
-        raise UsageError(f"{run_dirs[-1]}: give pictures after it: RUN_DIR IMAGE...")
+        raise UsageError(f"{run_dirs[-1]}: give images after the run directory: RUN_DIR IMAGE...")
     trained = [restore(run_dir) for run_dir in run_dirs]
     first_shape, first_names = trained[0].image_shape, trained[0].class_names
     for run_dir, run in zip(run_dirs, trained, strict=True):
         if (run.image_shape, run.class_names) != (first_shape, first_names):
-            raise RecordError(f"{run_dir}: other classes or images than {run_dirs[0]}")
+            raise RecordError(f"{run_dir}: its classes or image size differ from {run_dirs[0]}")
     _predict(trained, files)
 
 
 def _predict(trained: list[Trained], files: list[str]) -> None:
-    """Read the pictures; show those that can be read, then complain of the others."""
+    """Read the images; show predictions for the readable ones, then list the others."""
     from lenet.data import pictures
 
     shape = trained[0].image_shape
     if shape[2] != 1:
-        raise UsageError(f"the network takes {shape[2]} channels, and pictures become grey: 1")
+        raise UsageError(
+            f"the network expects {shape[2]} channels, but images are read as greyscale"
+        )
     read: dict[str, Image] = {}
     complaints = []
     for path in dict.fromkeys(files):
@@ -74,7 +76,7 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
 
 
 def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
-    """Print what the networks see in each picture, and draw what the first makes of it."""
+    """Print the predicted classes, and draw the activations of the first network."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
@@ -88,24 +90,24 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
     members = [inspect.probabilities(run.model, run.params, images) for run in trained]
     probabilities = np.mean(members, axis=0)
     agree = np.mean([m.argmax(1) == probabilities.argmax(1) for m in members], axis=0)
-    table = Table("picture", "class", "probability", "then", box=None, pad_edge=False)
+    table = Table("image", "class", "probability", "next", box=None, pad_edge=False)
     for path, values, agreeing in zip(files, probabilities, agree, strict=True):
         order = np.argsort(-values, kind="stable")[: FLAGS.top]
         then = ", ".join(f"{names[k]} {values[k]:.3f}" for k in order[1:])
         if len(trained) > 1:
-            then += f"; {agreeing:.0%} of {len(trained)} runs say so"
+            then += f"; {agreeing:.0%} of {len(trained)} runs agree"
         table.add_row(*map(_plain, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     Console(highlight=False, markup=False).print(table)
     light = [path for path, each in read.items() if pictures.on_light(each)]
     if light and not FLAGS.invert:
         more = f" and {len(light) - 1} more" if len(light) > 1 else ""
-        print(f"{_plain(light[0])}{more}: light at the edges; --invert if dark on light")
+        print(f"{_plain(light[0])}{more} looks dark-on-light; use --invert")
     if FLAGS.explain is not None:
         _explain(trained[0], files, images, Path(FLAGS.explain))
 
 
 def _plain(text: str) -> str:
-    """A cell that does nothing to the terminal, whatever a file or class is called."""
+    """Return a text without control characters, which would act on the terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -120,7 +122,7 @@ def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Pa
         picture = inspect_plots.activations(run.model, run.params, image, run.class_names)
         name = f"{number:02d}-{Path(path).stem[:60]}.png"
         files.write(directory / name, picture)
-        print(f"left in {directory / name}")
+        print(f"saved to {directory / name}")
 
 
 if __name__ == "__main__":

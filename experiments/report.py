@@ -1,12 +1,13 @@
-"""Write report.html: a run, a sweep or a comparison as one page, with its network to play with.
+"""Write report.html: one page about a run, a sweep or a comparison.
 
     python -m experiments.report runs/RUN              writes runs/RUN/report.html
     python -m experiments.report runs/RUN --open       and shows it in a browser
     python -m experiments.report runs/RUN --to=x.html --lang=zh
 
-The file opens from the disk and needs no network: curves beside the published runs, what is
-mistaken for what with the pictures, calibration, kernels, the maps of every layer, a canvas to draw
-on, statistics of the layers by epoch. experiments.train, sweep and compare write it at their end.
+The page works offline. A run's page has learning curves beside the published runs, the confusion
+matrix with example images, calibration, kernels, the trained network with the feature maps of every
+layer and a canvas to draw on, and diagnostics by epoch. experiments.train, sweep and compare write
+the report when they finish.
 """
 
 import webbrowser
@@ -19,9 +20,9 @@ from experiments.cli import language, reports
 from lenet.errors import UsageError
 
 language.define()
-flags.DEFINE_string("to", None, "file to write; by default report.html in the run directory")
-flags.DEFINE_boolean("open", False, "show it in a browser")
-flags.DEFINE_string("data_dir", None, "where the data set is, if elsewhere than in the training")
+flags.DEFINE_string("to", None, "output file (default: report.html in the run directory)")
+flags.DEFINE_boolean("open", False, "open the report in a browser")
+flags.DEFINE_string("data_dir", None, "dataset directory, if it has moved since the training")
 FLAGS = flags.FLAGS
 
 
@@ -31,7 +32,7 @@ def main(*operands: str) -> None:
         raise UsageError("give one run directory: RUN_DIR")
     run_dir = Path(operands[0])
     if not run_dir.is_dir():
-        raise UsageError(f"{run_dir}: is no directory: give that of a run, a sweep or a comparison")
+        raise UsageError(f"{run_dir}: not a directory. Give one of a run, a sweep or a comparison.")
     to = Path(FLAGS.to) if FLAGS.to else run_dir / reports.NAME
     from lenet.report import of_directory
 

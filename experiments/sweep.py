@@ -1,20 +1,20 @@
-"""Train many LeNets in one go: every combination of the values that flags of train are given.
+"""Train a sweep: every combination of the values given to the flags of experiments.train.
 
-    python -m experiments.sweep --lr=0.1,0.3,0.9 --seed=0:8      3 x 8 = 24 runs, seeds 0 to 7
-    python -m experiments.sweep --lr=0.01..1:log9 --valid=10000  nine rates, selected on validation
+    python -m experiments.sweep --lr=0.1,0.3,0.9 --seed=0:8      3 × 8 = 24 runs, seeds 0 to 7
+    python -m experiments.sweep --lr=0.01..1:log9 --valid=10000  nine rates, ranked on validation
     python -m experiments.sweep --activation=sigmoid,relu --pool=avg,max --seed=0:4
     python -m experiments.sweep --channels=6,16/12,32            sizes: a slash between alternatives
     python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two runs
     python -m experiments.sweep --lr=0.01..1:log9 --momentum=0,0.5,0.9 --random=20 --seed=0:4
                                                                  20 draws, each with four seeds
-    python -m experiments.sweep --study=window                   a named one: the chapter's exercise
-    python -m experiments.sweep --run_dir=DIR --resume           go on after an interruption
+    python -m experiments.sweep --study=window                   a named study
+    python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
     srun python -m experiments.sweep --study=rate --run_dir=DIR --coordinator=auto
                                                                  shared by the tasks of a SLURM job
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
-program. Prints a table ranked by validation accuracy and leaves a directory: sweep.json,
-runs.jsonl (a line for each finished run), summary.csv, pictures and report.html.
+program. Prints a table ranked by validation accuracy and saves to a directory: report.html,
+sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 """
 
 import dataclasses
@@ -44,21 +44,23 @@ if TYPE_CHECKING:
 
 axes.define()
 flags.DEFINE_boolean(
-    "zip", False, "pair axes of the same length in place of their product; one value goes with all"
+    "zip",
+    False,
+    "pair lists of equal length instead of combining them; one value goes with all",
 )
-flags.DEFINE_integer("random", None, "draw so many combinations, each with every --seed")
-flags.DEFINE_integer("random_seed", 0, "seed of the draws")
-flags.DEFINE_string("data_dir", None, "where the data set is, as for experiments.train")
-flags.DEFINE_string("run_dir", None, "directory for the sweep; without it a new one below runs/")
-flags.DEFINE_boolean("resume", False, "go on with the sweep in --run_dir; finished runs stay")
-flags.DEFINE_boolean("yes", False, "run more than 10,000 runs")
+flags.DEFINE_integer("random", None, "number of combinations to draw, each with every --seed")
+flags.DEFINE_integer("random_seed", 0, "seed for the draws")
+flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
+flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished runs are kept")
+flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define()
 processes.define()
 flags.DEFINE_enum(
     "study",
     None,
     list(STUDIES),
-    "a sweep that is named; flags given beside it win. "
+    "named sweep; other flags override it. "
     + "; ".join(
         f"{name}: {' '.join(f'--{k}={v}' for k, v in study.flags.items())}"
         for name, study in STUDIES.items()
@@ -80,7 +82,7 @@ def main() -> None:
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
-        raise UsageError("--zip with --random: choose one")
+        raise UsageError("--zip and --random exclude each other: remove one")
     base = Config(**PRESETS[FLAGS.preset])
     passes = next((axis.values for axis in varied if axis.name == "epochs"), (base.epochs,))
     many.check_cost(count, sum(passes) / len(passes))
@@ -111,7 +113,7 @@ def main() -> None:
 
 
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
-    """Refuse what cannot be trained before there is a directory; say what will train together."""
+    """Check every run before there is a directory; print which runs train together."""
     from lenet import train
     from lenet.engine import sweep
 
@@ -133,7 +135,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
 def _sweep(
     configs: list[Config], varied: list[Axis], data: "DataSets", run_dir: Path, here: Processes
 ) -> bool:
-    """What the first process does: begin the records, train its share, sum up.
+    """Begin the records, train the first process's share, summarise.
 
     Returns whether any run finished without diverging.
     """
@@ -157,7 +159,7 @@ def _sweep(
 def _share(
     configs: list[Config], asked: dict[str, Any], data: "DataSets", path: Path, here: Processes
 ) -> None:
-    """Train what is missing, or a share of it where there are several processes."""
+    """Train the missing runs, or this process's share of them."""
     from lenet.records import ledger
 
     processes.meet("begun", here)
@@ -172,7 +174,7 @@ def _share(
 
 
 def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
-    """Raise a RecordError unless the directory is of the sweep that is asked for."""
+    """Raise a RecordError unless the directory contains the sweep that the flags describe."""
     before = records.read_json(run_dir / "sweep.json")
     if not many.alike(before, asked, ("preset", "axes", "pairing")):
         raise RecordError(

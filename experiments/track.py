@@ -1,11 +1,11 @@
-"""Tell a tracker of runs that are finished, from their records.
+"""Log finished runs to an experiment tracker.
 
-    python -m experiments.track runs/RUN                         TensorBoard's event files
+    python -m experiments.track runs/RUN                         TensorBoard event files
     python -m experiments.track runs/SWEEP --tracker=wandb       every run of a sweep
     tensorboard --logdir=runs                                    shows them
 
-experiments.train --tracker=NAME tells it of each epoch as it ends. The trackers: TensorBoard (no
-TensorFlow needed), Weights & Biases, and SwanLab and Trackio, which have the same calls.
+experiments.train --tracker=NAME logs each epoch as it ends. Trackers: TensorBoard (without
+TensorFlow), Weights & Biases, SwanLab and Trackio.
 """
 
 from pathlib import Path
@@ -21,14 +21,14 @@ from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
 from lenet.records import directory, ledger, trackers
 
-flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "whom to tell")
+flags.DEFINE_enum("tracker", "tensorboard", list(trackers.TRACKERS), "tracker to log to")
 FLAGS = flags.FLAGS
 
 
 def main(*operands: str) -> None:
-    """Read the records of a run or of a sweep, and tell."""
+    """Read the records of a run or a sweep, and log them."""
     if len(operands) != 1:
-        raise UsageError("give one directory, of a run or of a sweep: RUN_DIR")
+        raise UsageError("give the directory of one run or sweep: RUN_DIR")
     run_dir = Path(operands[0])
     trackers.check(FLAGS.tracker)
     if records.exists(run_dir, "config.json"):
@@ -39,7 +39,7 @@ def main(*operands: str) -> None:
         except UsageError as error:
             raise RecordError(f"{run_dir / 'config.json'}: {error}") from None
         rows = records.epochs(run_dir)
-        _tell(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
+        _log(run_dir, run_dir.resolve().name, config, rows, records.statistics(run_dir))
         return
     if not records.exists(run_dir, directory.LEDGER):
         raise RecordError(f"{run_dir}: contains no run and no sweep")
@@ -47,18 +47,18 @@ def main(*operands: str) -> None:
         stopping.stop_if_asked()
         name = f"run-{entry.run}"
         title = f"{run_dir.resolve().name}/{name}"
-        _tell(run_dir / FLAGS.tracker / name, title, entry.config, entry.rows, [])
+        _log(run_dir / FLAGS.tracker / name, title, entry.config, entry.rows, [])
 
 
-def _tell(
+def _log(
     directory: Path, title: str, config: Config, rows: list[Row], seen: list[dict[str, Any]]
 ) -> None:
-    """Tell of one run."""
+    """Log one run."""
     settings = config_module.to_dict(config)
-    with trackers.tracking(FLAGS.tracker, directory, title, settings, patient=False) as tell:
+    with trackers.tracking(FLAGS.tracker, directory, title, settings, patient=False) as log:
         for epoch, numbers in trackers.epochs(rows, seen):
-            tell(epoch, numbers)
-    print(f"{FLAGS.tracker}: {title}, {len(rows)} epochs, in {directory}")
+            log(epoch, numbers)
+    print(f"logged {len(rows)} epochs of {title} to {FLAGS.tracker} ({directory})")
 
 
 if __name__ == "__main__":

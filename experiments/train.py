@@ -148,7 +148,7 @@ def _train(run: "Run") -> None:
         print(f"logged {run.config.epochs} epochs to {FLAGS.tracker}")
 
 
-def _log(run: "Run", log: "trackers.Tell", rows: "list[Row]") -> None:
+def _log(run: "Run", log: "trackers.Log", rows: "list[Row]") -> None:
     """Log epochs to the tracker, with the statistics of their layers."""
     from lenet import records
 

@@ -423,7 +423,7 @@ def _checkpoint(
 
 
 def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[dict[str, Any]]:
-    """Return what the layers do after an epoch; with the first, also before any step.
+    """Return the diagnostics after an epoch; with the first epoch, also before any step.
 
     Only then: the first step does not wait for it.
     """

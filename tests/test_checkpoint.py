@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lenet import files
+from lenet import files, records
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.errors import DiskError, RecordError
@@ -65,7 +65,7 @@ def test_the_newest_that_is_whole_is_used_and_the_damaged_are_kept_aside(tmp_pat
 def test_where_all_are_damaged_nothing_is_touched(tmp_path):
     for epoch in (1, 2):
         checkpoint.save(tmp_path, made(epoch)).write_bytes(b"")
-    with pytest.raises(RecordError, match=r"no checkpoint is whole: .*00002.*00001"):
+    with pytest.raises(RecordError, match=r"all checkpoints are damaged: .*00002.*00001"):
         checkpoint.newest(tmp_path)
     assert len(list((tmp_path / "checkpoints").glob("*.npz"))) == 2
     assert checkpoint.newest(tmp_path / "none") is None
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
 def test_the_network_comes_back_with_its_parameters(tmp_path):
     saved = made(4)
     checkpoint.save(tmp_path, saved)
-    model, params = checkpoint.restore(tmp_path)
+    model, params = records.load(tmp_path)
     assert model == network(SMALL, 10)
     np.testing.assert_array_equal(
         params["dense1"]["kernel"], saved.state.params["dense1"]["kernel"]

@@ -24,7 +24,6 @@ from lenet.data import synthetic
 from lenet.engine.rows import Row
 from lenet.engine.sgd import logits
 from lenet.errors import RecordError
-from lenet.records import checkpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,15 +98,15 @@ def test_a_flag_beside_a_preset_wins_and_the_config_is_recorded(trained):
 
 def test_the_trained_network_comes_back_as_it_was(trained, tiny):
     run_dir, _ = trained
-    model, params = checkpoint.restore(run_dir)
+    model, params = records.load(run_dir)
     assert (model.activation, model.pool) == ("relu", "max")
     assert sum(p.size for layer in params.values() for p in layer.values()) == 61_706
     test = data.load("tiny", data_dir=tiny).test
     hits = np.asarray(logits(model, params, test.images)).argmax(-1) == test.labels
     result = json.loads((run_dir / "result.json").read_text())
     assert hits.mean() == pytest.approx(result["test_accuracy"])
-    with pytest.raises(RecordError, match="holds no checkpoint"):
-        checkpoint.restore(_without_checkpoints(run_dir))
+    with pytest.raises(RecordError, match="no checkpoint yet"):
+        records.load(_without_checkpoints(run_dir))
 
 
 def _without_checkpoints(run_dir: Path) -> Path:
@@ -231,10 +230,10 @@ def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
 
 def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
     """As when it arrives in a callback of the garbage collector."""
-    monkeypatch.setattr(cli, "_asked", [])
+    monkeypatch.setattr(stopping, "_asked", [])
     stopping.stop_if_asked()
     with contextlib.suppress(stopping.Stopped):
-        cli._stop(signal.SIGTERM, None)
+        stopping.ask(signal.SIGTERM, None)
     with pytest.raises(stopping.Stopped):
         stopping.stop_if_asked()
 
@@ -281,7 +280,7 @@ def test_a_network_too_large_for_the_memory_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.run(too_large, "")
     assert ended.value.code == 2
-    assert "does not fit the memory" in capsys.readouterr().err
+    assert "out of memory" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="ours"):
         cli.run(lambda: (_ for _ in ()).throw(RuntimeError("ours")), "")
 

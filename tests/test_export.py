@@ -262,7 +262,7 @@ def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, 
     ("arguments", "status", "said"),
     [
         ((), 2, "give one run directory"),
-        (("nowhere",), 2, "nowhere: there is no such directory"),
+        (("nowhere",), 2, "nowhere: no such directory"),
         ((".",), 4, "no checkpoint yet"),
         ((".", "--format=pickle"), 2, "pickle"),
     ],

@@ -17,7 +17,7 @@ from lenet.config import Config
 from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
 from lenet.model import network
-from lenet.records import checkpoint, ledger
+from lenet.records import checkpoint, directory, ledger
 
 ROW = WHOLE.to_dict()
 NAMES = [field.name for field in config.fields()]
@@ -155,7 +155,7 @@ def test_a_row_is_numbers_where_they_belong_or_a_record_error(tmp_path_factory, 
 @example(0, {"conv1": {"mean": "0.5"}})
 def test_statistics_of_anything_are_rows_or_a_record_error(tmp_path_factory, epoch, layers):
     run_dir = tmp_path_factory.mktemp("fuzz")
-    path = run_dir / records.STATISTICS
+    path = run_dir / directory.STATISTICS
     path.write_text(json.dumps({"epoch": epoch, "layers": layers}) + "\n")
     try:
         (row,) = records.statistics(run_dir)

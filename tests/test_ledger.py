@@ -56,7 +56,7 @@ def changed(**values) -> str:
         ("{}\n", "line 1: not a finished run: expected an object with run, config"),
         ("nonsense\n", "line 1: not JSON"),
         (changed(run=-1), "line 1: not a finished run: run: expected a whole number"),
-        (changed(config={"speed": 1}), "line 1: not a finished run: config: no such setting"),
+        (changed(config={"speed": 1}), "line 1: not a finished run: config: unknown setting"),
         (changed(rows=[{}]), "line 1: not a finished run: epoch: expected a finite number"),
         (changed(rows=[record_rows.row(2).to_dict()]), "line 1: .*: epoch: expected 1, found 2"),
         (changed(rows=[]), "line 1: not a finished run: neither epochs nor a reason"),

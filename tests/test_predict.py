@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
-from lenet import data, inspect
-from lenet.records import checkpoint
+from lenet import data, inspect, records
 
 
 def predict(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
@@ -33,7 +32,7 @@ def shown(trained, tiny, tmp_path):  # noqa: F811
     images = data.load("tiny", data_dir=tiny).test.images[:3]
     for i, image in enumerate(images):
         Image.fromarray(image[:, :, 0]).save(tmp_path / f"{i}.png")
-    return run_dir, inspect.probabilities(*checkpoint.restore(run_dir), images)
+    return run_dir, inspect.probabilities(*records.load(run_dir), images)
 
 
 def test_it_says_what_the_network_makes_of_a_picture(shown, tmp_path):
@@ -55,19 +54,19 @@ def test_runs_together_give_the_mean(shown, tmp_path):
     shutil.copytree(run_dir, tmp_path / "again")
     done = predict(str(run_dir), "again", "0.png", cwd=tmp_path)
     assert f"{expected[0].max():.3f}" in done.stdout
-    assert "100% of 2 runs say so" in done.stdout
+    assert "100% of 2 runs agree" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         ((), 2, "RUN_DIR IMAGE"),
-        (("0.png",), 2, "0.png is no directory"),
-        (("RUN",), 2, "give pictures after it"),
+        (("0.png",), 2, "0.png: not a directory"),
+        (("RUN",), 2, "give images after the run directory"),
         (("0.png", "RUN"), 2, "run directories, then pictures"),
         (("RUN", "missing.png"), 3, "missing.png: no such file"),
         (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: no PNG or JPEG"),
-        ((".", "0.png"), 4, "holds no checkpoint"),
+        ((".", "0.png"), 4, "no checkpoint yet"),
         (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),
     ],
 )
@@ -108,7 +107,7 @@ def test_a_picture_on_white_is_told_of_invert(shown, tmp_path):
     pixels = np.full((60, 60), 255, np.uint8)
     pixels[20:40, 20:40] = 10
     Image.fromarray(pixels).save(tmp_path / "paper.png")
-    hint = "paper.png: light at the edges; --invert if dark on light"
+    hint = "paper.png looks dark-on-light; use --invert"
     assert hint in predict(str(run_dir), "paper.png", cwd=tmp_path).stdout
     assert "light at" not in predict(str(run_dir), "--invert", "paper.png", cwd=tmp_path).stdout
 

@@ -1,4 +1,4 @@
-"""From a command line to a Config, and from an error to one line and an exit status."""
+"""Run an entry point: parse flags into a Config, turn errors into one line and an exit status."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ FLAGS = flags.FLAGS
 class _Sizes(flags.ArgumentParser):
     """Numbers with commas between them, such as 6,16."""
 
-    syntactic_help = "sizes with commas between them"
+    syntactic_help = "integers separated by commas, such as 6,16"
 
     def parse(self, argument: str | tuple[int, ...]) -> tuple[int, ...]:
         if isinstance(argument, tuple):
@@ -36,7 +36,7 @@ class _Sizes(flags.ArgumentParser):
         try:
             return tuple(int(size) for size in argument.split(",") if argument)
         except ValueError:
-            raise ValueError("expected whole numbers with commas between them") from None
+            raise ValueError("expected integers separated by commas") from None
 
 
 class _SizesText(flags.ArgumentSerializer):
@@ -50,7 +50,7 @@ def define_config() -> None:
         f"{name}: {', '.join(f'{k} {v}' for k, v in values.items()) or 'the defaults below'}"
         for name, values in PRESETS.items()
     )
-    doc = f"settings to start from; a flag given beside it wins. {'; '.join(settings)}"
+    doc = f"settings to start from; other flags override them. {'; '.join(settings)}"
     flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
     for field in config_module.fields():
         doc = field.metadata["doc"]
@@ -70,7 +70,7 @@ def define_config() -> None:
 
 
 def config() -> Config:
-    """Return the preset's Config with the flags that were given put over it.
+    """Return the preset's Config, overridden by the flags that were given.
 
     Raises:
       UsageError: for a value out of its range.
@@ -83,7 +83,7 @@ def config() -> Config:
 def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
     """Parse the command line, call `main`, and leave with the exit status of the design.
 
-    With `operands`, what is no flag is passed to `main`; without, it is an error.
+    With `operands`, positional arguments are passed to `main`; without, they are an error.
 
     0 done, 2 usage, 3 data, 4 checkpoint or record, 5 diverged, 6 directory in use, 7 disk,
     130 interrupted, 143 terminated. An error that a user can cause is one line on stderr.
@@ -139,29 +139,29 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         complain(what, 128 + stopped.number)
         sys.stdout.flush()
-        if hasattr(sys, "ps1"):  # a notebook or a prompt goes on
+        if hasattr(sys, "ps1"):  # a notebook or a prompt stays alive
             sys.exit(128 + stopped.number)
         # Not through the end of the interpreter: threads of XLA may still compile, and crash in it.
         os._exit(128 + stopped.number)
     except Exception as error:
         if "Unable to initialize backend" in str(error):
             asked = os.environ.get("JAX_PLATFORMS", "")
-            message = f"JAX_PLATFORMS={asked}: there is no such device here; cpu is everywhere"
+            message = f"JAX_PLATFORMS={asked}: no such device here; JAX_PLATFORMS=cpu always works"
             sys.exit(complain(message))
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise
-        message = "this network does not fit the memory; use smaller --channels or --hidden"
+        message = "out of memory: use smaller --channels, --hidden or --batch_size"
         sys.exit(complain(message))
 
 
 def _dashed(message: str) -> str:
-    """What the library says of an argument, said of its flag: lr=-1 as --lr=-1."""
+    """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
     return re.sub(rf"(?<![-\w./])({names})=", r"--\1=", message)
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process; where it is one of several, without waiting for the others."""
+    """End the process; if it is one of several, without waiting for the others."""
     sys.stdout.flush()
     jax = sys.modules.get("jax")
     if jax is not None and jax.distributed.is_initialized():
@@ -170,19 +170,19 @@ def _leave(status: int) -> NoReturn:
 
 
 class _Lasting:
-    """A stdout that outlives its reader: when nobody listens any more, training goes on."""
+    """A stdout that survives its reader: training continues when the pipe is closed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or do nothing where that has become impossible."""
+        """Write; do nothing once the reader is gone."""
         with contextlib.suppress(OSError):
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush; once that fails, send what is left and what follows nowhere."""
+        """Flush; once that fails, discard what is left and what follows."""
         try:
             self._stream.flush()
         except OSError:
@@ -205,12 +205,14 @@ def _parse(argv: list[str], operands: bool) -> list[str]:
     except flags.Error as error:
         raise UsageError(_reason(str(error))) from None
     if rest[1:] and not operands:
-        raise UsageError(f"unexpected argument {rest[1]!r}: flags look like --lr=0.9")
+        raise UsageError(
+            f"unexpected argument {rest[1]!r}. Write flags as --name=value, for example --lr=0.9."
+        )
     return rest[1:]
 
 
 def _reason(message: str) -> str:
-    """What absl says of a value, with what was expected in place of Python's own words."""
+    """Return absl's message about a value, with what was expected instead of Python's words."""
     value = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
     expected = FLAGS[value[1]].parser.syntactic_help if value else ""
     if value is None or not expected or isinstance(FLAGS[value[1]], flags.EnumFlag):
@@ -219,7 +221,7 @@ def _reason(message: str) -> str:
 
 
 def complain(message: str, status: int = UsageError.exit_status) -> int:
-    """Say an error in one line on stderr, whatever is in it; return the exit status."""
+    """Print an error as one line on stderr, control characters escaped; return the exit status."""
     line = " ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in message).split())
     print(f"error: {line}", file=sys.stderr)
     return status

@@ -24,7 +24,7 @@ SPEED = 40_000  # examples/s, for a cost before anything is measured
 
 
 def named_directory(what: str) -> Path:
-    """Return the directory that --run_dir names for a "sweep" or the like; without it a new one.
+    """Return the directory that --run_dir names, or a new one for a "sweep" or "compare".
 
     Raises:
       UsageError: if it names none, or none to resume.
@@ -33,13 +33,13 @@ def named_directory(what: str) -> Path:
         raise UsageError(
             "--resume: name the directory with --run_dir"
             if FLAGS.resume
-            else "--run_dir=: name a directory"
+            else "--run_dir=: name a directory, or leave the flag out"
         )
     return Path(FLAGS.run_dir or records.fresh(what)).expanduser()
 
 
 def check_cost(count: int, epochs: float) -> None:
-    """Raise a UsageError that says what it costs, if these are very many runs without --yes."""
+    """Raise a UsageError with the estimated time for more than MANY runs without --yes."""
     if count <= MANY or FLAGS.yes or FLAGS.resume:
         return
     hours = count * epochs * 60_000 / SPEED / 3600
@@ -50,7 +50,7 @@ def check_cost(count: int, epochs: float) -> None:
 
 
 def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) -> bool:
-    """Whether two records ask for the same of the same data, wherever that was found."""
+    """Return whether two records describe the same work on the same data, wherever stored."""
 
     def data(record: dict[str, Any]) -> list[dict[str, Any]]:
         return [each | {"source": None} for each in record.get("data") or [{}]]
@@ -59,7 +59,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 
 def flags_given() -> dict[str, Any]:
-    """Return the flags of ours that were given, as `recall` takes them up again."""
+    """Return the flags that were given, for `recall`."""
     here = {"run_dir", "resume", "yes", *processes.FLAG_NAMES}
     ours = (
         flag
@@ -74,7 +74,7 @@ def flags_given() -> dict[str, Any]:
 
 
 def recall(run_dir: Path, what: str) -> None:
-    """Take up the flags of the "sweep" or the like that is resumed, but for those given anew.
+    """Set the flags of the "sweep" or "compare" to resume, except those given anew.
 
     Raises:
       RecordError: if there is none to resume.
@@ -90,7 +90,7 @@ def recall(run_dir: Path, what: str) -> None:
 
 
 def take_up(values: Mapping[str, Any]) -> None:
-    """Set the flags of these names that were not given, as if they had been."""
+    """Set flags by name, except those that were given."""
     for name, value in values.items():
         if name in FLAGS and not FLAGS[name].present:
             FLAGS[name].value, FLAGS[name].present = value, 1
@@ -98,7 +98,7 @@ def take_up(values: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
-    """Hold the directory of many runs, new or to go on with, until the block ends.
+    """Hold the directory of many runs, new or resumed, until the block ends.
 
     Raises:
       UsageError, InUseError: as `records.claim` and `records.reclaim`.

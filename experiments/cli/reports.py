@@ -1,4 +1,4 @@
-"""The report of whatever a directory holds; `experiments.report` asks for it, and what trains."""
+"""Write report.html at the end of training, and print where it is."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ FLAGS = flags.FLAGS
 
 
 def define() -> None:
-    """Define --report, for what trains."""
-    flags.DEFINE_boolean("report", True, f"write {NAME} at the end (experiments.report)")
+    """Define --report."""
+    flags.DEFINE_boolean("report", True, f"write {NAME} at the end (see experiments.report)")
 
 
 def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
-    """Write the report of what has just been trained, unless --noreport says not to."""
+    """Write the report of a finished run, sweep or comparison, unless --noreport is given."""
     if FLAGS.report:
         from lenet.report import of_directory
 
@@ -29,12 +29,12 @@ def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
 
 
 def write(report: "Report", to: Path, language: str) -> None:
-    """Write a report, and say where.
+    """Write a report, and print its path and size.
 
     Args:
-      report: from `of`.
-      to: the file.
-      language: what it shows first.
+      report: from `of_directory.report`.
+      to: output file.
+      language: shown first, "en" or "zh".
     """
     from lenet.report import page
 

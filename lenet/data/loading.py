@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet.data import cache, debian, download, sources
-from lenet.data.splits import Data, Split, hold_out
+from lenet.data.splits import Data, Split, check, hold_out
 from lenet.data.verify import FILES, KNOWN, Raw, verify
 from lenet.errors import DataError, UsageError
 
@@ -67,7 +67,7 @@ def load(
         data = _data(name, _find(name))
     counts = f"{len(data.train.labels):,} training and {len(data.test.labels):,} test images"
     log.info("%s: %s from %s", name, counts, data.source)
-    return hold_out(data, valid)
+    return hold_out(check(data), valid)
 
 
 def _find(name: str) -> Raw:

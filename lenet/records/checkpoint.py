@@ -1,16 +1,16 @@
-"""The state of a run as a file, and back: nothing in it is code, and no bit of it can be wrong.
+"""Save and load checkpoints: pickle-free NumPy archives whose checksum detects corruption.
 
 A checkpoint is an npz file, which NumPy reads without this module: an array for each leaf of the
 state, under names such as "params/conv1/kernel", and header.json:
 
     format       VERSION
-    epoch        how many are behind it
+    epoch        epochs trained so far
     config       as config.to_dict
-    image_shape  [H, W, C], and num_classes: what the network is for
-    data         what it learns from, as data.fingerprint
-    environment  versions and hardware: on the same ones, training goes on to the same bits
+    image_shape  [H, W, C] of the network's input; num_classes of its output
+    data         fingerprint of the training data
+    environment  versions and hardware; on the same ones, a resumed run is bitwise identical
 
-The comment of the zip archive, at the end of the file, is the sha256 of all before it.
+The comment of the zip archive, at the end of the file, is the sha256 of all bytes before it.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ log = logging.getLogger("lenet")
 
 VERSION = 1
 KEPT = 3
-"""How many of the newest are kept."""
+"""Number of checkpoints kept, the newest ones."""
 
 _HEADER = "header.json"
 _HEADER_BYTES = 1 << 16  # at most
@@ -47,7 +47,7 @@ _DIGEST = len(hashlib.sha256().hexdigest())
 
 
 class Checkpoint(NamedTuple):
-    """A run after some epochs."""
+    """The state of a run after an epoch, and what it belongs to."""
 
     epoch: int
     config: Config
@@ -59,11 +59,11 @@ class Checkpoint(NamedTuple):
 
 
 class DamagedError(RecordError):
-    """A checkpoint that is not as it was written; one before it may be."""
+    """A damaged checkpoint; an earlier one may be intact."""
 
 
 def path_of(run_dir: Path, epoch: int) -> Path:
-    """Return where the checkpoint after an epoch lies.
+    """Return the path of the checkpoint of an epoch.
 
     >>> path_of(Path("run"), 3).as_posix()
     'run/checkpoints/00003.npz'
@@ -72,21 +72,21 @@ def path_of(run_dir: Path, epoch: int) -> Path:
 
 
 def save(run_dir: Path, saved: Checkpoint) -> Path:
-    """Write a checkpoint, whole or not at all, then remove all but the newest KEPT.
+    """Write a checkpoint atomically, then remove all except the newest KEPT.
 
     Raises:
-      DiskError: when the disk does not take it; those before it are as they were.
+      DiskError: if the disk does not take it; earlier checkpoints are unchanged.
     """
     path = path_of(run_dir, saved.epoch)
     files.write(path, to_bytes(saved))
     for old in _files(run_dir)[KEPT:]:
-        with contextlib.suppress(OSError):  # one too many does no harm
+        with contextlib.suppress(OSError):  # one more than KEPT does no harm
             old.unlink()
     return path
 
 
 def to_bytes(saved: Checkpoint) -> bytes:
-    """Return the content of the file."""
+    """Return the content of a checkpoint file."""
     header = saved._asdict() | {"format": VERSION, "config": config_module.to_dict(saved.config)}
     del header["state"]
     buffer = io.BytesIO()
@@ -102,11 +102,11 @@ def to_bytes(saved: Checkpoint) -> bytes:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read what `save` wrote.
+    """Load a checkpoint file.
 
     Raises:
-      DamagedError: if any bit of it is not as it was written.
-      RecordError: if it is whole, but of another version, or not of the network it claims.
+      DamagedError: if any bit of it has changed.
+      RecordError: if it has another format version, or does not fit the network it names.
     """
     try:
         content = path.read_bytes()
@@ -119,24 +119,24 @@ def load(path: Path) -> Checkpoint:
 
 
 def from_bytes(content: bytes) -> Checkpoint:
-    """Return what `to_bytes` made the content of.
+    """Return the checkpoint that `to_bytes` encoded.
 
-    Names and sizes are compared with those of the network before an array is read, so that no more
-    memory is taken than a few times what is there, whatever it claims; nothing in it is run.
+    Names and sizes are compared with the network's before an array is read, so memory use stays
+    within a few times the file size whatever the header claims; no code in it is executed.
 
     Raises:
       DamagedError, RecordError: as `load`.
     """
     if len(content) <= _DIGEST:
-        raise DamagedError(f"{len(content)} bytes: cut off")
+        raise DamagedError(f"truncated to {len(content)} bytes")
     digest = hashlib.sha256(content[:-_DIGEST]).hexdigest().encode()
     if digest != content[-_DIGEST:]:
-        raise DamagedError(f"the checksum of its {len(content):,} bytes is another: damaged")
-    # From here on it is as somebody wrote it, who need not have been this module.
+        raise DamagedError(f"checksum mismatch ({len(content):,} bytes): the file is damaged")
+    # From here on the file is what its writer meant, who need not have been this module.
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise RecordError("has compressed members, as no checkpoint of this project has")
+                raise RecordError("compressed members: not a checkpoint of this project")
             about = _about(archive)
             wanted = _wanted(about)
             _check_members(archive, wanted, len(content))
@@ -149,16 +149,15 @@ def from_bytes(content: bytes) -> Checkpoint:
 
 
 def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
-    """Return the newest checkpoint that is whole; None if there is none at all.
+    """Return the newest undamaged checkpoint; None if there is no checkpoint.
 
     Args:
       run_dir: of the run.
-      set_aside: whether those after it that are damaged get ".bad" behind their names; for whom
-        the directory is locked.
+      set_aside: rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
 
     Raises:
-      RecordError: if there are some and all are damaged, when nothing is touched; if one cannot be
-        read; or if the newest that is whole is of another version.
+      RecordError: if all checkpoints are damaged, and then none is renamed; if one cannot be read;
+        or if the newest undamaged one has another format version.
       DiskError, UsageError: if one cannot be renamed.
     """
     bad: list[tuple[Path, DamagedError]] = []
@@ -170,8 +169,8 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
             continue
         for worse, why in bad:
             aside = worse.with_name(f"{worse.name}.bad")
-            kept = f"kept aside as {aside.name}, " if set_aside else ""
-            log.warning("%s; %s%s is used", why, kept, path.name)
+            kept = f"renamed it to {aside.name}; " if set_aside else ""
+            log.warning("%s; %susing %s", why, kept, path.name)
             try:
                 if set_aside:
                     worse.replace(aside)
@@ -180,17 +179,17 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
         return found
     if bad:
         reasons = "; ".join(str(error) for _, error in bad)
-        raise RecordError(f"no checkpoint is whole: {reasons}")
+        raise RecordError(f"all checkpoints are damaged: {reasons}")
     return None
 
 
 def last(run_dir: Path) -> Path | None:
-    """Return where the newest checkpoint lies, damaged or not."""
+    """Return the path of the newest checkpoint, damaged or not."""
     return next(iter(_files(run_dir)), None)
 
 
 def _files(run_dir: Path) -> list[Path]:
-    """The checkpoints, the newest first."""
+    """Return the paths of the checkpoints, the newest first."""
     found = (run_dir / "checkpoints").glob("*.npz")
     return sorted(
         (path for path in found if path.stem.isdecimal()), key=lambda p: int(p.stem), reverse=True
@@ -198,13 +197,13 @@ def _files(run_dir: Path) -> list[Path]:
 
 
 def _named(state: State) -> dict[str, Any]:
-    """The leaves of a state by name."""
+    """Return the leaves of a state by name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in leaves}
 
 
 def _about(archive: zipfile.ZipFile) -> Checkpoint:
-    """All but the state, from the header."""
+    """Return a checkpoint without its state, from the header."""
     if archive.getinfo(_HEADER).file_size > _HEADER_BYTES:
         raise RecordError(f"{_HEADER} has more than {_HEADER_BYTES:,} bytes")
     try:
@@ -213,12 +212,15 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
         raise RecordError(f"{_HEADER}: not JSON: {error}") from None
     if not isinstance(header, dict) or header.get("format") != VERSION:
         found = header.get("format") if isinstance(header, dict) else None
-        raise RecordError(f"format {found!r}: this is lenet's format {VERSION}; use its version")
+        raise RecordError(
+            f"format {found!r}: this version of lenet reads format {VERSION}; use the version "
+            "that wrote the file"
+        )
     given = header.get("image_shape")
     shape = tuple(given) if isinstance(given, list) and len(given) == 3 else (0,)
     sizes = [*shape, header.get("num_classes"), header.get("epoch")]
     if not all(isinstance(x, int) and 0 < x < 1 << 20 for x in sizes):
-        raise RecordError(f"{_HEADER}: image_shape, num_classes and epoch: expected whole numbers")
+        raise RecordError(f"{_HEADER}: image_shape, num_classes and epoch: expected integers")
     data, environment = header.get("data"), header.get("environment")
     if not isinstance(data, str) or not isinstance(environment, dict):
         raise RecordError(f"{_HEADER}: data and environment are missing")
@@ -240,7 +242,7 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
 
 
 def _wanted(about: Checkpoint) -> State:
-    """The shapes and types of the state of the network that the header describes."""
+    """Return the shapes and dtypes of the state that the header describes."""
     model = network(about.config, about.num_classes)
     try:
         wanted: State = sgd.init.eval_shape(model, about.config, about.image_shape)
@@ -250,27 +252,25 @@ def _wanted(about: Checkpoint) -> State:
 
 
 def _check_members(archive: zipfile.ZipFile, wanted: State, size: int) -> None:
-    """Raise a RecordError unless the archive has what is wanted, once, and no larger than it is."""
+    """Raise a RecordError unless the archive has exactly the wanted members, of possible size."""
     names = sorted([_HEADER, *(f"{name}.npy" for name in _named(wanted))])
     found = sorted(archive.namelist())
     if found != names:
-        other = sorted({*found} ^ {*names})[:5] or ["some are there twice"]
-        raise RecordError(
-            f"its arrays are not those of its network: {ascii(', '.join(other))[1:-1]}"
-        )
+        other = sorted({*found} ^ {*names})[:5] or ["duplicate names"]
+        raise RecordError(f"its arrays do not match its network: {ascii(', '.join(other))[1:-1]}")
     if sum(info.file_size for info in archive.infolist()) > size:
-        raise RecordError("its members are larger than all of it")
+        raise RecordError("its members claim more bytes than the file has")
 
 
 def _state(wanted: State, arrays: Mapping[str, bytes]) -> State:
-    """The state, from the content of .npy files."""
+    """Return the state, from the content of .npy files."""
     leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
     state: State = jax.tree.unflatten(jax.tree.structure(wanted), leaves)
     return state
 
 
 def _array(name: str, content: bytes, expected: jax.ShapeDtypeStruct) -> np.ndarray:
-    """The array of a .npy file, if it is what is expected: its header is read first."""
+    """Return the array of a .npy file; its header has to match what is expected."""
     file = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(file)

@@ -1,7 +1,7 @@
-"""The records of a run in trackers that people already use; their packages are extras.
+"""Log runs to TensorBoard, Weights & Biases, SwanLab or Trackio (optional packages).
 
-A tracker is told each epoch as it ends. Whatever it does once it has begun, the run goes on and its
-own records are complete: what a tracker raises is logged once, and then it is told no more.
+A tracker failure never stops training: the first exception is logged as a warning, and logging to
+that tracker ends. The run's own records are complete either way.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ log = logging.getLogger("lenet")
 PROJECT = "lenet"
 
 Scalars = dict[str, float]
-Tell = Callable[[int, Scalars], None]
-"""Takes an epoch, from 0, and its numbers by name."""
+Log = Callable[[int, Scalars], None]
+"""Logs an epoch, from 0, and its numbers by name."""
 
 
 def scalars(row: Row | None, statistics: Mapping[str, Any] | None = None) -> Scalars:
@@ -53,11 +53,11 @@ def scalars(row: Row | None, statistics: Mapping[str, Any] | None = None) -> Sca
 def epochs(
     rows: Iterable[Row], statistics: Iterable[Mapping[str, Any]]
 ) -> list[tuple[int, Scalars]]:
-    """Return each epoch that records have anything of, in order, with its numbers.
+    """Return the epochs that the records contain, in order, with their numbers.
 
     Args:
       rows: of metrics.jsonl.
-      statistics: rows of statistics.jsonl, of which the first may be that of epoch 0.
+      statistics: rows of statistics.jsonl; the first may be epoch 0.
 
     >>> epochs([], [{"epoch": 0, "layers": {"conv1": {"across": 0.5}}}])
     [(0, {'across/conv1': 0.5})]
@@ -70,7 +70,7 @@ def epochs(
 def check(name: str | None) -> None:
     """Raise a UsageError if the package of a tracker, a key of TRACKERS, is not installed."""
     if name is not None and importlib.util.find_spec(name) is None:
-        raise UsageError(f"--tracker={name}: its package is not here: pip install {name}")
+        raise UsageError(f"tracker={name}: package {name!r} is not installed: pip install {name}")
 
 
 @contextlib.contextmanager
@@ -81,19 +81,19 @@ def tracking(
     config: Mapping[str, Any],
     *,
     patient: bool = True,
-) -> Iterator[Tell]:
-    """Give a function that tells a tracker of epochs; see to it that it has them at the end.
+) -> Iterator[Log]:
+    """Start a tracker; yield a function that logs an epoch, and close the tracker at the end.
 
     Args:
-      name: a key of TRACKERS, or None for nobody to tell.
-      directory: of the run; what a tracker keeps on this machine lies in it, if it can be told.
+      name: a key of TRACKERS, or None for a function that does nothing.
+      directory: of the run, where a tracker that supports it keeps its local files.
       title: of the run.
       config: its settings, as config.to_dict.
-      patient: log what goes wrong once it has begun, and go on; or raise it.
+      patient: log failures after the start as warnings; False raises them.
 
     Raises:
-      UsageError: if its package is not installed, if it cannot begin, or without patience if it
-        fails.
+      UsageError: if the package is not installed, the tracker could not start, or, unless
+        `patient`, logging failed.
     """
     if name is None:
         yield lambda epoch, numbers: None
@@ -102,31 +102,33 @@ def tracking(
     new = not (directory / name).exists()
     with contextlib.ExitStack() as stack:
         try:
-            tell = stack.enter_context(TRACKERS[name](directory, title, config))
-        except Exception as error:  # such as one who is not logged in
+            logged = stack.enter_context(TRACKERS[name](directory, title, config))
+        except Exception as error:  # such as a missing login
             if new:
                 shutil.rmtree(directory / name, ignore_errors=True)
-            raise UsageError(f"--tracker={name}: cannot begin: {error}") from None
+            raise UsageError(f"tracker={name}: could not start: {error}") from None
         failed: list[Exception] = []
 
         def patiently(act: Callable[..., None], *arguments: Any) -> None:
             try:
                 if not failed:
                     act(*arguments)
-            except Exception as error:  # whatever it may be, of a service somewhere
+            except Exception as error:  # of a service, so of any kind
                 failed.append(error)
                 if not patient:
-                    raise UsageError(f"--tracker={name}: fails: {error!r}") from None
-                log.warning("%s fails and is told no more: %r", name, error)
+                    raise UsageError(f"tracker={name}: logging failed: {error!r}") from None
+                log.warning(
+                    "logging to %s failed and is now off (%r); training continues", name, error
+                )
 
         try:
-            yield functools.partial(patiently, tell)
+            yield functools.partial(patiently, logged)
         finally:
             patiently(stack.pop_all().close)
 
 
 @contextlib.contextmanager
-def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iterator[Tell]:
+def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iterator[Log]:
     """Event files in DIRECTORY/tensorboard; `tensorboard --logdir=runs` shows all runs there."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -134,7 +136,7 @@ def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iter
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     folder = directory / "tensorboard"
-    for old in folder.glob("events.out.tfevents.*"):  # of before a resume, which tells all anew
+    for old in folder.glob("events.out.tfevents.*"):  # a resume logs all epochs again
         old.unlink()
     writer = EventFileWriter(str(folder))
 
@@ -142,7 +144,7 @@ def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iter
         writer.add_event(Event(wall_time=time.time(), step=epoch, summary=summary))
         writer.flush()
 
-    def tell(epoch: int, numbers: Scalars) -> None:
+    def log_epoch(epoch: int, numbers: Scalars) -> None:
         add(
             epoch, Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in numbers.items()])
         )
@@ -153,7 +155,7 @@ def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iter
     }
     add(0, summary_v2.hparams_pb(plain, trial_id=title))
     try:
-        yield tell
+        yield log_epoch
     finally:
         writer.close()
 
@@ -161,7 +163,7 @@ def _tensorboard(directory: Path, title: str, config: Mapping[str, Any]) -> Iter
 @contextlib.contextmanager
 def _runs(
     module: str, folder: str | None, directory: Path, title: str, config: Mapping[str, Any]
-) -> Iterator[Tell]:
+) -> Iterator[Log]:
     """Weights & Biases, or another module with its init, log and finish.
 
     Args:
@@ -179,7 +181,7 @@ def _runs(
         tracker.finish()
 
 
-TRACKERS: dict[str, Callable[[Path, str, Mapping[str, Any]], AbstractContextManager[Tell]]] = {
+TRACKERS: dict[str, Callable[[Path, str, Mapping[str, Any]], AbstractContextManager[Log]]] = {
     "tensorboard": _tensorboard,
     "wandb": functools.partial(_runs, "wandb", "dir"),
     "swanlab": functools.partial(_runs, "swanlab", "logdir"),

@@ -34,10 +34,12 @@ def load(run_dir: str | Path) -> tuple["LeNet", "Params"]:
     `sgd.logits(model, params, images)` then takes uint8 images [B, H, W, C].
 
     Raises:
-      RecordError: as `restore`.
+      RecordError: if there is no checkpoint, or all are damaged.
     """
-    found = restore(run_dir)
-    return found.model, found.params
+    from lenet.model import network  # with jax, which `--help` does not wait for
+
+    found = _newest(Path(run_dir).expanduser())
+    return network(found.config, found.num_classes), found.state.params
 
 
 def restore(run_dir: str | Path) -> Trained:
@@ -46,10 +48,25 @@ def restore(run_dir: str | Path) -> Trained:
     Raises:
       RecordError: if there is no checkpoint, or the records contradict each other.
     """
-    from lenet.model import network  # with jax, which `--help` does not wait for
+    run_dir = Path(run_dir).expanduser()
+    found = _newest(run_dir)
+    path = run_dir / CONFIG
+    about = reading.read_json(path)
+    described = about.get("data")
+    names = described.get("class_names") if isinstance(described, dict) else None
+    if not isinstance(names, list) or len(names) != found.num_classes:
+        raise RecordError(f"{path}: does not name {found.num_classes} classes")
+    if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
+        raise RecordError(f"{path}: not the record of a run")
+    from lenet.model import network
+
+    model = network(found.config, found.num_classes)
+    return Trained(model, found.state.params, tuple(map(str, names)), found, about)
+
+
+def _newest(run_dir: Path) -> "Checkpoint":
     from lenet.records import checkpoint
 
-    run_dir = Path(run_dir).expanduser()
     for what in ("sweep", "compare"):
         if exists(run_dir, f"{what}.json"):
             raise RecordError(
@@ -59,13 +76,4 @@ def restore(run_dir: str | Path) -> Trained:
     found = checkpoint.newest(run_dir)
     if found is None:
         raise RecordError(f"{run_dir}: no checkpoint yet: the run has not finished an epoch")
-    path = run_dir / CONFIG
-    about = reading.read_json(path)
-    described = about.get("data")
-    names = described.get("class_names") if isinstance(described, dict) else None
-    if not isinstance(names, list) or len(names) != found.num_classes:
-        raise RecordError(f"{path}: does not name {found.num_classes} classes")
-    if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
-        raise RecordError(f"{path}: not the record of a run")
-    model = network(found.config, found.num_classes)
-    return Trained(model, found.state.params, tuple(map(str, names)), found, about)
+    return found

@@ -47,7 +47,7 @@ def test_the_one_before_a_cut_checkpoint_is_used(fault, runner, whole, tmp_path)
         newest.write_bytes(cut)
         done = check_recovers(runner, run_dir, whole)
         assert f"{newest.name}: " in done.stdout
-        assert "kept aside as 00006.npz.bad, 00005.npz is used" in done.stdout
+        assert "renamed it to 00006.npz.bad; using 00005.npz" in done.stdout
         assert newest.with_name("00006.npz.bad").read_bytes() == cut
         fault.count("detected", "recovered", "bit-equal")
 
