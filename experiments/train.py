@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import reports
+from experiments.cli import language, reports
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
@@ -49,6 +49,7 @@ flags.DEFINE_enum(
     "log each epoch to this tracker (install its package first)",
 )
 reports.define()
+language.define()
 FLAGS = flags.FLAGS
 
 
@@ -114,8 +115,9 @@ def _show(config: Config, data: Any) -> None:
     from lenet import train
     from lenet.inspect import layers
 
-    print(layers.table(layers.layers(train.check(config, data), data.image_shape)), end="\n\n")
-    print("compiling ...", flush=True)
+    rows = layers.layers(train.check(config, data), data.image_shape)
+    print(layers.table(rows, language.t), end="\n\n")
+    print(language.t("compiling ..."), flush=True)
 
 
 def _train(run: "Run") -> None:
@@ -132,7 +134,12 @@ def _train(run: "Run") -> None:
         except UsageError:
             run.discard()
             raise
-        print(f"training on {run.environment['device']} (compiled in {seconds:.1f} s)")
+        said = language.t(
+            "training on {device} (compiled in {seconds:.1f} s)",
+            device=run.environment["device"],
+            seconds=seconds,
+        )
+        print(said)
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
@@ -145,7 +152,8 @@ def _train(run: "Run") -> None:
                 if note := progress.plateau(row, classes, compares):
                     bar.say(f"  {note}")
     if FLAGS.tracker:
-        print(f"logged {run.config.epochs} epochs to {FLAGS.tracker}")
+        epochs, to = run.config.epochs, FLAGS.tracker
+        print(language.t("logged {epochs} epochs to {tracker}", epochs=epochs, tracker=to))
 
 
 def _log(run: "Run", log: "trackers.Log", rows: "list[Row]") -> None:
@@ -171,7 +179,9 @@ def _where_it_stopped(run: "Run", bar: Any) -> Any:
     try:
         yield
     except stopping.Stopped:
-        bar.say(f"stopped; to continue: --run_dir={run.directory} --resume")
+        bar.say(
+            language.t("stopped; to continue: {flags}", flags=f"--run_dir={run.directory} --resume")
+        )
         raise
 
 
@@ -188,18 +198,19 @@ def _conclude(run: "Run") -> None:
         files.write(curves, figures.curves(run.rows(), run.config, default()))
     result = records.read_json(path)
     try:
-        synthetic = " (synthetic data)" if result["synthetic"] else ""
         speed = result["examples"] / result["seconds_to_train"]
-        print(progress.summary(result) + synthetic)
-        print(f"{speed:.1f} examples/sec on {result['environment']['device']}")
+        said = progress.summary(result)
+        print(
+            language.t("{summary} (synthetic data)", summary=said) if result["synthetic"] else said
+        )
+        device = result["environment"]["device"]
+        print(language.t("{speed:.1f} examples/sec on {device}", speed=speed, device=device))
         if result["published"]:
             print(progress.place(result["published"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RecordError(f"{path}: not the result of a run: {error!r}") from None
-    print(
-        f"saved to {run.directory}: curves.png, metrics.jsonl, statistics.jsonl, result.json, "
-        "config.json, checkpoints/"
-    )
+    written = ("curves.png", "metrics.jsonl", "statistics.jsonl", "result.json", "config.json")
+    language.saved(run.directory, [*written, "checkpoints/"])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from lenet import files, language
+from experiments.cli import language as spoken
+from lenet import files
 
 if TYPE_CHECKING:
     from lenet.data import Data
@@ -25,7 +26,7 @@ def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
     if FLAGS.report:
         from lenet.report import of_directory
 
-        write(of_directory.report(run_dir, data), run_dir / NAME, language.default())
+        write(of_directory.report(run_dir, data), run_dir / NAME, spoken.asked())
 
 
 def write(report: "Report", to: Path, language: str) -> None:
@@ -40,4 +41,5 @@ def write(report: "Report", to: Path, language: str) -> None:
 
     content = page.render(report, language)
     files.write(to, content)
-    print(f"report: {to} ({len(content) / 1e6:.1f} MB)")
+    size = len(content) / 1e6
+    print(spoken.t("report: {path} ({size:.1f} MB)", path=to, size=size))
