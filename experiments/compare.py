@@ -21,11 +21,12 @@ from absl import flags
 
 from experiments import cli
 from experiments.cli import axes, many, reports
+from experiments.cli.language import asked, t
 from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import default, translate
+from lenet.language import listed
 
 if TYPE_CHECKING:
     from lenet.runs import DataSets
@@ -101,22 +102,28 @@ def _compare(
     from lenet.analysis import comparison, comparison_findings
     from lenet.figures import comparison as comparison_plots
 
-    asked = _describe(rates, data)
+    record = _describe(rates, data)
     before: dict[str, Any] = {}
     path = run_dir / "compare.json"
     if FLAGS.resume:
         before = records.read_json(path)
-        if not many.alike(before, asked, ("settings",)):
+        if not many.alike(before, record, ("settings",)):
             raise RecordError(
                 f"run_dir={run_dir}: contains another comparison ({before.get('command')}). Give "
                 "its flags or none, or choose another directory."
             )
-        asked |= {key: before[key] for key in asked if key in before}
+        record |= {key: before[key] for key in record if key in before}
     else:
-        files.write_json(path, asked)
+        files.write_json(path, record)
 
     begin = time.monotonic()
-    print(f"tuning: {len(rates)} learning rates × {FLAGS.tuning_seeds} seeds in each of 4 cells")
+    print(
+        t(
+            "tuning: {rates} learning rates × {seeds} seeds in each of 4 cells",
+            rates=len(rates),
+            seeds=FLAGS.tuning_seeds,
+        )
+    )
     tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
     final = [
         dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
@@ -129,11 +136,9 @@ def _compare(
         for seed in range(FLAGS.seeds)
     ]
     chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
-    print(
-        "best learning rates: "
-        + ", ".join(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items())
-    )
-    print(f"final: {FLAGS.seeds} seeds in each cell, and of the book's own network")
+    best = listed(f"{a} + {p} {rate:g}" for (a, p), rate in chosen.items())
+    print(t("best learning rates: {rates}", rates=best))
+    print(t("final: {seeds} seeds in each cell, and of the book's own network", seeds=FLAGS.seeds))
     trained = [
         comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
     ]
@@ -146,23 +151,25 @@ def _compare(
     )
     name = "SYNTHETIC DATA" if FLAGS.dataset == "synthetic" else FLAGS.dataset
     if comparison.paired(found, "test_accuracy")[1].size < 2:
-        paragraphs = ["No comparison possible: fewer than two seeds finished in all four networks."]
+        paragraphs = [
+            t("No comparison possible: fewer than two seeds finished in all four networks.")
+        ]
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
-        paragraphs = [translate("en", each) for each in said]
-        paragraphs.append(comparison_findings.effects_table(comparison_findings.effects(found)))
-    report = "\n\n".join([comparison_findings.table(found), *paragraphs])
+        paragraphs = [t(each) for each in said]
+        effects = comparison_findings.effects(found)
+        paragraphs.append(comparison_findings.effects_table(effects, asked()))
+    report = "\n\n".join([comparison_findings.table(found, asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
-    files.write_json(path, asked | {"seconds": seconds, "comparison": found})
+    files.write_json(path, record | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())
-    picture = comparison_plots.picture(found, FLAGS.dataset, default())
+    picture = comparison_plots.picture(found, FLAGS.dataset, asked())
     files.write(run_dir / "compare.png", picture)
-    print(
-        f"\n{report}\n\nsaved to {run_dir}: report.md, compare.png, compare.json, "
-        "tuning.jsonl, final.jsonl"
-    )
+    left = ("report.md", "compare.png", "compare.json", "tuning.jsonl", "final.jsonl")
+    print(f"\n{report}\n")
+    print(t("saved to {place}: {files}", place=run_dir, files=listed(left)))
 
 
 def _describe(rates: list[float], data: "DataSets") -> dict[str, Any]:

@@ -20,7 +20,6 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +28,14 @@ from absl import flags
 from experiments import cli
 from experiments.cli import axes, many, processes, reports
 from experiments.cli.axes import Axis
+from experiments.cli.language import asked, t
 from experiments.cli.processes import Processes
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import default, translate
+from lenet.language import listed
 from lenet.records import directory
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def main() -> None:
     if FLAGS.study:
         study = STUDIES[FLAGS.study]
         many.take_up(study.flags)
-        print(study.question)
+        print(t(study.question))
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -125,11 +125,14 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
         share = -(-len(group) // here.size)
         over = sweep.lanes(models[group[0]], first, data[first.dataset, first.valid], share)
         which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
-        print(
-            f"one program for {len(group)} runs{which}: {over.size} at a time, "
-            f"about {over.bytes_per_run / 1e6:,.0f} MB each",
-            flush=True,
+        line = t(
+            "one program for {n} runs{which}: {size} at a time, about {megabytes:,.0f} MB each",
+            n=len(group),
+            which=which,
+            size=over.size,
+            megabytes=over.bytes_per_run / 1e6,
         )
+        print(line, flush=True)
 
 
 def _sweep(
@@ -142,28 +145,28 @@ def _sweep(
     from lenet import runs
     from lenet.records import ledger
 
-    asked = _describe(configs, varied, data)
+    record = _describe(configs, varied, data)
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
-        _check_same(run_dir, asked)
+        _check_same(run_dir, record)
         done = runs.finished(path, configs)
-        print(f"Resuming: {len(done)} of {len(configs)} runs already finished ({path})")
+        print(many.resuming(len(done), len(configs), path))
     else:
-        files.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
-    _share(configs, asked, data, path, here)
+        files.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
+    _share(configs, record, data, path, here)
     entries = ledger.gather(path)
-    _summarise(entries, path, varied, asked["data"])
+    _summarise(entries, path, varied, record["data"])
     return not all(entry.diverged for entry in entries)
 
 
 def _share(
-    configs: list[Config], asked: dict[str, Any], data: "DataSets", path: Path, here: Processes
+    configs: list[Config], record: dict[str, Any], data: "DataSets", path: Path, here: Processes
 ) -> None:
     """Train the missing runs, or this process's share of them."""
     from lenet.records import ledger
 
     processes.meet("begun", here)
-    _check_same(path.parent, asked)
+    _check_same(path.parent, record)
     done = {entry.run for entry in ledger.read(path)}
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
@@ -173,10 +176,10 @@ def _share(
         processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
 
-def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
+def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory contains the sweep that the flags describe."""
     before = records.read_json(run_dir / "sweep.json")
-    if not many.alike(before, asked, ("preset", "axes", "pairing")):
+    if not many.alike(before, record, ("preset", "axes", "pairing")):
         raise RecordError(
             f"run_dir={run_dir}: contains another sweep ({before.get('command')}). Give its flags "
             "or none, or choose another directory."
@@ -202,31 +205,35 @@ def _summarise(
 ) -> None:
     from experiments.cli import progress
     from lenet.analysis import frameworks, published, summary
+    from lenet.chapter.page import wrapped
     from lenet.figures import sweep as sweep_plots
 
     names = summary.varied({axis.name: axis.values for axis in varied})
     num_classes = summary.classes(about)
     settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
     files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
-    pictures = sweep_plots.pictures(entries, names, default())
+    pictures = sweep_plots.pictures(entries, names, asked())
     if placed := published.placed(entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)
     print(summary.table(settings, names))
     if any(setting.config.dataset == "synthetic" for setting in settings):
-        print("(synthetic data)")
+        print(t(" (synthetic data)").strip())
     preset = Config(**PRESETS[FLAGS.preset])
     for finding in frameworks.said(FLAGS.study, entries, names, preset, num_classes):
-        print(textwrap.fill(translate("en", finding), 100))
+        print("\n".join(wrapped(t(finding), 100)))
     if measure == "test_accuracy" and len(settings) > 1:
         print(
-            "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
-            "held-out images."
+            t(
+                "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
+                "held-out images."
+            )
         )
     if placed:
         print(progress.places(placed))
-    print(f"saved to {path.parent}: summary.csv, sweep.json, runs.jsonl, {', '.join(pictures)}")
+    left = listed(("summary.csv", "sweep.json", "runs.jsonl", *pictures))
+    print(t("saved to {place}: {files}", place=path.parent, files=left))
 
 
 if __name__ == "__main__":

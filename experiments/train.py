@@ -23,9 +23,11 @@ from absl import flags
 
 from experiments import cli
 from experiments.cli import reports
+from experiments.cli.language import t
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
+from lenet.language import listed
 from lenet.records import trackers
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _show(config: Config, data: Any) -> None:
     from lenet.inspect import layers
 
     print(layers.table(layers.layers(train.check(config, data), data.image_shape)), end="\n\n")
-    print("compiling ...", flush=True)
+    print(t("compiling ..."), flush=True)
 
 
 def _train(run: "Run") -> None:
@@ -132,7 +134,10 @@ def _train(run: "Run") -> None:
         except UsageError:
             run.discard()
             raise
-        print(f"training on {run.environment['device']} (compiled in {seconds:.1f} s)")
+        device = run.environment["device"]
+        print(
+            t("training on {device} (compiled in {seconds:.1f} s)", device=device, seconds=seconds)
+        )
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
@@ -145,7 +150,7 @@ def _train(run: "Run") -> None:
                 if note := progress.plateau(row, classes, compares):
                     bar.say(f"  {note}")
     if FLAGS.tracker:
-        print(f"logged {run.config.epochs} epochs to {FLAGS.tracker}")
+        print(t("logged {n} epochs to {tracker}", n=run.config.epochs, tracker=FLAGS.tracker))
 
 
 def _log(run: "Run", log: "trackers.Log", rows: "list[Row]") -> None:
@@ -171,7 +176,7 @@ def _where_it_stopped(run: "Run", bar: Any) -> Any:
     try:
         yield
     except stopping.Stopped:
-        bar.say(f"stopped; to continue: --run_dir={run.directory} --resume")
+        bar.say(t("stopped; to continue: --run_dir={run_dir} --resume", run_dir=run.directory))
         raise
 
 
@@ -188,17 +193,18 @@ def _conclude(run: "Run") -> None:
         files.write(curves, figures.curves(run.rows(), run.config, default()))
     result = records.read_json(path)
     try:
-        synthetic = " (synthetic data)" if result["synthetic"] else ""
+        synthetic = t(" (synthetic data)") if result["synthetic"] else ""
         speed = result["examples"] / result["seconds_to_train"]
         print(progress.summary(result) + synthetic)
-        print(f"{speed:.1f} examples/sec on {result['environment']['device']}")
+        device = result["environment"]["device"]
+        print(t("{speed:.1f} examples/sec on {device}", speed=speed, device=device))
         if result["published"]:
             print(progress.place(result["published"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RecordError(f"{path}: not the result of a run: {error!r}") from None
+    left = ("curves.png", "metrics.jsonl", "statistics.jsonl", "result.json", "config.json")
     print(
-        f"saved to {run.directory}: curves.png, metrics.jsonl, statistics.jsonl, result.json, "
-        "config.json, checkpoints/"
+        t("saved to {place}: {files}", place=run.directory, files=listed((*left, "checkpoints/")))
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments.cli import processes
+from experiments.cli.language import t
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
@@ -60,7 +61,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
-    here = {"run_dir", "resume", "yes", *processes.FLAG_NAMES}
+    here = {"run_dir", "resume", "yes", "lang", *processes.FLAG_NAMES}
     ours = (
         flag
         for module, defined in FLAGS.flags_by_module_dict().items()
@@ -107,7 +108,12 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
         try:
             yield
         except stopping.Stopped:
-            print(f"stopped; finished runs are saved. To continue: --run_dir={run_dir} --resume")
+            print(
+                t(
+                    "stopped; finished runs are saved. To continue: --run_dir={run_dir} --resume",
+                    run_dir=run_dir,
+                )
+            )
             raise
 
 
@@ -127,9 +133,19 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
 
     done = {entry.run for entry in runs.finished(path, configs)}
     if done:
-        print(f"Resuming: {len(done)} of {len(configs)} runs already finished ({path})")
+        print(resuming(len(done), len(configs), path))
     share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
     return ledger.read(path)
+
+
+def resuming(done: int, count: int, path: Path) -> str:
+    """Return a line that says how many runs a ledger has."""
+    return t(
+        "Resuming: {done} of {count} runs already finished ({path})",
+        done=done,
+        count=count,
+        path=path,
+    )
 
 
 def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
