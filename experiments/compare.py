@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, reports
-from experiments.cli.language import t
+from experiments.cli import axes, many, reports
+from experiments.cli.language import asked, t
 from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
@@ -45,7 +45,6 @@ flags.DEFINE_string("run_dir", None, "output directory (default: a new one in ru
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 flags.DEFINE_boolean("resume", False, "continue the comparison in --run_dir; keep finished runs")
 reports.define()
-language.define()
 FLAGS = flags.FLAGS
 
 MOST = 1_000_000
@@ -103,23 +102,28 @@ def _compare(
     from lenet.analysis import comparison, comparison_findings
     from lenet.figures import comparison as comparison_plots
 
-    asked = _describe(rates, data)
+    record = _describe(rates, data)
     before: dict[str, Any] = {}
     path = run_dir / "compare.json"
     if FLAGS.resume:
         before = records.read_json(path)
-        if not many.alike(before, asked, ("settings",)):
+        if not many.alike(before, record, ("settings",)):
             raise RecordError(
                 f"run_dir={run_dir}: contains another comparison ({before.get('command')}). Give "
                 "its flags or none, or choose another directory."
             )
-        asked |= {key: before[key] for key in asked if key in before}
+        record |= {key: before[key] for key in record if key in before}
     else:
-        files.write_json(path, asked)
+        files.write_json(path, record)
 
     begin = time.monotonic()
-    tuned_over = {"rates": len(rates), "seeds": FLAGS.tuning_seeds}
-    print(t("tuning: {rates} learning rates × {seeds} seeds for each of 4 networks", **tuned_over))
+    print(
+        t(
+            "tuning: {rates} learning rates × {seeds} seeds for each of 4 networks",
+            rates=len(rates),
+            seeds=FLAGS.tuning_seeds,
+        )
+    )
     tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
     final = [
         dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
@@ -132,13 +136,12 @@ def _compare(
         for seed in range(FLAGS.seeds)
     ]
     chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
-    best = [
+    best = listed(
         message("{cell} {rate:g}", cell=comparison_findings.named(cell), rate=rate)
         for cell, rate in chosen.items()
-    ]
-    print(t("best learning rates: {rates}", rates=listed(best)))
-    seeds = FLAGS.seeds
-    print(t("final: {seeds} seeds for each network, and for the book's network", seeds=seeds))
+    )
+    print(t("best learning rates: {rates}", rates=best))
+    print(t("final: {seeds} seeds for each network, and for the book's", seeds=FLAGS.seeds))
     trained = [
         comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
     ]
@@ -157,18 +160,19 @@ def _compare(
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
+        paragraphs = [t(each) for each in said]
         effects = comparison_findings.effects(found)
-        paragraphs = [*map(t, said), comparison_findings.effects_table(effects, language.asked())]
-    report = "\n\n".join([comparison_findings.table(found, language.asked()), *paragraphs])
+        paragraphs.append(comparison_findings.effects_table(effects, asked()))
+    report = "\n\n".join([comparison_findings.table(found, asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
-    files.write_json(path, asked | {"seconds": seconds, "comparison": found})
+    files.write_json(path, record | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())
-    picture = comparison_plots.picture(found, FLAGS.dataset, language.asked())
+    picture = comparison_plots.picture(found, FLAGS.dataset, asked())
     files.write(run_dir / "compare.png", picture)
+    left = ("report.md", "compare.png", "compare.json", "tuning.jsonl", "final.jsonl")
     print(f"\n{report}\n")
-    written = ["report.md", "compare.png", "compare.json", "tuning.jsonl", "final.jsonl"]
-    language.saved(run_dir, written)
+    print(t("saved to {place}: {files}", place=run_dir, files=listed(left)))
 
 
 def _describe(rates: list[float], data: "DataSets") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
+from experiments.cli.language import t
 from lenet import files, records
 from lenet.errors import UsageError
 
@@ -44,7 +45,15 @@ def main(*operands: str) -> None:
     }[FLAGS.format]()
     path = Path(FLAGS.to) if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
     files.write(path, content)
-    print(f"saved to {path}: {len(content):,} bytes, after epoch {found.checkpoint.epoch}")
+    epoch = found.checkpoint.epoch
+    print(
+        t(
+            "saved to {path}: {n:,} bytes, after epoch {epoch}",
+            path=path,
+            n=len(content),
+            epoch=epoch,
+        )
+    )
 
 
 if __name__ == "__main__":

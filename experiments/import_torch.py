@@ -21,6 +21,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
+from experiments.cli.language import t
 from lenet import records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
@@ -100,7 +101,14 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     loss, accuracy = metrics.means(jax.device_get(sgd.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
     runs.adopt(run_dir, config, loaded, params, command=command)
-    print(f"test loss {loss:.3f}, test accuracy {accuracy:.3f}; saved to {run_dir}")
+    print(
+        t(
+            "test loss {loss:.3f}, test accuracy {accuracy:.3f}; saved to {run_dir}",
+            loss=loss,
+            accuracy=accuracy,
+            run_dir=run_dir,
+        )
+    )
 
 
 if __name__ == "__main__":

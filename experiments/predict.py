@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
+from experiments.cli.language import t
 from lenet import files
 from lenet.errors import DataError, RecordError, UsageError
 from lenet.records import Trained, restore
@@ -90,18 +91,20 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
     members = [inspect.probabilities(run.model, run.params, images) for run in trained]
     probabilities = np.mean(members, axis=0)
     agree = np.mean([m.argmax(1) == probabilities.argmax(1) for m in members], axis=0)
-    table = Table("image", "class", "probability", "next", box=None, pad_edge=False)
+    table = Table(t("image"), t("class"), t("probability"), t("next"), box=None, pad_edge=False)
     for path, values, agreeing in zip(files, probabilities, agree, strict=True):
         order = np.argsort(-values, kind="stable")[: FLAGS.top]
         then = ", ".join(f"{names[k]} {values[k]:.3f}" for k in order[1:])
         if len(trained) > 1:
-            then += f"; {agreeing:.0%} of {len(trained)} runs agree"
+            then += t("; {share:.0%} of {n} runs agree", share=agreeing, n=len(trained))
         table.add_row(*map(_plain, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     Console(highlight=False, markup=False).print(table)
     light = [path for path, each in read.items() if pictures.on_light(each)]
     if light and not FLAGS.invert:
-        more = f" and {len(light) - 1} more" if len(light) > 1 else ""
-        print(f"{_plain(light[0])}{more} looks dark-on-light; use --invert")
+        first = _plain(light[0])
+        if len(light) > 1:
+            first = t("{image} and {n} more", image=first, n=len(light) - 1)
+        print(t("{image} looks dark-on-light; use --invert", image=first))
     if FLAGS.explain is not None:
         _explain(trained[0], files, images, Path(FLAGS.explain))
 
@@ -122,7 +125,7 @@ def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Pa
         picture = inspect_plots.activations(run.model, run.params, image, run.class_names)
         name = f"{number:02d}-{Path(path).stem[:60]}.png"
         files.write(directory / name, picture)
-        print(f"saved to {directory / name}")
+        print(t("saved to {path}", path=directory / name))
 
 
 if __name__ == "__main__":

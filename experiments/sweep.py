@@ -26,15 +26,16 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, processes, reports
+from experiments.cli import axes, many, processes, reports
 from experiments.cli.axes import Axis
+from experiments.cli.language import asked, t
 from experiments.cli.processes import Processes
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import listed, message, wrapped
+from lenet.language import listed, wrapped
 from lenet.records import directory
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ flags.DEFINE_string("run_dir", None, "output directory (default: a new one in ru
 flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished runs are kept")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define()
-language.define()
 processes.define()
 flags.DEFINE_enum(
     "study",
@@ -78,7 +78,7 @@ def main() -> None:
     if FLAGS.study:
         study = STUDIES[FLAGS.study]
         many.take_up(study.flags)
-        print(language.t(study.question))
+        print(t(study.question))
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -124,15 +124,15 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
         first = configs[group[0]]
         share = -(-len(group) // here.size)
         over = sweep.lanes(models[group[0]], first, data[first.dataset, first.valid], share)
-        parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
-        parts += [f"--{name}={axes.written(getattr(first, name))}" for name in names]
-        said = language.t(
-            "{parts}: {size} at a time, about {megabytes:,.0f} MB each",
-            parts=listed(parts),
+        which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
+        line = t(
+            "one program for {n} runs{which}: {size} at a time, about {megabytes:,.0f} MB each",
+            n=len(group),
+            which=which,
             size=over.size,
             megabytes=over.bytes_per_run / 1e6,
         )
-        print(said, flush=True)
+        print(line, flush=True)
 
 
 def _sweep(
@@ -145,28 +145,28 @@ def _sweep(
     from lenet import runs
     from lenet.records import ledger
 
-    asked = _describe(configs, varied, data)
+    record = _describe(configs, varied, data)
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
-        _check_same(run_dir, asked)
+        _check_same(run_dir, record)
         done = runs.finished(path, configs)
-        many.resuming(len(done), len(configs), path)
+        print(many.resuming(len(done), len(configs), path))
     else:
-        files.write_json(run_dir / "sweep.json", asked | {"environment": records.environment()})
-    _share(configs, asked, data, path, here)
+        files.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
+    _share(configs, record, data, path, here)
     entries = ledger.gather(path)
-    _summarise(entries, path, varied, asked["data"])
+    _summarise(entries, path, varied, record["data"])
     return not all(entry.diverged for entry in entries)
 
 
 def _share(
-    configs: list[Config], asked: dict[str, Any], data: "DataSets", path: Path, here: Processes
+    configs: list[Config], record: dict[str, Any], data: "DataSets", path: Path, here: Processes
 ) -> None:
     """Train the missing runs, or this process's share of them."""
     from lenet.records import ledger
 
     processes.meet("begun", here)
-    _check_same(path.parent, asked)
+    _check_same(path.parent, record)
     done = {entry.run for entry in ledger.read(path)}
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
@@ -176,10 +176,10 @@ def _share(
         processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
 
-def _check_same(run_dir: Path, asked: dict[str, Any]) -> None:
+def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory contains the sweep that the flags describe."""
     before = records.read_json(run_dir / "sweep.json")
-    if not many.alike(before, asked, ("preset", "axes", "pairing")):
+    if not many.alike(before, record, ("preset", "axes", "pairing")):
         raise RecordError(
             f"run_dir={run_dir}: contains another sweep ({before.get('command')}). Give its flags "
             "or none, or choose another directory."
@@ -211,26 +211,28 @@ def _summarise(
     num_classes = summary.classes(about)
     settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
     files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
-    pictures = sweep_plots.pictures(entries, names, language.asked())
+    pictures = sweep_plots.pictures(entries, names, asked())
     if placed := published.placed(entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)
-    print(summary.table(settings, names, language.asked()))
+    print(summary.table(settings, names, asked()))
     if any(setting.config.dataset == "synthetic" for setting in settings):
-        print(language.t("(synthetic data)"))
+        print(t("(synthetic data)"))
     preset = Config(**PRESETS[FLAGS.preset])
     for finding in frameworks.said(FLAGS.study, entries, names, preset, num_classes):
-        print(*wrapped(language.t(finding), 100), sep="\n")
+        print("\n".join(wrapped(t(finding), 100)))
     if measure == "test_accuracy" and len(settings) > 1:
-        note = language.t(
-            "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
-            "held-out images."
+        print(
+            t(
+                "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
+                "held-out images."
+            )
         )
-        print(note)
     if placed:
         print(progress.places(placed))
-    language.saved(path.parent, ["summary.csv", "sweep.json", "runs.jsonl", *pictures])
+    left = listed(("summary.csv", "sweep.json", "runs.jsonl", *pictures))
+    print(t("saved to {place}: {files}", place=path.parent, files=left))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
+from experiments.cli.language import t
 from lenet import config as config_module
 from lenet import records, stopping
 from lenet.config import Config
@@ -58,7 +59,15 @@ def _log(
     with trackers.tracking(FLAGS.tracker, directory, title, settings, patient=False) as log:
         for epoch, numbers in trackers.epochs(rows, seen):
             log(epoch, numbers)
-    print(f"logged {len(rows)} epochs of {title} to {FLAGS.tracker} ({directory})")
+    print(
+        t(
+            "logged {n} epochs of {title} to {tracker} ({place})",
+            n=len(rows),
+            title=title,
+            tracker=FLAGS.tracker,
+            place=directory,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -439,7 +439,7 @@ def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[
 
 
 def _leave(run_dir: Path) -> None:
-    """End a loop over `epochs` that this process left in the middle: a cell that is run again."""
+    """End an unfinished loop over `epochs` in this process: its cell is run again."""
     if rows := _iterated.get(run_dir.resolve()):
         with contextlib.suppress(ValueError):  # another thread is in it
             rows.close()

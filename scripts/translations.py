@@ -34,7 +34,7 @@ PAGE |= {"figure": (2,), "track": (2,), "Finding": (2, 3)}
 SOURCES = (  # files, how Babel reads them, and which arguments of which calls are text
     ("lenet/report/*.html", "jinja2", {"t": None, "m": None}),
     ("lenet/chapter/**/*.py", "python", SAID | PAGE),
-    ("lenet/**/*.py", "python", SAID),
+    ("lenet/**/*.py", "python", SAID | {"info": None, "warning": None}),
     ("experiments/**/*.py", "python", SAID),
     ("benchmarks/*.py", "python", SAID),
     ("scripts/*.py", "python", SAID),
@@ -106,8 +106,9 @@ def faults(catalogue: Catalog) -> Iterator[str]:
 
 
 def names(text: str) -> set[tuple[str, str | None]]:
-    """Return the names in braces, each with its format."""
-    return {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name is not None}
+    """Return the names in braces, each with its format, and the %s of a log by their number."""
+    braced = {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name}
+    return braced | {("%s", str(text.count("%s")))}
 
 
 def content(catalogue: Catalog) -> bytes:

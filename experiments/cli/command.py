@@ -16,11 +16,13 @@ from typing import Any, NoReturn, TextIO, cast
 
 from absl import flags
 
+from experiments.cli.language import asked
 from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
 from lenet.engine import cores, programs
 from lenet.errors import LenetError, UsageError
+from lenet.language import translation
 
 FLAGS = flags.FLAGS
 
@@ -101,6 +103,7 @@ def _process() -> Iterator[None]:
     log, stdout = logging.getLogger("lenet"), sys.stdout
     level, ours = log.level, logging.StreamHandler(cast(TextIO, _Lasting(stdout)))
     sys.stdout = ours.stream
+    ours.setFormatter(_Translated("%(message)s"))
     log.addHandler(ours)
     log.setLevel(logging.INFO)
     handlers = {n: signal.signal(n, stopping.ask) for n in (signal.SIGINT, signal.SIGTERM)}
@@ -167,6 +170,14 @@ def _leave(status: int) -> NoReturn:
     if jax is not None and jax.distributed.is_initialized():
         os._exit(status)
     sys.exit(status)
+
+
+class _Translated(logging.Formatter):
+    """The library's log in the language of the output."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as a line."""
+        return translation(asked())(str(record.msg)) % record.args if record.args else record.msg
 
 
 class _Lasting:

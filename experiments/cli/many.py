@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments.cli import language, processes
+from experiments.cli import processes
+from experiments.cli.language import t
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
@@ -60,7 +61,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
-    here = {"run_dir", "resume", "yes", *processes.FLAG_NAMES}
+    here = {"run_dir", "resume", "yes", "lang", *processes.FLAG_NAMES}
     ours = (
         flag
         for module, defined in FLAGS.flags_by_module_dict().items()
@@ -107,8 +108,12 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
         try:
             yield
         except stopping.Stopped:
-            flags = f"--run_dir={run_dir} --resume"
-            print(language.t("stopped; finished runs are saved. To continue: {flags}", flags=flags))
+            print(
+                t(
+                    "stopped; finished runs are saved. To continue: --run_dir={run_dir} --resume",
+                    run_dir=run_dir,
+                )
+            )
             raise
 
 
@@ -128,17 +133,19 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
 
     done = {entry.run for entry in runs.finished(path, configs)}
     if done:
-        resuming(len(done), len(configs), path)
+        print(resuming(len(done), len(configs), path))
     share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
     return ledger.read(path)
 
 
-def resuming(done: int, runs: int, path: Path) -> None:
-    """Print how many runs were found finished."""
-    said = language.t(
-        "Resuming: {done} of {runs} runs already finished ({path})", done=done, runs=runs, path=path
+def resuming(done: int, count: int, path: Path) -> str:
+    """Return a line that says how many runs a ledger has."""
+    return t(
+        "Resuming: {done} of {count} runs already finished ({path})",
+        done=done,
+        count=count,
+        path=path,
     )
-    print(said)
 
 
 def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
@@ -152,7 +159,7 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
         for epoch in runs.many(todo, data, path):
             for entry in epoch.finished:
                 if entry.diverged:
-                    tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
+                    tally.say(f"run {entry.run} {entry.diverged}")
             skipped = sum(entry.config.epochs - len(entry.rows) for entry in epoch.finished)
             trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
             tally.advance(trained, len(epoch.finished), skipped)
