@@ -199,7 +199,7 @@ def published(
         }
         return chart(
             "published",
-            t("Among the published runs: {what}", what=term(t, field)),
+            t("Comparison with the book: {what}", what=term(t, field)),
             usermeta={"names": list(names.values())},
             layer=[steps, line] if one else [steps],
         )
