@@ -217,7 +217,7 @@ def test_a_sweep_whose_runs_all_diverged_is_drawn():
 def test_single_runs_are_thin_lines_and_many_are_a_band():
     def chart(runs: int) -> vega.Chart:
         group = {"all runs": [(seed, [0.1 * seed / runs, 0.5]) for seed in range(runs)]}
-        return groups.epochs(group, {"all runs": ()}, (), "test_accuracy")
+        return groups.epochs(group, groups.Labels("test_accuracy", (), {"all runs": ()}))
 
     few, many = chart(groups.MOST_SEEDS), chart(groups.MOST_SEEDS + 1)
     assert len(few.rows["runs"]) == 2 * groups.MOST_SEEDS

@@ -44,11 +44,13 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
     there = {key: runs for key, runs in there.items() if runs}
     parts = {key: _parts(runs[0], ["book"] * (key not in tuned)) for key, runs in there.items()}
     last = {key: [(r["seed"], r["test_accuracy"][-1]) for r in runs] for key, runs in there.items()}
-    all_ = {key: [(r["seed"], r["test_accuracy"]) for r in runs] for key, runs in there.items()}
+    whole = {key: [(r["seed"], r["test_accuracy"]) for r in runs] for key, runs in there.items()}
+    tuning = groups.Labels("valid_accuracy", AXES[:2], {_key(which): which for which in CELLS})
+    labels = groups.Labels("test_accuracy", AXES, parts)
     return {
-        "rates": groups.rates(tuned, {_key(w): w for w in CELLS}, AXES[:2], "valid_accuracy"),
-        "settings": groups.intervals(last, parts, AXES, "test_accuracy"),
-        "curves": groups.epochs(all_, parts, AXES, "test_accuracy"),
+        "rates": groups.rates(tuned, tuning),
+        "settings": groups.intervals(last, labels),
+        "curves": groups.epochs(whole, labels),
     }
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from lenet.figures.terms import Translate
-from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, chart, lines, percent
+from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, chart, layer, lines, percent
 from lenet.language import mark
 
 STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
@@ -61,36 +61,24 @@ def _calibration(t: Translate) -> Spec:
     x = channel("low", t("confidence: the largest probability"), bin={"binned": True, "step": 0.1})
     x |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}}
     y = channel("accuracy", t("accuracy"), scale={"domain": [0, 1]}, axis={"format": "%"})
-    return chart(
-        "calibration",
-        t("Accuracy by confidence"),
-        layer=[
-            {
-                "mark": {"type": "bar", "tooltip": True},
-                "encoding": {
-                    "x": x,
-                    "x2": {"field": "high"},
-                    "y": y,
-                    "opacity": channel(
-                        "count", t("predictions"), scale={"range": [0.35, 1]}, legend=None
-                    ),
-                    "tooltip": [
-                        percent("confidence", t("mean confidence")),
-                        percent("accuracy", t("accuracy")),
-                        channel("count", t("predictions"), format=","),
-                    ],
-                },
-            },
-            {
-                "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
-                "mark": {"type": "line", "strokeDash": [6, 4], "color": INK},
-                "encoding": {
-                    "x": {"field": "x", "type": "quantitative"},
-                    "y": {"field": "y", "type": "quantitative"},
-                },
-            },
+    bars = layer(
+        {"type": "bar", "tooltip": True},
+        x=x,
+        x2={"field": "high"},
+        y=y,
+        opacity=channel("count", t("predictions"), scale={"range": [0.35, 1]}, legend=None),
+        tooltip=[
+            percent("confidence", t("mean confidence")),
+            percent("accuracy", t("accuracy")),
+            channel("count", t("predictions"), format=","),
         ],
     )
+    diagonal = layer(
+        {"type": "line", "strokeDash": [6, 4], "color": INK},
+        x={"field": "x", "type": "quantitative"},
+        y={"field": "y", "type": "quantitative"},
+    ) | {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
+    return chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
 
 
 def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:

@@ -1,51 +1,44 @@
-"""Charts of groups of runs, alike but for their seeds: settings of a sweep, cells of a comparison.
-
-Each takes `groups`, the numbers of each group by its key, and `parts`, the values on the axes that
-the group's name in a legend is made of.
-"""
+"""Charts of groups of runs: the settings of a sweep, the cells of a comparison."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lenet.analysis.summary import estimate
+from lenet.figures import vega
 from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import (
-    INK,
-    NEAR,
-    WHOLE,
-    Chart,
-    Spec,
-    channel,
-    chart,
-    coloured,
-    lines,
-    logarithmic,
-    named,
-    percent,
-)
+from lenet.figures.vega import INK, Chart, Spec, channel, layer, percent
+from lenet.language import listed
 
 MOST_SEEDS = 16
 """Runs of a group that are each drawn as a thin line."""
 
 PERCENT = {"format": "~%", "tickCount": 6}
 
-Parts = Mapping[str, Sequence[str]]
+
+class Labels(NamedTuple):
+    """What a chart of groups is labelled with."""
+
+    measure: str  # such as "valid_accuracy"
+    axes: Sequence[str]  # names of settings
+    values: Mapping[str, Sequence[str]]  # of each group by its key, one for each of `axes`
+
+    def names(self, t: Translate, keys: Iterable[str]) -> dict[str, str]:
+        """Return what groups are called in a language, such as "max · 0.1"."""
+        parts = {key: [value(t, each) for each in self.values[key]] for key in keys}
+        return {key: " · ".join(some) or t("all runs") for key, some in parts.items()}
+
+    def heading(self, t: Translate) -> str:
+        """Return what the parts of names are, such as "pooling · learning rate"."""
+        return " · ".join(term(t, axis) for axis in self.axes)
 
 
-def rates(
-    groups: Mapping[str, Mapping[float, Sequence[float | None]]],
-    parts: Parts,
-    axes: Sequence[str],
-    measure: str,
-) -> Chart:
+def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
     """Return accuracy against learning rate: means, ranges, and crosses where a run diverged.
 
     Args:
       groups: by learning rate what each run ended with; None if it diverged.
-      parts: of each group's name, a value for each of `axes`.
-      axes: names of settings.
-      measure: such as "valid_accuracy".
+      labels: of the chart.
     """
     runs = [
         (group, lr, [end for end in ends if end is not None], len(ends))
@@ -60,65 +53,64 @@ def rates(
     ]
 
     def draw(t: Translate) -> Spec:
-        x = logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
-        title = t("{what} by learning rate", what=term(t, measure))
-        called = names(t, groups, parts)
-        spec = _means(t, "rates", title, x, called, axes, measure, [_band(x, called, measure, t)])
+        x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
+        title = t("{what} by learning rate", what=term(t, labels.measure))
+        names, notes = labels.names(t, groups), [t("lines: means; bands: lowest to highest run")]
+        spec = _means(t, "rates", title, x, names, labels, [_band(t, x, names, labels)])
         if lost:
-            spec["usermeta"]["note"] = t("×: a run diverged")
-            cross = {"type": "text", "text": "×", "fontSize": 16, "dy": -7, "color": INK}
+            notes.append(t("×: a run diverged"))
+            cross = {"type": "text", "text": "×", "fontSize": 16, "dy": 8, "color": INK}
             tooltip = [x, channel("diverged", t("diverged")), channel("n", t("runs"))]
-            encoding = {"x": x, "y": {"value": "height"}, "tooltip": tooltip}
-            layer = {"data": {"name": "diverged"}, "mark": cross, "encoding": encoding}
-            spec["layer"].append(layer)
+            top = {"value": 0}
+            spec["layer"].append(layer(cross, data="diverged", x=x, y=top, tooltip=tooltip))
+        spec["usermeta"]["note"] = t(listed(notes, "; "))
         return spec
 
     return Chart(draw, {"rates": rows, "diverged": lost})
 
 
-def epochs(
-    groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]],
-    parts: Parts,
-    axes: Sequence[str],
-    measure: str,
-) -> Chart:
+def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:
     """Return accuracy by epoch: means over thin lines for few runs, over their range for many.
 
     Args:
       groups: seed and accuracies by epoch of each run.
-      parts, axes, measure: as those of `rates`.
+      labels: of the chart.
     """
     rows = [
         spread(group, values, epoch=epoch)
         for group, runs in groups.items()
         for epoch, values in enumerate(zip(*(run for _, run in runs), strict=True), 1)
     ]
-    few = {group: runs for group, runs in groups.items() if len(runs) <= MOST_SEEDS}
+    few = [group for group, runs in groups.items() if len(runs) <= MOST_SEEDS]
     single = [
         {"series": group, "run": i, "seed": seed, "epoch": epoch, "value": accuracy}
-        for group, runs in few.items()
-        for i, (seed, run) in enumerate(runs)
+        for group in few
+        for i, (seed, run) in enumerate(groups[group])
         for epoch, accuracy in enumerate(run, 1)
     ]
 
     def draw(t: Translate) -> Spec:
-        x = channel("epoch", t("epoch"), axis=WHOLE, scale={"nice": False})
-        called = names(t, groups, parts)
-        band = _band(x, called, measure, t)
-        band["transform"].append({"filter": {"not": {"field": "series", "oneOf": list(few)}}})
-        thin = {
-            "data": {"name": "runs"},
-            "transform": [named(called)],
-            "mark": {"type": "line", "strokeWidth": 0.8, "opacity": 0.35},
-            "encoding": {
-                "x": x,
-                "y": channel("value", term(t, measure), scale=NEAR),
-                "color": coloured(called, heading(t, axes)),
-                "detail": {"field": "run", "type": "nominal"},
-            },
-        }
-        title = t("{what} by epoch", what=term(t, measure))
-        return _means(t, "epochs", title, x, called, axes, measure, [band, thin])
+        x = channel("epoch", t("epoch"), axis=vega.WHOLE, scale={"nice": False})
+        names, behind = labels.names(t, groups), []
+        if len(few) < len(groups):  # Vega warns of a layer without rows
+            many = {"filter": {"not": {"field": "series", "oneOf": few}}}
+            behind.append(_band(t, x, names, labels, many))
+        if few:
+            thin = layer(
+                {"type": "line", "strokeWidth": 0.8, "opacity": 0.35},
+                data="runs",
+                transform=[vega.named(names)],
+                x=x,
+                y=channel("value", term(t, labels.measure), scale=vega.NEAR),
+                color=vega.coloured(names, labels.heading(t)),
+                detail={"field": "run", "type": "nominal"},
+            )
+            behind.append(thin)
+        title = t("{what} by epoch", what=term(t, labels.measure))
+        spec = _means(t, "epochs", title, x, names, labels, behind)
+        if few:
+            spec["usermeta"]["note"] = t("thick lines: means; thin lines: runs")
+        return spec
 
     return Chart(draw, {"epochs": rows, "runs": single})
 
@@ -128,47 +120,35 @@ def _means(
     data: str,
     title: str,
     x: Spec,
-    called: Mapping[str, str],
-    axes: Sequence[str],
-    measure: str,
+    names: Mapping[str, str],
+    labels: Labels,
     behind: Sequence[Spec],
 ) -> Spec:
-    y = channel("mean", term(t, measure), scale=NEAR, axis=PERCENT)
-    tooltip = [
-        channel(x["field"], x["title"], format=".4~g"),
-        percent("mean", t("mean")),
-        percent("low", t("lowest")),
-        percent("high", t("highest")),
-        channel("n", t("runs")),
-    ]
-    return lines(data, title, x, y, called, tooltip, behind, heading(t, axes))
+    y = channel("mean", term(t, labels.measure), scale=vega.NEAR, axis=PERCENT)
+    ends = [percent("low", t("lowest")), percent("high", t("highest"))]
+    at = channel(x["field"], x["title"], format=".4~g")
+    tooltip = [at, percent("mean", t("mean")), *ends, channel("n", t("runs"))]
+    return vega.lines(data, title, x, y, names, tooltip, behind, labels.heading(t))
 
 
-def _band(x: Spec, called: Mapping[str, str], measure: str, t: Translate) -> Spec:
+def _band(t: Translate, x: Spec, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
     """From the lowest to the highest run."""
-    return {
-        "transform": [named(called)],
-        "mark": {"type": "area", "opacity": 0.15},
-        "encoding": {
-            "x": x,
-            "y": channel("low", term(t, measure), scale=NEAR),
-            "y2": {"field": "high"},
-            "color": coloured(called),
-        },
-    }
+    return layer(
+        {"type": "area", "opacity": 0.15},
+        transform=[vega.named(names), *keep],
+        x=x,
+        y=channel("low", term(t, labels.measure), scale=vega.NEAR),
+        y2={"field": "high"},
+        color=vega.coloured(names, labels.heading(t)),
+    )
 
 
-def intervals(
-    groups: Mapping[str, Sequence[tuple[int, float]]],
-    parts: Parts,
-    axes: Sequence[str],
-    measure: str,
-) -> Chart:
+def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
     """Return the accuracy of each group: a dot for each run, the mean and its 95% CI.
 
     Args:
       groups: seed and accuracy of each run; in their order.
-      parts, axes, measure: as those of `rates`.
+      labels: of the chart.
     """
     means = [interval(group, [end for _, end in runs]) for group, runs in groups.items()]
     single = [
@@ -178,63 +158,44 @@ def intervals(
     ]
 
     def draw(t: Translate) -> Spec:
-        x = channel("value", term(t, measure), scale=NEAR, axis=PERCENT)
-        y = ordinal("label", heading(t, axes), names(t, groups, parts))
+        what, heading = term(t, labels.measure), labels.heading(t)
+        x = channel("value", what, scale=vega.NEAR, axis=PERCENT)
+        y = ordinal("label", heading, labels.names(t, groups))
         y["axis"] |= {"titleAngle": 0, "titleAlign": "right", "titleX": -8, "titleY": -10}
         y["axis"] |= {"labelLimit": 260, "labelPadding": 8, "ticks": False}
-        label = channel("label", heading(t, axes), "nominal")
-        mean = {"type": "point", "shape": "diamond", "filled": True, "size": 90, "color": INK}
-        return chart(
+        label, seed = (channel("label", heading, "nominal"), channel("seed", t("seed"), "nominal"))
+        ends = [percent("low", t("95% CI, from")), percent("high", t("to"))]
+        dot = {"type": "point", "filled": True}
+        mean = dot | {"shape": "diamond", "size": 90, "color": INK}
+        return vega.chart(
             "settings",
-            t("{what} of each setting", what=term(t, measure)),
+            t("{what} of each setting", what=what),
             usermeta={"note": t("dots: runs; diamonds: means with 95% CI")},
             height=max(80, 26 * len(groups)),
             layer=[
-                {
-                    "data": {"name": "dots"},
-                    "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.5},
-                    "encoding": {
-                        "x": x,
-                        "y": y,
-                        "tooltip": [
-                            label,
-                            channel("seed", t("seed"), "nominal"),
-                            percent("value", term(t, measure)),
-                        ],
-                    },
-                },
-                {
-                    "mark": {"type": "rule", "strokeWidth": 2, "color": INK},
-                    "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y},
-                },
-                {
-                    "mark": mean,
-                    "encoding": {
-                        "x": x | {"field": "mean"},
-                        "y": y,
-                        "tooltip": [
-                            label,
-                            percent("mean", t("mean")),
-                            percent("low", t("95% CI, from")),
-                            percent("high", t("to")),
-                            channel("n", t("runs")),
-                        ],
-                    },
-                },
+                layer(
+                    dot | {"size": 22, "opacity": 0.5},
+                    data="dots",
+                    x=x,
+                    y=y,
+                    tooltip=[label, seed, percent("value", what)],
+                ),
+                layer(
+                    {"type": "rule", "strokeWidth": 2, "color": INK},
+                    x=x | {"field": "low"},
+                    x2={"field": "high"},
+                    y=y,
+                ),
+                layer(
+                    mean,
+                    x=x | {"field": "mean"},
+                    y=y,
+                    tooltip=[label, percent("mean", t("mean")), *ends, channel("n", t("runs"))],
+                ),
             ],
         )
 
     return Chart(draw, {"settings": means, "dots": single})
-
-
-def names(t: Translate, keys: Iterable[str], parts: Parts) -> dict[str, str]:
-    """Return what groups are called in a language, such as "max · 0.1"."""
-    return {key: " · ".join(value(t, p) for p in parts[key]) or t("all runs") for key in keys}
-
-
-def heading(t: Translate, axes: Sequence[str]) -> str:
-    """Return what the parts of names are, such as "pooling · learning rate"."""
-    return " · ".join(term(t, axis) for axis in axes)
 
 
 def ordinal(field: str, title: str, called: Mapping[str, str]) -> Spec:

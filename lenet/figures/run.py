@@ -9,21 +9,9 @@ from lenet.analysis import published as printed
 from lenet.analysis.published import Band
 from lenet.config import Config
 from lenet.engine.rows import Row
+from lenet.figures import vega
 from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import (
-    INK,
-    NEAR,
-    WHOLE,
-    Chart,
-    Spec,
-    channel,
-    chart,
-    coloured,
-    lines,
-    named,
-    percent,
-    png,
-)
+from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, layer, percent, png
 from lenet.language import translate
 
 OURS = "lenet (JAX)"
@@ -106,7 +94,7 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
 def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
     names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
     tooltip = [channel("epoch", t("epoch"), format=".1f"), y | {"format": form}]
-    return lines(data, description, _epochs(t, epochs), y, names, tooltip)
+    return vega.lines(data, description, _epochs(t, epochs), y, names, tooltip)
 
 
 def _epochs(t: Translate, epochs: int) -> Spec:
@@ -114,22 +102,20 @@ def _epochs(t: Translate, epochs: int) -> Spec:
 
 
 def _band(t: Translate, epochs: int) -> Spec:
-    return {
-        "data": {"name": "published_band"},
-        "mark": {"type": "area", "opacity": 0.18},
-        "encoding": {
-            "x": _epochs(t, epochs),
-            "y": channel("low", t("accuracy")),
-            "y2": {"field": "high"},
-            "color": {"value": {"expr": "bandColour"}},
-            "tooltip": [
-                channel("epoch", t("epoch")),
-                percent("low", t("published, 10th percentile")),
-                percent("median", t("published, median")),
-                percent("high", t("published, 90th percentile")),
-            ],
-        },
-    }
+    return layer(
+        {"type": "area", "opacity": 0.18},
+        data="published_band",
+        x=_epochs(t, epochs),
+        y=channel("low", t("accuracy")),
+        y2={"field": "high"},
+        color={"value": {"expr": "bandColour"}},
+        tooltip=[
+            channel("epoch", t("epoch")),
+            percent("low", t("published, 10th percentile")),
+            percent("median", t("published, median")),
+            percent("high", t("published, 90th percentile")),
+        ],
+    )
 
 
 def among_published(ours: Sequence[Mapping[str, float]], language: str = "en") -> bytes:
@@ -168,36 +154,26 @@ def published(
     def draw(t: Translate) -> Spec:
         names = {name: t("{name}, {n} runs", name=name, n=n) for name, n in sizes.items()}
         form = "~%" if field == "test_accuracy" else "~r"
-        x = channel(field, term(t, field), scale=NEAR, axis={"format": form, "tickCount": 6})
-        colour = coloured(names)
+        x = channel(field, term(t, field), scale=vega.NEAR, axis={"format": form, "tickCount": 6})
+        colour = vega.coloured(names)
         share = channel("share", t("share of runs at or below"), axis={"format": "%"})
-        steps = {
-            "transform": [
-                {
-                    "window": [{"op": "cume_dist", "as": "share"}],
-                    "sort": [{"field": field}],
-                    "groupby": ["series"],
-                },
-                named(names),
-            ],
-            "mark": {"type": "line", "interpolate": "step-after"},
-            "encoding": {
-                "x": x,
-                "y": share,
-                "color": colour,
-                "strokeDash": {**colour, "legend": None},
-                "tooltip": [channel("name", "", "nominal"), x, percent("share", share["title"])],
-            },
-        }
-        line = {
-            "data": {"name": "this_run"},
-            "mark": {"type": "rule", "strokeWidth": 3, "color": INK},
-            "encoding": {
-                "x": {"field": field, "type": "quantitative"},
-                "tooltip": [channel(field, t("this run"), format=".4f")],
-            },
-        }
-        return chart(
+        by = {"sort": [{"field": field}], "groupby": ["series"]}
+        steps = layer(
+            {"type": "line", "interpolate": "step-after"},
+            transform=[{"window": [{"op": "cume_dist", "as": "share"}], **by}, vega.named(names)],
+            x=x,
+            y=share,
+            color=colour,
+            strokeDash={**colour, "legend": None},
+            tooltip=[channel("name", "", "nominal"), x, percent("share", share["title"])],
+        )
+        line = layer(
+            {"type": "rule", "strokeWidth": 3, "color": INK},
+            data="this_run",
+            x={"field": field, "type": "quantitative"},
+            tooltip=[channel(field, t("this run"), format=".4f")],
+        )
+        return vega.chart(
             "published",
             t("Among the published runs: {what}", what=term(t, field)),
             usermeta={"names": list(names.values())},

@@ -1,9 +1,9 @@
-"""Pictures drawn from records; none needs a display."""
+"""How matplotlib draws the chapter, layers and benchmarks; it needs no display."""
 
 import contextlib
 import functools
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from numpy.typing import ArrayLike
 
 # Okabe and Ito's colours, told apart by colour-blind readers; line styles differ as well.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
@@ -102,32 +101,6 @@ def matrix(
     for spine in axes.spines.values():
         spine.set(visible=True, color=GREY)
     return image
-
-
-@style()
-def distributions(panels: Mapping[str, Mapping[str, ArrayLike]]) -> bytes:
-    """Draw distributions over one another: the share of runs at or below each value.
-
-    The largest vertical gap between two lines is the statistic of Kolmogorov and Smirnov.
-
-    Args:
-      panels: by quantity, then by whose runs, the same in each: values [R]. The first are thick.
-
-    Returns:
-      a PNG
-    """
-    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
-    for axes, (quantity, groups) in zip(
-        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
-    ):
-        for index, (who, values) in enumerate(groups.items()):
-            label = f"{who}, n = {np.size(values)}"
-            axes.ecdf(values, label=label, linewidth=1.4 if index else 2.6)
-        axes.set(xlabel=quantity)
-        axes.grid(color=GREY, alpha=0.3)
-    figure.axes[0].set_ylabel("share of runs at or below")
-    figure.axes[0].legend()
-    return png(figure)
 
 
 def png(figure: Figure) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +10,7 @@ from lenet.analysis import findings, published
 from lenet.analysis.summary import CLASSES, SEEDS, Setting, ranked, selection
 from lenet.figures import groups, run
 from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import INK, PAPER, Chart, Spec, channel, chart, percent, png
+from lenet.figures.vega import INK, PAPER, Chart, Spec, channel, chart, layer, percent, png
 from lenet.language import translate
 from lenet.records.ledger import Entry
 
@@ -32,7 +33,12 @@ def pictures(
     Returns:
       PNGs, by the name of their file
     """
-    drawn = {f"{name}.png": png([chart], language) for name, chart in charts(entries, axes).items()}
+    t = partial(translate, language)
+    title = ", ".join(dict.fromkeys(value(t, entry.config.dataset) for entry in entries))
+    drawn = {
+        f"{name}.png": png([each], language, title=title)
+        for name, each in charts(entries, axes).items()
+    }
     if placed := published.placed(entries):
         drawn["published.png"] = run.among_published(placed, language)
     return drawn
@@ -70,7 +76,7 @@ def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> C
         by_lr = ends.setdefault(_key(setting, others), {})
         by_lr[setting.config.lr] = [*setting.finals(measure), *[None] * setting.diverged]
     best = dict(list(ends.items())[:MOST_LINES])
-    return groups.rates(best, _parts(settings, others), others, measure)
+    return groups.rates(best, _labels(settings, others, measure))
 
 
 def by_epoch(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
@@ -83,7 +89,7 @@ def by_epoch(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
         ]
         for setting in best
     }
-    return groups.epochs(values, _parts(best, axes), axes, measure)
+    return groups.epochs(values, _labels(best, axes, measure))
 
 
 def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
@@ -100,15 +106,16 @@ def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -
         ]
         for setting in best
     }
-    return groups.intervals(values, _parts(best, axes), axes, measure)
+    return groups.intervals(values, _labels(best, axes, measure))
 
 
 def _key(setting: Setting, axes: Sequence[str]) -> str:
     return translate("en", findings.label(setting, axes)) or "all runs"
 
 
-def _parts(settings: Sequence[Setting], axes: Sequence[str]) -> groups.Parts:
-    return {_key(setting, axes): [setting.shown(axis) for axis in axes] for setting in settings}
+def _labels(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> groups.Labels:
+    values = {_key(setting, axes): [setting.shown(axis) for axis in axes] for setting in settings}
+    return groups.Labels(measure, axes, values)
 
 
 def levels(settings: Sequence[Setting], axis: str) -> list[str]:
@@ -140,32 +147,28 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         title = t("mean {what}", what=term(t, measure))
         colour = channel("mean", title, scale={"zero": False}, legend={"format": "~%"})
         dark = {"test": f"datum.mean > {(min(means) + max(means)) / 2}", "value": PAPER}
+        shown = "isValid(datum.mean) ? format(datum.mean, '.1%') : '×'"
         return chart(
             data,
             title,
             height=max(100, 34 * len(order[down])),
             layer=[
-                {
-                    "mark": {"type": "rect"},
-                    "transform": [{"filter": "isValid(datum.mean)"}],
-                    "encoding": {"x": x, "y": y, "color": colour},
-                },
-                {
-                    "mark": {"type": "text", "fontSize": 11},
-                    "transform": [
-                        {
-                            "calculate": "isValid(datum.mean) ? format(datum.mean, '.1%') : '×'",
-                            "as": "text",
-                        }
-                    ],
-                    "encoding": {
-                        "x": x,
-                        "y": y,
-                        "text": {"field": "text", "type": "nominal"},
-                        "color": {"condition": dark, "value": INK},
-                        "tooltip": [x, y, percent("mean", title), channel("n", t("runs"))],
-                    },
-                },
+                layer(
+                    {"type": "rect"},
+                    transform=[{"filter": "isValid(datum.mean)"}],
+                    x=x,
+                    y=y,
+                    color=colour,
+                ),
+                layer(
+                    {"type": "text", "fontSize": 11},
+                    transform=[{"calculate": shown, "as": "text"}],
+                    x=x,
+                    y=y,
+                    text={"field": "text", "type": "nominal"},
+                    color={"condition": dark, "value": INK},
+                    tooltip=[x, y, percent("mean", title), channel("n", t("runs"))],
+                ),
             ],
         )
 
@@ -209,42 +212,35 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
         x = groups.ordinal("axis", "", called)
         x["axis"] |= {"grid": True, "ticks": False}
         y: Spec = channel("place", "", axis=None, scale={"domain": [-0.05, 1.05]})
-        hover = {
-            "name": "hovered",
-            "select": {"type": "point", "on": "pointerover,click", "fields": ["rank"]},
-        }
+        select = {"type": "point", "on": "pointerover,click", "fields": ["rank"]}
+        label = channel("label", _labels(best, axes, measure).heading(t), "nominal")
+        line = layer(
+            {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
+            x=x,
+            y=y,
+            detail={"field": "rank", "type": "nominal"},
+            color=channel("mean", title, legend={"format": "~%"}),
+            opacity={"condition": {"param": "hovered", "value": 1}, "value": 0.1},
+            tooltip=[label, channel("rank", t("rank")), percent("mean", title)],
+        )
         shown = {mark["value"]: value(t, mark["value"]) for mark in marks}
-        text: Spec = {
-            "data": {"name": "parallel_levels"},
-            "transform": [{"calculate": f"({json.dumps(shown)})[datum.value]", "as": "text"}],
-            "mark": {"type": "text", "fontSize": 11, "color": INK},
-            "encoding": {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}},
-        }
-        halo = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+        text, halo = (
+            layer(
+                {"type": "text", "fontSize": 11, "color": INK, **more},
+                data="parallel_levels",
+                transform=[{"calculate": f"({json.dumps(shown)})[datum.value]", "as": "text"}],
+                x=x,
+                y=y,
+                text={"field": "text", "type": "nominal"},
+            )
+            for more in ({}, {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"})
+        )
+        hover = {"params": [{"name": "hovered", "select": select}]}
         return chart(
             "parallel",
             t("Settings side by side, each line one of them"),
             height=320,
-            layer=[
-                {
-                    "params": [hover],
-                    "mark": {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
-                    "encoding": {
-                        "x": x,
-                        "y": y,
-                        "detail": {"field": "rank", "type": "nominal"},
-                        "color": channel("mean", title, legend={"format": "~%"}),
-                        "opacity": {"condition": {"param": "hovered", "value": 1}, "value": 0.1},
-                        "tooltip": [
-                            channel("label", groups.heading(t, axes), "nominal"),
-                            channel("rank", t("rank")),
-                            percent("mean", title),
-                        ],
-                    },
-                },
-                text | {"mark": text["mark"] | halo},
-                text,
-            ],
+            layer=[line | hover, halo, text],
         )
 
     return Chart(draw, {"parallel": through, "parallel_levels": marks})

@@ -72,6 +72,12 @@ def chart(data: str, description: str, **rest: Any) -> Spec:
     }
 
 
+def layer(mark: Spec, *, data: str = "", transform: Sequence[Spec] = (), **encoding: Any) -> Spec:
+    """Return a layer of a chart: a mark, and what it shows of its rows or those of the chart."""
+    own = {"data": {"name": data}} if data else {}
+    return {**own, "transform": [*transform], "mark": mark, "encoding": encoding}
+
+
 def channel(field: str, title: str, kind: str = "quantitative", **rest: Any) -> Spec:
     """Return what puts a field of the rows on an axis, or into a colour or a tooltip."""
     return {"field": field, "type": kind, "title": title, **rest}
@@ -135,33 +141,19 @@ def lines(
     """
     colour = coloured(names, title)
     picked = f"picked_{data}"  # charts beside one another share no name
-    pick = {
-        "name": picked,
-        "select": {"type": "point", "fields": ["name"]},
-        "bind": "legend",
-    }
-    seen = {"condition": {"param": picked, "value": 1}, "value": 0.12}
-    return chart(
-        data,
-        description,
-        usermeta={"names": list(names.values())},  # for the width of the legend
-        layer=[
-            *behind,
-            {
-                "transform": [named(names)],
-                "params": [pick],
-                "mark": {"type": "line", "point": {"size": 24, "filled": True}},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "color": colour,
-                    "strokeDash": {**colour, "legend": None},
-                    "opacity": seen,
-                    "tooltip": [channel("name", "", "nominal"), *tooltip],
-                },
-            },
-        ],
+    line = layer(
+        {"type": "line", "point": {"size": 24, "filled": True}},
+        transform=[named(names)],
+        x=x,
+        y=y,
+        color=colour,
+        strokeDash={**colour, "legend": None},
+        opacity={"condition": {"param": picked, "value": 1}, "value": 0.12},
+        tooltip=[channel("name", "", "nominal"), *tooltip],
     )
+    pick = {"name": picked, "select": {"type": "point", "fields": ["name"]}, "bind": "legend"}
+    usermeta = {"names": list(names.values())}  # for the width of the legend
+    return chart(data, description, usermeta=usermeta, layer=[*behind, line | {"params": [pick]}])
 
 
 THEME: Spec = {

@@ -154,7 +154,7 @@ function drawCharts() {
     const { names = [""], note } = spec.usermeta ?? {};
     spec.params = [...params, ...(spec.params ?? [])];
     spec.datasets = payload.data;
-    element.parentElement.querySelector("figcaption").textContent = note ? `${spec.description} (${note})` : spec.description;
+    element.parentElement.querySelector("figcaption").textContent = note ? `${spec.description} · ${note}` : spec.description;
     return window.vegaEmbed(element, spec, {
       ast: true, // no code from strings: the page's policy forbids it
       renderer: "svg",
