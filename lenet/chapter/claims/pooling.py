@@ -77,8 +77,7 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         config = dataclasses.replace(training.modern(pool=pool), seed=seed)
         found[pool].append(_accuracy_by_shift(config, images))
     curves = {pool: np.array(values) for pool, values in found.items()}  # [S, shifts]
-    caption = mark("Test accuracy of LeNet on shifted images, averaged over four directions")
-    with page.figure("shifts", caption, size=(7, 3.8)) as figure:
+    with page.figure("shifts", "Test accuracy of LeNet on shifted images", (7, 3.8)) as figure:
         axes = figure.subplots()
         names = {"avg": page.t("average pooling"), "max": page.t("max pooling")}
         for (pool, values), marker in zip(curves.items(), "os", strict=True):
