@@ -15,8 +15,9 @@ import pytest
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data, hold_out, synthetic
-from lenet.engine import sgd, sweep
+from lenet.engine import lanes, sgd, sweep
 from lenet.engine.rows import Row
+from lenet.engine.stacking import groups, stack
 from lenet.errors import DivergedError, UsageError
 from lenet.model import network
 
@@ -34,11 +35,11 @@ def small() -> Data:
 
 
 def one_by_one(share: int):
-    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=False)
+    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=False)
 
 
 def at_once(share: int):
-    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=True)
+    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=True)
 
 
 def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
@@ -144,11 +145,9 @@ def test_where_all_have_diverged_nothing_more_is_trained(small):
 @pytest.fixture
 def fresh():
     """Programs of other tests must not be found."""
-    for function in (sgd.epoch, sweep.epoch):
-        function.clear_cache()
+    sweep.epoch.clear_cache()
     yield
-    for function in (sgd.epoch, sweep.epoch):
-        function.clear_cache()
+    sweep.epoch.clear_cache()
 
 
 def test_a_group_compiles_once(small, fresh, monkeypatch):
@@ -162,7 +161,7 @@ def test_a_group_compiles_once(small, fresh, monkeypatch):
             else None
         )
     )
-    assert len(sweep.groups(RUNS)) == 2
+    assert len(groups(RUNS)) == 2
     results(RUNS, small, one_by_one(2))  # the last chunk of the first group is short
     assert sum(name == "jit(epoch)" or name == "epoch" for name in compiled) == 2, compiled
     with pytest.raises(AssertionError, match="traced"):
@@ -171,11 +170,11 @@ def test_a_group_compiles_once(small, fresh, monkeypatch):
 
 def test_runs_are_grouped_by_choices_and_epochs():
     configs = variants({}, {"pool": "max"}, {"lr": 0.1, "seed": 2}, {"epochs": 3}, {"valid": 5})
-    assert sweep.groups(configs) == [[0, 2], [1], [3], [4]]
+    assert groups(configs) == [[0, 2], [1], [3], [4]]
 
 
 def test_numbers_are_stacked_as_a_run_alone_takes_them():
-    stacked = sweep.stack(variants({"lr": 1, "seed": 2**31 - 1}, {"warmup": 1}))
+    stacked = stack(variants({"lr": 1, "seed": 2**31 - 1}, {"warmup": 1}))
     assert (stacked.lr.dtype, stacked.seed.dtype) == (np.float32, np.int32)
     assert stacked.seed.tolist() == [2**31 - 1, 0]
     assert stacked.channels == (2, 3)
@@ -183,21 +182,22 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 
 @pytest.mark.parametrize("vectorise", [False, True])
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
-    over = sweep.together(2, jax.local_devices(), vectorise=vectorise)
-    numbers = sweep.stack(RUNS[:2])
+    two = lanes.together(2, jax.local_devices(), vectorise=vectorise)
+    numbers = stack(RUNS[:2])
     model = network(RUNS[0], 10)
-    state = sweep.init.eval_shape(model, over, numbers, small.image_shape)
-    compiled = sweep.epoch.lower(model, over, numbers, state, small.train).compile().as_text()
+    state = sweep.init.eval_shape(model, two, numbers, small.image_shape)
+    compiled = sweep.epoch.lower(model, two, numbers, state, small.train).compile().as_text()
     assert " dot(" in compiled
     talk = r" (all-reduce|all-gather|all-to-all|collective-\w+|reduce-scatter)(-start)?\("
     assert not re.search(talk + r"| convolution\(|f64\[", compiled)
 
 
 def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
-    needed = sweep.bytes_per_run(TINY, small)
-    assert sweep.lanes(TINY, small, 5, free=needed).size == jax.local_device_count()
-    with pytest.raises(UsageError, match=r"--batch_size=64 takes about .* GB"):
-        sweep.lanes(TINY, small, 5, free=needed - 1)
+    model = network(TINY, 10)
+    needed = lanes.bytes_per_run(model, TINY, small)
+    assert lanes.choose(model, TINY, small, 5, free=needed).size == jax.local_device_count()
+    with pytest.raises(UsageError, match=r"batch_size=64: one run needs about .* GB"):
+        lanes.choose(model, TINY, small, 5, free=needed - 1)
 
 
 @pytest.mark.slow
@@ -206,7 +206,8 @@ def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     for batch in (250, 1000):
         config = Config(batch_size=batch)
         model = train.check(config, data)
-        state = sgd.init(model, config, data.image_shape)
-        program = sgd.epoch.lower(model, config, state, data.train).compile()
+        state = train.init(model, config, data.image_shape)
+        jitted = jax.jit(sgd.epoch, static_argnums=0, donate_argnums=2)
+        program = jitted.lower(model, config, state, data.train).compile()
         actual = program.memory_analysis().temp_size_in_bytes
-        assert 0.5 < sweep.bytes_per_run(config, data) / actual < 4
+        assert 0.5 < lanes.bytes_per_run(model, config, data) / actual < 4

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.stages import Compiled
 from test_model import torch_lenet
 
 from lenet import train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out, synthetic
-from lenet.engine import metrics, sgd, sweep
+from lenet.engine import lanes, metrics, sgd, sharding, sweep
+from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
 from lenet.errors import DivergedError, UsageError
 from lenet.model import PRECISIONS, network
@@ -36,7 +36,7 @@ def fresh() -> Iterator[None]:
 
 
 def _forget() -> None:
-    for function in (sgd.epoch, sgd.evaluate, sweep.epoch, sweep.evaluate):
+    for function in (train.evaluate, sweep.epoch, sweep.evaluate):
         function.clear_cache()
 
 
@@ -83,7 +83,9 @@ def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
         for seed, order_seed in ((3, -1), (3, 5), (4, 3))
     )
     model = network(both, 10)
-    init = [sgd.init(model, config, small.image_shape).params for config in (both, weights, order)]
+    init = [
+        train.init(model, config, small.image_shape).params for config in (both, weights, order)
+    ]
     chex.assert_trees_all_equal(init[0], init[1])
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, init[1:]), strict=True))
     rows = [np.asarray(sgd.order(config, 0, 700)[0]) for config in (both, weights, order)]
@@ -100,17 +102,17 @@ def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
 def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
     config = Config(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
-    params = sgd.init(model, config, small.image_shape).params
+    params = train.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
     all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
-    found = sgd.evaluate(model, params, split)
+    found = train.evaluate(model, params, split)
     assert int(found.count) == 700
     assert int(found.correct) == int(whole.correct)
     np.testing.assert_allclose(found.loss_sum, whole.loss_sum, rtol=1e-6)
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 99)
-    sgd.evaluate.clear_cache()
-    again = sgd.evaluate(model, params, split)
+    train.evaluate.clear_cache()
+    again = train.evaluate(model, params, split)
     assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
 
 
@@ -122,7 +124,7 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
 
     @jax.jit
     def after(images, labels, mask):
-        state = sgd.init(model, config, small.image_shape)
+        state = train.init(model, config, small.image_shape)
         return sgd.step(model, config, 1, state, images, labels, mask, mask.sum())
 
     short = after(images[:5], labels[:5], jnp.ones(5, bool))
@@ -179,20 +181,12 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
     config = Config(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
-    compiled = compiled_epoch(run).as_text()
+    compiled = run.program.epoch.as_text()
     assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled
     for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
         assert unwanted not in compiled
-
-
-def compiled_epoch(run: train.Start) -> Compiled:
-    program = run.program
-    stacked = sweep.numbers([run.config], program.over)
-    return sweep.epoch.lower(
-        program.model, program.over, stacked, program.initial(stacked), program.train
-    ).compile()
 
 
 def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
@@ -210,7 +204,7 @@ def test_the_quickly_compiled_initial_state_is_the_same(small):
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
     expected = plain(sgd.keys(config)[0])["params"]
     program = train.start(config, small).program
-    found = program.initial(sweep.numbers([config], program.over)).params
+    found = program.init(sweep.numbers([config], program.lanes)).params
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], found), expected)
 
 
@@ -244,10 +238,13 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 45)
     config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
     two, one = (
-        sweep.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
+        lanes.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
     )
-    assert sweep.spread(1) == two
-    runs = (train.sweep([config], small, choose=lambda *_, over=over: over) for over in (two, one))
+    assert lanes.spread(1) == two
+    runs = (
+        train.sweep([config], small, choose=lambda *_, chosen=chosen: chosen)
+        for chosen in (two, one)
+    )
     for epoch, other in zip(*runs, strict=True):
         assert _timeless([epoch.rows[0]]) == _timeless([other.rows[0]])
         chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
@@ -257,7 +254,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
 def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
     config = Config(batch_size=64, epochs=1)
     halves = fit(config, small)[0]
-    monkeypatch.setattr(sgd, "parts", lambda: 1)
+    monkeypatch.setattr(sharding, "parts", lambda: 1)
     _forget()
     whole = fit(config, small)[0]
     assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
@@ -304,7 +301,7 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
     config = Config(lr=0.9 if not options else 0.1, **options)
     model = network(config, 10)
-    state = sgd.init(model, config, (28, 28, 1))
+    state = train.init(model, config, (28, 28, 1))
     net = torch_lenet(torch, state.params)
     theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
     rows, mask = sgd.order(config, 0, 60_000)
@@ -328,11 +325,11 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
 def test_schedules_fall_to_zero_and_warm_up_rises():
     steps = 10
     for schedule, middle in (("constant", 1), ("linear", 0.5), ("cosine", 0.5)):
-        rate = sgd.learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
+        rate = learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
         assert float(rate(0)) == pytest.approx(0.5)
         assert float(rate(20)) == pytest.approx(0.5 * middle)
         assert float(rate(40)) == pytest.approx(0.5 if schedule == "constant" else 0, abs=1e-6)
-    rate = sgd.learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
+    rate = learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
     rising = [float(rate(i)) for i in range(12)]
     np.testing.assert_allclose(rising, [0.05 * min(i + 1, 10) for i in range(12)], rtol=1e-6)
 
@@ -347,7 +344,7 @@ def test_a_run_that_diverges_says_where(small, lr):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"batch_size": 701}, "--batch_size=701: must be at most the 700 training examples"),
+        ({"batch_size": 701}, "batch_size=701: must be at most the 700 training examples"),
         ({"kernel_size": 15}, "synthetic: images of 28x28 are too small for conv2"),
         ({"lr": -1.0}, "--lr=-1.0"),
     ],
@@ -360,8 +357,8 @@ def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said)
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     config = Config()
     model = network(config, 10)
-    params = sgd.init(model, config, (28, 28, 1)).params
-    found = sgd.evaluate(model, params, jax.device_put(fashion_mnist.test))
+    params = train.init(model, config, (28, 28, 1)).params
+    found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000
 
 

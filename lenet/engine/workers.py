@@ -123,7 +123,8 @@ def _work(core: int, pipe: Connection, data: "Data") -> None:
     os.sched_setaffinity(0, {core})
     import jax
 
-    from lenet.engine import sweep
+    from lenet.engine import lanes, sweep
+    from lenet.engine.stacking import groups
 
     jax.config.update("jax_num_cpu_devices", 1)
     program = None
@@ -132,8 +133,8 @@ def _work(core: int, pipe: Connection, data: "Data") -> None:
         while True:
             run, (model, config) = pipe.recv()
             try:
-                if program is None or before is None or len(sweep.groups([before, config])) > 1:
-                    program = sweep.compiled(model, config, data, sweep.spread(1))
+                if program is None or before is None or len(groups([before, config])) > 1:
+                    program = sweep.compiled(model, config, data, lanes.spread(1))
                     before = config
                 for epoch in sweep.fit_chunk(program, {run: config}):
                     pipe.send((run, epoch.rows[run]))
