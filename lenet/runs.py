@@ -113,7 +113,7 @@ class Run:
                         stopping.stop_if_asked()
             except DivergedError as error:
                 last = checkpoint.last(self.directory)
-                kept = f"; the last good checkpoint is {last}" if last else ""
+                kept = f" The last good checkpoint is {last}." if last else ""
                 raise DivergedError(f"{error}{kept}") from None
             self._conclude(rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lenet import config as config_module
 from lenet.config import Config
-from lenet.data import Data
+from lenet.data import Data, splits
 from lenet.engine import lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.rows import Row
@@ -26,13 +26,28 @@ evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
 
 
 def check(config: Config, data: Data) -> LeNet:
-    """Return the network for `data`, if `config` can be trained on it.
+    """Return the network for `data`, if `config` and `data` are valid and match.
+
+    Called once at the edge; nothing below checks again.
 
     Raises:
-      UsageError: for a setting out of range, a batch larger than the training set, or images that
-        do not fit the network.
+      UsageError: for a setting out of range, a batch larger than the training set, another dataset
+        or held-out part than that of the data, or images that do not fit the network.
+      DataError: for arrays of another form, or labels out of range.
     """
     config_module.check(config)
+    splits.check(data)
+    if config.dataset != data.name:
+        raise UsageError(
+            f"dataset={config.dataset}: the data given are {data.name}. "
+            f"Use Config(dataset={data.name!r}), or load {config.dataset}."
+        )
+    held_out = len(data.valid.labels) if data.valid else 0
+    if config.valid != held_out:
+        raise UsageError(
+            f"valid={config.valid}: the data given have {held_out} held-out examples. "
+            f"Use Config(valid={held_out}), or data.load({data.name!r}, valid={config.valid})."
+        )
     count = len(data.train.labels)
     if config.batch_size > count:
         raise UsageError(

@@ -12,7 +12,7 @@ from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import sgd
 
-SMALL = Config(channels=(2, 3), hidden=(8,))
+SMALL = Config(dataset="synthetic", channels=(2, 3), hidden=(8,))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from lenet.errors import DivergedError, UsageError
 from lenet.model import network
 
 ROOT = Path(__file__).parent.parent
-TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2, dataset="synthetic", valid=50)
 
 
 def variants(*changes: dict, base: Config = TINY) -> list[Config]:
@@ -34,8 +34,8 @@ def small() -> Data:
     return hold_out(synthetic.make(350, 50), 50)
 
 
-def one_by_one(share: int):
-    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=False)
+def one_by_one(share: int, split: int = 1):
+    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=False, split=split)
 
 
 def at_once(share: int):
@@ -88,23 +88,26 @@ def test_a_run_of_a_sweep_is_the_run_alone_bit_for_bit(small):
     check_bits(RUNS, small, one_by_one(3))
 
 
-EIGHT_DEVICES = """
+ON_DEVICES = """
 import jax
 from test_sweep import RUNS, check_bits, hold_out, one_by_one, synthetic
-assert jax.local_device_count() == 8
-check_bits(RUNS, hold_out(synthetic.make(350, 50), 50), one_by_one(1))
+assert jax.local_device_count() == {devices}
+check_bits(RUNS{some}, hold_out(synthetic.make(350, 50), 50), one_by_one(1, split={split}))
 """
 
 
 @pytest.mark.slow
-def test_on_eight_devices_too():
+@pytest.mark.parametrize(("devices", "split", "some"), [(8, 1, ""), (4, 2, "[1:4]")])
+def test_on_more_devices_too(devices, split, some):
+    """On 8 devices with a run each, and on a mesh of 2 × 2, where two devices share each batch."""
     env = {
         **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
     }
+    code = ON_DEVICES.format(devices=devices, split=split, some=some)
     done = subprocess.run(
-        [sys.executable, "-c", EIGHT_DEVICES], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -204,7 +207,7 @@ def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
 def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     data = synthetic.make(2000, 100)
     for batch in (250, 1000):
-        config = Config(batch_size=batch)
+        config = Config(dataset="synthetic", batch_size=batch)
         model = train.check(config, data)
         state = train.init(model, config, data.image_shape)
         jitted = jax.jit(sgd.epoch, static_argnums=0, donate_argnums=2)

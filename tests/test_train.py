@@ -2,10 +2,12 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import chex
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,8 +20,12 @@ from lenet.data import Data, Split, hold_out, synthetic
 from lenet.engine import lanes, metrics, sgd, sharding, sweep
 from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
-from lenet.errors import DivergedError, UsageError
+from lenet.engine.stacking import stack
+from lenet.errors import DataError, DivergedError, UsageError
 from lenet.model import PRECISIONS, network
+
+of_small = partial(Config, dataset="synthetic")
+"""Settings of a run on the data of `small`."""
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +48,9 @@ def _forget() -> None:
 
 def _timeless(rows: list[Row]) -> list[Row]:
     return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
+
+
+MOMENTUM = {"momentum": 0.9, "weight_decay": 1e-3}
 
 
 def fit(config: Config, data: Data) -> list[Row]:
@@ -79,7 +88,7 @@ def test_fixed_batches_are_shuffled_and_their_examples_stay_together():
 
 def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
     both, weights, order = (
-        Config(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
+        of_small(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
         for seed, order_seed in ((3, -1), (3, 5), (4, 3))
     )
     model = network(both, 10)
@@ -100,7 +109,7 @@ def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
 
 
 def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
-    config = Config(channels=(2, 3), hidden=(8,))
+    config = of_small(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     params = train.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
@@ -118,7 +127,7 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
 
 @pytest.mark.slow
 def test_the_padding_of_a_short_batch_changes_nothing(small):
-    config = Config(channels=(2, 3), hidden=(8,))
+    config = of_small(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     images, labels = (jnp.asarray(x[:8]) for x in small.train)
 
@@ -137,7 +146,7 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
 def test_another_number_traces_nothing_and_another_choice_does(small, fresh, monkeypatch):
     """Counted where jax traces: a call that finds its compiled program does not come by."""
     monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
-    base = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
+    base = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
     for change in (
         {},
         {"lr": 1},  # whole, as from JSON
@@ -151,8 +160,58 @@ def test_another_number_traces_nothing_and_another_choice_does(small, fresh, mon
         fit(dataclasses.replace(base, activation="tanh"), small)
 
 
+def test_a_program_is_traced_once(small, fresh, monkeypatch):
+    """For the estimate of memory, to compile and to run; evaluation once for each of its splits."""
+    data = hold_out(small, 50)
+    monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=1))
+    monkeypatch.setattr(sgd, "init", chex.assert_max_traces(sgd.init, n=1))
+    monkeypatch.setattr(sgd, "evaluate", chex.assert_max_traces(sgd.evaluate, n=2))
+    config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2, valid=50)
+    run = train.start(config, data)
+    for _ in range(2):
+        assert len(list(train.fit(run))) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "mask", "images"),
+    [((4, 1), (4,), 4), ((4,), (1,), 4), ((1,), (4,), 4), ((4,), (4,), 5)],
+    ids=["labels in a column", "one mask", "one label", "an image more"],
+)
+def test_a_shape_that_would_broadcast_is_an_error(unchecked, labels, mask, images):
+    """Of a batch; and of a split, where an index beyond the labels would take the last of them."""
+    logits = jnp.zeros((images, 10))
+    with pytest.raises(AssertionError, match="shape"):
+        metrics.of_batch(logits, jnp.zeros(labels, int), jnp.ones(mask, bool))
+
+
+def test_a_split_with_fewer_labels_than_images_is_an_error(unchecked, small):
+    config = of_small(channels=(2, 3), hidden=(8,))
+    model = network(config, 10)
+    params = train.init(model, config, small.image_shape).params
+    short = Split(small.test.images, small.test.labels[:-1])
+    with pytest.raises(AssertionError, match="shape"):
+        train.evaluate(model, params, short)
+
+
+def test_as_many_settings_as_lanes_are_needed(unchecked, small):
+    config = of_small(channels=(2, 3), hidden=(8,))
+    two = lanes.together(2, jax.local_devices(), vectorise=False)
+    stacked = stack([config] * (two.size + jax.local_device_count()))
+    with pytest.raises(AssertionError, match="prefix"):
+        sweep.init.eval_shape(network(config, 10), two, stacked, small.image_shape)
+
+
+def test_a_wrong_shape_raises_at_the_edge(small):
+    """In a test by the annotation; before training by the check of the data."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="mask"):
+        metrics.of_batch(jnp.zeros((4, 10)), jnp.zeros(4, int), jnp.ones(3, bool))
+    flat = Split(small.train.images[..., 0], small.train.labels)
+    with pytest.raises(DataError, match=r"images: expected shape \[N, H, W, C\]"):
+        train.start(of_small(), dataclasses.replace(small, train=flat))
+
+
 def test_a_start_can_be_fitted_twice(small):
-    run = train.start(Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
+    run = train.start(of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
     first, second = ([row for row, _ in train.fit(run)] for _ in range(2))
     assert _timeless(first) == _timeless(second)
 
@@ -160,7 +219,7 @@ def test_a_start_can_be_fitted_twice(small):
 @pytest.mark.slow
 def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
     for form in ("matmul", "lax"):
-        config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
+        config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
         expected = fit(config, small)[0].train_loss
         with jax.enable_x64(True):
             run = train.start(config, small)
@@ -171,7 +230,7 @@ def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
 
 @pytest.mark.slow
 def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
-    config = Config(lr=1e30, batch_size=700, epochs=1, activation="relu")
+    config = of_small(lr=1e30, batch_size=700, epochs=1, activation="relu")
     with pytest.raises(DivergedError, match="after epoch 1"):
         fit(config, small)
 
@@ -179,7 +238,7 @@ def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
 @pytest.mark.parametrize("preset", ["book", "modern"])
 def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset):
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
-    config = Config(**(PRESETS[preset] | {"batch_size": 100}))
+    config = of_small(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
     compiled = run.program.epoch.as_text()
     assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
@@ -199,7 +258,7 @@ def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
 
 @pytest.mark.slow
 def test_the_quickly_compiled_initial_state_is_the_same(small):
-    config = Config()
+    config = of_small()
     model = network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
     expected = plain(sgd.keys(config)[0])["params"]
@@ -211,7 +270,7 @@ def test_the_quickly_compiled_initial_state_is_the_same(small):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["matmul", "lax"])
 def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
-    configs = [Config(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
+    configs = [of_small(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
     runs = [train.run(config, small) for config in configs]
     for _, params in runs:
         assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
@@ -236,7 +295,7 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
 def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, batch):
     """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 45)
-    config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
+    config = of_small(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
     two, one = (
         lanes.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
     )
@@ -252,7 +311,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
 
 @pytest.mark.slow
 def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
-    config = Config(batch_size=64, epochs=1)
+    config = of_small(batch_size=64, epochs=1)
     halves = fit(config, small)[0]
     monkeypatch.setattr(sharding, "parts", lambda: 1)
     _forget()
@@ -263,7 +322,7 @@ def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
 
 
 def test_the_same_run_twice_gives_the_same_bits(small):
-    config = Config(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
+    config = of_small(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
     assert _timeless(fit(config, small)) == _timeless(fit(config, small))
     other = dataclasses.replace(config, seed=1)
     assert fit(config, small)[0].train_loss != fit(other, small)[0].train_loss
@@ -271,7 +330,7 @@ def test_the_same_run_twice_gives_the_same_bits(small):
 
 def test_both_forms_of_convolution_train_alike(small):
     losses = [
-        fit(Config(batch_size=64, epochs=1, conv=form), small)[0].train_loss
+        fit(of_small(batch_size=64, epochs=1, conv=form), small)[0].train_loss
         for form in ("matmul", "lax")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -279,7 +338,7 @@ def test_both_forms_of_convolution_train_alike(small):
 
 def test_a_row_is_the_sums_divided_once(small):
     data = hold_out(small, 50)
-    (row,) = fit(Config(batch_size=64, epochs=1, channels=(2, 3), hidden=(8,)), data)
+    (row,) = fit(of_small(batch_size=64, epochs=1, channels=(2, 3), hidden=(8,), valid=50), data)
     assert row.count == 650
     assert row.train_accuracy * 650 == pytest.approx(round(row.train_accuracy * 650))
     assert row.valid_accuracy * 50 == pytest.approx(round(row.valid_accuracy * 50))
@@ -291,12 +350,17 @@ def test_a_row_is_the_sums_divided_once(small):
 def test_it_can_overfit_32_images(small):
     few = Split(small.train.images[:32], small.train.labels[:32])
     data = dataclasses.replace(small, train=few, test=few)
-    config = Config(activation="relu", pool="max", lr=0.1, batch_size=32, epochs=150)
+    config = of_small(activation="relu", pool="max", lr=0.1, batch_size=32, epochs=150)
     assert fit(config, data)[-1].test_accuracy == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 1e-3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, MOMENTUM)),
+        MOMENTUM | {"nesterov": True},
+    ],
+)
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
     config = Config(lr=0.9 if not options else 0.1, **options)
@@ -336,22 +400,24 @@ def test_schedules_fall_to_zero_and_warm_up_rises():
 
 @pytest.mark.parametrize("lr", [1e6, 1e30])
 def test_a_run_that_diverges_says_where(small, lr):
-    config = Config(lr=lr, batch_size=64, epochs=3, activation="relu")
-    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*smaller --lr"):
+    config = of_small(lr=lr, batch_size=64, epochs=3, activation="relu")
+    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*Lower the learning rate"):
         fit(config, small)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"dataset": "mnist"}, "dataset=mnist: the data given are synthetic"),
+        ({"valid": 50}, "valid=50: the data given have 0 held-out examples"),
         ({"batch_size": 701}, "batch_size=701: must be at most the 700 training examples"),
         ({"kernel_size": 15}, "synthetic: images of 28x28 are too small for conv2"),
-        ({"lr": -1.0}, "--lr=-1.0"),
+        ({"lr": -1.0}, "lr=-1.0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said):
     with pytest.raises(UsageError, match=said):
-        train.start(Config(**change), small)
+        train.start(Config(**({"dataset": "synthetic"} | change)), small)
 
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
@@ -363,7 +429,7 @@ def test_real_evaluation_counts_ten_thousand(fashion_mnist):
 
 
 def test_a_run_ends_with_the_last_row_and_parameters_of_fit(small):
-    config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
+    config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
     row, params = train.run(config, small)
     *_, (expected, state) = train.fit(train.start(config, small))
     assert row.epoch == 2

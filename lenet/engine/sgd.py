@@ -14,6 +14,7 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
@@ -25,8 +26,8 @@ from lenet.engine import metrics, sharding, stacking  # noqa: F401  stacking mak
 from lenet.engine.metrics import Metrics
 from lenet.engine.optimizer import optimizer
 
-Params = dict[str, dict[str, Array]]
-"""By layer: {"conv1": {"kernel": ..., "bias": ...}, ...}."""
+Params = dict[str, dict[str, Array | np.ndarray]]
+"""Parameters by layer, on a device or the host: {"conv1": {"kernel": ..., "bias": ...}, ...}."""
 
 EVALUATION_BATCH = 250
 """Examples evaluated at a time; affects speed and memory, not the result."""
@@ -58,7 +59,9 @@ def keys(config: Config) -> tuple[Key[Array, ""], Key[Array, ""]]:
     )
 
 
-def logits(model: nn.Module, params: Params, images: Num[Array, "B H W C"]) -> Float[Array, "B K"]:
+def logits(
+    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
+) -> Float[Array, "B K"]:
     """Return the network's logits for images of 0 to 255, which are scaled to 0 to 1."""
     result: Array = model.apply({"params": params}, images.astype(jnp.float32) / 255)  # type: ignore[assignment]
     return result
