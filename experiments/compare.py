@@ -59,7 +59,7 @@ def main() -> None:
     rates = _rates()
     from lenet import runs, train
     from lenet.analysis.comparison import CELLS
-    from lenet.engine import sweep
+    from lenet.engine import lanes
 
     many.check_cost(
         len(CELLS) * len(rates) * FLAGS.tuning_seeds + (len(CELLS) + 1) * FLAGS.seeds,
@@ -79,7 +79,7 @@ def main() -> None:
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
         loaded = data[config.dataset, config.valid]
-        sweep.lanes(train.check(config, loaded), config, loaded, 1)
+        lanes.choose(train.check(config, loaded), config, loaded, 1)
     with many.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
     reports.at_the_end(run_dir)

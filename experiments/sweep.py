@@ -115,15 +115,16 @@ def main() -> None:
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
-    from lenet.engine import sweep
+    from lenet.engine import lanes
+    from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
     choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
-    for group in sweep.groups(configs):
+    for group in groups(configs):
         first = configs[group[0]]
         share = -(-len(group) // here.size)
-        over = sweep.lanes(models[group[0]], first, data[first.dataset, first.valid], share)
+        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], share)
         which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
         line = t(
             "one program for {n} runs{which}: {size} at a time, about {megabytes:,.0f} MB each",

@@ -141,7 +141,7 @@ def _train(run: "Run") -> None:
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
-        classes = run.program.program.num_classes
+        classes = run.program.program.data.num_classes
         with _where_it_stopped(run, bar):
             for row in run.epochs():
                 _log(run, log, [row])

@@ -1,4 +1,4 @@
-"""Compiled programs, kept between processes, so that a second run starts in seconds."""
+"""Persistent cache of compiled programs, so that a second run starts in seconds."""
 
 import hashlib
 import importlib.metadata
@@ -9,7 +9,7 @@ from pathlib import Path
 from lenet.data import cache
 
 MAX_BYTES = 512 * 2**20
-"""The longest unused are dropped beyond this."""
+"""Size limit; the least recently used programs are deleted beyond it."""
 
 
 def keep() -> Path | None:

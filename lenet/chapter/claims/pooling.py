@@ -12,7 +12,7 @@ from lenet.chapter.exercises import training
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import metrics, sgd
+from lenet.engine import metrics
 from lenet.inspect import transforms
 from lenet.language import mark
 from lenet.model import network
@@ -113,7 +113,7 @@ def _accuracy_by_shift(config: Config, images: Data) -> list[float]:
 
     def accuracy(down: int, right: int) -> float:
         moved = np.asarray(transforms.shift(jnp.asarray(images.test.images), down, right))
-        sums = sgd.evaluate(model, params, Split(moved, images.test.labels))
+        sums = train.evaluate(model, params, Split(moved, images.test.labels))
         return metrics.means(sums)[1]
 
     ways = ((1, 0), (-1, 0), (0, 1), (0, -1))

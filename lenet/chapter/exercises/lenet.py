@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from lenet import data, train
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.exercise import Exercise
+from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Split
@@ -21,7 +22,6 @@ from lenet.inspect.activations import activations, statistics
 from lenet.language import listed
 from lenet.model import LeNet
 
-HELD_OUT = 10_000
 """Training images kept for validation: what is chosen here is chosen on them."""
 
 
@@ -80,7 +80,7 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
         "two learning rates, with the book's batch size of 256."
     )
     images = data.load(valid=HELD_OUT)
-    base = Config(epochs=5)
+    base = Config(epochs=5, valid=HELD_OUT)
     sigmoid = training.tune(page, base, (0.3, 0.9), images)
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
     scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
