@@ -6,6 +6,7 @@ A text that is chosen in one place and shown in another travels as a `Message`, 
 import functools
 import locale
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +94,30 @@ def translation(language: str) -> Translate:
 def sentences(language: str, texts: Iterable[str | Message]) -> str:
     """Return sentences as one paragraph: Chinese puts no space between them."""
     return (" " if language == "en" else "").join(translate(language, text) for text in texts)
+
+
+# A space; or a Chinese character or a run of others, with the stops and brackets that close it.
+PIECES = re.compile(
+    r"\s|(?:[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+)[，。；：、！？）”》]*"
+)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break text into lines of `width` cells, at spaces and between Chinese characters.
+
+    rich treats a run of Chinese as one word. No line begins with a stop or a closing bracket.
+
+    >>> wrapped("步幅为 2 时减半。", 11)
+    ['步幅为 2 时', '减半。']
+    """
+    from rich.cells import cell_len
+
+    lines = [""]
+    for piece in PIECES.findall(text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] or piece.strip() else ""
+    return [line.rstrip() for line in lines]
 
 
 def _shown(language: str, value: Any) -> Any:

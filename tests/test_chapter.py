@@ -13,8 +13,9 @@ from rich.cells import cell_len
 
 from lenet.chapter import CHAPTER, CLAIMS, NAMES, SECTIONS, Page, claims, walk
 from lenet.chapter.claims import VERDICTS
-from lenet.chapter.page import CheckError, console, wrapped
+from lenet.chapter.page import CheckError, console
 from lenet.errors import DataError, UsageError
+from lenet.language import wrapped
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,7 +3,7 @@ import pytest
 import record_rows
 from scipy import stats as scipy_stats
 
-from lenet.analysis import findings, summary
+from lenet.analysis import findings, summary, terms
 from lenet.analysis.stats import Interval
 from lenet.config import Config
 from lenet.language import LANGUAGES, Message, listed, message, translate
@@ -27,7 +27,7 @@ def windows(*rows: tuple[int, list[float]]) -> list[Entry]:
 
 def window(size: int):
     """What the setting of a window is called."""
-    return listed([f"kernel_size {size}"])
+    return listed([terms.setting("kernel_size", str(size))])
 
 
 def of_windows(entries: list[Entry], **classes: int) -> dict[str, dict]:
@@ -55,7 +55,7 @@ def test_settings_are_compared_with_the_preset_s_by_seed():
     against = found[findings.AGAINST]
     assert (against["base"], against["count"]) == (window(5), 2)
     assert [names(against[group]) for group in ("better", "worse")] == [[], []]
-    assert sorted(names(against["open"])) == [window(3), window(7)]
+    assert sorted(names(against["open"]), key=str) == [window(3), window(7)]
     assert found[findings.STUCK]["runs"].items == (
         message(findings.SOME, some=1, n=3, label=window(7)),
     )
@@ -95,7 +95,10 @@ def test_a_2x2_design_gives_effects_from_the_preset_s_values_to_the_others():
         )
     ]
     found = dict(findings.findings(entries, ["bias_init", "order"], PRESET))[findings.EFFECTS]
-    assert (found["first"], found["second"]) == (["pytorch", "zeros"], ["examples", "batches"])
+    assert [translate("en", found[axis]) for axis in ("first", "second")] == [
+        "bias initialisation all zero instead of PyTorch",
+        "shuffling of batches instead of examples",
+    ]
     means = [effect.mean for effect in found["effects"]]
     assert means == pytest.approx([0.1, 0.02, 0.0])
     assert found["n"] == 2
@@ -172,12 +175,12 @@ def test_findings_are_prose_in_both_languages(language):
         translate(language, each) for each in findings.findings(entries, ["kernel_size"], PRESET)
     ]
     assert {
-        "en": "Highest mean validation accuracy: kernel_size 5 (test accuracy 0.7650 ± 0.5718; the "
+        "en": "Highest mean validation accuracy: kernel size 5 (test accuracy 0.7650 ± 0.5718; the "
         "preset's own setting).",
-        "zh": "平均验证精度最高：kernel_size 5（测试精度 0.7650 ± 0.5718；即预设的取值）。",
+        "zh": "平均验证精度最高：卷积核大小 5（测试精度 0.7650 ± 0.5718；即预设的取值）。",
     }[language] == said[0]
     assert {
-        "en": "Ended at chance level: 1 of 2 runs of kernel_size 3.",
-        "zh": "结束时停留在随机猜测水平：kernel_size 3 的 2 次训练中的 1 次。",
+        "en": "Ended at chance level: 1 of 2 runs of kernel size 3.",
+        "zh": "结束时停留在随机猜测水平：卷积核大小 3 的 2 次训练中的 1 次。",
     }[language] in said
     assert str(Interval(-0.01, -0.02, 0.0)) == "−0.0100 [−0.0200, +0.0000]"

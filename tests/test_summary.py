@@ -77,4 +77,4 @@ def test_the_table_and_the_csv_say_the_same():
     assert float(second["valid_accuracy_high95"]) == pytest.approx(0.6 + half, rel=1e-5)
     assert last["test_loss_mean"] == ""
     assert "0.6000 ± 1.2706" in summary.table(settings, ["lr"])
-    assert "... 1 more" in summary.table(settings, ["lr"], most=2)
+    assert "… 1 more" in summary.table(settings, ["lr"], most=2)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from tabulate import tabulate
 
-from lenet.analysis import stats
+from lenet.analysis import stats, terms
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import SEEDS, Setting, plus_minus, ranked, selection
 from lenet.config import Config
@@ -43,11 +43,11 @@ ON_TEST = mark(
     "The settings were ranked on the test set, so the highest test accuracy is biased upwards."
 )
 EFFECTS = mark(
-    "Main effects on test accuracy (95% CIs, paired over {n} seeds): {first_axis} {first[1]} "
-    "instead of {first[0]} {effects.first}; {second_axis} {second[1]} instead of {second[0]} "
-    "{effects.second}; interaction {effects.interaction}. On training loss: {losses.first}, "
-    "{losses.second} and {losses.interaction}."
+    "Main effects on test accuracy (95% CIs, paired over {n} seeds): {first} "
+    "{effects.first}; {second} {effects.second}; interaction {effects.interaction}. On training "
+    "loss: {losses.first}, {losses.second} and {losses.interaction}."
 )
+INSTEAD = mark("{name} {new} instead of {usual}")
 VARIANCE = {
     MEASURE: mark("Variance of test accuracy over {rows} × {columns} runs: {sources}."),
     "train_loss": mark("Variance of training loss (a mean over the last epoch): {sources}."),
@@ -67,8 +67,8 @@ NONE = Message(mark("none"))
 
 
 def label(setting: Setting, axes: Sequence[str]) -> Listed:
-    """Return what tells a setting from the others, such as "lr 0.1, pool max"."""
-    return listed(f"{axis} {setting.shown(axis)}" for axis in axes)
+    """Return what tells a setting from the others, such as "learning rate 0.1, pooling max"."""
+    return listed(terms.setting(axis, setting.shown(axis)) for axis in axes)
 
 
 def base(settings: Sequence[Setting], axes: Sequence[str], preset: Config) -> Setting | None:
@@ -116,7 +116,7 @@ def table(
         by = {id(setting): found for setting, found in differences(settings, compared)}
     rows = [
         [
-            *map(setting.shown, axes),
+            *(translate(language, terms.valued(setting.shown(axis))) for axis in axes),
             len(setting.rows),
             setting.stuck or "",
             *(plus_minus(setting.final(measure)) for measure in ("valid_accuracy", MEASURE)),
@@ -124,7 +124,7 @@ def table(
         ]
         for setting in settings
     ]
-    heads = [*axes, *(translate(language, head) for head in HEADS)]
+    heads = [translate(language, head) for head in (*map(terms.named, axes), *map(Message, HEADS))]
     kept = [i for i in range(len(heads)) if i < len(axes) or any(str(row[i]) for row in rows)]
     cells = [[str(row[i]) for i in kept] for row in rows]
     return tabulate(cells, [heads[i] for i in kept], tablefmt="github", disable_numparse=True)
@@ -238,14 +238,18 @@ def _effects(settings: Sequence[Setting], axes: Sequence[str], preset: Config) -
 
     yield message(
         EFFECTS,
-        first_axis=axes[0],
-        first=levels[0],
-        second_axis=axes[1],
-        second=levels[1],
+        first=_instead(axes[0], *levels[0]),
+        second=_instead(axes[1], *levels[1]),
         effects=effects(MEASURE),
         losses=effects("train_loss"),
         n=len(shared),
     )
+
+
+def _instead(axis: str, usual: str, new: str) -> Message:
+    """Return the change of one setting in words."""
+    values = {"usual": terms.valued(usual), "new": terms.valued(new)}
+    return message(INSTEAD, name=terms.named(axis), **values)
 
 
 def _variance(entries: Sequence[Entry]) -> Iterable[Message]:

@@ -5,14 +5,16 @@ import dataclasses
 import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from lenet.analysis import stats
+from lenet.analysis import stats, terms
 from lenet.config import Config
 from lenet.engine import chance
 from lenet.engine.rows import Row
+from lenet.language import translate
 from lenet.records.ledger import Entry
 
 SEEDS = ("seed", "order_seed")
@@ -180,22 +182,26 @@ def _cells(final: Estimate | None) -> list[str]:
     return ["" if x is None else f"{x:.6g}" for x in (final.mean, final.sd, *ends)]
 
 
-def table(settings: Sequence[Setting], axes: Sequence[str], most: int = 20) -> str:
-    """Return the ranked settings for a terminal, at most so many: mean ± 95 % interval."""
+def table(
+    settings: Sequence[Setting], axes: Sequence[str], language: str = "en", most: int = 20
+) -> str:
+    """Return the ranked settings for a terminal, at most so many: mean ± 95% CI."""
+    t = partial(translate, language)
     measures = [m for m in MEASURES if any(s.final(m) for s in settings)]
     rows = [
         [
             rank,
-            *map(setting.shown, axes),
+            *(t(terms.valued(setting.shown(axis))) for axis in axes),
             len(setting.rows),
             setting.diverged or "",
             *(plus_minus(setting.final(measure)) or "-" for measure in measures),
         ]
         for rank, setting in enumerate(settings[:most], start=1)
     ]
-    heads = ["", *axes, "n", "diverged", *(measure.replace("_", " ") for measure in measures)]
+    heads = ["", *map(t, map(terms.named, axes)), "n", t("diverged")]
+    heads += [t(terms.named(measure)) for measure in measures]
     text = tabulate(rows, heads, disable_numparse=True)
-    return text + (f"\n... {len(settings) - most} more" if len(settings) > most else "")
+    return text + (t("\n… {n} more", n=len(settings) - most) if len(settings) > most else "")
 
 
 def plus_minus(final: Estimate | None) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import inspect
 import io
-import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,6 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
@@ -21,7 +19,7 @@ from tabulate import tabulate
 
 from lenet import files, stopping
 from lenet.figures import style
-from lenet.language import Listed, Message, mark, message, translate
+from lenet.language import Listed, Message, mark, message, translate, wrapped
 
 T = TypeVar("T")
 Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
@@ -145,28 +143,6 @@ class Page:
 def heading(fill: Callable[..., Any]) -> str:
     """Return the heading of what `fill` prints: its docstring, on one line."""
     return " ".join(inspect.cleandoc(fill.__doc__ or "").split())
-
-
-# A space; or a Chinese character or a run of others, with the stops and brackets that close it.
-PIECES = re.compile(
-    r"\s|(?:[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+)[，。；：、！？）”》]*"
-)
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Break text into lines of `width` cells, at spaces and between Chinese characters.
-
-    rich treats a run of Chinese as one word. No line begins with a stop or a closing bracket.
-
-    >>> wrapped("步幅为 2 时减半。", 11)
-    ['步幅为 2 时', '减半。']
-    """
-    lines = [""]
-    for piece in PIECES.findall(text):
-        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
-            lines.append("")
-        lines[-1] += piece if lines[-1] or piece.strip() else ""
-    return [line.rstrip() for line in lines]
 
 
 def console() -> Console:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from lenet.inspect.receptive_field import Window, receptive_field
+from lenet.language import Translate
 from lenet.model import WINDOW, LeNet, feature_maps
 
 
@@ -65,8 +66,8 @@ def _dense(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
         features = width
 
 
-def table(rows: list[Layer]) -> str:
-    """Return the rows and their totals as text in columns."""
+def table(rows: list[Layer], t: Translate = str) -> str:
+    """Return the rows and their totals as text in columns, the heads translated by `t`."""
     cells = [
         (
             row.name,
@@ -79,9 +80,17 @@ def table(rows: list[Layer]) -> str:
         for row in rows
     ]
     parameters, multiply_adds = sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows)
+    heads = (
+        t("layer"),
+        t("output"),
+        t("parameters"),
+        t("multiply-adds"),
+        t("receptive field"),
+        t("stride"),
+    )
     return tabulate(
-        [*cells, ("total", "", f"{parameters:,}", f"{multiply_adds:,}", "", "")],
-        headers=("layer", "output", "parameters", "multiply-adds", "receptive field", "stride"),
+        [*cells, (t("total"), "", f"{parameters:,}", f"{multiply_adds:,}", "", "")],
+        headers=heads,
         colalign=("left", "left", "right", "right", "right", "right"),
         disable_numparse=True,
     )
