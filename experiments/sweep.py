@@ -34,7 +34,7 @@ from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import listed, message
+from lenet.language import listed, message, wrapped
 from lenet.records import directory
 
 if TYPE_CHECKING:

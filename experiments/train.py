@@ -190,12 +190,11 @@ def _conclude(run: "Run") -> None:
     from experiments.cli import progress
     from lenet import files, records
     from lenet.figures import run as figures
-    from lenet.language import default
     from lenet.records import directory
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        files.write(curves, figures.curves(run.rows(), run.config, default()))
+        files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
     result = records.read_json(path)
     try:
         speed = result["examples"] / result["seconds_to_train"]

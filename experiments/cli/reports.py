@@ -17,8 +17,7 @@ FLAGS = flags.FLAGS
 
 
 def define() -> None:
-    """Define --report and --lang."""
-    spoken.define()
+    """Define --report."""
     flags.DEFINE_boolean("report", True, f"write {NAME} at the end (see experiments.report)")
 
 
