@@ -118,7 +118,7 @@ def main(run_dir: str, sweep_dir: str) -> None:
                 opened.append(round(time.monotonic() - begin, 2))
             found["seconds_to_open"] = opened
             said = tab.inner_text("#agreement")
-            found["largest_difference_of_logits"] = float(said.rsplit(" ", 1)[1].rstrip("."))
+            found["largest_difference_of_logits"] = float(said.rsplit(" ", 1)[1].rstrip(")."))
             made.close()
         files.write_json(ROOT / "results" / "report.json", found)
     print(f"report of a run: {statistics.median(found['run']['seconds']):.1f} s")

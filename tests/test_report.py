@@ -4,6 +4,7 @@ import base64
 import copy
 import dataclasses
 import hashlib
+import html
 import io
 import json
 import re
@@ -19,15 +20,25 @@ import vl_convert
 from PIL import Image
 
 from lenet import files
+from lenet import language as words
 from lenet.analysis import comparison
 from lenet.config import Config
-from lenet.data import Data, Split
+from lenet.data import Data, Split, verify
 from lenet.errors import RecordError
 from lenet.figures import sweep as sweep_charts
 from lenet.figures.groups import interval
 from lenet.records import ledger
 from lenet.records.ledger import Entry
-from lenet.report import examples, network, of_comparison, of_directory, of_run, of_sweep, page
+from lenet.report import (
+    examples,
+    names,
+    network,
+    of_comparison,
+    of_directory,
+    of_run,
+    of_sweep,
+    page,
+)
 
 HERE = Path(page.__file__).parent
 ROOT = HERE.parent.parent
@@ -167,7 +178,7 @@ def test_names_from_outside_stay_text(rendered):
 
 def test_what_is_escaped_is_still_there(of_noise):
     parsed = Parsed(page.render(of_noise))
-    assert parsed.payload["class_names"] == list(report_pages.NAMES)
+    assert parsed.payload["class_names"]["en"] == list(report_pages.NAMES)
 
 
 def test_every_chart_is_drawn_by_vega_in_both_languages(rendered):
@@ -209,17 +220,75 @@ def test_every_link_of_the_contents_leads_somewhere(rendered):
 # ---- language ----
 
 
-def test_the_scripts_say_the_same_in_both_languages():
-    script = (HERE / "page.js").read_text()
-    english, chinese = re.findall(
-        r"^  (?:en|zh): \{\n(.*?)^  \},", script, re.DOTALL | re.MULTILINE
-    )
-    keys = [re.findall(r"""(\w+): ["']""", part) for part in (english, chinese)]
-    assert keys[0]
-    assert sorted(keys[0]) == sorted(keys[1])
+def test_all_that_a_page_says_is_there_in_chinese(monkeypatch, of_noise):
+    """Be it in a template, a chart, a verdict or a script."""
+    asked: set[str] = set()
+    known = words._catalogue()
+
+    class Asked(dict):
+        def get(self, text, other=None):
+            asked.add(text)
+            return known.get(text, other)
+
+    monkeypatch.setattr(words, "_catalogue", lambda: Asked())
+    for report in (of_noise, sweep(), sweep(valid=True), compared()):
+        page.render(report)
+    assert len(asked) > 150
+    alike = {" + ", "Fashion-MNIST", "ReLU", "n", "sigmoid"}  # in both languages
+    assert asked - known.keys() == alike
+
+
+def test_the_scripts_say_what_there_is_to_say_and_all_of_it():
+    script = "".join((HERE / name).read_text() for name in page.SCRIPTS)
+    said = re.findall(r'\b(?:say|spans)\("(\w+)"|\b(?:label|worded)\([\w.]+, "(\w+)"', script)
+    assert said
+    assert {key for pair in said for key in pair if key} <= names.SCRIPTS.keys()
+    assert not [key for key in names.SCRIPTS if not re.search(rf"\b{key}\b", script)]
 
 
 # ---- what it says of a run ----
+
+ORDER = (
+    *("curves", "published", "statistics", "layers", "play", "confusion", "mistakes", "kernels"),
+    *("calibration", "robustness", "details"),
+)
+
+
+def test_sections_come_in_the_order_in_which_they_are_read(of_noise):
+    parsed = Parsed(page.render(of_noise))
+    sections = [attrs["id"] for tag, attrs in parsed.elements if tag == "section"]
+    assert sections == [each for each in ORDER if each != "published"]
+    links = [attrs["href"][1:] for tag, attrs in parsed.elements if tag == "a"]
+    assert links[1:] == sections  # the first skips to the content
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_the_tab_is_called_by_the_result(rendered, language):
+    report, _ = rendered
+    (shown,) = re.findall(r"<title>(.*)</title>", page.render(report, language).decode())
+    result = words.translate(language, report.result)
+    assert re.search(r"\d\.\d{3}", result)
+    assert html.unescape(shown) == f"{result} · {report.title} · lenet"
+
+
+def test_a_verdict_comes_before_the_numbers_of_a_run(noise):
+    run = report_pages.run(report_pages.SMALL, noise)  # which guesses
+    learned = [dataclasses.replace(row, train_loss=0.5, test_accuracy=0.8) for row in run.rows]
+    for rows, said in (
+        (run.rows, "Stuck at chance level: in epoch 2"),
+        (learned, "Left the plateau at chance level (loss ln 4 = 1.386) in epoch 1"),
+        (learned[:1], "Training is incomplete: results after 1 of 2 epochs. Left the plateau"),
+    ):
+        text = page.render(of_run.report(run._replace(rows=rows), None)).decode()
+        assert said in text[text.index('class="verdict') : text.index('class="tiles"')]
+
+
+def test_classes_of_a_known_dataset_have_chinese_names_and_others_their_own(noise):
+    known = verify.KNOWN["fashion_mnist"].class_names
+    assert names.classes("fashion_mnist", known)["zh"][:3] == ["T恤", "裤子", "套衫"]
+    mine = ["Bag", "epoch {n}"]
+    assert names.classes("mine", mine) == {"en": mine, "zh": mine}
+    assert names.classes("fashion_mnist", mine)["zh"] == mine
 
 
 def test_pictures_are_found_where_the_page_looks_for_them(noise):
@@ -271,7 +340,7 @@ def test_a_large_network_is_not_put_into_the_page(noise, monkeypatch):
     monkeypatch.setattr(network, "MOST_PARAMETERS", 100)
     content = page.render(of_run.report(report_pages.run(report_pages.SMALL, noise), noise))
     assert "network" not in Parsed(content).payload
-    assert b"more than 100 parameters" in content
+    assert b"Too large to embed (over 100 parameters)" in content
 
 
 @pytest.mark.slow
@@ -291,8 +360,8 @@ def test_the_plateau_is_told_from_the_rows(noise):
     assert (found["epochs"], found["hidden"], found["first"]) == (2, "dense1", "conv1")
     assert found["alike"]
     text = page.render(of_run.report(run, None)).decode()
-    assert "After 2 epochs the training loss, 1.380, was still near 1.386" in text
-    assert "little but its biases could learn" in text
+    assert "Through epoch 2 the training loss stayed near 1.386, chance level" in text
+    assert "little more than its biases" in text
     assert "on 60 training images" in text  # there are no more
 
 
@@ -303,10 +372,10 @@ def test_a_cause_is_named_only_where_the_numbers_show_it(noise):
         row["layers"]["dense1"]["across"] = 0.1
     stuck = run._replace(statistics=even)  # it guesses, but its units do tell images apart
     assert not of_run._plateau(stuck)["alike"]
-    assert b"little but its biases" not in page.render(of_run.report(stuck, None))
+    assert b"little more than its biases" not in page.render(of_run.report(stuck, None))
     learned = run._replace(rows=[dataclasses.replace(row, train_loss=0.5) for row in run.rows])
     assert of_run._plateau(learned)["epochs"] == 0
-    assert b"left that of a guess" in page.render(of_run.report(learned, None))
+    assert b"fell below chance level (1.386) within" in page.render(of_run.report(learned, None))
     worse = run._replace(rows=[dataclasses.replace(row, train_loss=5.0) for row in run.rows])
     assert of_run._plateau(worse) is None
     assert of_run._plateau(run._replace(statistics=[])) is None
@@ -318,13 +387,13 @@ def test_a_run_that_is_not_finished_has_no_place_among_those_that_are():
     config = Config()  # the published experiment
     run = report_pages.run(config, noise)._replace(config=config)
     text = page.render(of_run.report(run, None)).decode()
-    assert "Not finished: what follows is of 2 of 10 epochs" in text
-    assert "of 199 published PyTorch runs; training loss" not in text
-    assert "published runs have ten epochs; this one has 2" in text
+    assert "Training is incomplete: results after 2 of 10 epochs." in text
+    assert "of 199 PyTorch runs; training loss" not in text
+    assert "published runs have 10 epochs; this run has 2" in text
     ten = [dataclasses.replace(run.rows[0], epoch=epoch) for epoch in range(1, 11)]
     text = page.render(of_run.report(run._replace(rows=ten), None)).decode()
-    assert "Not finished" not in text
-    assert "of 199 published PyTorch runs; training loss" in text
+    assert "incomplete" not in text
+    assert "of 199 PyTorch runs; training loss" in text
 
 
 def test_a_network_from_elsewhere_has_a_report_without_curves(noise):
@@ -334,7 +403,7 @@ def test_a_network_from_elsewhere_has_a_report_without_curves(noise):
     ids = {attrs.get("id") for _, attrs in parsed.elements}
     assert {"confusion", "kernels", "play"} <= ids
     assert "curves" not in ids
-    assert b"the network came from elsewhere" in content
+    assert b"Imported network: no training records." in content
 
 
 def test_sweaters_and_coats_come_first_where_there_are_images_of_them():
@@ -364,11 +433,11 @@ def test_a_sweep_of_very_many_settings_stays_small():
     payload = Parsed(content).payload
     assert len(content) < 3e6
     assert len(payload["data"]["settings"]) == sweep_charts.MOST_SETTINGS
-    assert b"The best 1000 of 1200; summary.csv has all." in content
+    assert b"The best 1000 of 1200 settings; summary.csv has all." in content
 
 
 def test_a_sweep_with_a_validation_split_is_ranked_by_it():
-    assert b"Ranked by validation accuracy; mean" in page.render(sweep(valid=True))
+    assert b"ranked by validation accuracy." in page.render(sweep(valid=True))
 
 
 def test_an_interval_is_cut_to_what_an_accuracy_can_be():

@@ -118,7 +118,7 @@ def test_the_browser_s_logits_are_jax_s(opened, tmp_path, name):
 
 
 def test_the_page_itself_compares_its_logits_with_jax_s(opened, report):
-    assert "differ from JAX's by at most" in opened(report).inner_text("#agreement")
+    assert "logits match JAX on" in opened(report).inner_text("#agreement")
 
 
 def test_a_click_on_a_cell_shows_the_pictures_behind_it(opened, report, noise):
@@ -155,7 +155,7 @@ def test_pointing_at_a_unit_tells_its_receptive_field(opened, report):
     said = view.locator(".readout").inner_text()
     assert "conv2, channel 0, row 0, column 3" in said
     # Before the edges are cut: rows -2 to 11, columns 6 - 2 = 4 to 17.
-    assert "rows 0 to 11 and columns 4 to 17" in said
+    assert "rows 0 to 11, columns 4 to 17" in said
 
 
 def test_a_keyboard_is_enough(opened, report):
@@ -238,20 +238,21 @@ def test_what_is_no_picture_is_said_in_a_line(opened, report, tmp_path):
     tab = opened(report)
     own = tab.locator('.view[data-view="own"]')
     own.locator("input[type=file]").set_input_files(path)
-    own.locator(".readout", has_text="no.png: no PNG or JPEG").wait_for()
+    own.locator(".readout", has_text="no.png: not a still PNG or JPEG").wait_for()
 
 
 def test_language_and_theme_change_at_a_click(opened, report):
     tab = opened(report)
-    assert tab.locator("h2", has_text="Curves").count() == 1
-    assert tab.get_by_text("曲线").first.is_hidden()
+    assert tab.locator("h2", has_text="Learning curves").count() == 1
+    assert tab.get_by_text("学习曲线").first.is_hidden()
     light = tab.evaluate("() => getComputedStyle(document.body).backgroundColor")
     tab.click("#language")
-    assert tab.get_by_text("曲线").first.is_visible()
+    assert tab.get_by_text("学习曲线").first.is_visible()
     tab.locator("#chart-losses text", has_text="损失").first.wait_for()
     tab.click("#theme")
     assert tab.evaluate("() => getComputedStyle(document.body).backgroundColor") != light
     assert tab.evaluate("() => document.documentElement.lang") == "zh"
+    assert tab.title().startswith("测试精度 0.250 · <b>run</b> · ")
 
 
 def test_a_dark_system_gets_a_dark_page(opened, report):
@@ -320,7 +321,7 @@ def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained,
     assert (done.returncode, done.stderr) == (0, "")
     assert "report.html (" in done.stdout
     tab = opened(run_dir / "report.html")
-    assert tab.get_by_role("heading", name="曲线").is_visible()
+    assert tab.get_by_role("heading", name="学习曲线").is_visible()
     images = data.load("tiny", data_dir=tiny).test.images
     expected = inspect.logits(*checkpoint.restore(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
@@ -374,7 +375,7 @@ def test_names_follow_the_language(opened, report):
     tab = opened(report)
     tab.click("#language")
     canvas = tab.locator(".confusion button").first
-    assert "认对了" in canvas.get_attribute("aria-label")
+    assert "分类正确" in canvas.get_attribute("aria-label")
     assert "画笔" in tab.locator('.view[data-view="own"] select').nth(1).get_attribute("title")
 
 
@@ -386,7 +387,7 @@ def test_a_network_for_colours_takes_no_drawing(opened, tmp_path):
     own = tab.locator('.view[data-view="own"]')
     assert own.locator("input[type=file]").count() == 0
     assert own.locator(".input canvas").get_attribute("role") == "img"
-    assert tab.get_by_role("heading", name="Try it: change a picture").is_visible()
+    assert tab.get_by_role("heading", name="Change an image").is_visible()
     before = own.locator(".bars").inner_text()
     own.get_by_role("button", name="Invert").click()
     assert own.locator(".bars").inner_text() != before
@@ -419,7 +420,7 @@ def test_a_tap_selects_a_unit_and_stays(opened, report):
 def test_nothing_is_said_of_an_empty_picture(opened, report):
     own = opened(report).locator('.view[data-view="own"]')
     assert own.locator("meter").count() == 0
-    assert "a network cannot say that there is nothing" in own.locator(".bars").inner_text()
+    assert "always picks a class, even for a blank canvas" in own.locator(".bars").inner_text()
 
 
 def test_an_animation_is_refused_as_predict_refuses_it(opened, report, tmp_path):
@@ -431,7 +432,7 @@ def test_an_animation_is_refused_as_predict_refuses_it(opened, report, tmp_path)
         with pytest.raises(DataError):
             pictures.read(tmp_path / name, (28, 28, 1))
         own.locator("input[type=file]").set_input_files(tmp_path / name)
-        own.locator(".readout", has_text=f"{name}: no PNG or JPEG").wait_for()
+        own.locator(".readout", has_text=f"{name}: not a still PNG or JPEG").wait_for()
 
 
 def test_a_choice_outlives_the_page(opened, report):

@@ -171,19 +171,22 @@ def crossed(entries: Sequence[Entry], measure: str) -> np.ndarray | None:
     return np.array([[runs[i, j] for j in columns] for i in rows])
 
 
+def best(settings: Sequence[Setting], axes: Sequence[str], preset: Config, measure: str) -> Message:
+    """Return which of several ranked settings is the best, by the measure that ranks them."""
+    return message(
+        BEST[measure],
+        label=label(settings[0], axes),
+        test=settings[0].final(MEASURE),
+        preset=Message(ITSELF) if base(settings, axes, preset) is settings[0] else "",
+    )
+
+
 def _best(
     settings: Sequence[Setting], axes: Sequence[str], preset: Config, measure: str
 ) -> list[Message]:
     """The best setting, and how the others differ from the preset's."""
-    best, compared = settings[0], base(settings, axes, preset)
-    found = [
-        message(
-            BEST[measure],
-            label=label(best, axes),
-            test=best.final(MEASURE),
-            preset=Message(ITSELF) if compared is best else "",
-        )
-    ]
+    compared = base(settings, axes, preset)
+    found = [best(settings, axes, preset, measure)]
     if compared is not None and compared.rows:
         pairs = differences(settings, compared)
         groups: dict[str, list[Message]] = {"better": [], "worse": [], "open": []}

@@ -7,6 +7,7 @@ import numpy as np
 
 from lenet.data import idx
 from lenet.errors import DataError
+from lenet.language import mark
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -44,8 +45,8 @@ KNOWN = {
     # files are those of github.com/zalandoresearch/fashion-mnist; other projects pin the same.
     "fashion_mnist": Known(
         class_names=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+            *(mark("T-shirt/top"), mark("Trouser"), mark("Pullover"), mark("Dress"), mark("Coat")),
+            *(mark("Sandal"), mark("Shirt"), mark("Sneaker"), mark("Bag"), mark("Ankle boot")),
         ),
         sha256=(
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",

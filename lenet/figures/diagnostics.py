@@ -9,10 +9,10 @@ from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, chart, layer, l
 from lenet.language import mark
 
 STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
-    "across": (mark("how far units differ over images (standard deviation)"), True),
-    "gradient": (mark("gradient of the kernel (root mean square)"), True),
-    "saturated": (mark("saturated: share of values near an end of the activation"), False),
-    "dead": (mark("dead: share of units that give one value for all images"), False),
+    "across": (mark("Variation across images (std)"), True),
+    "gradient": (mark("Weight gradient (RMS)"), True),
+    "saturated": (mark("Saturated activations (%)"), False),
+    "dead": (mark("Dead units (%)"), False),
 }
 
 
@@ -94,13 +94,13 @@ def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:
 
 def _robustness(t: Translate, what: str) -> Spec:
     if what == "shift":
-        x = channel("amount", t("moved by (pixels)"), axis=WHOLE)
+        x = channel("amount", t("shift (pixels)"), axis=WHOLE)
     else:
-        title = t("noise (standard deviation, share of white)")
+        title = t("noise (standard deviation, % of the pixel range)")
         x = channel("amount", title, axis={"format": "%"})
     return chart(
         what,
-        t("Accuracy on moved images") if what == "shift" else t("Accuracy on noisy images"),
+        t("Accuracy on shifted images") if what == "shift" else t("Accuracy on noisy images"),
         mark={"type": "line", "point": {"size": 50, "filled": True}},
         encoding={
             "x": x,

@@ -175,7 +175,7 @@ def published(
         )
         return vega.chart(
             "published",
-            t("Among the published runs: {what}", what=term(t, field)),
+            t("Comparison with the book: {what}", what=term(t, field)),
             usermeta={"names": list(names.values())},
             layer=[steps, line] if one else [steps],
         )

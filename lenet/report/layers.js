@@ -83,7 +83,7 @@ function sampleChoice(view, network, controls) {
   worded(none, "choose");
   network.samples.forEach((sample, i) => {
     const option = add(select, "option", { value: String(i) });
-    worded(option, "sample", { name: network.class_names[sample.label], index: sample.index });
+    worded(option, "sample", { name: className(sample.label), index: sample.index });
   });
   view.choose = (i) => {
     select.value = String(i);
@@ -369,11 +369,11 @@ function tell(view, network, layers, marks) {
   for (const key of ["class", null, "probability", "logit"])
     add(view.bars, "span", { className: "head" }).append(...(key ? spans(key) : []));
   for (const k of order) {
-    const className = k === best ? "first" : "";
-    add(view.bars, "span", { className, textContent: network.class_names[k] });
+    const [first, name] = [k === best ? "first" : "", className(k)(language())];
+    add(view.bars, "span", { className: first, textContent: name });
     const meter = add(view.bars, "meter", { min: 0, max: 1, value: shares[k] });
-    meter.setAttribute("aria-label", network.class_names[k]);
-    add(view.bars, "span", { className, textContent: shares[k].toFixed(3) });
+    meter.setAttribute("aria-label", name);
+    add(view.bars, "span", { className: first, textContent: shares[k].toFixed(3) });
     add(view.bars, "span", { className: "logit", textContent: logits[k].toFixed(2) });
   }
 }

@@ -1,33 +1,99 @@
-"""What the columns and series of a chart are called where its rows are shown as a table."""
+"""What the scripts of a page say, and what they call columns, series, classes and settings."""
 
-NAMES = {
-    "train": "training",
-    "valid": "validation",
-    "low": "lowest",
-    "high": "highest",
-    "n": "runs",
-    "lr": "learning rate",
-    "label": "setting",
-    "test_accuracy": "test accuracy",
-    "train_loss": "training loss",
-    "epoch": "epoch",
-    "series": "line",
-    "value": "value",
-    "test": "test",
-    "mean": "mean",
-    "rank": "rank",
-    "seed": "seed",
-    "accuracy": "accuracy",
-    "confidence": "confidence",
-    "count": "count",
-    "amount": "amount",
-    "deviation": "standard deviation",
-    "across": "deviation over images",
-    "saturated": "saturated",
-    "dead": "dead",
-    "gradient": "gradient",
-    "weight": "weight",
-    "axis": "axis",
-    "place": "place",
-    "framework": "framework",
+from collections.abc import Sequence
+
+from lenet.data.verify import KNOWN
+from lenet.language import LANGUAGES, mark, translation
+
+COLUMNS = {
+    "train": mark("training"),
+    "valid": mark("validation"),
+    "low": mark("lowest"),
+    "high": mark("highest"),
+    "n": mark("runs"),
+    "lr": mark("learning rate"),
+    "label": mark("setting"),
+    "test_accuracy": mark("test accuracy"),
+    "train_loss": mark("training loss"),
+    "epoch": mark("epoch"),
+    "series": mark("series"),
+    "value": mark("value"),
+    "test": mark("test"),
+    "mean": mark("mean"),
+    "median": mark("median"),
+    "rank": mark("rank"),
+    "seed": mark("seed"),
+    "accuracy": mark("accuracy"),
+    "confidence": mark("confidence"),
+    "count": mark("count"),
+    "amount": mark("amount"),
+    "deviation": mark("standard deviation"),
+    "across": mark("standard deviation across images"),
+    "saturated": mark("saturated"),
+    "dead": mark("dead"),
+    "gradient": mark("gradient"),
+    "weight": mark("weight"),
+    "axis": mark("axis"),
+    "place": mark("position"),
+    "framework": mark("framework"),
 }
+"""Columns and series of a chart, where its rows are shown as a table."""
+
+SCRIPTS = {
+    "agree": mark("Verified: logits match JAX on {n} images (max difference {most})."),
+    "behind": mark("{truth} predicted as {taken}: {shown} of {count}"),
+    "brush": mark("brush size"),
+    "canvas": mark("drawing area: arrow keys move, Space paints, Delete erases"),
+    "choose": mark("choose an image"),
+    "class": mark("class"),
+    "clear": mark("Clear"),
+    "contents": mark("contents"),
+    "cursor": mark("row {row}, column {column}"),
+    "differ": mark(
+        "Check failed: logits differ from JAX by up to {most} on {n} images. Do not rely on the "
+        "layer views in this browser."
+    ),
+    "down": mark("shift down"),
+    "empty": mark(
+        "The network always picks a class, even for a blank canvas. Draw something, or choose an "
+        "image."
+    ),
+    "file": mark("open an image file"),
+    "flat": mark(
+        "{name}, unit {channel}: {value}. Receptive field: rows {top} to {bottom}, columns {left} "
+        "to {right}."
+    ),
+    "hover": mark("Point at a unit, or tap it."),
+    "image": mark("input image"),
+    "invert": mark("Invert"),
+    "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
+    "left": mark("shift left"),
+    "logit": mark("logit"),
+    "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
+    "probability": mark("probability"),
+    "right": mark("shift right"),
+    "right_behind": mark("{truth} predicted correctly: {shown} of {count}"),
+    "sample": mark("{name}, test image {index}"),
+    "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
+    "unit": mark(
+        "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "
+        "{top} to {bottom}, columns {left} to {right}."
+    ),
+    "up": mark("shift up"),
+    "width": mark("brush size {size}"),
+}
+"""What network.js, layers.js and page.js say, by the name that they use."""
+
+
+def classes(dataset: str, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the class names by language: the Chinese of a known dataset, others as they are.
+
+    >>> classes("fashion_mnist", KNOWN["fashion_mnist"].class_names)["zh"][:2]
+    ['T恤', '裤子']
+    >>> classes("mine", ["Bag"])
+    {'en': ['Bag'], 'zh': ['Bag']}
+    """
+    known = dataset in KNOWN and KNOWN[dataset].class_names == tuple(names)
+    return {
+        each: [translation(each)(name) if known else name for name in names] for each in LANGUAGES
+    }

@@ -39,7 +39,6 @@ def part(
     samples = _samples(model, params, test, len(class_names)) if test else []
     found = {
         "image_shape": image_shape,
-        "class_names": class_names,
         "layers": _chain(model, params, image_shape),
         "parameters": parameters,
         "samples": samples,

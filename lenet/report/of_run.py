@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lenet.analysis import published
+from lenet.analysis import published, verdict
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import chance
@@ -12,10 +12,12 @@ from lenet.engine.rows import Row
 from lenet.engine.sgd import Params
 from lenet.figures import diagnostics
 from lenet.figures import run as curves
+from lenet.figures.terms import VALUES
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
+from lenet.language import Message, message
 from lenet.model import LeNet
-from lenet.report import examples, network
+from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
 
 FAR_BELOW = 5
@@ -53,23 +55,53 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
     compares = published.comparable(run.config)
     test = data.test if data else None
     parts = [
-        Part({"run": run, "why": why}, payload={"class_names": run.class_names}),
-        _records(run),
+        _records(run, why),
+        _verdict(run),
         _curves(run, compares) if run.rows else Part({"band": None}),
-        _published(run) if compares and run.rows else Part({"place": None}),
+        _published(run) if compares and run.rows else Part(),
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test
         else Part({"confusion": None, "robust": None}),
         network.part(run.model, run.params, run.image_shape, run.class_names, test),
     ]
-    return Report("run.html", run.name, parts)
+    result = (
+        message("{accuracy:.3f} test accuracy", accuracy=run.rows[-1].test_accuracy)
+        if run.rows
+        else None
+    )
+    return Report("run.html", run.name, parts, result)
 
 
-def _records(run: Run) -> Part:
+def _verdict(run: Run) -> Part:
+    """Whether it learned."""
+    place = _place(run)
+    found = verdict.of_run(
+        [row.train_loss for row in run.rows],
+        [row.test_accuracy for row in run.rows],
+        run.config.epochs,
+        len(run.class_names),
+        (place["percentile"]["test_accuracy"], place["runs"]) if place else None,
+    )
+    return Part({"verdict": found, "place": place})
+
+
+def _place(run: Run) -> dict[str, Any] | None:
+    return published.place(run.config, run.rows[-1]) if run.rows and run.finished else None
+
+
+def _records(run: Run, why: str) -> Part:
     """What the records say."""
+    classes = names.classes(run.config.dataset, run.class_names)
     return Part(
         {
+            "run": run,
+            "why": why,
+            "names": classes,
+            "kinds": {
+                name: Message(VALUES.get(value := getattr(run.config, name), value))
+                for name in ("activation", "pool", "dataset")
+            },
             "last": run.rows[-1] if run.rows else None,
             "layers": layers(run.model, run.image_shape),
             "synthetic": run.config.dataset == "synthetic",
@@ -78,7 +110,8 @@ def _records(run: Run) -> Part:
             "environment": run.environment,
             "sampled": min(SAMPLE, int(run.about["data"].get("train", SAMPLE))),
             "guess": chance.loss(len(run.class_names)),
-        }
+        },
+        payload={"class_names": classes},
     )
 
 
@@ -102,9 +135,8 @@ def _curves(run: Run, compares: bool) -> Part:
 def _published(run: Run) -> Part:
     """Where the run lies among the published ones."""
     last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
-    place = published.place(run.config, run.rows[-1]) if run.finished else None
     return Part(
-        {"place": place},
+        {},
         {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS},
     )
 

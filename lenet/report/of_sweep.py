@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lenet.analysis import frameworks, published
+from lenet.analysis import frameworks, published, verdict
 from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
 from lenet.config import Config
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
+from lenet.figures.terms import TERMS
+from lenet.language import message
 from lenet.records.ledger import Entry
 from lenet.report.page import Part, Report
 
@@ -32,6 +34,15 @@ def report(sweep: Sweep) -> Report:
     measure = selection(sweep.entries)
     placed = published.placed(sweep.entries)
     drawn = sweep_charts.charts(sweep.entries, sweep.axes)
+    missing = sweep.asked.get("runs", len(sweep.entries)) - len(sweep.entries)
+    concluded = verdict.of_sweep(settings, sweep.axes, sweep.preset, measure, missing)
+    said = frameworks.said(
+        sweep.asked["flags"].get("study"),
+        sweep.entries,
+        sweep.axes,
+        sweep.preset,
+        sweep.num_classes,
+    )
     if placed:
         drawn |= {f"published_{end}": run.published(end, placed) for end in run.ENDS}
     values = {
@@ -42,32 +53,22 @@ def report(sweep: Sweep) -> Report:
         "ranked": len(settings),
         "diverged": sum(setting.diverged for setting in settings),
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
-        "words": WORDS,
+        "words": TERMS,
         "measure": measure,
-        "said": frameworks.said(
-            sweep.asked["flags"].get("study"),
-            sweep.entries,
-            sweep.axes,
-            sweep.preset,
-            sweep.num_classes,
-        ),
+        "verdict": concluded,
+        "said": [each for each in said if each not in concluded.messages],
         "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_ROWS]],
         "placed": len(placed),
         "lines": sweep_charts.MOST_LINES,
         "most": sweep_charts.MOST_SETTINGS,
         "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
-        "missing": sweep.asked.get("runs", len(sweep.entries)) - len(sweep.entries),
         "environment": sweep.asked.get("environment", {}),
     }
-    return Report("sweep.html", sweep.name, [Part(values, drawn)])
-
-
-WORDS = {
-    "valid_accuracy": "validation accuracy",
-    "valid_loss": "validation loss",
-    "test_accuracy": "test accuracy",
-    "test_loss": "test loss",
-}
+    best = settings[0].final(measure)
+    result = best and message(
+        "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
+    )
+    return Report("sweep.html", sweep.name, [Part(values, drawn)], result)
 
 
 def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:

@@ -3,57 +3,20 @@
 const payload = JSON.parse(document.getElementById("payload").textContent);
 const root = document.documentElement;
 
-const TEXT = {
-  en: {
-    clear: "Clear", invert: "Invert", left: "move left", right: "move right", up: "move up",
-    down: "move down", brush: "width of the brush", file: "open a picture", choose: "choose an image",
-    canvas: "draw here: arrow keys move, space paints, Delete erases", image: "the image",
-    hover: "Point at a unit of a layer, or tap on one.",
-    empty: "Draw something, open a picture or choose an image: a network cannot say that there is nothing.",
-    class: "class", probability: "probability", logit: "logit", sample: "{name}, test image {index}",
-    width: "brush {size}",
-    unit: "{name}, channel {channel}, row {row}, column {column}: {value}. It sees rows {top} to {bottom} and columns {left} to {right} of the image.",
-    flat: "{name}, unit {channel}: {value}. It sees rows {top} to {bottom} and columns {left} to {right} of the image.",
-    notpicture: "{name}: no PNG or JPEG that can be read, or an animation.",
-    behind: "{truth}, taken for {taken}: {shown} of {count}", right_behind: "{truth}, recognised: {shown} of {count}",
-    tile: "{truth}, taken for {taken} with {share}; test image {index}",
-    agree: "Checked: the logits of {n} images differ from JAX's by at most {most}.",
-    differ: "WRONG HERE: the logits of {n} images differ from JAX's by up to {most}. Do not trust the layers in this browser.",
-    kernels: "{name}: {c} × {n} kernels of {k} × {k}", contents: "contents",
-    cursor: "row {row}, column {column}",
-  },
-  zh: {
-    clear: "清空", invert: "反色", left: "左移", right: "右移", up: "上移", down: "下移",
-    brush: "画笔粗细", file: "打开图片", choose: "选择图像",
-    canvas: "在此绘制：方向键移动，空格键上色，Delete 键擦除", image: "图像",
-    hover: "指向某一层的一个单元，或轻点它。",
-    empty: "画点什么、打开一张图片或选一张图像：网络无法说“什么也没有”。",
-    class: "类别", probability: "概率", logit: "logit", sample: "{name}，第 {index} 张测试图像",
-    width: "画笔 {size}",
-    unit: "{name}，通道 {channel}，第 {row} 行第 {column} 列：{value}。它看到图像的第 {top} 至 {bottom} 行、第 {left} 至 {right} 列。",
-    flat: "{name}，单元 {channel}：{value}。它看到图像的第 {top} 至 {bottom} 行、第 {left} 至 {right} 列。",
-    notpicture: "{name}：不是可读取的 PNG 或 JPEG，或者是动画。",
-    behind: "{truth} 被当作 {taken}：{count} 张中的 {shown} 张", right_behind: "{truth} 认对了：{count} 张中的 {shown} 张",
-    tile: "{truth} 被当作 {taken}，概率 {share}；第 {index} 张测试图像",
-    agree: "已核对：{n} 张图像的 logits 与 JAX 的相差至多 {most}。",
-    differ: "此处有误：{n} 张图像的 logits 与 JAX 的相差达 {most}。不要相信此浏览器里的各层。",
-    kernels: "{name}：{c} × {n} 个 {k} × {k} 的卷积核", contents: "目录",
-    cursor: "第 {row} 行，第 {column} 列",
-  },
-};
-
-const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+// A text in a language, its {names} filled in; a value that depends on the language is a function.
+const fill = (key, values, lang) =>
+  payload.texts[lang][key].replace(/\{(\w+)\}/g, (_, name) => inLanguage(values[name], lang));
+const inLanguage = (value, lang) => (typeof value === "function" ? value(lang) : value);
 const language = () => root.lang;
-const say = (key, values = {}) => fill(TEXT[language()][key], values);
+const say = (key, values = {}) => fill(key, values, language());
+const className = (k) => (lang) => payload.class_names[lang][k];
 
-function spans(key, values = {}) {
-  return Object.keys(TEXT).map((lang) => {
-    const span = document.createElement("span");
-    span.lang = lang;
-    span.textContent = fill(TEXT[lang][key], values);
-    return span;
-  });
-}
+// An element for each language, of which the style shows one.
+const inEach = (text) =>
+  Object.keys(payload.texts).map((lang) =>
+    Object.assign(document.createElement("span"), { lang, textContent: text(lang) }),
+  );
+const spans = (key, values = {}) => inEach((lang) => fill(key, values, lang));
 
 function add(parent, tag, properties) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -83,6 +46,7 @@ const labels = new Map(); // what to do to each element when the language change
 
 function setLanguage(lang) {
   root.lang = lang;
+  document.title = payload.titles[lang];
   const button = document.getElementById("language");
   button.textContent = lang === "en" ? "中文" : "English";
   button.lang = "mul";
@@ -240,7 +204,6 @@ async function pictures() {
   const sheet = new Image();
   sheet.src = payload.sprite.uri;
   await sheet.decode();
-  const names = payload.class_names;
   const gallery = (box, tiles) => {
     for (const at of tiles) {
       const { index, label: truth, predicted, probability } = payload.tiles[at];
@@ -248,15 +211,13 @@ async function pictures() {
       const figure = add(box, "figure", {});
       const canvas = add(figure, "canvas", { width, height });
       canvas.setAttribute("role", "img");
-      const values = { truth: names[truth], taken: names[predicted], share: (probability ?? NaN).toFixed(3), index };
-      label(canvas, "tile", values);
+      const [was, taken, share] = [className(truth), className(predicted), (probability ?? NaN).toFixed(3)];
+      label(canvas, "tile", { truth: was, taken, share, index });
       canvas
         .getContext("2d")
         .drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
-      const right = truth === predicted;
-      add(figure, "figcaption", {
-        textContent: right ? `${names[truth]} ${values.share}` : `${names[truth]} → ${names[predicted]} ${values.share}`,
-      });
+      const caption = (lang) => (truth === predicted ? was(lang) : `${was(lang)} → ${taken(lang)}`);
+      add(figure, "figcaption", {}).append(...inEach((lang) => `${caption(lang)} ${share}`));
     }
   };
   for (const box of document.querySelectorAll("[data-tiles]")) gallery(box, JSON.parse(box.dataset.tiles));
@@ -266,7 +227,7 @@ async function pictures() {
       button.style.setProperty("--share", Math.sqrt(button.dataset.count / button.dataset.total));
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
     const tiles = payload.cells[button.dataset.cell] ?? [];
-    const about = { truth: names[truth], taken: names[taken], shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
+    const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
     const key = truth === taken ? "right_behind" : "behind";
     if (!button.classList.contains("pill")) label(button, key, about);
     button.addEventListener("click", () => {

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from lenet.figures import vega
 from lenet.figures.vega import Chart
-from lenet.language import LANGUAGES, translate
-from lenet.report.names import NAMES
+from lenet.language import LANGUAGES, Message, message, sentences, translate, translation
+from lenet.report import names
 
 SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
 
@@ -38,6 +38,7 @@ class Report(NamedTuple):
     template: str  # of the sections, such as "run.html"
     title: str  # comes from outside, as much else does: the templates escape it
     parts: Sequence[Part]
+    result: Message | None = None  # for the tab of the browser
 
 
 def render(report: Report, language: str = "en") -> bytes:
@@ -57,9 +58,8 @@ def render(report: Report, language: str = "en") -> bytes:
     rows = {name: some for chart in whole.charts.values() for name, some in chart.rows.items()}
     look = {"theme": vega.THEME, "colours": vega.COLOURS, "ramps": vega.RAMPS}
     charts = {"charts": specs, "data": rows, "look": look}
-    named = {
-        each: {name: translate(each, text) for name, text in NAMES.items()} for each in LANGUAGES
-    }
+    titles = {each: _title(report, each) for each in LANGUAGES}
+    said = {"words": _said(names.COLUMNS), "texts": _said(names.SCRIPTS), "titles": titles}
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -70,16 +70,30 @@ def render(report: Report, language: str = "en") -> bytes:
         .render(
             whole.values,
             title=report.title,
+            tab=titles[language],
             language=language,
             policy=policy,
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             drawn=list(specs),
-            payload=_finite({**whole.payload, **charts, "words": named}),
+            payload=_finite({**whole.payload, **charts, **said}),
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
+
+
+def _title(report: Report, language: str) -> str:
+    """What the tab of the browser is called: the result first, for it is cut at the end."""
+    result = [translate(language, report.result)] if report.result else []
+    return " · ".join([*result, report.title, "lenet"])
+
+
+def _said(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Texts by language, their {names} left for the scripts to fill in."""
+    return {
+        each: {name: translation(each)(text) for name, text in texts.items()} for each in LANGUAGES
+    }
 
 
 def merged(parts: Iterable[Part]) -> Part:
@@ -121,17 +135,27 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["t"] = both
+    environment.globals["m"] = message
+    environment.globals["paragraph"] = paragraph
     environment.globals["say"] = translate
     return environment
 
 
-def both(text: str, **values: Any) -> Markup:
+def both(text: str | Message, **values: Any) -> Markup:
     """Return a text in every language, each in a span of its own; the page shows one of them.
 
-    >>> both("epoch {n}", n="<3")
-    Markup('<span lang="en">epoch &lt;3</span><span lang="zh">第 &lt;3 轮</span>')
+    >>> both("brush size {size}", size="<3")
+    Markup('<span lang="en">brush size &lt;3</span><span lang="zh">画笔 &lt;3</span>')
     """
     return Markup("").join(
         Markup('<span lang="{}">{}</span>').format(each, translate(each, text, **values))
+        for each in LANGUAGES
+    )
+
+
+def paragraph(texts: Sequence[Message]) -> Markup:
+    """Return some sentences as one paragraph in every language, as `both` does with a text."""
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(each, sentences(each, texts))
         for each in LANGUAGES
     )

@@ -1,0 +1,211 @@
+"""The verdict of a report: what the records come to, said before any number.
+
+Functions of recorded numbers that return data: a state, and messages in no language yet.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from lenet.analysis import findings
+from lenet.analysis.stats import Interval
+from lenet.analysis.summary import Setting
+from lenet.config import Config
+from lenet.engine import chance
+from lenet.language import Message, mark, message
+
+EARLY = 2
+"""Epochs by whose end a run has usually left the plateau: 178 of 199 published runs had."""
+USUAL = 5
+"""A percentile among the published runs below which a run is not called normal."""
+
+INCOMPLETE = mark("Training is incomplete: results after {done} of {all} epochs.")
+DIVERGED = mark(
+    "Diverged: in epoch {done} the training loss is {loss:.3f}, above chance level "
+    "(ln {classes} = {guess:.3f}). Lower --lr."
+)
+WAITING = mark(
+    "The training loss is still {loss:.3f}, at chance level (ln {classes} = {guess:.3f}). This is "
+    "normal in the first epochs."
+)
+STUCK = mark(
+    "Stuck at chance level: in epoch {done} the training loss is {loss:.3f} (ln {classes} = "
+    "{guess:.3f}) and the test accuracy {accuracy:.3f}. Try another --seed, --lr or --init."
+)
+MEMORISED = mark(
+    "Did not generalise: the training loss fell to {loss:.3f}, but the test accuracy, "
+    "{accuracy:.3f}, is at chance level (1/{classes})."
+)
+NORMAL = mark(
+    "Learned normally: left the plateau at chance level (loss ln {classes} = {guess:.3f}) in epoch "
+    "{left}."
+)
+LEFT = mark(
+    "Left the plateau at chance level (loss ln {classes} = {guess:.3f}) in epoch {left}: test "
+    "accuracy {accuracy:.3f}."
+)
+PLACE = mark(
+    "Test accuracy {accuracy:.3f} is at percentile {percentile:.0f} of {runs} published PyTorch "
+    "runs."
+)
+
+MEASURES = {
+    "valid_accuracy": message("validation accuracy"),
+    "test_accuracy": message("test accuracy"),
+}
+
+State = Literal["good", "open", "bad"]
+
+
+class Verdict(NamedTuple):
+    """What the records come to."""
+
+    state: State
+    messages: tuple[Message, ...]  # the conclusion first
+
+
+def of_run(
+    losses: Sequence[float],
+    accuracies: Sequence[float],
+    epochs: int,
+    num_classes: int,
+    published: tuple[float, int] | None = None,
+) -> Verdict | None:
+    """Return whether a run learned; None without records, or of a single class.
+
+    Args:
+      losses: training loss of each finished epoch, in nats.
+      accuracies: test accuracy after each of them.
+      epochs: that the run is to have.
+      num_classes: K, which sets chance level: a loss of log K and an accuracy of 1/K.
+      published: the percentile of the last accuracy among the published runs, and how many those
+        are; None of another experiment.
+
+    >>> of_run([2.303, 1.2], [0.1, 0.5], epochs=2, num_classes=10).messages[0].values["left"]
+    2
+    """
+    done, guess = len(losses), chance.loss(num_classes)
+    if not done or num_classes < 2:
+        return None
+    # A loss above log K says no more than log K itself: the network has learned nothing yet.
+    learned = [
+        not chance.on_plateau(min(loss, guess), accuracy, num_classes)
+        for loss, accuracy in zip(losses, accuracies, strict=True)
+    ]
+    values: dict[str, Any] = {
+        "loss": losses[-1],
+        "accuracy": accuracies[-1],
+        "classes": num_classes,
+        "guess": guess,
+        "done": done,
+        "all": epochs,
+        "left": 1 + max((i for i, each in enumerate(learned, 1) if not each), default=0),
+    }
+    percentile, values["runs"] = published or (None, 0)
+    values["percentile"] = percentile
+    texts: list[str] = []
+    state: State = "bad"
+    if not learned[-1]:
+        if not chance.on_plateau(losses[-1], accuracies[-1], num_classes):
+            texts = [DIVERGED]
+        elif done < epochs and done <= EARLY:
+            state, texts = "open", [WAITING]
+        else:
+            texts = [STUCK]
+    elif chance.at_level(accuracies[-1], num_classes):
+        texts = [MEMORISED]
+    else:
+        normal = percentile is not None and values["left"] <= EARLY and percentile >= USUAL
+        state, texts = "good", [NORMAL if normal else LEFT]
+        texts += [PLACE] if percentile is not None else []
+    if done < epochs:
+        state = "bad" if state == "bad" else "open"
+        texts = [INCOMPLETE, *texts]
+    return Verdict(state, tuple(Message(text, values) for text in texts))
+
+
+ONE = mark("Mean {measure} {mean:.4f} over {runs} runs of one setting.")
+LOST = mark("No setting learned: all {runs} runs ended at chance level or diverged.")
+AGAINST = {
+    "higher": mark(
+        "Its test accuracy is higher than with the preset's setting, {base}: {difference} "
+        "(simultaneous 95% CI)."
+    ),
+    "lower": mark(
+        "Its test accuracy is lower than with the preset's setting, {base}: {difference} "
+        "(simultaneous 95% CI)."
+    ),
+    "open": mark(
+        "Its difference in test accuracy from the preset's setting, {base}, is inconclusive: "
+        "{difference} (simultaneous 95% CI)."
+    ),
+}
+MISSING = mark("The sweep is incomplete: {missing} runs are missing.")
+
+
+def of_sweep(
+    settings: Sequence[Setting],
+    axes: Sequence[str],
+    preset: Config,
+    measure: str,
+    missing: int = 0,
+) -> Verdict:
+    """Return the best setting of a sweep, and whether it is better than the preset's.
+
+    Args:
+      settings: ranked; at least one run of the first finished.
+      axes: names of what varies, seeds apart.
+      preset: the settings to compare with.
+      measure: the accuracy that ranks, a key of MEASURES.
+      missing: runs that have not finished.
+    """
+    best, base = settings[0], findings.base(settings, axes, preset)
+    finished = sum(len(setting.rows) for setting in settings)
+    runs = finished + sum(setting.diverged for setting in settings)
+    state: State = "open" if missing > 0 else "good"
+    said = [message(MISSING, missing=missing)] if missing > 0 else []
+    if finished == sum(setting.stuck for setting in settings):
+        return Verdict("bad", (*said, message(LOST, runs=runs)))
+    if len(settings) == 1:
+        final = best.final(measure)
+        mean = final.mean if final else float("nan")
+        said.append(message(ONE, measure=MEASURES[measure], mean=mean, runs=finished))
+        return Verdict(state, tuple(said))
+    said.append(findings.best(settings, axes, preset, measure))
+    by = findings.differences(settings, base)[0][1] if base and base is not best else None
+    if base and by:
+        label = findings.label(base, axes)
+        said.append(message(AGAINST[_side(by)], base=label, difference=by))
+    return Verdict(state, tuple(said))
+
+
+WHOLE = {
+    "higher": mark(
+        "ReLU with max pooling has a higher test accuracy than the book's network: {whole} "
+        "(95% CI)."
+    ),
+    "lower": mark(
+        "ReLU with max pooling has a lower test accuracy than the book's network: {whole} (95% CI)."
+    ),
+    "open": mark(
+        "No difference in test accuracy between the book's network and ReLU with max pooling was "
+        "detected: {whole} (95% CI)."
+    ),
+}
+
+
+def of_comparison(whole: Interval) -> Verdict:
+    """Return whether ReLU with max pooling beats the book's network.
+
+    Args:
+      whole: the difference in test accuracy, the book's network subtracted.
+
+    >>> of_comparison(Interval(0.0, -0.1, 0.1)).state
+    'open'
+    """
+    side = _side(whole)
+    return Verdict("open" if side == "open" else "good", (message(WHOLE[side], whole=whole),))
+
+
+def _side(by: Interval) -> Literal["higher", "lower", "open"]:
+    """On which side of 0 an interval lies; "open" where it contains 0."""
+    return "higher" if by.low > 0 else "lower" if by.high < 0 else "open"

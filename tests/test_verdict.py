@@ -1,0 +1,158 @@
+"""The verdict of a report, as data: each case with 2, 10 and 100 classes."""
+
+import dataclasses
+import math
+
+import pytest
+from record_rows import ROW
+
+from lenet.analysis import findings, verdict
+from lenet.analysis.stats import Interval
+from lenet.analysis.summary import Setting
+from lenet.config import Config
+from lenet.language import LANGUAGES, sentences
+
+CLASSES = (2, 10, 100)
+
+
+def of_run(curve, classes, *, epochs=None, published=None) -> verdict.Verdict:
+    """The verdict of (loss, accuracy) by epoch: shares of log K, and of the way from 1/K to 1."""
+    losses = [share * math.log(classes) for share, _ in curve]
+    accuracies = [1 / classes + share * (1 - 1 / classes) for _, share in curve]
+    found = verdict.of_run(losses, accuracies, epochs or len(curve), classes, published)
+    assert found is not None
+    for language in LANGUAGES:  # every {name} has its value
+        assert "{" not in sentences(language, found.messages)
+    return found
+
+
+def texts(found: verdict.Verdict) -> list[str]:
+    return [each.text for each in found.messages]
+
+
+AT_CHANCE, LEARNED = (1.0, 0.0), (0.3, 0.8)
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_a_run_that_leaves_the_plateau_is_told_the_epoch(classes):
+    found = of_run([AT_CHANCE, AT_CHANCE, LEARNED, LEARNED], classes)
+    assert (found.state, texts(found)) == ("good", [verdict.LEFT])
+    assert found.messages[0].values["left"] == 3
+    assert of_run([LEARNED], classes).messages[0].values["left"] == 1
+    again = of_run([LEARNED, AT_CHANCE, LEARNED], classes)
+    assert again.messages[0].values["left"] == 3
+    # Steps that went too far at first are no learning.
+    assert of_run([(1.5, 0.0), LEARNED], classes).messages[0].values["left"] == 2
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_a_run_that_stays_on_the_plateau_is_stuck(classes):
+    for curve in ([AT_CHANCE] * 3, [LEARNED, AT_CHANCE], [(1.04, 0.001)] * 3):
+        found = of_run(curve, classes)
+        assert (found.state, texts(found)) == ("bad", [verdict.STUCK])
+    assert found.messages[0].values["classes"] == classes
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_a_loss_above_chance_level_is_divergence(classes):
+    found = of_run([LEARNED, (2.0, 0.0)], classes)
+    assert (found.state, texts(found)) == ("bad", [verdict.DIVERGED])
+    high = of_run([(1.2, 0.6)], classes)  # a rough first epoch that has learned
+    assert high.state == "good"
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_images_learned_by_heart_are_no_success(classes):
+    found = of_run([(0.2, 0.0)], classes)
+    assert (found.state, texts(found)) == ("bad", [verdict.MEMORISED])
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_an_unfinished_run_is_said_to_be_incomplete_first(classes):
+    found = of_run([AT_CHANCE, LEARNED], classes, epochs=5)
+    assert (found.state, texts(found)) == ("open", [verdict.INCOMPLETE, verdict.LEFT])
+    found = of_run([AT_CHANCE], classes, epochs=5)
+    assert (found.state, texts(found)) == ("open", [verdict.INCOMPLETE, verdict.WAITING])
+    found = of_run([AT_CHANCE] * 3, classes, epochs=5)
+    assert (found.state, texts(found)) == ("bad", [verdict.INCOMPLETE, verdict.STUCK])
+
+
+def test_only_a_place_among_the_published_runs_makes_a_run_normal():
+    place = (45.2, 199)
+    found = of_run([AT_CHANCE, LEARNED], 10, published=place)
+    assert texts(found) == [verdict.NORMAL, verdict.PLACE]
+    assert "percentile 45 of 199 published" in sentences("en", found.messages)
+    late, low = ([AT_CHANCE] * 2 + [LEARNED], place), ([LEARNED], (2.0, 199))
+    for curve, published in (late, low):
+        assert texts(of_run(curve, 10, published=published)) == [verdict.LEFT, verdict.PLACE]
+
+
+def test_nothing_is_said_without_records_or_classes():
+    assert verdict.of_run([], [], 2, 10) is None
+    assert verdict.of_run([0.0], [1.0], 1, 1) is None
+
+
+# ---- sweeps ----
+
+
+def setting(lr: float, *accuracies: float, diverged: int = 0, classes: int = 10) -> Setting:
+    rows = [[dataclasses.replace(ROW, test_accuracy=each)] for each in accuracies]
+    seeds = [(seed, -1) for seed in range(len(rows))]
+    return Setting(Config(lr=lr), rows, diverged, seeds, classes)
+
+
+def of_sweep(*settings: Setting, missing: int = 0) -> verdict.Verdict:
+    found = verdict.of_sweep(settings, ["lr"], Config(), "test_accuracy", missing)
+    for language in LANGUAGES:
+        assert "{" not in sentences(language, found.messages)
+    return found
+
+
+BEST = findings.BEST["test_accuracy"]
+
+
+def test_the_best_setting_is_compared_with_the_preset_s():
+    base = setting(0.9, 0.80, 0.81, 0.80)
+    better, near = setting(0.5, 0.90, 0.911, 0.901), setting(0.5, 0.83, 0.80, 0.81)
+    assert texts(of_sweep(better, base)) == [BEST, verdict.AGAINST["higher"]]
+    assert texts(of_sweep(near, base)) == [BEST, verdict.AGAINST["open"]]
+    assert texts(of_sweep(base, near)) == [BEST]
+    assert texts(of_sweep(better, setting(0.1, 0.8, 0.8))) == [BEST]
+    # Ranked by validation accuracy, the best may be worse on the test set.
+    worse = setting(0.5, 0.70, 0.711, 0.70)
+    assert texts(of_sweep(worse, base)) == [BEST, verdict.AGAINST["lower"]]
+    assert sentences("en", of_sweep(better, base).messages).startswith(
+        "Highest mean test accuracy: lr 0.5 (0.9040 ± "
+    )
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+def test_a_sweep_that_learned_nothing_says_so(classes):
+    stuck = setting(0.1, 1 / classes, 1 / classes, classes=classes)
+    found = of_sweep(stuck, setting(9.0, diverged=2, classes=classes))
+    assert (found.state, texts(found)) == ("bad", [verdict.LOST])
+    assert found.messages[0].values["runs"] == 4
+
+
+def test_one_setting_and_missing_runs_are_said():
+    good = setting(0.5, 0.8, 0.8)
+    assert texts(of_sweep(good)) == [verdict.ONE]
+    found = of_sweep(good, missing=3)
+    assert (found.state, texts(found)) == ("open", [verdict.MISSING, verdict.ONE])
+
+
+# ---- the comparison ----
+
+
+@pytest.mark.parametrize(
+    ("whole", "side", "state"),
+    [
+        (Interval(0.06, 0.05, 0.07), "higher", "good"),
+        (Interval(-0.06, -0.07, -0.05), "lower", "good"),
+        (Interval(0.0, -0.01, 0.01), "open", "open"),
+    ],
+)
+def test_a_comparison_says_on_which_side_of_0_the_change_lies(whole, side, state):
+    found = verdict.of_comparison(whole)
+    assert (found.state, texts(found)) == (state, [verdict.WHOLE[side]])
+    assert str(whole) in sentences("en", found.messages)
