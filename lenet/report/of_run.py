@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lenet.analysis import published, verdict
+from lenet.analysis.terms import VALUES
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import chance
@@ -12,7 +13,6 @@ from lenet.engine.rows import Row
 from lenet.engine.sgd import Params
 from lenet.figures import diagnostics
 from lenet.figures import run as curves
-from lenet.figures.terms import VALUES
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
 from lenet.language import Message, message

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from lenet.analysis import frameworks, published, verdict
 from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
+from lenet.analysis.terms import TERMS
 from lenet.config import Config
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
-from lenet.figures.terms import TERMS
 from lenet.language import message
 from lenet.records.ledger import Entry
 from lenet.report.page import Part, Report
