@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from lenet.data import cache
+from lenet import files
 
 MAX_BYTES = 512 * 2**20
 """Size limit; the least recently used programs are deleted beyond it."""
@@ -19,7 +19,7 @@ def keep() -> Path | None:
     process runs what it finds there: nobody else may write it. Returns the directory, or None where
     there can be none or JAX_COMPILATION_CACHE_DIR names another.
     """
-    root = cache.directory()
+    root = files.cache_directory()
     if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
     path = root / "programs" / f"{importlib.metadata.version('jaxlib')}-{_processor()}"
