@@ -14,10 +14,11 @@ from benchmarks.contenders import Pass
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data
+from lenet.engine import lanes as placing
 from lenet.engine import sgd, sharding, sweep
+from lenet.engine.lanes import Lanes
 from lenet.engine.metrics import Metrics
 from lenet.engine.sgd import State
-from lenet.engine.sweep import Lanes
 from lenet.model import LeNet
 
 assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
@@ -40,32 +41,27 @@ class Program:
         if precision:
             config = dataclasses.replace(config, precision=precision)
         model = train.check(config, data)
-        over = sweep.spread(1) if runs == 1 else sweep.lanes(model, config, data, runs)
-        program = sweep.compiled(model, config, data, over)
-        self.model, self.over, self.train, self.test = (
-            program.model,
-            over,
-            program.train,
-            program.test,
-        )
+        lanes = placing.spread(1) if runs == 1 else placing.choose(model, config, data, runs)
+        self.model, self.program = model, sweep.compiled(model, config, data, lanes)
+        train_split = self.program.data.train
         seeds = range(config.seed, config.seed + runs)
-        chunks = (seeds[i : i + over.size] for i in range(0, runs, over.size))
+        chunks = (seeds[i : i + lanes.size] for i in range(0, runs, lanes.size))
         self.numbers = [
-            sweep.numbers([dataclasses.replace(config, seed=seed) for seed in chunk], over)
+            sweep.numbers([dataclasses.replace(config, seed=seed) for seed in chunk], lanes)
             for chunk in chunks
         ]
-        self.states = [program.initial(numbers) for numbers in self.numbers]
+        self.states = [self.program.init(numbers) for numbers in self.numbers]
         self.runs = runs
         rows = slice(config.batch_size)
         # `sgd.step` converts by itself; of floats there is nothing left to convert but the scale.
-        images = jnp.asarray(self.train.images[rows], jnp.float32)
-        self.batch = (images, self.train.labels[rows], jnp.ones(config.batch_size, bool))
+        images = jnp.asarray(train_split.images[rows], jnp.float32)
+        self.batch = (images, train_split.labels[rows], jnp.ones(config.batch_size, bool))
 
     def epoch(self) -> Pass:
         """Train on every example once, in every run."""
         sums = []
         for i, numbers in enumerate(self.numbers):
-            state, found = sweep.epoch(self.model, self.over, numbers, self.states[i], self.train)
+            state, found = self.program.epoch(numbers, self.states[i], self.program.data.train)
             self.states[i] = state
             sums.append(jax.device_get(found))
         # The last lanes may be there only to fill the chunk.
@@ -73,13 +69,14 @@ class Program:
 
     def step(self, steps: int) -> None:
         """Take steps on one batch, as one compiled program."""
-        end = _steps(self.model, self.over, steps, self.numbers[0], self.states[0], self.batch)
+        end = _steps(
+            self.model, self.program.lanes, steps, self.numbers[0], self.states[0], self.batch
+        )
         jax.block_until_ready(end)
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        params = self.states[0].params
-        return summary(sweep.evaluate(self.model, self.over, params, self.test))
+        return summary(self.program.evaluate(self.states[0].params, self.program.data.test))
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""
@@ -103,10 +100,10 @@ def summary(sums: Metrics) -> Pass:
     return Pass(loss / count, correct / count, int(count))
 
 
-@partial(jax.jit, static_argnames=("model", "over", "steps"))
+@partial(jax.jit, static_argnames=("model", "lanes", "steps"))
 def _steps(
     model: LeNet,
-    over: Lanes,
+    lanes: Lanes,
     steps: int,
     configs: Config,
     states: State,
@@ -122,5 +119,5 @@ def _steps(
 
         return lax.scan(body, state, None, length=steps)[0]
 
-    end: State = sweep.over_runs(run, over)((configs, states), batch)
+    end: State = sweep.over_runs(run, lanes)((configs, states), batch)
     return end

@@ -134,7 +134,7 @@ def _program(settings: dict[str, Any]) -> Any:
     from benchmarks.contenders import BY_NAME
     from lenet import data
 
-    given = PRESETS[settings["network"]] | settings["settings"]
+    given = {"dataset": settings["dataset"]} | PRESETS[settings["network"]] | settings["settings"]
     # from_dict, for JSON has no tuples
     config = config_module.from_dict(given)
     loaded = data.load(settings["dataset"])

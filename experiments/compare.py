@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, many, reports
-from experiments.cli.language import asked, t
+from experiments.cli import axes, language, many, reports
+from experiments.cli.language import t
 from lenet import config as config_module
 from lenet import files, records
 from lenet.config import Config
@@ -45,6 +45,7 @@ flags.DEFINE_string("run_dir", None, "output directory (default: a new one in ru
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 flags.DEFINE_boolean("resume", False, "continue the comparison in --run_dir; keep finished runs")
 reports.define()
+language.define()
 FLAGS = flags.FLAGS
 
 MOST = 1_000_000
@@ -59,7 +60,7 @@ def main() -> None:
     rates = _rates()
     from lenet import runs, train
     from lenet.analysis.comparison import CELLS
-    from lenet.engine import sweep
+    from lenet.engine import lanes
 
     many.check_cost(
         len(CELLS) * len(rates) * FLAGS.tuning_seeds + (len(CELLS) + 1) * FLAGS.seeds,
@@ -79,7 +80,7 @@ def main() -> None:
     data = runs.load([tuning[0], base], FLAGS.data_dir)
     for config in (tuning[0], base):
         loaded = data[config.dataset, config.valid]
-        sweep.lanes(train.check(config, loaded), config, loaded, 1)
+        lanes.choose(train.check(config, loaded), config, loaded, 1)
     with many.directory(run_dir, resume=FLAGS.resume):
         _compare(base, tuning, rates, data, run_dir)
     reports.at_the_end(run_dir)
@@ -117,13 +118,8 @@ def _compare(
         files.write_json(path, record)
 
     begin = time.monotonic()
-    print(
-        t(
-            "tuning: {rates} learning rates × {seeds} seeds for each of 4 networks",
-            rates=len(rates),
-            seeds=FLAGS.tuning_seeds,
-        )
-    )
+    tuned_over = {"rates": len(rates), "seeds": FLAGS.tuning_seeds}
+    print(t("tuning: {rates} learning rates × {seeds} seeds for each of 4 networks", **tuned_over))
     tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
     final = [
         dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
@@ -136,12 +132,13 @@ def _compare(
         for seed in range(FLAGS.seeds)
     ]
     chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
-    best = listed(
+    best = [
         message("{cell} {rate:g}", cell=comparison_findings.named(cell), rate=rate)
         for cell, rate in chosen.items()
-    )
-    print(t("best learning rates: {rates}", rates=best))
-    print(t("final: {seeds} seeds for each network, and for the book's", seeds=FLAGS.seeds))
+    ]
+    print(t("best learning rates: {rates}", rates=listed(best)))
+    seeds = FLAGS.seeds
+    print(t("final: {seeds} seeds for each network, and for the book's network", seeds=seeds))
     trained = [
         comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
     ]
@@ -160,19 +157,18 @@ def _compare(
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
-        paragraphs = [t(each) for each in said]
         effects = comparison_findings.effects(found)
-        paragraphs.append(comparison_findings.effects_table(effects, asked()))
-    report = "\n\n".join([comparison_findings.table(found, asked()), *paragraphs])
+        paragraphs = [*map(t, said), comparison_findings.effects_table(effects, language.asked())]
+    report = "\n\n".join([comparison_findings.table(found, language.asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
     files.write_json(path, record | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())
-    picture = comparison_plots.picture(found, FLAGS.dataset, asked())
+    picture = comparison_plots.picture(found, FLAGS.dataset, language.asked())
     files.write(run_dir / "compare.png", picture)
-    left = ("report.md", "compare.png", "compare.json", "tuning.jsonl", "final.jsonl")
     print(f"\n{report}\n")
-    print(t("saved to {place}: {files}", place=run_dir, files=listed(left)))
+    written = ["report.md", "compare.png", "compare.json", "tuning.jsonl", "final.jsonl"]
+    language.saved(run_dir, written)
 
 
 def _describe(rates: list[float], data: "DataSets") -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     import jax
 
     from lenet import data, export, runs, train
-    from lenet.engine import metrics, sgd
+    from lenet.engine import metrics
 
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir)
     model = train.check(config, loaded)
@@ -98,7 +98,7 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
             "odd --kernel_size"
         )
     params = export.from_torch(model, state, loaded.image_shape)
-    loss, accuracy = metrics.means(jax.device_get(sgd.evaluate(model, params, loaded.test)))
+    loss, accuracy = metrics.means(jax.device_get(train.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
     runs.adopt(run_dir, config, loaded, params, command=command)
     print(

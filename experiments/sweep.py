@@ -26,16 +26,15 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, many, processes, reports
+from experiments.cli import axes, language, many, processes, reports
 from experiments.cli.axes import Axis
-from experiments.cli.language import asked, t
 from experiments.cli.processes import Processes
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
 from lenet import files, records, stopping
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import listed, wrapped
+from lenet.language import listed, message, wrapped
 from lenet.records import directory
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ flags.DEFINE_string("run_dir", None, "output directory (default: a new one in ru
 flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished runs are kept")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define()
+language.define()
 processes.define()
 flags.DEFINE_enum(
     "study",
@@ -78,7 +78,7 @@ def main() -> None:
     if FLAGS.study:
         study = STUDIES[FLAGS.study]
         many.take_up(study.flags)
-        print(t(study.question))
+        print(language.t(study.question))
     varied = axes.given()
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
@@ -115,24 +115,25 @@ def main() -> None:
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
-    from lenet.engine import sweep
+    from lenet.engine import lanes
+    from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
     choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
-    for group in sweep.groups(configs):
+    for group in groups(configs):
         first = configs[group[0]]
         share = -(-len(group) // here.size)
-        over = sweep.lanes(models[group[0]], first, data[first.dataset, first.valid], share)
-        which = "".join(f", --{name}={axes.written(getattr(first, name))}" for name in names)
-        line = t(
-            "one program for {n} runs{which}: {size} at a time, about {megabytes:,.0f} MB each",
-            n=len(group),
-            which=which,
+        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], share)
+        parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
+        parts += [f"--{name}={axes.written(getattr(first, name))}" for name in names]
+        said = language.t(
+            "{parts}: {size} at a time, about {megabytes:,.0f} MB each",
+            parts=listed(parts),
             size=over.size,
             megabytes=over.bytes_per_run / 1e6,
         )
-        print(line, flush=True)
+        print(said, flush=True)
 
 
 def _sweep(
@@ -150,7 +151,7 @@ def _sweep(
     if FLAGS.resume:
         _check_same(run_dir, record)
         done = runs.finished(path, configs)
-        print(many.resuming(len(done), len(configs), path))
+        many.resuming(len(done), len(configs), path)
     else:
         files.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     _share(configs, record, data, path, here)
@@ -211,28 +212,26 @@ def _summarise(
     num_classes = summary.classes(about)
     settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
     files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
-    pictures = sweep_plots.pictures(entries, names, asked())
+    pictures = sweep_plots.pictures(entries, names, language.asked())
     if placed := published.placed(entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)
-    print(summary.table(settings, names, asked()))
+    print(summary.table(settings, names, language.asked()))
     if any(setting.config.dataset == "synthetic" for setting in settings):
-        print(t("(synthetic data)"))
+        print(language.t("(synthetic data)"))
     preset = Config(**PRESETS[FLAGS.preset])
     for finding in frameworks.said(FLAGS.study, entries, names, preset, num_classes):
-        print("\n".join(wrapped(t(finding), 100)))
+        print(*wrapped(language.t(finding), 100), sep="\n")
     if measure == "test_accuracy" and len(settings) > 1:
-        print(
-            t(
-                "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
-                "held-out images."
-            )
+        note = language.t(
+            "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
+            "held-out images."
         )
+        print(note)
     if placed:
         print(progress.places(placed))
-    left = listed(("summary.csv", "sweep.json", "runs.jsonl", *pictures))
-    print(t("saved to {place}: {files}", place=path.parent, files=left))
+    language.saved(path.parent, ["summary.csv", "sweep.json", "runs.jsonl", *pictures])
 
 
 if __name__ == "__main__":

@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import reports
-from experiments.cli.language import t
+from experiments.cli import language, reports
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
-from lenet.language import listed
 from lenet.records import trackers
 
 if TYPE_CHECKING:
@@ -51,6 +49,7 @@ flags.DEFINE_enum(
     "log each epoch to this tracker (install its package first)",
 )
 reports.define()
+language.define()
 FLAGS = flags.FLAGS
 
 
@@ -117,8 +116,8 @@ def _show(config: Config, data: Any) -> None:
     from lenet.inspect import layers
 
     rows = layers.layers(train.check(config, data), data.image_shape)
-    print(layers.table(rows, t), end="\n\n")
-    print(t("compiling ..."), flush=True)
+    print(layers.table(rows, language.t), end="\n\n")
+    print(language.t("compiling ..."), flush=True)
 
 
 def _train(run: "Run") -> None:
@@ -135,14 +134,16 @@ def _train(run: "Run") -> None:
         except UsageError:
             run.discard()
             raise
-        device = run.environment["device"]
-        print(
-            t("training on {device} (compiled in {seconds:.1f} s)", device=device, seconds=seconds)
+        said = language.t(
+            "training on {device} (compiled in {seconds:.1f} s)",
+            device=run.environment["device"],
+            seconds=seconds,
         )
+        print(said)
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
-        classes = run.program.program.num_classes
+        classes = run.program.program.data.num_classes
         with _where_it_stopped(run, bar):
             for row in run.epochs():
                 _log(run, log, [row])
@@ -151,7 +152,8 @@ def _train(run: "Run") -> None:
                 if note := progress.plateau(row, classes, compares):
                     bar.say(f"  {note}")
     if FLAGS.tracker:
-        print(t("logged {n} epochs to {tracker}", n=run.config.epochs, tracker=FLAGS.tracker))
+        epochs, to = run.config.epochs, FLAGS.tracker
+        print(language.t("logged {epochs} epochs to {tracker}", epochs=epochs, tracker=to))
 
 
 def _log(run: "Run", log: "trackers.Log", rows: "list[Row]") -> None:
@@ -177,7 +179,9 @@ def _where_it_stopped(run: "Run", bar: Any) -> Any:
     try:
         yield
     except stopping.Stopped:
-        bar.say(t("stopped; to continue: --run_dir={run_dir} --resume", run_dir=run.directory))
+        bar.say(
+            language.t("stopped; to continue: {flags}", flags=f"--run_dir={run.directory} --resume")
+        )
         raise
 
 
@@ -186,27 +190,26 @@ def _conclude(run: "Run") -> None:
     from experiments.cli import progress
     from lenet import files, records
     from lenet.figures import run as figures
-    from lenet.language import default
     from lenet.records import directory
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        files.write(curves, figures.curves(run.rows(), run.config, default()))
+        files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
     result = records.read_json(path)
     try:
         speed = result["examples"] / result["seconds_to_train"]
         said = progress.summary(result)
-        print(t("{summary} (synthetic data)", summary=said) if result["synthetic"] else said)
+        print(
+            language.t("{summary} (synthetic data)", summary=said) if result["synthetic"] else said
+        )
         device = result["environment"]["device"]
-        print(t("{speed:.1f} examples/sec on {device}", speed=speed, device=device))
+        print(language.t("{speed:.1f} examples/sec on {device}", speed=speed, device=device))
         if result["published"]:
             print(progress.place(result["published"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RecordError(f"{path}: not the result of a run: {error!r}") from None
-    left = ("curves.png", "metrics.jsonl", "statistics.jsonl", "result.json", "config.json")
-    print(
-        t("saved to {place}: {files}", place=run.directory, files=listed((*left, "checkpoints/")))
-    )
+    written = ("curves.png", "metrics.jsonl", "statistics.jsonl", "result.json", "config.json")
+    language.saved(run.directory, [*written, "checkpoints/"])
 
 
 if __name__ == "__main__":

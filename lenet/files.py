@@ -9,9 +9,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from lenet.errors import DiskError, UsageError
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+
+def cache_directory() -> Path | None:
+    """Return this user's cache directory, which may not exist yet, or None without a home."""
+    # Without a home directory some versions raise and others return "~/.cache", a relative path.
+    try:
+        path = platformdirs.user_cache_path("lenet", appauthor=False)
+    except RuntimeError:
+        return None
+    return path if path.is_absolute() else None
 
 
 def write(path: Path, content: bytes) -> None:

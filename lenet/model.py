@@ -6,9 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import Array
 from jax.nn import initializers
+from jaxtyping import Float, Num
 
 from lenet import ops
 from lenet.config import Config
@@ -93,7 +95,7 @@ class Conv2D(nn.Module):
     form: str = "lax"
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Map images or blocks to feature maps of the same layout."""
         channels = x.shape[2] if self.form == "matmul" else x.shape[-1]
         shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
@@ -133,7 +135,7 @@ class Dense(nn.Module):
     grid: Size = (1, 1)
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Map rows to rows or columns to columns."""
         inputs = x.shape[0] if self.form == "matmul" else x.shape[1]
         kernel = self.param("kernel", self.kernel_init, (inputs, self.features), jnp.float32)
@@ -184,12 +186,13 @@ class LeNet(nn.Module):
     precision: str = "float32"
 
     @nn.compact
-    def __call__(self, images: Array) -> Array:
-        """Map images [B, H, W, C] to logits [B, K]; raise a ValueError if a layer does not fit."""
+    def __call__(self, images: Num[Array | np.ndarray, "B H W C"]) -> Float[Array, "B K"]:
+        """Return the logits of images; raise a ValueError if a layer does not fit them."""
         _check_settings(self)
         check_rank("images", images.shape, "B H W C", "kernel", (self.kernel_size,) * 2)
         maps = feature_maps(self, images.shape[1:3])
-        x = images.astype(jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32)
+        dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
+        x = jnp.asarray(images).astype(dtype)
         x = self._on_blocks(x, maps) if self.conv == "matmul" else self._on_images(x, maps)
         return x.astype(jnp.float32)
 

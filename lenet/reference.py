@@ -4,14 +4,20 @@ These are definitions to read and to test against; `lenet.ops` holds the same op
 Source: Zhang et al., Dive into Deep Learning, sections "Convolutions for Images" to "Pooling".
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Num
 
 from lenet.ops.shapes import check_channels, check_rank, output_shape
 
 
-def dense2d(w: ArrayLike, x: ArrayLike) -> Array:
+def dense2d(
+    w: Num[ArrayLike, "Ho Wo H W"] | Sequence[Any], x: Num[ArrayLike, "H W"] | Sequence[Any]
+) -> Num[Array, "Ho Wo"]:
     """Apply a fully connected layer that keeps the image an image.
 
     y[i, j] = Σ_k Σ_l w[i, j, k, l] · x[k, l]
@@ -29,7 +35,9 @@ def dense2d(w: ArrayLike, x: ArrayLike) -> Array:
     return jnp.einsum("ijkl,kl->ij", w, x)
 
 
-def tied_weight(v: ArrayLike, size: tuple[int, int]) -> Array:
+def tied_weight(
+    v: Num[ArrayLike, "kh kw"] | Sequence[Any], size: tuple[int, int]
+) -> Num[Array, "H W H W"]:
     """Return the weight of a fully connected layer whose units all share one window of weights.
 
     w[i, j, k, l] = v[k − i + Δ, l − j + Δ'] where that lies in v, and 0 elsewhere: tied by
@@ -64,7 +72,9 @@ def _offsets(size: int, side: int) -> tuple[Array, Array]:
     return index.clip(0, side - 1), (index >= 0) & (index < side)
 
 
-def corr2d(x: ArrayLike, k: ArrayLike) -> Array:
+def corr2d(
+    x: Num[ArrayLike, "H W"] | Sequence[Any], k: Num[ArrayLike, "kh kw"] | Sequence[Any]
+) -> Num[Array, "Ho Wo"]:
     """Cross-correlate one image with one kernel.
 
     y[i, j] = Σ_a Σ_b k[a, b] · x[i + a, j + b]
@@ -94,7 +104,9 @@ def corr2d(x: ArrayLike, k: ArrayLike) -> Array:
     )
 
 
-def corr2d_multi_in(x: ArrayLike, k: ArrayLike) -> Array:
+def corr2d_multi_in(
+    x: Num[ArrayLike, "Ci H W"] | Sequence[Any], k: Num[ArrayLike, "Ci kh kw"] | Sequence[Any]
+) -> Num[Array, "Ho Wo"]:
     """Cross-correlate each input channel with its own kernel and add the results.
 
     Args:
@@ -114,7 +126,9 @@ def corr2d_multi_in(x: ArrayLike, k: ArrayLike) -> Array:
     return jnp.stack([corr2d(xc, kc) for xc, kc in zip(x, k, strict=True)]).sum(0)
 
 
-def corr2d_multi_in_out(x: ArrayLike, k: ArrayLike) -> Array:
+def corr2d_multi_in_out(
+    x: Num[ArrayLike, "Ci H W"] | Sequence[Any], k: Num[ArrayLike, "Co Ci kh kw"] | Sequence[Any]
+) -> Num[Array, "Co Ho Wo"]:
     """Stack one multi-channel cross-correlation for each output channel.
 
     Args:
@@ -130,7 +144,9 @@ def corr2d_multi_in_out(x: ArrayLike, k: ArrayLike) -> Array:
     return jnp.stack([corr2d_multi_in(x, kernel) for kernel in k])
 
 
-def corr2d_multi_in_out_1x1(x: ArrayLike, k: ArrayLike) -> Array:
+def corr2d_multi_in_out_1x1(
+    x: Num[ArrayLike, "Ci H W"] | Sequence[Any], k: Num[ArrayLike, "Co Ci 1 1"] | Sequence[Any]
+) -> Num[Array, "Co H W"]:
     """Convolve with 1×1 kernels: one matrix product over the channels, at every pixel alike.
 
     Args:
@@ -151,7 +167,9 @@ def corr2d_multi_in_out_1x1(x: ArrayLike, k: ArrayLike) -> Array:
     return y.reshape(-1, height, width)
 
 
-def pool2d(x: ArrayLike, pool_size: tuple[int, int], mode: str = "max") -> Array:
+def pool2d(
+    x: Num[ArrayLike, "H W"] | Sequence[Any], pool_size: tuple[int, int], mode: str = "max"
+) -> Num[Array, "Ho Wo"]:
     """Replace each window by its maximum or its mean, at stride 1.
 
     Args:

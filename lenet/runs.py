@@ -27,9 +27,10 @@ from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import selfcheck, sgd, sweep, workers
+from lenet.engine import selfcheck, sgd, workers
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
+from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import LeNet, network
@@ -112,7 +113,7 @@ class Run:
                         stopping.stop_if_asked()
             except DivergedError as error:
                 last = checkpoint.last(self.directory)
-                kept = f"; the last good checkpoint is {last}" if last else ""
+                kept = f" The last good checkpoint is {last}." if last else ""
                 raise DivergedError(f"{error}{kept}") from None
             self._conclude(rows)
 
@@ -320,7 +321,7 @@ def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command:
       UsageError, InUseError: as `begin`.
     """
     model = network(config, data.num_classes)
-    state = jax.device_get(sgd.init(model, config, data.image_shape)._replace(params=params))
+    state = jax.device_get(train.init(model, config, data.image_shape)._replace(params=params))
     with records.claim(run_dir):
         _describe(Run(run_dir, config, data), data, command, None)
         checkpoint.save(
@@ -391,7 +392,7 @@ def _epochs_of(runs: Mapping[int, Config], data: Data) -> Iterator[dict[int, Row
         for epoch in train.sweep(configs, data):
             yield {numbers[place]: row for place, row in epoch.rows.items()}
         return
-    by_program = [place for group in sweep.groups(configs) for place in group]
+    by_program = [place for group in groups(configs) for place in group]
     with workers.Workers(cores, data) as started:
         todo = [(train.check(configs[place], data), configs[place]) for place in by_program]
         for place, row in started.fit(todo):
@@ -431,7 +432,7 @@ def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
     states = {epoch: params}
     if epoch == 1:
-        states = {0: sgd.init(model, config, data.image_shape).params, 1: params}
+        states = {0: train.init(model, config, data.image_shape).params, 1: params}
     return [
         diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
         for at, each in states.items()

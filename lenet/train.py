@@ -1,4 +1,4 @@
-"""Train one network or a sweep of them: a run is a sweep of size one."""
+"""Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -8,29 +8,50 @@ import numpy as np
 
 from lenet import config as config_module
 from lenet.config import Config
-from lenet.data import Data
+from lenet.data import Data, splits
+from lenet.engine import lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
+from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, UsageError
 from lenet.model import LeNet, feature_maps, network
 
-Choose = Callable[[LeNet, Config, Data, int], engine.Lanes]
-"""How many of the runs of a group train together, and on which devices."""
+Choose = Callable[[LeNet, Config, Data, int], lanes.Lanes]
+"""Takes one run of a group and the number of its runs; returns the lanes they train on."""
+
+init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
+evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
+"""`sgd.init` and `sgd.evaluate` of one network, jitted."""
 
 
 def check(config: Config, data: Data) -> LeNet:
-    """Return the network for `data`, if all that `config` asks for can be done.
+    """Return the network for `data`, if `config` and `data` are valid and match.
+
+    Called once at the edge; nothing below checks again.
 
     Raises:
-      UsageError: for a setting out of range, a batch larger than the training set, or images that
-        do not fit the network.
+      UsageError: for a setting out of range, a batch larger than the training set, another dataset
+        or held-out part than that of the data, or images that do not fit the network.
+      DataError: for arrays of another form, or labels out of range.
     """
     config_module.check(config)
+    splits.check(data)
+    if config.dataset != data.name:
+        raise UsageError(
+            f"dataset={config.dataset}: the data given are {data.name}. "
+            f"Use Config(dataset={data.name!r}), or load {config.dataset}."
+        )
+    held_out = len(data.valid.labels) if data.valid else 0
+    if config.valid != held_out:
+        raise UsageError(
+            f"valid={config.valid}: the data given have {held_out} held-out examples. "
+            f"Use Config(valid={held_out}), or data.load({data.name!r}, valid={config.valid})."
+        )
     count = len(data.train.labels)
     if config.batch_size > count:
         raise UsageError(
-            f"--batch_size={config.batch_size}: must be at most the {count} training examples"
+            f"batch_size={config.batch_size}: must be at most the {count} training examples"
         )
     model = network(config, data.num_classes)
     try:
@@ -41,36 +62,36 @@ def check(config: Config, data: Data) -> LeNet:
 
 
 class Start(NamedTuple):
-    """A run that is compiled, its data on the devices, and about to take its first step."""
+    """A compiled run, with its data on the devices, before its first step."""
 
     config: Config
     program: engine.Program
 
 
 def start(config: Config, data: Data) -> Start:
-    """Put the data on the devices and compile what trains.
+    """Put the data on the devices and compile the program.
 
     Raises:
       UsageError: as `check` and `engine.sweep.compiled`, before anything is compiled.
     """
-    return Start(config, engine.compiled(check(config, data), config, data, engine.spread(1)))
+    return Start(config, engine.compiled(check(config, data), config, data, lanes.spread(1)))
 
 
-def fit(run: Start, behind: tuple[int, State] | None = None) -> Iterator[tuple[Row, State]]:
+def fit(run: Start, resume: tuple[int, State] | None = None) -> Iterator[tuple[Row, State]]:
     """Train to the end; yield a row and the state, as NumPy arrays, after each epoch.
 
     Args:
       run: from `start`.
-      behind: where to go on: how many epochs, and the state after them; then what follows has the
-        bits of a run that was never interrupted.
+      resume: epochs done and the state after them. The rest is bitwise identical to that of an
+        uninterrupted run.
 
     Raises:
-      DivergedError: naming the first step whose loss was no finite number, or the epoch whose mean
-        loss was far above that of a guess.
+      DivergedError: naming the first step whose loss was not finite, or the epoch whose mean loss
+        was far above chance level.
     """
-    if behind:
-        behind = behind[0], jax.tree.map(lambda x: np.asarray(x)[None], behind[1])
-    for epoch in engine.fit_chunk(run.program, {0: run.config}, behind):
+    if resume:
+        resume = resume[0], jax.tree.map(lambda x: np.asarray(x)[None], resume[1])
+    for epoch in engine.fit_chunk(run.program, {0: run.config}, resume):
         row = epoch.rows[0]
         if isinstance(row, DivergedError):
             raise row
@@ -83,7 +104,7 @@ def run(config: Config, data: Data) -> tuple[Row, Params]:
     Raises:
       UsageError, DivergedError: as `start` and `fit`.
     """
-    for row, state in fit(start(config, data)):  # noqa: B007  the last of them is what is wanted
+    for row, state in fit(start(config, data)):  # noqa: B007  only the last is used
         pass
     return row, state.params
 
@@ -92,28 +113,28 @@ def sweep(
     configs: Sequence[Config],
     data: Data,
     *,
-    choose: Choose = engine.lanes,
+    choose: Choose = lanes.choose,
 ) -> Iterator[engine.Epoch]:
     """Train every run to its end; yield after each epoch of each chunk of runs.
 
-    A run that diverges yields its DivergedError in place of a row, and nothing after; the others
-    go on as if it had not been there.
+    A run that diverges yields its DivergedError instead of a row, and nothing after; other runs
+    are not affected.
 
     Args:
       configs: the runs.
-      data: what all of them learn from.
-      choose: how many of a group train together.
+      data: what all of them are trained on.
+      choose: returns the lanes for the runs of a group.
 
     Raises:
-      UsageError: as `check` and `engine.sweep.lanes`, before anything is compiled.
+      UsageError: as `check` and `engine.lanes.choose`, before anything is compiled.
     """
     models = [check(config, data) for config in configs]
     todo = [
         (group, choose(models[group[0]], configs[group[0]], data, len(group)))
-        for group in engine.groups(configs)
+        for group in groups(configs)
     ]
-    for group, over in todo:
-        program = engine.compiled(models[group[0]], configs[group[0]], data, over)
-        for start in range(0, len(group), over.size):  # Python 3.11 has no itertools.batched
-            chunk = group[start : start + over.size]
+    for group, placed in todo:
+        program = engine.compiled(models[group[0]], configs[group[0]], data, placed)
+        for start in range(0, len(group), placed.size):  # Python 3.11 has no itertools.batched
+            chunk = group[start : start + placed.size]
             yield from engine.fit_chunk(program, {i: configs[i] for i in chunk})

@@ -8,12 +8,30 @@ from pathlib import Path
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
+from jaxtyping import install_import_hook
 from skipping import skip
 from tabulate import tabulate
 
-from lenet import data, files, records
-from lenet.errors import DataError
+# Before anything imports lenet: every annotated function then checks shapes and types in each call.
+install_import_hook(
+    [
+        "lenet.data.splits",
+        "lenet.engine",
+        "lenet.inspect",
+        "lenet.model",
+        "lenet.ops.blocks",
+        "lenet.ops.convolution",
+        "lenet.ops.pooling",
+        "lenet.reference",
+        "lenet.train",
+    ],
+    "annotations.check",
+)
+
+from lenet import data, files, records  # noqa: E402
+from lenet.errors import DataError  # noqa: E402
 
 os.environ["LC_ALL"] = "C.UTF-8"  # the messages that tests quote are English
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -37,6 +55,14 @@ def fashion_mnist() -> data.Data:
     except DataError as error:
         skip(f"no source of Fashion-MNIST can be reached: {error}")
         raise
+
+
+@pytest.fixture
+def unchecked():
+    """Annotations are not checked, as for a user: the test is of an error of the project's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

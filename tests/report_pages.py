@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from lenet import config as config_module
+from lenet import train
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import sgd
 from lenet.engine.rows import Row
 from lenet.inspect import diagnostics
 from lenet.inspect.diagnostics import Diagnosis
@@ -30,7 +30,7 @@ def data(shape: tuple[int, int, int] = (28, 28, 1), count: int = 60) -> Data:
 def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     """A run as if it had been trained, with parameters from its seed."""
     model = network(config, of.num_classes)
-    params = jax.device_get(sgd.init(model, config, of.image_shape).params)
+    params = jax.device_get(train.init(model, config, of.image_shape).params)
     running = [(0.5, 1.4, 0.2), (1.0, 1.3, 0.3)]
     rows = [
         Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)

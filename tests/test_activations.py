@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lenet import train
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.inspect.activations import Statistics, activations, statistics
@@ -17,7 +18,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uin
 def made(**settings):
     config = Config(channels=(2, 3), hidden=(8, 7), **settings)
     model = network(config, 10)
-    return model, sgd.init(model, config, (28, 28, 1)).params
+    return model, train.init(model, config, (28, 28, 1)).params
 
 
 @pytest.mark.parametrize("form", ["matmul", "lax"])

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lenet import files, records
+from lenet import files, records, train
 from lenet.config import Config
-from lenet.engine import sgd
 from lenet.errors import DiskError, RecordError
 from lenet.model import network
 from lenet.records import checkpoint
@@ -17,7 +16,7 @@ SMALL = Config(channels=(2, 3), hidden=(8,), momentum=0.9)
 
 
 def made(epoch: int, seed: int = 0) -> Checkpoint:
-    state = sgd.init(network(SMALL, 10), SMALL, (28, 28, 1))
+    state = train.init(network(SMALL, 10), SMALL, (28, 28, 1))
     key = jax.random.key(seed)
     state = jax.tree.map(
         lambda x: x + jax.random.normal(key, x.shape) if x.dtype == jnp.float32 else x, state

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from lenet import train
 from lenet.config import Config
 from lenet.data import Split
 from lenet.engine import sgd
@@ -94,7 +95,7 @@ def test_on_the_plateau_the_last_hidden_layer_tells_images_apart_by_next_to_noth
     """What the chapter's network looks like before its first step."""
     config = Config()
     model = network(config, 10)
-    params = sgd.init(model, config, (28, 28, 1)).params
+    params = train.init(model, config, (28, 28, 1)).params
     sample = Split(*(x[: diagnostics.SAMPLE] for x in fashion_mnist.train))
     found = diagnostics.diagnose(model, params, sample)
     assert found["dense2"].across < found["conv1"].across / 20

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from record_rows import ROW as WHOLE
 
 from experiments.cli import axes
-from lenet import config, files, records
+from lenet import config, files, records, train
 from lenet.config import Config
-from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
 from lenet.model import network
 from lenet.records import checkpoint, directory, ledger
@@ -32,7 +31,7 @@ JSON = st.recursive(
 def saved() -> bytes:
     """A checkpoint of a small network."""
     small = Config(channels=(2, 3), hidden=(8,))
-    state = sgd.init(network(small, 10), small, (28, 28, 1))
+    state = train.init(network(small, 10), small, (28, 28, 1))
     return checkpoint.to_bytes(checkpoint.Checkpoint(1, small, (28, 28, 1), 10, "", {}, state))
 
 

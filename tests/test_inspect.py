@@ -12,14 +12,14 @@ from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import sgd
 
-SMALL = Config(channels=(2, 3), hidden=(8,))
+SMALL = Config(dataset="synthetic", channels=(2, 3), hidden=(8,))
 
 
 @pytest.fixture(scope="module")
 def network():
     data = synthetic.make(600, 50)
     model = train.check(SMALL, data)
-    return model, sgd.init(model, SMALL, data.image_shape).params, data
+    return model, train.init(model, SMALL, data.image_shape).params, data
 
 
 def test_probabilities_are_the_softmax_of_the_logits_in_batches_of_any_size(network):
@@ -79,7 +79,7 @@ def test_noise_has_its_deviation_and_its_seed():
 def test_robustness_starts_from_the_plain_accuracy(network):
     model, params, data = network
     found = inspect.robustness(model, params, data.test)
-    plain = sgd.evaluate(model, params, data.test)
+    plain = train.evaluate(model, params, data.test)
     for name in ("shift", "noise"):
         assert found[name][0] == pytest.approx(float(plain.correct) / 50)
 

@@ -211,7 +211,7 @@ def test_conv2d_is_a_layer_of_its_own():
         (LeNet(), (28, 28, 1), r"B H W C.*\(28, 28, 1\)"),
     ],
 )
-def test_images_that_do_not_fit_are_an_error_that_says_where(model, shape, said):
+def test_images_that_do_not_fit_are_an_error_that_says_where(unchecked, model, shape, said):
     with pytest.raises(ValueError, match=said):
         model.init(jax.random.key(0), jnp.zeros(shape))
 

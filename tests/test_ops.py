@@ -203,7 +203,7 @@ def test_the_mean_of_whole_numbers_does_not_wrap():
         assert (ops.avg_pool(x, 3, stride=stride) == 200).all()
 
 
-def test_numbers_of_numpy_will_do():
+def test_numbers_of_numpy_will_do(unchecked):
     y = ops.conv2d(X, K, stride=np.array([2, 2]), padding=np.int64(1))
     assert (y == ops.conv2d(X, K, stride=2, padding=1)).all()
 
@@ -228,7 +228,7 @@ K = jnp.ones((3, 3, 1, 2))
         (lambda: ops.max_pool(X, 2, padding=2), r"\(2, 2\).*\(1, 4, 4, 1\)"),
     ],
 )
-def test_shapes_that_do_not_go_together_are_both_named(call, said):
+def test_shapes_that_do_not_go_together_are_both_named(unchecked, call, said):
     with pytest.raises(ValueError, match=said):
         call()
 
@@ -332,6 +332,6 @@ def test_the_transpose_and_patches_can_be_differentiated_jitted_and_mapped():
         (lambda: ops.patches(X[0], 2), r"\(4, 4, 1\).*\(2, 2\)"),
     ],
 )
-def test_shapes_that_cannot_be_spread_or_cut_are_named(call, said):
+def test_shapes_that_cannot_be_spread_or_cut_are_named(unchecked, call, said):
     with pytest.raises(ValueError, match=said):
         call()

@@ -92,7 +92,7 @@ def test_the_loops_can_be_differentiated_jitted_and_mapped():
         (lambda: pool2d(X, (2, 2), "min"), "min"),
     ],
 )
-def test_shapes_that_do_not_go_together_are_both_named(call, said):
+def test_shapes_that_do_not_go_together_are_both_named(unchecked, call, said):
     with pytest.raises(ValueError, match=said):
         call()
 
@@ -139,6 +139,6 @@ def test_a_tied_fully_connected_layer_is_a_padded_convolution(seed, size, reach)
         (lambda: dense2d(jnp.ones((1, 1, 3, 3)), X[0]), r"\(3,\).*\(1, 1, 3, 3\)"),
     ],
 )
-def test_weights_that_cannot_be_are_named(call, said):
+def test_weights_that_cannot_be_are_named(unchecked, call, said):
     with pytest.raises(ValueError, match=said):
         call()

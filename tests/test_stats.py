@@ -1,6 +1,5 @@
 """Numbers worked by hand, laws, and the same found another way."""
 
-import itertools
 import math
 
 import numpy as np
@@ -50,39 +49,6 @@ def test_intervals_contain_the_true_mean_as_often_as_they_say():
     draws = np.random.default_rng(0).normal(3, 2, (2000, 5))
     hits = [low <= 3 <= high for _, low, high in map(stats.interval, draws)]
     assert abs(np.mean(hits) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)  # four standard errors
-
-
-def test_a_paired_comparison_by_hand():
-    found = stats.paired([1, 2, 3, 4, 5], np.zeros(5))
-    assert found.difference == stats.interval([1, 2, 3, 4, 5])
-    assert found.sign_flip_p == 2 / 32  # all signs as they are, or all turned
-    assert stats.paired([1, 2], [2, 1]).sign_flip_p == 1
-    assert stats.paired([1, 2], [1, 2]).p == 1
-    assert stats.paired([1, 2], [0, 1]).p == 0
-    assert stats.paired(np.arange(17), np.zeros(17)).sign_flip_p is None
-
-
-@given(samples(2, 7), SEEDS)
-def test_a_paired_comparison_is_scipys_and_counts_every_flip(values, seed):
-    a = np.array(values)
-    b = np.random.default_rng(seed).integers(-9, 9, len(a)) / 2
-    assume(np.ptp(a - b))
-    found = stats.paired(a, b)
-    assert found.p == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue)
-    flips = np.array(list(itertools.product([-1, 1], repeat=len(a))))
-    as_far = abs(flips @ (a - b)) >= abs((a - b).sum())  # exact: halves
-    assert found.sign_flip_p == pytest.approx(as_far.mean())
-
-
-@given(samples(2, 7), SEEDS)
-def test_what_is_paired_can_be_swapped_and_shifted_together(values, seed):
-    a = np.array(values)
-    b, shared = np.random.default_rng(seed).integers(-9, 9, (2, len(a))) / 2
-    one = stats.paired(a, b)
-    other = stats.paired(b + shared, a + shared)
-    mean, low, high = other.difference
-    np.testing.assert_allclose(one.difference, (-mean, -high, -low))
-    assert (one.p, one.sign_flip_p) == (other.p, other.sign_flip_p)
 
 
 def test_places_by_hand():
@@ -156,7 +122,7 @@ def test_effects_are_those_of_least_squares(seed, runs):
     fitted = np.linalg.lstsq(design.repeat(runs, axis=0), cells.reshape(-1), rcond=None)[0]
     effects = stats.main_effects(cells)
     np.testing.assert_allclose([effect.mean for effect in effects], fitted[1:], atol=1e-12)
-    paired = stats.paired(cells[1].mean(0), cells[0].mean(0), 0.95).difference
+    paired = stats.interval(cells[1].mean(0) - cells[0].mean(0))
     np.testing.assert_allclose(effects.first, paired)
     swapped = stats.main_effects(cells.swapaxes(0, 1))
     np.testing.assert_allclose(swapped, (effects.second, effects.first, effects.interaction))
@@ -170,9 +136,6 @@ def test_effects_are_those_of_least_squares(seed, runs):
         (lambda: stats.interval([1, math.nan]), "finite"),
         (lambda: stats.interval([1, 2], 1), "confidence 1"),
         (lambda: stats.interval([1, 2], math.nan), "confidence nan"),
-        (lambda: stats.paired([1, 2], [1, 2, 3]), "2 runs paired with 3"),
-        (lambda: stats.place(math.nan, [1]), "value nan"),
-        (lambda: stats.place(1, []), "at least 1"),
         (lambda: stats.equal_distributions([1, 2], [1]), "theirs of shape"),
         (lambda: stats.equal_distributions([1, 1], [1, 2]), "no spread"),
         (lambda: stats.main_effects(np.zeros((2, 3, 4))), r"\(2, 3, 4\): expected \(2, 2, R\)"),

@@ -15,13 +15,14 @@ import pytest
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data, hold_out, synthetic
-from lenet.engine import sgd, sweep
+from lenet.engine import lanes, sgd, sweep
 from lenet.engine.rows import Row
+from lenet.engine.stacking import groups, stack
 from lenet.errors import DivergedError, UsageError
 from lenet.model import network
 
 ROOT = Path(__file__).parent.parent
-TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2, dataset="synthetic", valid=50)
 
 
 def variants(*changes: dict, base: Config = TINY) -> list[Config]:
@@ -33,12 +34,12 @@ def small() -> Data:
     return hold_out(synthetic.make(350, 50), 50)
 
 
-def one_by_one(share: int):
-    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=False)
+def one_by_one(share: int, split: int = 1):
+    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=False, split=split)
 
 
 def at_once(share: int):
-    return lambda *_: sweep.together(share, jax.local_devices(), vectorise=True)
+    return lambda *_: lanes.together(share, jax.local_devices(), vectorise=True)
 
 
 def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
@@ -87,23 +88,26 @@ def test_a_run_of_a_sweep_is_the_run_alone_bit_for_bit(small):
     check_bits(RUNS, small, one_by_one(3))
 
 
-EIGHT_DEVICES = """
+ON_DEVICES = """
 import jax
 from test_sweep import RUNS, check_bits, hold_out, one_by_one, synthetic
-assert jax.local_device_count() == 8
-check_bits(RUNS, hold_out(synthetic.make(350, 50), 50), one_by_one(1))
+assert jax.local_device_count() == {devices}
+check_bits(RUNS{some}, hold_out(synthetic.make(350, 50), 50), one_by_one(1, split={split}))
 """
 
 
 @pytest.mark.slow
-def test_on_eight_devices_too():
+@pytest.mark.parametrize(("devices", "split", "some"), [(8, 1, ""), (4, 2, "[1:4]")])
+def test_on_more_devices_too(devices, split, some):
+    """On 8 devices with a run each, and on a mesh of 2 × 2, where two devices share each batch."""
     env = {
         **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
     }
+    code = ON_DEVICES.format(devices=devices, split=split, some=some)
     done = subprocess.run(
-        [sys.executable, "-c", EIGHT_DEVICES], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -144,11 +148,9 @@ def test_where_all_have_diverged_nothing_more_is_trained(small):
 @pytest.fixture
 def fresh():
     """Programs of other tests must not be found."""
-    for function in (sgd.epoch, sweep.epoch):
-        function.clear_cache()
+    sweep.epoch.clear_cache()
     yield
-    for function in (sgd.epoch, sweep.epoch):
-        function.clear_cache()
+    sweep.epoch.clear_cache()
 
 
 def test_a_group_compiles_once(small, fresh, monkeypatch):
@@ -162,7 +164,7 @@ def test_a_group_compiles_once(small, fresh, monkeypatch):
             else None
         )
     )
-    assert len(sweep.groups(RUNS)) == 2
+    assert len(groups(RUNS)) == 2
     results(RUNS, small, one_by_one(2))  # the last chunk of the first group is short
     assert sum(name == "jit(epoch)" or name == "epoch" for name in compiled) == 2, compiled
     with pytest.raises(AssertionError, match="traced"):
@@ -171,11 +173,11 @@ def test_a_group_compiles_once(small, fresh, monkeypatch):
 
 def test_runs_are_grouped_by_choices_and_epochs():
     configs = variants({}, {"pool": "max"}, {"lr": 0.1, "seed": 2}, {"epochs": 3}, {"valid": 5})
-    assert sweep.groups(configs) == [[0, 2], [1], [3], [4]]
+    assert groups(configs) == [[0, 2], [1], [3], [4]]
 
 
 def test_numbers_are_stacked_as_a_run_alone_takes_them():
-    stacked = sweep.stack(variants({"lr": 1, "seed": 2**31 - 1}, {"warmup": 1}))
+    stacked = stack(variants({"lr": 1, "seed": 2**31 - 1}, {"warmup": 1}))
     assert (stacked.lr.dtype, stacked.seed.dtype) == (np.float32, np.int32)
     assert stacked.seed.tolist() == [2**31 - 1, 0]
     assert stacked.channels == (2, 3)
@@ -183,30 +185,32 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 
 @pytest.mark.parametrize("vectorise", [False, True])
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
-    over = sweep.together(2, jax.local_devices(), vectorise=vectorise)
-    numbers = sweep.stack(RUNS[:2])
+    two = lanes.together(2, jax.local_devices(), vectorise=vectorise)
+    numbers = stack(RUNS[:2])
     model = network(RUNS[0], 10)
-    state = sweep.init.eval_shape(model, over, numbers, small.image_shape)
-    compiled = sweep.epoch.lower(model, over, numbers, state, small.train).compile().as_text()
+    state = sweep.init.eval_shape(model, two, numbers, small.image_shape)
+    compiled = sweep.epoch.lower(model, two, numbers, state, small.train).compile().as_text()
     assert " dot(" in compiled
     talk = r" (all-reduce|all-gather|all-to-all|collective-\w+|reduce-scatter)(-start)?\("
     assert not re.search(talk + r"| convolution\(|f64\[", compiled)
 
 
 def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
-    needed = sweep.bytes_per_run(TINY, small)
-    assert sweep.lanes(TINY, small, 5, free=needed).size == jax.local_device_count()
-    with pytest.raises(UsageError, match=r"--batch_size=64 takes about .* GB"):
-        sweep.lanes(TINY, small, 5, free=needed - 1)
+    model = network(TINY, 10)
+    needed = lanes.bytes_per_run(model, TINY, small)
+    assert lanes.choose(model, TINY, small, 5, free=needed).size == jax.local_device_count()
+    with pytest.raises(UsageError, match=r"batch_size=64: one run needs about .* GB"):
+        lanes.choose(model, TINY, small, 5, free=needed - 1)
 
 
 @pytest.mark.slow
 def test_the_estimate_grows_with_the_batch_and_is_about_what_xla_says(small):
     data = synthetic.make(2000, 100)
     for batch in (250, 1000):
-        config = Config(batch_size=batch)
+        config = Config(dataset="synthetic", batch_size=batch)
         model = train.check(config, data)
-        state = sgd.init(model, config, data.image_shape)
-        program = sgd.epoch.lower(model, config, state, data.train).compile()
+        state = train.init(model, config, data.image_shape)
+        jitted = jax.jit(sgd.epoch, static_argnums=0, donate_argnums=2)
+        program = jitted.lower(model, config, state, data.train).compile()
         actual = program.memory_analysis().temp_size_in_bytes
-        assert 0.5 < sweep.bytes_per_run(config, data) / actual < 4
+        assert 0.5 < lanes.bytes_per_run(model, config, data) / actual < 4

@@ -2,24 +2,30 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import chex
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.stages import Compiled
 from test_model import torch_lenet
 
 from lenet import train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out, synthetic
-from lenet.engine import metrics, sgd, sweep
+from lenet.engine import lanes, metrics, sgd, sharding, sweep
+from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
-from lenet.errors import DivergedError, UsageError
+from lenet.engine.stacking import stack
+from lenet.errors import DataError, DivergedError, UsageError
 from lenet.model import PRECISIONS, network
+
+of_small = partial(Config, dataset="synthetic")
+"""Settings of a run on the data of `small`."""
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +42,15 @@ def fresh() -> Iterator[None]:
 
 
 def _forget() -> None:
-    for function in (sgd.epoch, sgd.evaluate, sweep.epoch, sweep.evaluate):
+    for function in (train.evaluate, sweep.epoch, sweep.evaluate):
         function.clear_cache()
 
 
 def _timeless(rows: list[Row]) -> list[Row]:
     return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
+
+
+MOMENTUM = {"momentum": 0.9, "weight_decay": 1e-3}
 
 
 def fit(config: Config, data: Data) -> list[Row]:
@@ -79,11 +88,13 @@ def test_fixed_batches_are_shuffled_and_their_examples_stay_together():
 
 def test_weights_and_order_have_a_seed_each_where_two_are_given(small):
     both, weights, order = (
-        Config(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
+        of_small(batch_size=64, epochs=1, seed=seed, order_seed=order_seed)
         for seed, order_seed in ((3, -1), (3, 5), (4, 3))
     )
     model = network(both, 10)
-    init = [sgd.init(model, config, small.image_shape).params for config in (both, weights, order)]
+    init = [
+        train.init(model, config, small.image_shape).params for config in (both, weights, order)
+    ]
     chex.assert_trees_all_equal(init[0], init[1])
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, init[1:]), strict=True))
     rows = [np.asarray(sgd.order(config, 0, 700)[0]) for config in (both, weights, order)]
@@ -98,31 +109,31 @@ def test_the_book_s_epoch_has_235_steps_and_the_last_has_96_examples():
 
 
 def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkeypatch):
-    config = Config(channels=(2, 3), hidden=(8,))
+    config = of_small(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
-    params = sgd.init(model, config, small.image_shape).params
+    params = train.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
     all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
-    found = sgd.evaluate(model, params, split)
+    found = train.evaluate(model, params, split)
     assert int(found.count) == 700
     assert int(found.correct) == int(whole.correct)
     np.testing.assert_allclose(found.loss_sum, whole.loss_sum, rtol=1e-6)
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 99)
-    sgd.evaluate.clear_cache()
-    again = sgd.evaluate(model, params, split)
+    train.evaluate.clear_cache()
+    again = train.evaluate(model, params, split)
     assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
 
 
 @pytest.mark.slow
 def test_the_padding_of_a_short_batch_changes_nothing(small):
-    config = Config(channels=(2, 3), hidden=(8,))
+    config = of_small(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     images, labels = (jnp.asarray(x[:8]) for x in small.train)
 
     @jax.jit
     def after(images, labels, mask):
-        state = sgd.init(model, config, small.image_shape)
+        state = train.init(model, config, small.image_shape)
         return sgd.step(model, config, 1, state, images, labels, mask, mask.sum())
 
     short = after(images[:5], labels[:5], jnp.ones(5, bool))
@@ -135,7 +146,7 @@ def test_the_padding_of_a_short_batch_changes_nothing(small):
 def test_another_number_traces_nothing_and_another_choice_does(small, fresh, monkeypatch):
     """Counted where jax traces: a call that finds its compiled program does not come by."""
     monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
-    base = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
+    base = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1)
     for change in (
         {},
         {"lr": 1},  # whole, as from JSON
@@ -149,8 +160,58 @@ def test_another_number_traces_nothing_and_another_choice_does(small, fresh, mon
         fit(dataclasses.replace(base, activation="tanh"), small)
 
 
+def test_a_program_is_traced_once(small, fresh, monkeypatch):
+    """For the estimate of memory, to compile and to run; evaluation once for each of its splits."""
+    data = hold_out(small, 50)
+    monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=1))
+    monkeypatch.setattr(sgd, "init", chex.assert_max_traces(sgd.init, n=1))
+    monkeypatch.setattr(sgd, "evaluate", chex.assert_max_traces(sgd.evaluate, n=2))
+    config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2, valid=50)
+    run = train.start(config, data)
+    for _ in range(2):
+        assert len(list(train.fit(run))) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "mask", "images"),
+    [((4, 1), (4,), 4), ((4,), (1,), 4), ((1,), (4,), 4), ((4,), (4,), 5)],
+    ids=["labels in a column", "one mask", "one label", "an image more"],
+)
+def test_a_shape_that_would_broadcast_is_an_error(unchecked, labels, mask, images):
+    """Of a batch; and of a split, where an index beyond the labels would take the last of them."""
+    logits = jnp.zeros((images, 10))
+    with pytest.raises(AssertionError, match="shape"):
+        metrics.of_batch(logits, jnp.zeros(labels, int), jnp.ones(mask, bool))
+
+
+def test_a_split_with_fewer_labels_than_images_is_an_error(unchecked, small):
+    config = of_small(channels=(2, 3), hidden=(8,))
+    model = network(config, 10)
+    params = train.init(model, config, small.image_shape).params
+    short = Split(small.test.images, small.test.labels[:-1])
+    with pytest.raises(AssertionError, match="shape"):
+        train.evaluate(model, params, short)
+
+
+def test_as_many_settings_as_lanes_are_needed(unchecked, small):
+    config = of_small(channels=(2, 3), hidden=(8,))
+    two = lanes.together(2, jax.local_devices(), vectorise=False)
+    stacked = stack([config] * (two.size + jax.local_device_count()))
+    with pytest.raises(AssertionError, match="prefix"):
+        sweep.init.eval_shape(network(config, 10), two, stacked, small.image_shape)
+
+
+def test_a_wrong_shape_raises_at_the_edge(small):
+    """In a test by the annotation; before training by the check of the data."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="mask"):
+        metrics.of_batch(jnp.zeros((4, 10)), jnp.zeros(4, int), jnp.ones(3, bool))
+    flat = Split(small.train.images[..., 0], small.train.labels)
+    with pytest.raises(DataError, match=r"images: expected shape \[N, H, W, C\]"):
+        train.start(of_small(), dataclasses.replace(small, train=flat))
+
+
 def test_a_start_can_be_fitted_twice(small):
-    run = train.start(Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
+    run = train.start(of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
     first, second = ([row for row, _ in train.fit(run)] for _ in range(2))
     assert _timeless(first) == _timeless(second)
 
@@ -158,7 +219,7 @@ def test_a_start_can_be_fitted_twice(small):
 @pytest.mark.slow
 def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
     for form in ("matmul", "lax"):
-        config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
+        config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1, conv=form)
         expected = fit(config, small)[0].train_loss
         with jax.enable_x64(True):
             run = train.start(config, small)
@@ -169,7 +230,7 @@ def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
 
 @pytest.mark.slow
 def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
-    config = Config(lr=1e30, batch_size=700, epochs=1, activation="relu")
+    config = of_small(lr=1e30, batch_size=700, epochs=1, activation="relu")
     with pytest.raises(DivergedError, match="after epoch 1"):
         fit(config, small)
 
@@ -177,22 +238,14 @@ def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
 @pytest.mark.parametrize("preset", ["book", "modern"])
 def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset):
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
-    config = Config(**(PRESETS[preset] | {"batch_size": 100}))
+    config = of_small(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
-    compiled = compiled_epoch(run).as_text()
+    compiled = run.program.epoch.as_text()
     assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled
     for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
         assert unwanted not in compiled
-
-
-def compiled_epoch(run: train.Start) -> Compiled:
-    program = run.program
-    stacked = sweep.numbers([run.config], program.over)
-    return sweep.epoch.lower(
-        program.model, program.over, stacked, program.initial(stacked), program.train
-    ).compile()
 
 
 def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
@@ -205,19 +258,19 @@ def test_the_form_of_convolution_is_chosen_for_the_device(monkeypatch):
 
 @pytest.mark.slow
 def test_the_quickly_compiled_initial_state_is_the_same(small):
-    config = Config()
+    config = of_small()
     model = network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
     expected = plain(sgd.keys(config)[0])["params"]
     program = train.start(config, small).program
-    found = program.initial(sweep.numbers([config], program.over)).params
+    found = program.init(sweep.numbers([config], program.lanes)).params
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], found), expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["matmul", "lax"])
 def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
-    configs = [Config(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
+    configs = [of_small(batch_size=64, epochs=1, conv=form, precision=p) for p in PRECISIONS]
     runs = [train.run(config, small) for config in configs]
     for _, params in runs:
         assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
@@ -242,12 +295,15 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
 def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, batch):
     """Whatever is left over: of a batch, of the last batch, of the batches of an evaluation."""
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 45)
-    config = Config(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
+    config = of_small(**(PRESETS[preset] | {"batch_size": batch, "epochs": 2}))
     two, one = (
-        sweep.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
+        lanes.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
     )
-    assert sweep.spread(1) == two
-    runs = (train.sweep([config], small, choose=lambda *_, over=over: over) for over in (two, one))
+    assert lanes.spread(1) == two
+    runs = (
+        train.sweep([config], small, choose=lambda *_, chosen=chosen: chosen)
+        for chosen in (two, one)
+    )
     for epoch, other in zip(*runs, strict=True):
         assert _timeless([epoch.rows[0]]) == _timeless([other.rows[0]])
         chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
@@ -255,9 +311,9 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
 
 @pytest.mark.slow
 def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
-    config = Config(batch_size=64, epochs=1)
+    config = of_small(batch_size=64, epochs=1)
     halves = fit(config, small)[0]
-    monkeypatch.setattr(sgd, "parts", lambda: 1)
+    monkeypatch.setattr(sharding, "parts", lambda: 1)
     _forget()
     whole = fit(config, small)[0]
     assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
@@ -266,7 +322,7 @@ def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
 
 
 def test_the_same_run_twice_gives_the_same_bits(small):
-    config = Config(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
+    config = of_small(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
     assert _timeless(fit(config, small)) == _timeless(fit(config, small))
     other = dataclasses.replace(config, seed=1)
     assert fit(config, small)[0].train_loss != fit(other, small)[0].train_loss
@@ -274,7 +330,7 @@ def test_the_same_run_twice_gives_the_same_bits(small):
 
 def test_both_forms_of_convolution_train_alike(small):
     losses = [
-        fit(Config(batch_size=64, epochs=1, conv=form), small)[0].train_loss
+        fit(of_small(batch_size=64, epochs=1, conv=form), small)[0].train_loss
         for form in ("matmul", "lax")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -282,7 +338,7 @@ def test_both_forms_of_convolution_train_alike(small):
 
 def test_a_row_is_the_sums_divided_once(small):
     data = hold_out(small, 50)
-    (row,) = fit(Config(batch_size=64, epochs=1, channels=(2, 3), hidden=(8,)), data)
+    (row,) = fit(of_small(batch_size=64, epochs=1, channels=(2, 3), hidden=(8,), valid=50), data)
     assert row.count == 650
     assert row.train_accuracy * 650 == pytest.approx(round(row.train_accuracy * 650))
     assert row.valid_accuracy * 50 == pytest.approx(round(row.valid_accuracy * 50))
@@ -294,17 +350,22 @@ def test_a_row_is_the_sums_divided_once(small):
 def test_it_can_overfit_32_images(small):
     few = Split(small.train.images[:32], small.train.labels[:32])
     data = dataclasses.replace(small, train=few, test=few)
-    config = Config(activation="relu", pool="max", lr=0.1, batch_size=32, epochs=150)
+    config = of_small(activation="relu", pool="max", lr=0.1, batch_size=32, epochs=150)
     assert fit(config, data)[-1].test_accuracy == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 1e-3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, MOMENTUM)),
+        MOMENTUM | {"nesterov": True},
+    ],
+)
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
     config = Config(lr=0.9 if not options else 0.1, **options)
     model = network(config, 10)
-    state = sgd.init(model, config, (28, 28, 1))
+    state = train.init(model, config, (28, 28, 1))
     net = torch_lenet(torch, state.params)
     theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
     rows, mask = sgd.order(config, 0, 60_000)
@@ -328,45 +389,47 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
 def test_schedules_fall_to_zero_and_warm_up_rises():
     steps = 10
     for schedule, middle in (("constant", 1), ("linear", 0.5), ("cosine", 0.5)):
-        rate = sgd.learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
+        rate = learning_rate(Config(lr=0.5, epochs=4, schedule=schedule), steps)
         assert float(rate(0)) == pytest.approx(0.5)
         assert float(rate(20)) == pytest.approx(0.5 * middle)
         assert float(rate(40)) == pytest.approx(0.5 if schedule == "constant" else 0, abs=1e-6)
-    rate = sgd.learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
+    rate = learning_rate(Config(lr=0.5, epochs=4, warmup=1.0), steps)
     rising = [float(rate(i)) for i in range(12)]
     np.testing.assert_allclose(rising, [0.05 * min(i + 1, 10) for i in range(12)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("lr", [1e6, 1e30])
 def test_a_run_that_diverges_says_where(small, lr):
-    config = Config(lr=lr, batch_size=64, epochs=3, activation="relu")
-    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*smaller --lr"):
+    config = of_small(lr=lr, batch_size=64, epochs=3, activation="relu")
+    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*Lower the learning rate"):
         fit(config, small)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"batch_size": 701}, "--batch_size=701: must be at most the 700 training examples"),
+        ({"dataset": "mnist"}, "dataset=mnist: the data given are synthetic"),
+        ({"valid": 50}, "valid=50: the data given have 0 held-out examples"),
+        ({"batch_size": 701}, "batch_size=701: must be at most the 700 training examples"),
         ({"kernel_size": 15}, "synthetic: images of 28x28 are too small for conv2"),
-        ({"lr": -1.0}, "--lr=-1.0"),
+        ({"lr": -1.0}, "lr=-1.0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said):
     with pytest.raises(UsageError, match=said):
-        train.start(Config(**change), small)
+        train.start(Config(**({"dataset": "synthetic"} | change)), small)
 
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     config = Config()
     model = network(config, 10)
-    params = sgd.init(model, config, (28, 28, 1)).params
-    found = sgd.evaluate(model, params, jax.device_put(fashion_mnist.test))
+    params = train.init(model, config, (28, 28, 1)).params
+    found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000
 
 
 def test_a_run_ends_with_the_last_row_and_parameters_of_fit(small):
-    config = Config(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
+    config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
     row, params = train.run(config, small)
     *_, (expected, state) = train.fit(train.start(config, small))
     assert row.epoch == 2

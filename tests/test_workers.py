@@ -14,7 +14,7 @@ from lenet.engine.workers import Workers
 from lenet.errors import DivergedError, UsageError
 from lenet.model import network
 
-TINY = Config(channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+TINY = Config(dataset="synthetic", channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
 # Two programs; the second run of the first diverges.
 RUNS = [
     *(
@@ -71,7 +71,7 @@ def test_workers_go_on_with_more_runs(started):
 
 
 def test_what_a_worker_cannot_do_is_the_error_of_the_sweep(started):
-    with pytest.raises(UsageError, match="--batch_size=4000"):
+    with pytest.raises(UsageError, match="batch_size=4000"):
         list(started.fit(with_networks([dataclasses.replace(TINY, batch_size=4000)])))
 
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_ends_the_sweep_in_one_line(small):
         rows = pool.fit(with_networks([dataclasses.replace(TINY, epochs=1000)]))
         next(rows)
         os.kill(process.pid, signal.SIGKILL)
-        with pytest.raises(UsageError, match="--resume goes on"):
+        with pytest.raises(UsageError, match="Continue with resume"):
             list(rows)
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from experiments.cli import processes
-from experiments.cli.language import t
+from experiments.cli import language, processes
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
@@ -108,12 +107,8 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
         try:
             yield
         except stopping.Stopped:
-            print(
-                t(
-                    "stopped; finished runs are saved. To continue: --run_dir={run_dir} --resume",
-                    run_dir=run_dir,
-                )
-            )
+            flags = f"--run_dir={run_dir} --resume"
+            print(language.t("stopped; finished runs are saved. To continue: {flags}", flags=flags))
             raise
 
 
@@ -133,19 +128,17 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
 
     done = {entry.run for entry in runs.finished(path, configs)}
     if done:
-        print(resuming(len(done), len(configs), path))
+        resuming(len(done), len(configs), path)
     share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
     return ledger.read(path)
 
 
-def resuming(done: int, count: int, path: Path) -> str:
-    """Return a line that says how many runs a ledger has."""
-    return t(
-        "Resuming: {done} of {count} runs already finished ({path})",
-        done=done,
-        count=count,
-        path=path,
+def resuming(done: int, runs: int, path: Path) -> None:
+    """Print how many runs were found finished."""
+    said = language.t(
+        "Resuming: {done} of {runs} runs already finished ({path})", done=done, runs=runs, path=path
     )
+    print(said)
 
 
 def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
@@ -159,7 +152,7 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
         for epoch in runs.many(todo, data, path):
             for entry in epoch.finished:
                 if entry.diverged:
-                    tally.say(f"run {entry.run} {entry.diverged}")
+                    tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
             skipped = sum(entry.config.epochs - len(entry.rows) for entry in epoch.finished)
             trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
             tally.advance(trained, len(epoch.finished), skipped)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments.cli import language as flag
-from experiments.cli.language import asked, t
+from experiments.cli import language as spoken
 from lenet import files
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ FLAGS = flags.FLAGS
 
 
 def define() -> None:
-    """Define --report and --lang."""
-    flag.define()
+    """Define --report."""
     flags.DEFINE_boolean("report", True, f"write {NAME} at the end (see experiments.report)")
 
 
@@ -28,7 +26,7 @@ def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
     if FLAGS.report:
         from lenet.report import of_directory
 
-        write(of_directory.report(run_dir, data), run_dir / NAME, asked())
+        write(of_directory.report(run_dir, data), run_dir / NAME, spoken.asked())
 
 
 def write(report: "Report", to: Path, language: str) -> None:
@@ -43,4 +41,5 @@ def write(report: "Report", to: Path, language: str) -> None:
 
     content = page.render(report, language)
     files.write(to, content)
-    print(t("report: {path} ({size:.1f} MB)", path=to, size=len(content) / 1e6))
+    size = len(content) / 1e6
+    print(spoken.t("report: {path} ({size:.1f} MB)", path=to, size=size))

@@ -1,4 +1,4 @@
-"""What a handful of runs can tell: intervals, paired comparisons, places among others' runs.
+"""Statistics of a handful of runs: intervals, effects of a design, sources of variance.
 
 Values are one number a run, [R]; all are finite. What is paired is paired by seed.
 """
@@ -9,9 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy  # scipy.stats takes a while to import: scipy does so when it is first used
 from numpy.typing import ArrayLike, NDArray
-
-EXACT = 16
-"""Pairs up to which all 2^R flips of signs are counted."""
 
 
 class Interval(NamedTuple):
@@ -24,14 +21,6 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         """Return a difference with its interval, such as +0.0120 [−0.0010, +0.0250]."""
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "−")
-
-
-class Paired(NamedTuple):
-    """What two cells of runs differ by."""
-
-    difference: Interval  # of a - b
-    p: float  # of a paired t-test of no difference
-    sign_flip_p: float | None  # of its exact permutation test; None above EXACT pairs
 
 
 class Outcome(NamedTuple):
@@ -93,54 +82,24 @@ def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence}: must be within (0, 1)")
     mean = float(x.mean())
-    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(x) - 1) * _standard_error(x))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(x) - 1) * scipy.stats.sem(x))
     return Interval(mean, mean - half, mean + half)
-
-
-def paired(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Paired:
-    """Return the mean of a - b with its interval, and how likely one as large is by chance.
-
-    The t-test takes t = mean/(s/√R), two-sided. The permutation test assumes no distribution: it
-    counts among all 2^R flips of the differences' signs those whose mean is as far from 0.
-
-    Args:
-      a: [R], R at least 2.
-      b: [R], run i under the seed of run i of `a`.
-      confidence: of the interval.
-
-    Raises:
-      ValueError: as `interval` does, or for different numbers of runs.
-
-    >>> found = paired([2, 4, 6], [1, 2, 3])
-    >>> found.difference.mean, round(found.p, 3), found.sign_flip_p  # t = 2√3; 2 flips of 8
-    (2.0, 0.074, 0.25)
-    """
-    x, y = _sample(a, "a"), _sample(b, "b")
-    if x.shape != y.shape:
-        raise ValueError(f"{len(x)} runs paired with {len(y)}: expected as many")
-    d = x - y
-    flips = _sign_flip(d) if len(d) <= EXACT else None
-    return Paired(interval(d, confidence), _two_sided(d), flips)
 
 
 def place(value: float, others: ArrayLike) -> float:
     """Return the percentile of `value` among `others`, from 0 to 100; ties count half (mid-rank).
 
-    100 · (those below + those equal/2) / R
+    100 · (those below + those equal/2) / R. scipy.stats.percentileofscore rounds a place above all
+    to 100.00000000000001, and is slow to import.
 
     Args:
       value: a number of one run.
       others: [R], R at least 1.
 
-    Raises:
-      ValueError: for no values, or one that is not finite.
-
     >>> place(3, [1, 2, 3, 4])
     62.5
     """
-    x = _sample(others, "others", least=1)
-    if not np.isfinite(value):
-        raise ValueError(f"value {value}: must be a finite number")
+    x = np.asarray(others, np.float64)
     return float(100 * ((x < value).mean() + (x == value).mean() / 2))
 
 
@@ -267,30 +226,10 @@ def crossed(values: ArrayLike) -> Crossed:
     )
 
 
-def _sample(values: ArrayLike, name: str, *, least: int = 2) -> NDArray[np.float64]:
+def _sample(values: ArrayLike, name: str) -> NDArray[np.float64]:
     x = np.asarray(values, np.float64)
-    if x.ndim != 1 or len(x) < least:
-        raise ValueError(f"{name} of shape {x.shape}: expected at least {least} in a row")
+    if x.ndim != 1 or len(x) < 2:
+        raise ValueError(f"{name} of shape {x.shape}: expected at least 2 in a row")
     if not np.isfinite(x).all():
         raise ValueError(f"{name}: must be finite numbers")
     return x
-
-
-def _standard_error(x: NDArray[np.float64]) -> float:
-    return float(x.std(ddof=1) / np.sqrt(len(x)))
-
-
-def _two_sided(differences: NDArray[np.float64]) -> float:
-    """p of the t-test; without any spread 1 for no difference, else 0."""
-    mean, error = float(abs(differences.mean())), _standard_error(differences)
-    if error == 0:
-        return float(mean == 0)
-    return float(2 * scipy.stats.t.sf(mean / error, len(differences) - 1))
-
-
-def _sign_flip(differences: NDArray[np.float64]) -> float:
-    """p of the permutation test; scipy flips signs where it gets one sample of pairs."""
-    test = scipy.stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
-    )
-    return float(test.pvalue)

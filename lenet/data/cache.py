@@ -13,8 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import platformdirs
-
+from lenet import files
 from lenet.data import idx, sources
 from lenet.data.verify import FILES, Raw
 from lenet.errors import DataError
@@ -25,23 +24,13 @@ _MANIFEST = "manifest.json"
 _MANIFEST_BYTES = 2**20  # 256 class names fit a thousand times
 
 
-def directory() -> Path | None:
-    """Return this user's cache directory, which may not exist yet, or None without a home."""
-    # Without a home directory some versions raise and others return "~/.cache", a relative path.
-    try:
-        path = platformdirs.user_cache_path("lenet", appauthor=False)
-    except RuntimeError:
-        return None
-    return path if path.is_absolute() else None
-
-
 def read(name: str) -> Raw | None:
     """Return the entry of `name` with the digests of its manifest, or None if it is not cached.
 
     Raises:
       DataError: if the entry is damaged.
     """
-    root = directory()
+    root = files.cache_directory()
     if root is None or not os.path.lexists(root / name):
         return None
     path = root / name / _MANIFEST
@@ -60,7 +49,7 @@ def read(name: str) -> Raw | None:
 
 def store(name: str, raw: Raw) -> None:
     """Write a verified dataset to the cache; log a warning if that fails."""
-    root = directory()
+    root = files.cache_directory()
     if root is None:
         log.warning("could not cache %s: this user has no home or cache directory", name)
         return
@@ -77,7 +66,7 @@ def store(name: str, raw: Raw) -> None:
 
 def set_aside(name: str) -> str:
     """Rename a damaged entry, to keep it for inspection, and return its new name."""
-    root = directory()
+    root = files.cache_directory()
     assert root is not None  # it contains the entry
     aside = root / f"{name}.bad-{time.time_ns()}"
     with contextlib.suppress(OSError):  # not writable, or another process was first

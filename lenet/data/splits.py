@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from lenet.errors import DataError, UsageError
 
@@ -14,8 +15,8 @@ from lenet.errors import DataError, UsageError
 class Split(NamedTuple):
     """Examples for one purpose."""
 
-    images: np.ndarray  # uint8 [N,H,W,C]; a jax.Array once on the device
-    labels: np.ndarray  # int32 [N], 0 to K-1
+    images: UInt8[np.ndarray, "N H W C"]  # a jax.Array once on the device
+    labels: Int32[np.ndarray, " N"]  # 0 to K-1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Train one network or a thousand, as one compiled program.
 
-`sgd` trains one network (pure functions: init, step, epoch, evaluate); `sharding` divides a batch
-among devices; `sweep` maps runs over devices; `metrics` are sums and counts, `rows` what an epoch
-came to; `memory` estimates bytes, `selfcheck` asks whether this version of JAX computes rightly;
-`cores`, `programs` and `workers` say which processors and processes do the work.
+`sgd` trains one network: init, step, epoch and evaluate are pure functions; `optimizer` is the
+update rule, `sharding` divides a batch among devices. `sweep` maps runs over `lanes` and jits them;
+`stacking` makes arrays of their settings. `metrics` are sums and counts, `rows` the results of an
+epoch, `chance` the loss of random guessing. `memory` estimates bytes, `selfcheck` tests JAX itself;
+`cores`, `programs` and `workers` use the processor and its processes.
 """

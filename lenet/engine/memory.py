@@ -1,4 +1,4 @@
-"""How much memory a computation takes, estimated before anything is compiled."""
+"""Estimate the memory of a computation before anything is compiled."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from jax.extend.core import Jaxpr, Literal
 
 
 def peak(f: Callable[..., Any], *args: Any) -> int:
-    """Return the most bytes that `f(*args)` holds at once on a device besides its arguments.
+    """Return the peak memory of `f(*args)` in bytes, without its arguments.
 
-    Operations are taken one by one as they are written, and a value as dropped after its last use.
-    A compiler that fuses them needs less; one that computes them in another order may need more.
+    Assumes that operations run one by one in program order, and that a value is freed after its
+    last use. A compiler that fuses operations needs less; one that reorders them may need more.
 
     >>> import jax.numpy as jnp
     >>> peak(lambda x: jnp.sin(jnp.outer(x, x)).sum(), jnp.zeros(100, jnp.float32))
@@ -22,7 +22,7 @@ def peak(f: Callable[..., Any], *args: Any) -> int:
 
 
 def free(device: jax.Device) -> int:
-    """Return how many bytes a device has left; the devices of a CPU share the machine's."""
+    """Return the free memory of a device in bytes; CPU devices share the memory of the machine."""
     if stats := device.memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"]
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -30,7 +30,7 @@ def free(device: jax.Device) -> int:
 
 
 def peak_of(jaxpr: Jaxpr) -> int:
-    """Return `peak` of what has been traced."""
+    """Return `peak` of a traced function."""
     last = {
         var: index
         for index, equation in enumerate(jaxpr.eqns)

@@ -1,4 +1,4 @@
-"""Compiled programs, kept between processes, so that a second run starts in seconds."""
+"""Persistent cache of compiled programs, so that a second run starts in seconds."""
 
 import hashlib
 import importlib.metadata
@@ -6,10 +6,10 @@ import os
 import platform
 from pathlib import Path
 
-from lenet.data import cache
+from lenet import files
 
 MAX_BYTES = 512 * 2**20
-"""The longest unused are dropped beyond this."""
+"""Size limit; the least recently used programs are deleted beyond it."""
 
 
 def keep() -> Path | None:
@@ -19,7 +19,7 @@ def keep() -> Path | None:
     process runs what it finds there: nobody else may write it. Returns the directory, or None where
     there can be none or JAX_COMPILATION_CACHE_DIR names another.
     """
-    root = cache.directory()
+    root = files.cache_directory()
     if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
     path = root / "programs" / f"{importlib.metadata.version('jaxlib')}-{_processor()}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lenet.engine.metrics import Metrics
 
 DIVERGED = 10
-"""A run has diverged when the mean loss of an epoch exceeds this many times log K, a guess's."""
+"""A run has diverged when the mean loss of an epoch exceeds this many times chance level, log K."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,20 +79,20 @@ def report(
     valid: "Metrics | None",
     test: "Metrics",
 ) -> Row:
-    """Return what epoch `number` of a run came to.
+    """Return the row of epoch `number` of a run.
 
     Args:
-      num_classes: K, for the loss of a guess.
-      config: of the run; its learning rate is what an error names.
+      num_classes: K, for chance level.
+      config: of the run; errors name its learning rate.
       number: of the epoch, from 1.
-      seconds: that its training took.
+      seconds: training time of the epoch, without evaluation.
       steps: the metrics of each step, [S].
-      valid: after the epoch.
-      test: after the epoch.
+      valid: metrics on the validation split after the epoch.
+      test: metrics on the test split after the epoch.
 
     Raises:
-      DivergedError: naming the first step whose loss was no finite number, or the epoch whose
-        mean loss was far above that of a guess.
+      DivergedError: naming the first step whose loss was not finite, or the epoch whose mean loss
+        was far above chance level.
     """
     from lenet.engine import metrics  # with jax, which readers of rows do not wait for
 
@@ -134,9 +134,12 @@ def _check_finite(num_classes: int, config: Config, number: int, steps: "Metrics
         raise _diverged(config, f"the loss was {losses[first]} at step {at} (epoch {number})")
     guess = chance.loss(num_classes)
     if losses.mean() > DIVERGED * guess:
-        mean = f"mean loss {losses.mean():.3g} in epoch {number}"
-        raise _diverged(config, f"{mean}, more than {DIVERGED} times that of a guess ({guess:.2f})")
+        raise _diverged(
+            config,
+            f"the mean loss in epoch {number} was {losses.mean():.3g}, more than {DIVERGED} times "
+            f"chance level ({guess:.2f})",
+        )
 
 
 def _diverged(config: Config, what: str) -> DivergedError:
-    return DivergedError(f"diverged: {what} with --lr={config.lr:g}: try a smaller --lr")
+    return DivergedError(f"diverged: {what} with lr={config.lr:g}. Lower the learning rate.")

@@ -1,4 +1,4 @@
-"""Refuse to train where the array library gives wrong results: it has, silently.
+"""Refuse to train with a version of JAX that computes wrong results.
 
 jax 0.10.2 took the wrong rows of a product that is reduced at once (github.com/jax-ml/jax, issue
 39103), and threads have raced in a sum over a broadcast array (tensorflow, issue 126812, which is

@@ -1,43 +1,36 @@
-"""Stochastic gradient descent on LeNet, as pure functions: init, step, epoch, evaluate.
+"""Stochastic gradient descent as pure functions: init, step, epoch, evaluate.
 
-A run is determined by (config, data). Its numbers (learning rate, seed, ...) are inputs of the
-compiled program, so that another value compiles nothing; its choices shape the program.
+A run is determined by (config, data). Nothing here is jitted: the caller jits what it calls, and
+`sweep` jits all of a run, mapped over many. Config's numbers (learning rate, seed, ...) are inputs
+of that program, so that a new value compiles nothing; Config's choices shape the program.
 
-On a CPU the batch of a step is cut into two parts whose gradients are added. Two cores that JAX has
-as two devices then take a part each, which is quicker than both at every product; on one device the
-parts follow one another. Their sum has the same bits either way.
+A wrong shape raises while the program is traced: what broadcasts in silence is asserted with chex.
 """
 
 import math
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
-from jax.flatten_util import ravel_pytree
+from jaxtyping import Bool, Float, Int, Key, Num
 
-from lenet import config as config_module
 from lenet.config import Config
 from lenet.data.splits import Split
-from lenet.engine import metrics
+from lenet.engine import metrics, sharding, stacking  # noqa: F401  stacking makes Config a pytree
 from lenet.engine.metrics import Metrics
-from lenet.engine.sharding import fill, parts, share
+from lenet.engine.optimizer import optimizer
 
-Params = dict[str, dict[str, Array]]
-
-# Config itself knows nothing of jax, so that `--help` does not wait for it.
-jax.tree_util.register_dataclass(
-    Config,
-    data_fields=[f.name for f in config_module.fields("number")],
-    meta_fields=[f.name for f in config_module.fields("choice")],
-)
+Params = dict[str, dict[str, Array | np.ndarray]]
+"""Parameters by layer, on a device or the host: {"conv1": {"kernel": ..., "bias": ...}, ...}."""
 
 EVALUATION_BATCH = 250
-"""Examples evaluated at a time; it changes the speed and the memory, not the result."""
+"""Examples evaluated at a time; affects speed and memory, not the result."""
 
 
 class State(NamedTuple):
@@ -45,7 +38,7 @@ class State(NamedTuple):
 
     params: Params
     optimizer: optax.OptState
-    step: Array  # int32 [], steps taken; which epoch comes next follows from it
+    step: Int[Array, ""]  # int32, steps taken; the epoch follows from it
 
 
 def steps_per_epoch(config: Config, count: int) -> int:
@@ -57,7 +50,7 @@ def steps_per_epoch(config: Config, count: int) -> int:
     return math.ceil(count / config.batch_size)
 
 
-def keys(config: Config) -> tuple[Array, Array]:
+def keys(config: Config) -> tuple[Key[Array, ""], Key[Array, ""]]:
     """Return the key of the initial weights and the key of the order of examples."""
     order_seed = jnp.where(config.order_seed < 0, config.seed, config.order_seed)
     return (
@@ -66,45 +59,14 @@ def keys(config: Config) -> tuple[Array, Array]:
     )
 
 
-def learning_rate(config: Config, steps: int) -> optax.Schedule:
-    """Return the learning rate by step: a rise over the warm-up, then the schedule to the end.
-
-    Args:
-      config: lr, epochs, warmup in epochs, and the schedule.
-      steps: steps in an epoch.
-    """
-    rising = config.warmup * steps
-    falling = config.epochs * steps - rising
-
-    def rate(step: Array) -> Array:
-        progress = jnp.clip((step - rising) / falling, 0, 1)
-        decay = {
-            "constant": jnp.ones_like(progress),
-            "linear": 1 - progress,
-            "cosine": (1 + jnp.cos(jnp.pi * progress)) / 2,
-        }[config.schedule]
-        warm = jnp.where(step < rising, (step + 1) / jnp.maximum(rising, 1), 1)
-        return (config.lr * decay * jnp.minimum(warm, 1)).astype(jnp.float32)
-
-    return rate
-
-
-def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
-    """Return SGD: g ← g + wd·p;  m ← momentum·m + g;  p ← p − lr·m  (PyTorch's formulation)."""
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay),
-        optax.trace(config.momentum, config.nesterov),
-        optax.scale_by_learning_rate(learning_rate(config, steps)),
-    )
-
-
-def logits(model: nn.Module, params: Params, images: Array) -> Array:
-    """Return the network's logits [B, K] for uint8 images [B, H, W, C], scaled to 0 to 1."""
+def logits(
+    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
+) -> Float[Array, "B K"]:
+    """Return the network's logits for images of 0 to 255, which are scaled to 0 to 1."""
     result: Array = model.apply({"params": params}, images.astype(jnp.float32) / 255)  # type: ignore[assignment]
     return result
 
 
-@partial(jax.jit, static_argnames=("model", "image_shape"))
 def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> State:
     """Return the state before the first step.
 
@@ -121,10 +83,10 @@ def step(
     config: Config,
     steps: int,
     state: State,
-    images: Array,
-    labels: Array,
-    mask: Array,
-    count: Array,
+    images: Num[Array, "B H W C"],
+    labels: Int[Array, " B"],
+    mask: Bool[Array, " B"],
+    count: Int[Array, ""],
     axis: str | None = None,
 ) -> tuple[State, Metrics]:
     """Take one step of SGD on the mean loss over the examples that `mask` keeps.
@@ -132,13 +94,13 @@ def step(
     Args:
       model: the network.
       config: learning rate and so on.
-      steps: steps in an epoch, for the schedule.
+      steps: steps per epoch, for the schedule.
       state: before the step.
-      images: uint8 [B, H, W, C], or this device's share of them.
-      labels: int32 [B].
-      mask: bool [B].
-      count: int32 [], how many the mask keeps, in all shares together.
-      axis: of the devices that have the other shares, if there are any.
+      images: of 0 to 255; this device's share of the batch.
+      labels: 0 to K − 1.
+      mask: false for padding.
+      count: number of examples that the mask keeps, over all devices.
+      axis: the devices that share the batch (see `sharding`).
 
     Returns:
       the state after the step, and the metrics of the batch before it
@@ -153,18 +115,9 @@ def step(
 
         return jax.grad(share_of_mean, has_aux=True)(state.params)
 
-    here = parts() if axis is None else parts() // lax.axis_size(axis)
-
-    def cut(x: Array) -> Array:
-        x = fill(x, 0, here)
-        return x.reshape(here, -1, *x.shape[1:])
-
     with _products(model):
-        of_parts = lax.map(gradient, (cut(images), cut(labels), cut(mask)))
-    gradients, sums = metrics.total(of_parts)
-    if axis is not None:  # as one array, for devices wait for each other at each
-        flat, unravel = ravel_pytree((gradients, sums))
-        gradients, sums = unravel(lax.psum(flat, axis))
+        of_parts = lax.map(gradient, tuple(sharding.cut(x, axis) for x in (images, labels, mask)))
+    gradients, sums = sharding.total(of_parts, axis)
     updates, optimizer_state = optimizer(config, steps).update(
         gradients, state.optimizer, state.params
     )
@@ -172,14 +125,16 @@ def step(
     return State(params, optimizer_state, state.step + 1), sums
 
 
-def order(config: Config, epoch: int | Array, count: int) -> tuple[Array, Array]:
+def order(
+    config: Config, epoch: int | Int[Array, ""], count: int
+) -> tuple[Int[Array, "S B"], Bool[Array, "S B"]]:
     """Return which examples each step of an epoch sees: a function of (seed, epoch) alone.
 
     With order="batches" the batches are cut once, from the examples as they come, and each epoch
     shuffles the batches; the short one may then be anywhere.
 
     Returns:
-      indices int32 [S, B] and mask bool [S, B]; a short batch is filled up with index 0, masked.
+      indices int32 and a mask; a short batch is padded with index 0, masked.
     """
     _, order_key = keys(config)
     key = jax.random.fold_in(order_key, epoch)
@@ -190,23 +145,22 @@ def order(config: Config, epoch: int | Array, count: int) -> tuple[Array, Array]
     return rows[shuffled], mask[shuffled]
 
 
-@partial(jax.jit, static_argnames=("model", "axis"), donate_argnames=("state",))
 def epoch(
     model: nn.Module, config: Config, state: State, split: Split, axis: str | None = None
 ) -> tuple[State, Metrics]:
-    """Pass once over `split`, as one compiled program.
+    """Train for one epoch on `split`.
 
     Args:
       model: the network.
-      config: its numbers are traced.
-      state: given up (its memory is used again).
+      config: its numbers may be traced.
+      state: before the epoch.
       split: images uint8 [N, H, W, C] and labels int32 [N].
-      axis: of the devices that share every batch, if there are any.
+      axis: the devices that share every batch.
 
     Returns:
       the state after ⌈N / B⌉ steps, and the metrics of each of them, [S]
     """
-    count = split.images.shape[0]
+    count = _count(split)
     steps = steps_per_epoch(config, count)
     rows, mask = order(config, state.step // steps, count)
     kept = mask.sum(1, dtype=jnp.int32)
@@ -216,16 +170,17 @@ def epoch(
         images, labels = split.images[rows], split.labels[rows]
         return step(model, config, steps, state, images, labels, mask, count, axis)
 
-    return lax.scan(body, state, (share(rows, 1, axis), share(mask, 1, axis), kept))
+    shares = sharding.share(rows, 1, axis), sharding.share(mask, 1, axis)
+    return lax.scan(body, state, (*shares, kept))
 
 
-@partial(jax.jit, static_argnames=("model", "axis"))
 def evaluate(model: nn.Module, params: Params, split: Split, axis: str | None = None) -> Metrics:
-    """Return the sums of loss and hits over every example of `split`; `axis` as in `epoch`."""
-    count = split.images.shape[0]
+    """Return the sums of loss and correct predictions over `split`; `axis` as in `epoch`."""
+    count = _count(split)
     # As many batches on one device as on two: a sum of more numbers may round otherwise.
     rows, mask = (
-        share(x, 0, axis) for x in _batches(jnp.arange(count), min(count, EVALUATION_BATCH))
+        sharding.share(x, 0, axis)
+        for x in _batches(jnp.arange(count), min(count, EVALUATION_BATCH))
     )
 
     def of_batch(batch: tuple[Array, Array]) -> Metrics:
@@ -234,13 +189,18 @@ def evaluate(model: nn.Module, params: Params, split: Split, axis: str | None = 
 
     with _products(model):
         sums = lax.map(of_batch, (rows, mask))
-    if axis is not None:
-        sums = lax.all_gather(sums, axis, tiled=True)
-    return metrics.total(sums)
+    return metrics.total(sharding.gather(sums, axis))
+
+
+def _count(split: Split) -> int:
+    """N; a label for each image, because an index beyond the labels would take the last of them."""
+    chex.assert_rank(split.images, 4)
+    chex.assert_shape(split.labels, split.images.shape[:1])
+    return split.images.shape[0]
 
 
 def _products(model: nn.Module) -> AbstractContextManager[None]:
-    """How exact the products traced inside are; by JAX's own default a GPU rounds them to TF32."""
+    """Set the precision of the products traced inside; JAX's default on a GPU is TF32."""
     exact = model.precision == "float32"
     return jax.default_matmul_precision("highest" if exact else "tensorfloat32")
 

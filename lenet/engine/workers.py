@@ -1,9 +1,9 @@
-"""A process for each core of a CPU, where many runs wait: each trains one run at a time.
+"""Worker processes, one for each core of a CPU; each trains one run at a time.
 
     this process ──(number, Config)──► worker ──(number, Row or error) after every epoch──►
 
-Devices of one process share a pool of threads and get in each other's way; processes do not. A run
-has the same bits either way: its worker does on one core what the run alone does on all.
+The devices of one process share a pool of threads and slow each other down; processes do not. A run
+is bitwise identical either way.
 """
 
 import contextlib
@@ -90,8 +90,8 @@ class Workers:
                 except (EOFError, ConnectionResetError):
                     stopping.stop_if_asked()
                     raise UsageError(
-                        "a process that trained was killed, perhaps for want of memory: "
-                        "--resume goes on; taskset -c 0 in front takes one process"
+                        "a worker process was killed, possibly out of memory. Continue with "
+                        "resume; prefix the command with `taskset -c 0` to use one process."
                     ) from None
                 if isinstance(found, LenetError) and not isinstance(found, DivergedError):
                     raise found
@@ -123,7 +123,8 @@ def _work(core: int, pipe: Connection, data: "Data") -> None:
     os.sched_setaffinity(0, {core})
     import jax
 
-    from lenet.engine import sweep
+    from lenet.engine import lanes, sweep
+    from lenet.engine.stacking import groups
 
     jax.config.update("jax_num_cpu_devices", 1)
     program = None
@@ -132,8 +133,8 @@ def _work(core: int, pipe: Connection, data: "Data") -> None:
         while True:
             run, (model, config) = pipe.recv()
             try:
-                if program is None or before is None or len(sweep.groups([before, config])) > 1:
-                    program = sweep.compiled(model, config, data, sweep.spread(1))
+                if program is None or before is None or len(groups([before, config])) > 1:
+                    program = sweep.compiled(model, config, data, lanes.spread(1))
                     before = config
                 for epoch in sweep.fit_chunk(program, {run: config}):
                     pipe.send((run, epoch.rows[run]))

@@ -13,6 +13,7 @@ from lenet.inspect.predictions import (
     robustness,
     worst,
 )
+from lenet.inspect.transforms import permute_pixels, shift
 
 __all__ = [
     "Calibration",
@@ -23,7 +24,9 @@ __all__ = [
     "images_of",
     "kernels",
     "logits",
+    "permute_pixels",
     "probabilities",
     "robustness",
+    "shift",
     "worst",
 ]

@@ -1,28 +1,29 @@
-"""What the layers of a network give for some images, and how to sum that up.
+"""Outputs of every layer of a network, and their statistics over images and units."""
 
-Pure: parameters and images in, arrays out.
-"""
-
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Num
 
 from lenet.engine.sgd import Params
 from lenet.model import LeNet
 
 SATURATED = 0.05
-"""A sigmoid within this of 0 or 1 (a tanh of −1 or 1) counts as saturated: its slope is small."""
+"""A sigmoid this close to 0 or 1 (a tanh to −1 or 1) counts as saturated: its slope is small."""
 
 
-def activations(model: LeNet, params: Params, images: Array) -> dict[str, Array]:
-    """Return what each layer gives: after its activation, or for pools and the last as it is.
+def activations(
+    model: LeNet, params: Params, images: Num[Array | np.ndarray, "B H W C"]
+) -> dict[str, Num[Array, "B ..."]]:
+    """Return the output of each layer: after its activation, where the layer has one.
 
     Args:
       model: any LeNet.
       params: its parameters.
-      images: float [B, H, W, C], scaled to 0 to 1 as in training, or uint8, which is then scaled.
+      images: floats from 0 to 1, as in training, or uint8, which is scaled.
 
     Returns:
       by name, in order: conv1 [B, H, W, C1], pool1 [B, H/2, W/2, C1], ..., dense1 [B, units], ...;
@@ -36,18 +37,20 @@ def activations(model: LeNet, params: Params, images: Array) -> dict[str, Array]
 
 
 class Statistics(NamedTuple):
-    """What a layer's units do over a set of images."""
+    """Statistics of one layer's units over a set of images."""
 
     mean: float
     deviation: float  # standard deviation over images and units
-    saturated: float  # the fraction within SATURATED of the end of the activation's range
-    dead: float  # the fraction of units (of channels, for maps) that give one value for all images
+    saturated: float  # fraction within SATURATED of an end of the activation's range
+    dead: float  # fraction of units (channels, in feature maps) that are constant over all images
 
 
-def statistics(model: LeNet, values: dict[str, Array]) -> dict[str, Statistics]:
-    """Sum up what `activations` gave, layer by layer.
+def statistics(
+    model: LeNet, values: Mapping[str, Num[Array | np.ndarray, "N ..."]]
+) -> dict[str, Statistics]:
+    """Return the statistics of each layer's outputs, as `activations` returns them.
 
-    A ReLU has one end, 0, so there `saturated` is the fraction of exact zeros. Logits have no end:
+    A ReLU has one end, 0, so its `saturated` is the fraction of exact zeros. Logits have no end, so
     their `saturated` is 0.
     """
     logits = f"dense{len(model.hidden) + 1}"

@@ -1,10 +1,9 @@
-"""Why a network learns or does not: what its units do, and what gradient each layer gets.
+"""Training diagnostics: why a network learns or does not, layer by layer.
 
-A network of sigmoids starts on a plateau. Its last hidden layer gives almost the same for every
-image, so that only the last biases learn, and the gradient that reaches the first layers is far
-smaller than that of the last (X. Glorot, Y. Bengio: Understanding the difficulty of
-training deep feedforward neural networks. AISTATS 2010). Pure: parameters and examples in, numbers
-out.
+A network of sigmoids starts on a plateau. Its last hidden layer outputs almost the same for every
+image, so that only the last biases learn, and the gradient in the first layers is far smaller than
+the gradient in the last (X. Glorot, Y. Bengio: Understanding the difficulty of training deep
+feedforward neural networks. AISTATS 2010).
 """
 
 import math
@@ -23,25 +22,25 @@ from lenet.inspect import activations
 from lenet.model import LeNet
 
 SAMPLE = 256
-"""Examples that suffice for what `diagnose` measures."""
+"""Number of examples that is enough for `diagnose`."""
 
 
 class Diagnosis(NamedTuple):
-    """What a layer does on some examples."""
+    """Statistics of one layer over some examples."""
 
-    mean: float  # of what its units give
+    mean: float  # of the outputs of its units
     deviation: float  # standard deviation, over examples and units
     across: float  # standard deviation over the examples alone, root mean square over units
-    saturated: float  # the fraction near an end of the activation's range (activations.SATURATED)
-    dead: float  # the fraction of units, or of channels, that give one value for all examples
+    saturated: float  # fraction near an end of the activation's range (activations.SATURATED)
+    dead: float  # fraction of units, or of channels, that are constant over all examples
     gradient: float | None  # root mean square of d loss / d kernel; None where there is no kernel
     weight: float | None  # root mean square of the kernel
 
 
 def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]:
-    """Return what each layer does, in the order of the network.
+    """Return the diagnosis of each layer, in the order of the network.
 
-    The loss is the mean cross-entropy over the examples, as one step of training has it.
+    The gradient is that of the mean cross-entropy over the examples, as in a training step.
 
     Args:
       model: any LeNet.
@@ -50,7 +49,7 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
     """
     values, sizes = jax.device_get(_measure(model, params, *split))
     seen = activations.statistics(model, values)
-    # Over examples: a unit that gives one value for all tells nothing of them, however large it is.
+    # Over examples: a unit that is constant carries no information on them, however large it is.
     across = {
         name: math.sqrt(value.var(0, dtype=np.float64).mean()) for name, value in values.items()
     }
@@ -68,7 +67,7 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
 
 
 def names(model: LeNet) -> list[str]:
-    """Return the layers in order; JAX sorts what it returns by name.
+    """Return the names of the layers in order; JAX sorts dictionaries by name.
 
     >>> names(LeNet(channels=(4,), hidden=(8,)))
     ['conv1', 'pool1', 'dense1', 'dense2']
@@ -93,7 +92,7 @@ def _measure(
     with jax.default_matmul_precision("highest"):
         gradients, values = jax.grad(loss, has_aux=True)(params)
 
-    def size(x: Array) -> Array:
+    def size(x: Array | np.ndarray) -> Array:
         return jnp.sqrt(jnp.mean(x * x))
 
     sizes = {

@@ -1,7 +1,6 @@
-"""Look inside a trained network: parameters and images in, arrays out.
+"""Predictions of a trained network: probabilities, confusion matrix, calibration, robustness.
 
-`lenet.activations` has what each layer gives for some images; here is what the network as a whole
-makes of them. `experiments.predict` and `experiments.report` show it.
+For the outputs of single layers see `lenet.inspect.activations`.
 """
 
 from functools import partial
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int, UInt8
 
 from lenet.data import Split
 from lenet.engine import sgd
@@ -19,16 +19,20 @@ from lenet.inspect.transforms import shift
 from lenet.model import LeNet
 
 BATCH = 500
-"""Images at a time."""
+"""Images per call of the network."""
 
 
-def probabilities(model: LeNet, params: Params, images: np.ndarray) -> np.ndarray:
-    """Return softmax(logits), float32 [N, K], for uint8 images [N, H, W, C]."""
+def probabilities(
+    model: LeNet, params: Params, images: UInt8[np.ndarray, "N H W C"]
+) -> Float[np.ndarray, "N K"]:
+    """Return softmax(logits) of images, float32."""
     return np.asarray(jax.nn.softmax(logits(model, params, images)))
 
 
-def logits(model: LeNet, params: Params, images: np.ndarray) -> np.ndarray:
-    """Return the logits, float32 [N, K], for uint8 images [N, H, W, C], N at least 1."""
+def logits(
+    model: LeNet, params: Params, images: UInt8[np.ndarray, "N H W C"]
+) -> Float[np.ndarray, "N K"]:
+    """Return the logits of images, float32; N is at least 1."""
     parts = [
         np.asarray(_logits(model, params, images[i : i + BATCH]))
         for i in range(0, len(images), BATCH)
@@ -42,8 +46,10 @@ def _logits(model: LeNet, params: Params, images: Array) -> Array:
         return sgd.logits(model, params, images)
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return how many examples of each class [K] were taken for each [K]: int [K, K], rows truth.
+def confusion(
+    labels: Int[np.ndarray, " N"], predicted: Int[np.ndarray, " N"], num_classes: int
+) -> Int[np.ndarray, "K K"]:
+    """Return the confusion matrix; rows are true classes, columns predictions.
 
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
     [[1, 1], [0, 1]]
@@ -53,14 +59,10 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np
     return counts
 
 
-def worst(labels: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
-    """Return the mistakes the network is surest of, the surest first: indices [<= count].
-
-    Args:
-      labels: int [N].
-      probabilities: float [N, K].
-      count: at most.
-    """
+def worst(
+    labels: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int
+) -> Int[np.ndarray, " M"]:
+    """Return the indices of at most `count` misclassified examples, most confident first."""
     predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != labels)
     surest = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
@@ -68,24 +70,26 @@ def worst(labels: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarr
 
 
 class Calibration(NamedTuple):
-    """How often a network is right where it says it is so sure; bins of equal width, [M]."""
+    """Accuracy by confidence: how often predictions of a given probability are correct; M bins."""
 
-    counts: np.ndarray  # predictions in each bin
-    confidence: np.ndarray  # their mean probability; nan where there are none
-    accuracy: np.ndarray  # how many of them are right
-    error: float  # expected calibration error: mean of |accuracy - confidence| over all examples
+    counts: Int[np.ndarray, " M"]  # predictions in each bin
+    confidence: Float[np.ndarray, " M"]  # their mean probability; nan where there are none
+    accuracy: Float[np.ndarray, " M"]  # the fraction of them that is correct
+    error: float  # expected calibration error: mean of |accuracy − confidence| over all examples
 
 
-def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> Calibration:
+def calibration(
+    labels: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], bins: int = 10
+) -> Calibration:
     """Return the reliability of the predictions (Guo et al., 2017, arXiv:1706.04599).
 
     ECE = Σ_m n_m / N · |accuracy_m − confidence_m| over bins (m/M, (m+1)/M] of the largest
     probability.
 
     Args:
-      labels: int [N].
-      probabilities: float [N, K].
-      bins: M.
+      labels: 0 to K − 1.
+      probabilities: of each class.
+      bins: M, of equal width.
     """
     sure = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels
@@ -99,14 +103,22 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -
     return Calibration(counts, confidence, accuracy, error)
 
 
-def add_noise(images: np.ndarray, deviation: float, seed: int = 0) -> np.ndarray:
-    """Return uint8 images with normal noise, its deviation a share of white, cut to 0 to 255."""
+def add_noise(
+    images: UInt8[np.ndarray, "N H W C"], deviation: float, seed: int = 0
+) -> UInt8[np.ndarray, "N H W C"]:
+    """Return images with Gaussian noise, clipped to 0 to 255.
+
+    Args:
+      images: to copy.
+      deviation: standard deviation of the noise, as a fraction of white (255).
+      seed: of the noise.
+    """
     noise = np.random.default_rng(seed).normal(0, 255 * deviation, images.shape)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
 def accuracy(model: LeNet, params: Params, split: Split) -> float:
-    """Return the share of the examples whose largest logit is their label's."""
+    """Return the accuracy: the fraction of examples whose largest logit is the label's."""
     predicted = probabilities(model, params, split.images).argmax(1)
     return float((predicted == split.labels).mean())
 
@@ -116,11 +128,11 @@ NOISE = (0.0, 0.05, 0.1, 0.2, 0.3)
 
 
 def robustness(model: LeNet, params: Params, split: Split) -> dict[str, dict[float, float]]:
-    """Return the accuracy on moved and on noisy images.
+    """Return the accuracy on shifted and on noisy images.
 
     Returns:
-      "shift": by pixels, the mean over the four directions; "noise": by its deviation as a share
-      of white
+      "shift": by pixels, the mean over the four directions; "noise": by its standard deviation as
+      a fraction of white
     """
 
     def moved(pixels: int) -> float:
@@ -138,11 +150,13 @@ def robustness(model: LeNet, params: Params, split: Split) -> dict[str, dict[flo
     return {"shift": {s: moved(s) for s in SHIFTS}, "noise": {d: noisy(d) for d in NOISE}}
 
 
-def images_of(split: Split, names: tuple[str, ...], chosen: tuple[str, ...]) -> np.ndarray:
-    """Return the index of the first example of each chosen class, [len(chosen)]."""
+def images_of(
+    split: Split, names: tuple[str, ...], chosen: tuple[str, ...]
+) -> Int[np.ndarray, " M"]:
+    """Return the index of the first example of each of the M chosen classes."""
     return np.array([int(np.argmax(split.labels == names.index(name))) for name in chosen])
 
 
-def kernels(params: Params, layer: str = "conv1") -> np.ndarray:
-    """Return the kernels of a convolution as pictures: float32 [C_out, C_in, h, w]."""
+def kernels(params: Params, layer: str = "conv1") -> Float[np.ndarray, "Co Ci kh kw"]:
+    """Return the kernels of a convolution as images."""
     return np.asarray(jnp.transpose(params[layer]["kernel"], (3, 2, 0, 1)))

@@ -1,11 +1,12 @@
-"""Which pixels of the input a unit sees: by arithmetic, and by gradients."""
+"""Receptive fields: which pixels of the input a unit depends on, by arithmetic and by gradients."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float
 
 from lenet.ops import conv_transpose2d, output_shape
 
@@ -52,7 +53,9 @@ def receptive_field(windows: Iterable[Window]) -> ReceptiveField:
     return ReceptiveField(size, apart, start)
 
 
-def influence(function: Callable[[Array], Array], image: Array, unit: tuple[int, ...]) -> Array:
+def influence(
+    function: Callable[[Array], Array], image: Float[Array, "*shape"], unit: tuple[Any, ...]
+) -> Bool[Array, "*shape"]:
     """Return which numbers of `image` the number `unit` of function(image) depends on.
 
     Those with a gradient other than 0: measured, so a unit that sees a pixel but gives it a weight
@@ -63,16 +66,13 @@ def influence(function: Callable[[Array], Array], image: Array, unit: tuple[int,
       image: its input, of any shape.
       unit: an index into its output.
 
-    Returns:
-      bool, of the shape of `image`
-
     >>> influence(lambda x: x[1:] * x[:-1], jnp.ones(4), (1,)).tolist()
     [False, True, True, False]
     """
     return jnp.asarray(jax.grad(lambda x: function(x)[unit])(image) != 0)
 
 
-def uses(size: tuple[int, int], window: int, *, padding: int = 0) -> Array:
+def uses(size: tuple[int, int], window: int, *, padding: int = 0) -> Float[Array, "H W"]:
     """Return how many windows see each pixel of an image, [H, W].
 
     Args:

@@ -1,17 +1,21 @@
-"""Changes to images that show what a network relies on: place, or neighbourhood."""
+"""Transformations of images that show what a network relies on: position, or neighbourhood."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jaxtyping import Key, Num
 
 
-def shift(images: Array, down: int, right: int) -> Array:
-    """Move images by whole pixels; zeros come in at the sides that are left free.
+def shift(
+    images: Num[Array | np.ndarray, "B H W C"], down: int, right: int
+) -> Num[Array, "B H W C"]:
+    """Shift images by whole pixels; zeros fill the sides that become free.
 
     y[b, i, j, c] = x[b, i − down, j − right, c]
 
     Args:
-      images: [B, H, W, C] of any dtype.
+      images: of any dtype.
       down, right: pixels; negative is up and left. What leaves the image is lost.
 
     >>> shift(jnp.arange(1, 5).reshape(1, 2, 2, 1), 0, 1).ravel().tolist()
@@ -26,15 +30,18 @@ def shift(images: Array, down: int, right: int) -> Array:
     return padded[:, top : top + height, left : left + width]
 
 
-def permute_pixels(images: Array, key: Array) -> Array:
+def permute_pixels(
+    images: Num[Array | np.ndarray, "B H W C"], key: Key[Array, ""]
+) -> Num[Array, "B H W C"]:
     """Put the pixels of every image into one random order, the same for all; channels stay.
 
-    Nothing is lost that a fully connected network could use; what a convolution relies on is.
+    A fully connected network loses nothing it could use; a convolution loses what it relies on.
 
     Args:
-      images: [B, H, W, C] of any dtype.
-      key: which of the (H·W)! orders.
+      images: of any dtype.
+      key: determines which of the (H·W)! orders.
     """
     count, height, width, channels = images.shape
     order = jax.random.permutation(key, height * width)
-    return images.reshape(count, -1, channels)[:, order].reshape(images.shape)
+    pixels = jnp.asarray(images).reshape(count, -1, channels)
+    return pixels[:, order].reshape(images.shape)

@@ -24,12 +24,15 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Num
 
 from lenet.ops.pooling import first_max
 from lenet.ops.shapes import Size
 
 
-def split(images: Array, block: int, padding: tuple[Size, Size] = ((0, 0), (0, 0))) -> Array:
+def split(
+    images: Num[Array, "B H W C"], block: int, padding: tuple[Size, Size] = ((0, 0), (0, 0))
+) -> Num[Array, "t t C n m B"]:
     """Pad images with zeros and lay them out as blocks.
 
     Args:
@@ -51,14 +54,16 @@ def split(images: Array, block: int, padding: tuple[Size, Size] = ((0, 0), (0, 0
     return x.transpose(2, 4, 0, 1, 3, 5)
 
 
-def merge(x: Array, size: Size) -> Array:
+def merge(x: Num[Array, "t t C n m B"], size: Size) -> Num[Array, "B H W C"]:
     """Lay blocks [t, t, C, n, m, B] out as images [B, H, W, C], cut to `size` = (H, W)."""
     t, _, channels, rows, columns, batch = x.shape
     images = x.transpose(5, 3, 0, 4, 1, 2).reshape(batch, rows * t, columns * t, channels)
     return images[:, : size[0], : size[1]]
 
 
-def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
+def conv2d(
+    x: Num[Array, "t t Ci n m B"], kernel: Num[Array, "kh kw Ci Co"], bias: Num[Array, " Co"]
+) -> Num[Array, "t t Co no mo B"]:
     """Cross-correlate blocks with kernels and add the bias, at stride 1 and without padding.
 
     Args:
@@ -79,8 +84,8 @@ def conv2d(x: Array, kernel: Array, bias: Array) -> Array:
 
 
 def activate_and_pool(
-    x: Array, activation: Callable[[Array], Array], window: int, mode: str
-) -> Array:
+    x: Num[Array, "t t C n m B"], activation: Callable[[Array], Array], window: int, mode: str
+) -> Num[Array, "s s C n m B"]:
     """Activate every pixel, then reduce each window×window to its maximum or mean.
 
     [t, t, C, n, m, B] -> [t/window, t/window, C, n, m, B], with mode "avg" or "max"; windows must
@@ -97,7 +102,9 @@ def activate_and_pool(
     return x.reshape(s, s, channels, rows, columns, batch)
 
 
-def toeplitz(kernel: Array, bias: Array, block: int) -> Array:
+def toeplitz(
+    kernel: Num[Array, "kh kw Ci Co"], bias: Num[Array, " Co"], block: int
+) -> Num[Array, "inputs outputs"]:
     """Return the matrix of the fully connected layer from a window of blocks to a block of outputs.
 
     Entry [(i, j, a, b, c), (u, v, d)] = kernel[t·i + a − u, t·j + b − v, c, d], zero outside; the

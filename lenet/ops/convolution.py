@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+from jaxtyping import Num
 
 from lenet.ops.shapes import (
     Padding,
@@ -17,12 +19,12 @@ from lenet.ops.shapes import (
 
 
 def conv2d(
-    x: Array,
-    kernel: Array,
+    x: Num[Array | np.ndarray, "B H W Ci"],
+    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
     *,
     stride: int | Sequence[int] = 1,
     padding: Padding = 0,
-) -> Array:
+) -> Num[Array, "B Ho Wo Co"]:
     """Cross-correlate images with kernels: what deep learning calls a convolution.
 
     y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[u, v, c, d] · x[b, s·i + u, s·j + v, c]
@@ -44,6 +46,7 @@ def conv2d(
     >>> conv2d(x, kernel)[0, :, :, 0].tolist()
     [[19.0, 25.0], [37.0, 43.0]]
     """
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
     check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
     check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
@@ -63,12 +66,12 @@ def conv2d(
 
 
 def convolve2d(
-    x: Array,
-    kernel: Array,
+    x: Num[Array | np.ndarray, "B H W Ci"],
+    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
     *,
     stride: int | Sequence[int] = 1,
     padding: Padding = 0,
-) -> Array:
+) -> Num[Array, "B Ho Wo Co"]:
     """Convolve strictly, in the sense of mathematics: cross-correlate with the flipped kernel.
 
     y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[kh − 1 − u, kw − 1 − v, c, d] · x[b, s·i + u, s·j + v, c]
@@ -80,12 +83,12 @@ def convolve2d(
 
 
 def conv_transpose2d(
-    y: Array,
-    kernel: Array,
+    y: Num[Array | np.ndarray, "B Ho Wo Co"],
+    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
     *,
     stride: int | Sequence[int] = 1,
     padding: int | Sequence[int | Sequence[int]] = 0,
-) -> Array:
+) -> Num[Array, "B H W Ci"]:
     """Transpose `conv2d`: spread each pixel over a window, windows `stride` apart, and add.
 
     x[b, s·i + u − p, s·j + v − q, c] += Σ_d kernel[u, v, c, d] · y[b, i, j, d]
@@ -110,6 +113,7 @@ def conv_transpose2d(
     ...                  stride=2).ravel().tolist()
     [1.0, 1.0, 2.0, 2.0]
     """
+    y, kernel = jnp.asarray(y), jnp.asarray(kernel)
     check_rank("y", y.shape, "B H W Co", "kernel", kernel.shape)
     check_rank("kernel", kernel.shape, "kh kw Ci Co", "y", y.shape)
     check_channels(y.shape, y.shape[3], kernel.shape, kernel.shape[3])
@@ -134,12 +138,12 @@ def conv_transpose2d(
 
 
 def patches(
-    x: Array,
+    x: Num[Array | np.ndarray, "B H W Ci"],
     window: int | Sequence[int],
     *,
     stride: int | Sequence[int] = 1,
     padding: Padding = 0,
-) -> Array:
+) -> Num[Array, "B Ho Wo inputs"]:
     """Return the pixels under each window as a row, so that a convolution is a matrix product.
 
     patches(x, (kh, kw)) @ kernel.reshape(-1, Co) = conv2d(x, kernel): what is called im2col.
@@ -155,7 +159,7 @@ def patches(
     >>> patches(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, 0, 1].tolist()
     [1.0, 2.0, 4.0, 5.0]
     """
-    window = pair(window, "window", least=1)
+    x, window = jnp.asarray(x), pair(window, "window", least=1)
     check_rank("x", x.shape, "B H W Ci", "window", window)
     steps, sides = geometry(x, window, stride, padding, f"window of shape {window}")
     height, width = output_shape(x.shape[1:3], window, stride=steps, padding=padding)

@@ -7,17 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Num
 
 from lenet.ops.shapes import Padding, Size, check_rank, geometry, pair
 
 
 def max_pool(
-    x: Array,
+    x: Num[Array | np.ndarray, "B H W C"],
     window: int | Sequence[int],
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = 0,
-) -> Array:
+) -> Num[Array, "B Ho Wo C"]:
     """Return the maximum of each window, channel by channel.
 
     Padding counts as −∞, so it never wins. The gradient goes to the first maximum of a window in
@@ -35,6 +36,7 @@ def max_pool(
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, stride=2, padding=1).ravel().tolist()
     [5.0, 7.0, 13.0, 15.0]
     """
+    x = jnp.asarray(x)
     window, stride, sides = _pool_geometry(x, window, stride, padding)
     if stride == window and sides == ((0, 0), (0, 0)):
         return first_max(_split_windows(x, window), (2, 4))
@@ -50,13 +52,13 @@ def max_pool(
 
 
 def avg_pool(
-    x: Array,
+    x: Num[Array | np.ndarray, "B H W C"],
     window: int | Sequence[int],
     *,
     stride: int | Sequence[int] | None = None,
     padding: Padding = 0,
     count_include_pad: bool = True,
-) -> Array:
+) -> Num[Array, "B Ho Wo C"]:
     """Return the mean of each window, channel by channel.
 
     Args:
@@ -72,6 +74,7 @@ def avg_pool(
     >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2).ravel().tolist()
     [2.5, 4.5, 10.5, 12.5]
     """
+    x = jnp.asarray(x)
     window, stride, sides = _pool_geometry(x, window, stride, padding)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.float32)
@@ -94,7 +97,7 @@ def avg_pool(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def first_max(x: Array, axes: tuple[int, int]) -> Array:
+def first_max(x: Num[Array, "..."], axes: tuple[int, int]) -> Num[Array, "..."]:
     """Return the maximum over two axes; its derivative is that of the first maximum, row by row.
 
     `jnp.max` would share the gradient of a tie. A window of ReLU outputs is often all ties, so the

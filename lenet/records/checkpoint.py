@@ -14,6 +14,7 @@ The comment of the zip archive, at the end of the file, is the sha256 of all byt
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -245,7 +246,8 @@ def _wanted(about: Checkpoint) -> State:
     """Return the shapes and dtypes of the state that the header describes."""
     model = network(about.config, about.num_classes)
     try:
-        wanted: State = sgd.init.eval_shape(model, about.config, about.image_shape)
+        init = functools.partial(sgd.init, model, image_shape=about.image_shape)
+        wanted: State = jax.eval_shape(init, about.config)
     except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(f"{_HEADER}: no network: {error}") from None
     return wanted

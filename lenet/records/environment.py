@@ -4,15 +4,17 @@ import contextlib
 import importlib.metadata
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lenet import config as config_module
 from lenet.config import Config
-from lenet.data.splits import Data
 from lenet.engine.cores import cores
 
+if TYPE_CHECKING:
+    from lenet.data.splits import Data  # numpy, which `--help` does not wait for
 
-def describe(config: Config, data: Data, command: str) -> dict[str, Any]:
+
+def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
     """Return what config.json holds."""
     return {
         "command": command,

@@ -253,11 +253,11 @@ def test_a_pickle_is_refused_in_bounded_memory(fault, runner, unfinished):
 
 def checkpoint_content(run_dir) -> bytes:
     """The content of a checkpoint of a small network."""
+    from lenet import train
     from lenet.config import Config
-    from lenet.engine import sgd
 
     config = Config(channels=(2, 3), hidden=(8,))
-    state = sgd.init(network(config, 10), config, (28, 28, 1))
+    state = train.init(network(config, 10), config, (28, 28, 1))
     return checkpoint.to_bytes(checkpoint.Checkpoint(1, config, (28, 28, 1), 10, "", {}, state))
 
 

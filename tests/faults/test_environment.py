@@ -114,12 +114,12 @@ def test_a_rate_that_cannot_be_is_refused(fault, runner, tmp_path, lr):
 @pytest.mark.fault("a learning rate that cannot be or diverges")
 def test_divergence_names_the_step_and_the_last_good_checkpoint(fault, runner, tmp_path):
     done = runner.run(tmp_path / "run", "--lr=1e6")
-    one_line(done, 5, "diverged", "epoch 1", "smaller --lr")
+    one_line(done, 5, "diverged", "epoch 1", "Lower the learning rate")
     assert not (tmp_path / "run" / "result.json").exists()
     fault.count("detected")
     # The penalty alone makes every weight larger by the step, with changing signs.
     done = runner.run(tmp_path / "late", "--weight_decay=110", "--momentum=0")
-    one_line(done, 5, "in epoch 2", "the last good checkpoint is", "00001.npz")
+    one_line(done, 5, "in epoch 2", "The last good checkpoint is", "00001.npz")
     assert len(lines(tmp_path / "late")) == 1
     fault.count("detected")
 

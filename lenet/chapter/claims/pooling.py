@@ -12,7 +12,7 @@ from lenet.chapter.exercises import training
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import metrics, sgd
+from lenet.engine import metrics
 from lenet.inspect import transforms
 from lenet.language import mark
 from lenet.model import network
@@ -77,8 +77,7 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         config = dataclasses.replace(training.modern(pool=pool), seed=seed)
         found[pool].append(_accuracy_by_shift(config, images))
     curves = {pool: np.array(values) for pool, values in found.items()}  # [S, shifts]
-    caption = mark("Test accuracy of LeNet on shifted images, averaged over four directions")
-    with page.figure("shifts", caption, size=(7, 3.8)) as figure:
+    with page.figure("shifts", "Test accuracy of LeNet on shifted images", (7, 3.8)) as figure:
         axes = figure.subplots()
         names = {"avg": page.t("average pooling"), "max": page.t("max pooling")}
         for (pool, values), marker in zip(curves.items(), "os", strict=True):
@@ -114,7 +113,7 @@ def _accuracy_by_shift(config: Config, images: Data) -> list[float]:
 
     def accuracy(down: int, right: int) -> float:
         moved = np.asarray(transforms.shift(jnp.asarray(images.test.images), down, right))
-        sums = sgd.evaluate(model, params, Split(moved, images.test.labels))
+        sums = train.evaluate(model, params, Split(moved, images.test.labels))
         return metrics.means(sums)[1]
 
     ways = ((1, 0), (-1, 0), (0, 1), (0, -1))

@@ -14,7 +14,6 @@ from lenet.chapter.exercises.draws import integers
 from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
-from lenet.language import mark
 from lenet.model import Conv2D
 
 
@@ -96,10 +95,7 @@ def an_edge_kernel_for_every_direction(page: Page) -> None:
         "on a disc, the output for v = (1, 0) is largest left and right, and 0 top and bottom",
         abs(edges[0][11]).max() == abs(edges[0]).max() == 4 and (edges[0][:, 11] == 0).all(),
     )
-    caption = mark(
-        "Edges of a disc for three directions v, and the response by direction of the gradient"
-    )
-    with page.figure("2.2a", caption, (9, 5.4)) as figure:
+    with page.figure("2.2a", "Edges of a disc, and response by direction", (9, 5.4)) as figure:
         angles = np.arange(0, 361, 5)
         circle = np.stack([np.cos(np.radians(angles)), np.sin(np.radians(angles))], axis=1)
         curves = slopes(circle, directions) / 8 / np.linalg.norm(directions, axis=1)[None, :]

@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 from lenet import data, train
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.exercise import Exercise
+from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Split
 from lenet.engine import sgd
 from lenet.figures import style
 from lenet.inspect.activations import activations, statistics
-from lenet.language import listed, mark
+from lenet.language import listed
 from lenet.model import LeNet
 
-HELD_OUT = 10_000
 """Training images kept for validation: what is chosen here is chosen on them."""
 
 
@@ -58,8 +58,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         "the difference at the best learning rates plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
-    caption = mark("Accuracy with average and max pooling, by learning rate")
-    with page.figure("6.1a", caption, (7, 3.6)) as figure:
+    with page.figure("6.1a", "Accuracy by pooling and learning rate", (7, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("pooling and learning rate"))
     page.answer(
         "Slightly: after one epoch, max pooling leads by {lead:.3f} in validation accuracy, "
@@ -81,7 +80,7 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
         "two learning rates, with the book's batch size of 256."
     )
     images = data.load(valid=HELD_OUT)
-    base = Config(epochs=5)
+    base = Config(epochs=5, valid=HELD_OUT)
     sigmoid = training.tune(page, base, (0.3, 0.9), images)
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
     scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
@@ -401,8 +400,7 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
         "in every network, class means in the last hidden layer classify better than pixels",
         (named[:, 4] > named[:, 0]).all(),
     )
-    caption = mark("A pullover and a coat, with the feature maps of the first and second layer")
-    with page.figure("6.4", caption, (9, 5)) as figure:
+    with page.figure("6.4", "Feature maps of a pullover and a coat", (9, 5)) as figure:
         axes = figure.subplots(2, 3, width_ratios=(1, 1.5, 1))
         for row, (label, pictures) in enumerate(
             zip((page.t("pullover"), page.t("coat")), new, strict=True)
@@ -515,10 +513,7 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
         (sure[:, 1:] < sure[:, :1]).all(),
     )
     page.check("yet every network is sure of some inverted images", (certain[:, 1] > 0).all())
-    caption = mark(
-        "One image of each kind; mean activation by layer; mean of the largest probability"
-    )
-    with page.figure("6.5", caption, (9, 5.4)) as figure:
+    with page.figure("6.5", "Images of each kind, and how LeNet responds", (9, 5.4)) as figure:
         _draw_strange(page, figure, inputs, layers, activity.mean(axis=0), sure)
     page.answer(
         "Noise activates the first layer {first:.1f} times as strongly as clothes, and the last "

@@ -16,7 +16,7 @@ from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers
-from lenet.language import listed, mark
+from lenet.language import listed
 from lenet.model import WINDOW, LeNet
 
 
@@ -250,10 +250,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
         (ops.avg_pool(of_max, 2) == 1 / 4).all() and set(of_max.ravel().tolist()) == {0, 1},
     )
     page.check("the gradient of a mean is 1/4 at every pixel", (of_mean == 1 / 4).all())
-    caption = mark(
-        "An image, its max and average pooling, and their gradients; bottom left: pooled noise"
-    )
-    with page.figure("5.5", caption, size=(9, 5.6)) as figure:
+    with page.figure("5.5", "An image, its poolings and their gradients", (9, 5.6)) as figure:
         axes = figure.subplots(2, 3)
         for place, (title, values, most) in {
             (0, 0): (page.t("image"), image, 9),
@@ -390,8 +387,7 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
 
 
 def _draw_softmax_pool(page: Page, window: Array) -> None:
-    caption = mark("Softmax pooling of a window with the pixels 0, 1, 2 and 5, by β")
-    with page.figure("5.7", caption, size=(9, 3.6)) as figure:
+    with page.figure("5.7", "Softmax pooling of 0, 1, 2 and 5, by β", (9, 3.6)) as figure:
         betas = np.geomspace(0.01, 10, 121)
         by_beta = partial(softmax_pool, beta=jnp.asarray(betas)[:, None, None, None, None])
         windows = jnp.tile(window, (len(betas), 1, 1, 1))

@@ -15,7 +15,6 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
 from lenet.inspect.transforms import permute_pixels, shift
-from lenet.language import mark
 
 
 def one_by_one_is_a_network_for_each_pixel(page: Page) -> None:
@@ -116,8 +115,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
         "the first melody, used as a kernel, finds the second 12 rows higher and 4 frames later",
         np.unravel_index(match.argmax(), match.shape) == (12, 4),
     )
-    caption = mark("A click found in noise, and a melody found in a spectrogram")
-    with page.figure("1.2", caption, (9, 4.6)) as figure:
+    with page.figure("1.2", "A click in noise, a melody in a spectrogram", (9, 4.6)) as figure:
         (sound, first), (output, second) = figure.subplots(2, 2)
         sound.plot(sounds[60], "-", color=style.GREY, label=page.t("sound"))
         sound.plot(
@@ -282,10 +280,7 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
         ),
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
-    caption = mark(
-        "“not good” as a kernel gives 2 where the phrase occurs; one word in between hides it"
-    )
-    with page.figure("1.4", caption, (9, 3.6)) as figure:
+    with page.figure("1.4", "“not good” as a kernel", (9, 3.6)) as figure:
         for column, sentence in zip(
             figure.subplots(2, 2, height_ratios=(5, 1)).T,
             ("film was not good", "film was not very good"),
@@ -409,11 +404,7 @@ def convolution_commutes(page: Page) -> None:
         (correlate_all(g, f) == correlate_all(f, g)[:, ::-1, ::-1]).all(),
         n=len(f),
     )
-    caption = mark(
-        "All products: f ∗ g sums along each diagonal that rises to the right (framed: i = 2). "
-        "Swapping f and g transposes the table, which maps each of these diagonals onto itself"
-    )
-    with page.figure("1.6", caption, (8, 4.2)) as figure:
+    with page.figure("1.6", "Products f(a) · g(b); framed: a + b = 2", (8, 4.2)) as figure:
         f_values, g_values = np.array([1, 2, 3]), np.array([4, 5, 6])
         products = np.outer(f_values, g_values)
         frames = [(2, 0, 1, 1), (1, 1, 1, 1), (0, 2, 1, 1)]

@@ -6,7 +6,6 @@ from jax import Array
 from lenet import ops
 from lenet.chapter.page import Page
 from lenet.figures import style
-from lenet.language import mark
 
 
 def channels(page: Page) -> None:
@@ -35,10 +34,7 @@ def channels(page: Page) -> None:
         "the second feature map is 0 inside a square and nonzero at its left side",
         maps[0, 3, 3, 1] == 0 and maps[0, 3, 1, 1] != 0,
     )
-    caption = mark(
-        "An image with three channels, and three feature maps: colour, and edges in two directions"
-    )
-    with page.figure("channels", caption, size=(10, 2.9)) as figure:
+    with page.figure("channels", "Feature maps: colour and edges", (10, 2.9)) as figure:
         axes = figure.subplots(1, 4)
         axes[0].imshow(x[0])
         axes[0].set(xticks=[], yticks=[], title=page.t("input, 16×16×3"))

@@ -49,12 +49,13 @@ def fully_connected(page: Page) -> None:
         all(_follows_a_shift(w, x) for w in (tied, cut)) and not _follows_a_shift(free, x),
     )
 
-    caption = mark(
-        "The weights as a matrix, one row per output pixel: {free} independent weights; {tied} "
-        "weights shared along diagonals; {cut} weights within Δ = 1"
-    )
     counts = {"free": free.size, "tied": whole.size, "cut": local.size}
-    with page.figure("fully_connected", caption, size=(10, 3.8), **counts) as figure:
+    with page.figure(
+        "fully_connected",
+        "One row per output pixel: {free}, {tied} and {cut} weights",
+        (10, 3.8),
+        **counts,
+    ) as figure:
         titles = (page.t("independent"), page.t("translation invariance"), page.t("with locality"))
         panels = zip(figure.subplots(1, 3), (free, tied, cut), titles, strict=True)
         for axes, weight, title in panels:

@@ -7,7 +7,6 @@ from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers as table
 from lenet.inspect.activations import activations
-from lenet.language import mark
 from lenet.model import LeNet
 
 SHAPES = {
@@ -68,10 +67,7 @@ def lenet(page: Page) -> None:
             for before, after in (stages[:2], stages[2:])
         ),
     )
-    caption = mark(
-        "Convolutional layers hold few of LeNet's parameters but take most multiply-adds"
-    )
-    with page.figure("lenet", caption, size=(8, 3.8)) as figure:
+    with page.figure("lenet", "Share of parameters and of multiply-adds", (8, 3.8)) as figure:
         axes = figure.subplots()
         total = {"parameters": count, "multiply_adds": cost}
         names = [row.name for row in rows if row.parameters]

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from lenet import ops, reference
 from lenet.chapter.page import Page
 from lenet.figures import style
-from lenet.language import mark
 
 
 def multiple_channels(page: Page) -> None:
@@ -29,10 +28,7 @@ def multiple_channels(page: Page) -> None:
     # from [Ci, H, W] and [Co, Ci, kh, kw] to [B, H, W, Ci] and [kh, kw, Ci, Co]
     fast = ops.conv2d(x.transpose(1, 2, 0)[None], kernels.transpose(2, 3, 1, 0))
     page.check("conv2d, channels last, gives the same", (fast[0].transpose(2, 0, 1) == three).all())
-    caption = mark(
-        "Two input channels, the kernels of the first output channel, three output channels"
-    )
-    with page.figure("multiple_channels", caption, size=(10, 3.6)) as figure:
+    with page.figure("multiple_channels", "Two input, three output channels", (10, 3.6)) as figure:
         axes = figure.subplots(2, 4)
         for c in range(2):
             title = page.t("input channel {c}", c=c)

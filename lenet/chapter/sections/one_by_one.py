@@ -9,7 +9,6 @@ from lenet import ops, reference
 from lenet.chapter import rounding
 from lenet.chapter.page import Page
 from lenet.figures import style
-from lenet.language import mark
 
 
 def one_by_one(page: Page) -> None:
@@ -47,10 +46,7 @@ def one_by_one(page: Page) -> None:
     )
     x, k = x.reshape(3, 3, 3), jnp.array([[1, -2, 1], [2, 1, -1]])[:, :, None, None]
     product = reference.corr2d_multi_in_out_1x1(x, k)
-    caption = mark(
-        "Every output pixel depends on the three channels of the same pixel and on no neighbour"
-    )
-    with page.figure("one_by_one", caption, size=(10, 3.4)) as figure:
+    with page.figure("one_by_one", "Each pixel depends on itself alone", (10, 3.4)) as figure:
         parts: Any = figure.subfigures(1, 3, width_ratios=(3, 1.3, 2))
         left, middle, right = parts
         for c, axes in enumerate(left.subplots(1, 3)):

@@ -6,7 +6,6 @@ from lenet import ops
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import uses
-from lenet.language import mark
 from lenet.ops.shapes import same_padding
 
 
@@ -48,10 +47,7 @@ def padding(page: Page) -> None:
         centre=used[2, 2],
     )
 
-    caption = mark(
-        "Number of 3×3 windows that use each pixel of a 5×5 image, by padding on each side"
-    )
-    with page.figure("padding", caption, size=(9, 3.4)) as figure:
+    with page.figure("padding", "Windows that use each pixel, by padding", (9, 3.4)) as figure:
         for axes, p in zip(figure.subplots(1, 3), (0, 1, 2), strict=True):
             title = page.t("padding {p}: output {n}×{n}", p=p, n=3 + 2 * p)
             style.matrix(axes, uses((5, 5), 3, padding=p), title=title, limits=(0, 9))

@@ -6,7 +6,6 @@ from lenet import ops, reference
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import transforms
-from lenet.language import mark
 
 
 def pooling(page: Page) -> None:
@@ -46,10 +45,7 @@ def pooling(page: Page) -> None:
         "after 2×2 max pooling with stride 1, both outputs share a column",
         (wide * wide_moved).sum() == wide.shape[1],
     )
-    caption = mark(
-        "An edge, and the same edge one pixel further right: they overlap only after pooling"
-    )
-    with page.figure("pooling", caption, size=(9, 4.6)) as figure:
+    with page.figure("pooling", "Edges overlap only after pooling", (9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
         titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))
         for row, maps in zip(

@@ -11,7 +11,6 @@ from lenet.inspect.activations import activations
 from lenet.inspect.layers import layers
 from lenet.inspect.receptive_field import Window, influence
 from lenet.inspect.receptive_field import receptive_field as field
-from lenet.language import mark
 from lenet.model import LeNet
 
 
@@ -51,8 +50,7 @@ def receptive_field(page: Page) -> None:
             name=name,
             across=size[0],
         )
-    caption = mark("The receptive field of one unit in each layer of LeNet, on the 28×28 input")
-    with page.figure("receptive_field", caption, size=(5.6, 5.4)) as figure:
+    with page.figure("receptive_field", "One receptive field in each layer", (5.6, 5.4)) as figure:
         axes = figure.subplots()
         depth_of = sum(pixels.astype(jnp.float32) for pixels in seen.values())
         style.matrix(axes, depth_of, numbers=False)

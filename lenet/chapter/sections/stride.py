@@ -8,7 +8,6 @@ from lenet import ops
 from lenet.chapter.exercises.padding import shape_by_lax
 from lenet.chapter.page import Page
 from lenet.figures import style
-from lenet.language import mark
 
 
 def stride(page: Page) -> None:
@@ -43,8 +42,7 @@ def stride(page: Page) -> None:
     every, some = ops.conv2d(x, kernel), ops.conv2d(x, kernel, stride=2)
     page.check("stride 2 keeps every second output", (every[:, ::2, ::2] == some).all())
 
-    caption = mark("3×5 windows at stride (3, 4), on 8×8 with one column of padding on each side")
-    with page.figure("stride", caption, size=(9, 3.9)) as figure:
+    with page.figure("stride", "3×5 windows at stride (3, 4)", (9, 3.9)) as figure:
         before, after = figure.subplots(1, 2)
         padded = jnp.pad(x[0, :, :, 0], ((0, 0), (1, 1)))
         windows = [(0, 0, 3, 5), (0, 4, 3, 5), (3, 0, 3, 5), (3, 4, 3, 5)]
