@@ -109,7 +109,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     said = frameworks.said(name, entries, axes, preset, num_classes)
     alt = t("{what} of each setting", what=term(t, summary.selection(entries)))
     parts = [
-        f"## {name}",
+        f"## `{name}`",
         translate(language, study.question),
         f"    {record['command']}",
         f"![{alt}](studies/{language}/{name}.png)",

@@ -1,11 +1,13 @@
 """The Chinese catalogue, and texts that are chosen in one place and shown in another."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from babel.messages import Catalog
+from chinese import islands
 
 from lenet import language
 from lenet.chapter import SECTIONS, heading
@@ -48,6 +50,19 @@ def test_babel_finds_texts_in_code_in_templates_and_in_docstrings():
     assert found["Charts"] == {"lenet/report/comparison.html", "lenet/report/sweep.html"}
     assert "benchmarks/table.py" in found["memory, MB"]
     assert found[heading(SECTIONS["padding"])] == {"lenet/chapter/sections/padding.py"}
+
+
+@pytest.mark.parametrize("name", ["faults", "speed", "studies"])
+def test_a_chinese_page_holds_no_english_that_has_a_chinese(name):
+    path = ROOT / "docs" / f"{name}.zh-CN.md"
+    assert islands(path.read_text(encoding="utf-8")) == set()
+
+
+def test_the_tables_of_the_chinese_readme_hold_no_english_that_has_a_chinese():
+    text = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    generated = re.findall(r"<!-- \w+: begin -->(.*?)<!-- \w+: end -->", text, re.DOTALL)
+    assert len(generated) >= 4
+    assert islands("\n".join(generated)) == set()
 
 
 def test_lists_and_messages_within_messages_follow_the_language():

@@ -17,6 +17,7 @@ import pytest
 import record_rows
 import report_pages
 import vl_convert
+from chinese import islands
 from PIL import Image
 
 from lenet import files
@@ -236,6 +237,19 @@ def test_all_that_a_page_says_is_there_in_chinese(monkeypatch, of_noise):
     assert len(asked) > 150
     alike = {" + ", "Fashion-MNIST", "ReLU", "n", "sigmoid", "{text}"}  # in both languages
     assert asked - known.keys() == alike
+
+
+def test_a_page_in_chinese_holds_no_english_that_has_a_chinese(of_noise):
+    for report in (of_noise, sweep(), compared()):
+        html = page.render(report, "zh").decode()
+        body = re.sub(r"<(script|style|code|pre)\b.*?</\1>", "", html, flags=re.DOTALL)
+        chinese = re.sub(r'<span lang="en">.*?</span>', "", body, flags=re.DOTALL)
+        assert islands(chinese) <= {"noise", "Coat", "Pullover"}  # the data, and its classes
+        charts = Parsed(page.render(report)).payload["charts"]
+        assert charts
+        for chart in charts.values():
+            for title in re.findall(r'"(?:title|description)": "([^"]*)"', json.dumps(chart["zh"])):
+                assert islands(json.loads(f'"{title}"')) == set()
 
 
 def test_the_scripts_say_what_there_is_to_say_and_all_of_it():
