@@ -54,13 +54,9 @@ OWED = {
     "lenet/reference.py",
     "lenet/report/examples.py",
     "lenet/report/of_run.py",
-    "docs/chapter.md",
-    "docs/exercises.md",
     "lenet/report/comparison.html",
     "lenet/report/run.html",
     "lenet/report/sweep.html",
-    "docs/chapter.zh-CN.md",
-    "docs/exercises.zh-CN.md",
 }
 """Files that still have habits: take a file off the list once it has none."""
 
