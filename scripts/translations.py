@@ -106,8 +106,9 @@ def faults(catalogue: Catalog) -> Iterator[str]:
 
 
 def names(text: str) -> set[tuple[str, str | None]]:
-    """Return the names in braces, each with its format."""
-    return {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name is not None}
+    """Return the names in braces, each with its format, and the %s of a log by their number."""
+    braced = {(name, form) for _, name, form, _ in string.Formatter().parse(text) if name}
+    return braced | {("%s", str(text.count("%s")))}
 
 
 def content(catalogue: Catalog) -> bytes:

@@ -65,8 +65,8 @@ def load(
         data = _data(name, verify(name, sources.given(name, Path(os.path.expanduser(data_dir)))))
     else:
         data = _data(name, _find(name))
-    counts = f"{len(data.train.labels):,} training and {len(data.test.labels):,} test images"
-    log.info("%s: %s from %s", name, counts, data.source)
+    sizes = (f"{len(split.labels):,}" for split in (data.train, data.test))
+    log.info("%s: %s training and %s test images from %s", name, *sizes, data.source)
     return hold_out(check(data), valid)
 
 

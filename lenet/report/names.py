@@ -39,6 +39,24 @@ COLUMNS = {
 }
 """Columns and series of a chart, where its rows are shown as a table."""
 
+RECORDED = {
+    "name": mark("name"),
+    "source": mark("source"),
+    "synthetic": mark("synthetic"),
+    "image_shape": mark("image shape"),
+    "class_names": mark("class names"),
+    "train": mark("training examples"),
+    "valid": mark("validation examples"),
+    "test": mark("test examples"),
+    "system": mark("system"),
+    "processor": mark("processor"),
+    "cores": mark("cores"),
+    "backend": mark("backend"),
+    "device": mark("device"),
+    "matmul_precision": mark("precision of matrix products"),
+}
+"""What config.json records of data and environment; other names are those of packages."""
+
 SCRIPTS = {
     "agree": mark("Verified: logits match JAX on {n} images (max difference {most})."),
     "behind": mark("{truth} predicted as {taken}: {shown} of {count}"),

@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lenet.analysis import published, verdict
-from lenet.analysis.terms import VALUES
+from lenet.analysis import published, terms, verdict
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import chance
@@ -15,7 +14,7 @@ from lenet.figures import diagnostics
 from lenet.figures import run as curves
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
-from lenet.language import Message, message
+from lenet.language import message
 from lenet.model import LeNet
 from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
@@ -99,13 +98,14 @@ def _records(run: Run, why: str) -> Part:
             "why": why,
             "names": classes,
             "kinds": {
-                name: Message(VALUES.get(value := getattr(run.config, name), value))
+                name: terms.valued(getattr(run.config, name))
                 for name in ("activation", "pool", "dataset")
             },
             "last": run.rows[-1] if run.rows else None,
             "layers": layers(run.model, run.image_shape),
             "synthetic": run.config.dataset == "synthetic",
             "settings": _shown(run.about["config"]),
+            "words": terms.TERMS,
             "data_about": _shown(run.about["data"]),
             "environment": run.environment,
             "sampled": min(SAMPLE, int(run.about["data"].get("train", SAMPLE))),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lenet.analysis import frameworks, published, verdict
 from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
-from lenet.analysis.terms import TERMS
+from lenet.analysis.terms import TERMS, VALUES
 from lenet.config import Config
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
@@ -54,6 +54,7 @@ def report(sweep: Sweep) -> Report:
         "diverged": sum(setting.diverged for setting in settings),
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
         "words": TERMS,
+        "values": VALUES,
         "measure": measure,
         "verdict": concluded,
         "said": [each for each in said if each not in concluded.messages],

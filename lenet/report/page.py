@@ -135,6 +135,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["t"] = both
+    environment.globals["recorded"] = names.RECORDED
     environment.globals["m"] = message
     environment.globals["paragraph"] = paragraph
     environment.globals["say"] = translate
