@@ -122,7 +122,7 @@ def test_the_best_setting_is_compared_with_the_preset_s():
     worse = setting(0.5, 0.70, 0.711, 0.70)
     assert texts(of_sweep(worse, base)) == [BEST, verdict.AGAINST["lower"]]
     assert sentences("en", of_sweep(better, base).messages).startswith(
-        "Highest mean test accuracy: lr 0.5 (0.9040 ± "
+        "Highest mean test accuracy: learning rate 0.5 (0.9040 ± "
     )
 
 

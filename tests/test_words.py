@@ -52,13 +52,8 @@ OWED = {
     "lenet/model.py",
     "lenet/records/ledger.py",
     "lenet/reference.py",
-    "lenet/report/examples.py",
-    "lenet/report/of_run.py",
     "docs/chapter.md",
     "docs/exercises.md",
-    "lenet/report/comparison.html",
-    "lenet/report/run.html",
-    "lenet/report/sweep.html",
     "docs/chapter.zh-CN.md",
     "docs/exercises.zh-CN.md",
 }
