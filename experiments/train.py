@@ -25,11 +25,11 @@ from experiments import cli
 from experiments.cli import language, reports
 from lenet import config as config_module
 from lenet.config import PRESETS, Config
+from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
 from lenet.records import trackers
 
 if TYPE_CHECKING:
-    from lenet.engine.rows import Row
     from lenet.runs import Run
 
 cli.define_config()
@@ -198,7 +198,7 @@ def _conclude(run: "Run") -> None:
     result = records.read_json(path)
     try:
         speed = result["examples"] / result["seconds_to_train"]
-        said = progress.summary(result)
+        said = progress.summary(Row.from_dict(result))
         print(
             language.t("{summary} (synthetic data)", summary=said) if result["synthetic"] else said
         )

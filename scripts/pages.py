@@ -25,6 +25,7 @@ from rich.console import Console
 from lenet import files, records, train
 from lenet.chapter import CHAPTER, EXERCISES, Page, heading
 from lenet.chapter import NAMES as WORDS
+from lenet.chapter.page import PAIRS
 from lenet.config import Config
 from lenet.data import Data
 from lenet.errors import DataError
@@ -167,16 +168,17 @@ def contents(language: str, recorded: dict[str, Any]) -> list[str]:
     rows = []
     for number, e in EXERCISES.items():
         done = recorded[number]["en"][0][0] != "error"
-        seconds = f"{recorded[number]['seconds']:.0f}" if done else t("no data")
+        took = f"{recorded[number]['seconds']:.0f}" if done else t("no data")
         link = f"[{number}](#{number.replace('.', '')})"
-        rows.append(f"| {link} | {e.kind} | {seconds} | {t(e.question)} |")
+        rows.append(f"| {link} | {e.kind} | {took} | {t(e.question)} |")
+    seconds, question = t("seconds"), t("question")
     count = t(
         "{count} exercises, each answered with runnable code. R: experiment; P: proof with a "
         "numerical check. Seconds are from a cold start; section 6 was measured beside other work "
         "on the same cores. “No data” marks an exercise whose dataset could not be reached.",
         count=len(rows),
     )
-    head = f"| | | {t('seconds')} | {t('question')} |"
+    head = f"| | | {seconds} | {question} |"
     return [count, "", head, "|---|---|---|---|", *rows, ""]
 
 
@@ -203,9 +205,12 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
 def stale() -> list[str]:
     """Return the pages whose heading or English text differs from the code."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
-    said = [re.escape(text) for text in translations.texts()]
-    # a name in braces stands for anything
-    patterns = re.compile("|".join(re.sub(r"\\{.*?\\}", ".*", text) for text in said), re.DOTALL)
+    said = [
+        re.sub(r"\\{.*?\\}", ".*", re.escape(text))  # a name in braces stands for anything
+        for text, places in translations.texts().items()
+        if any(place.startswith("lenet/chapter") for place in places) and text not in PAIRS
+    ]
+    patterns = re.compile("|".join(said), re.DOTALL)
     wrong = []
     for what, known in pages().items():
         for name, (title, _) in known.items():

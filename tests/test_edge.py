@@ -62,7 +62,7 @@ def test_a_thirty_sixth_is_the_best_for_the_worst_start():
 
 
 def test_the_published_losses_follow_from_the_published_kernel():
-    """What the text prints after 10 steps at 0.03, run backwards to its start.
+    """Run the printed kernel of the book, after 10 steps at 0.03, backwards to its start.
 
     The kernel is printed to four decimals: it lies in a square with these corners, and each loss
     between its values there, to the three decimals it is printed with.

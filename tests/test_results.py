@@ -10,6 +10,7 @@ import pytest
 
 from lenet import config
 from lenet.config import PRESETS, Config
+from lenet.engine import chance
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +29,7 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
     assert 0.460 < statistics.fmean(row["train_loss"] for row in last) < 0.480
     assert 0.818 < statistics.fmean(row["train_accuracy"] for row in last) < 0.829
     assert 0.795 < statistics.fmean(row["test_accuracy"] for row in last) < 0.825
-    off = [run["rows"][1]["test_accuracy"] > 0.15 for run in book["runs"]]
+    off = [not chance.at_level(run["rows"][1]["test_accuracy"], 10) for run in book["runs"]]
     assert statistics.fmean(off) >= 0.8
 
 

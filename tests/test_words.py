@@ -49,12 +49,6 @@ OWED = {
     "lenet/model.py",
     "lenet/records/ledger.py",
     "lenet/reference.py",
-    "lenet/report/examples.py",
-    "lenet/report/of_run.py",
-    "docs/chapter.md",
-    "docs/exercises.md",
-    "docs/chapter.zh-CN.md",
-    "docs/exercises.zh-CN.md",
 }
 """Files that still have habits: take a file off the list once it has none."""
 

@@ -4,7 +4,7 @@ import datetime
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,20 +31,20 @@ def line(row: Row, epochs: int) -> str:
         "epoch {epoch}/{epochs}  {summary}, {speed:,.0f} examples/s",
         epoch=f"{row.epoch:{len(str(epochs))}}",
         epochs=epochs,
-        summary=summary(row.to_dict()),
+        summary=summary(row),
         speed=row.examples_per_second,
     )
 
 
-def summary(row: Mapping[str, Any]) -> str:
-    """Return the loss and accuracies of a row of metrics.jsonl, as the book prints them."""
+def summary(row: Row) -> str:
+    """Return the loss and accuracies of an epoch, as the book prints them."""
     said = [
-        message("loss {loss:.3f}", loss=row["train_loss"]),
-        message("train acc {accuracy:.3f}", accuracy=row["train_accuracy"]),
-        message("test acc {accuracy:.3f}", accuracy=row["test_accuracy"]),
+        message("loss {loss:.3f}", loss=row.train_loss),
+        message("train acc {accuracy:.3f}", accuracy=row.train_accuracy),
+        message("test acc {accuracy:.3f}", accuracy=row.test_accuracy),
     ]
-    if row["valid_accuracy"] is not None:
-        said.insert(2, message("valid acc {accuracy:.3f}", accuracy=row["valid_accuracy"]))
+    if row.valid_accuracy is not None:
+        said.insert(2, message("valid acc {accuracy:.3f}", accuracy=row.valid_accuracy))
     return t(listed(said))
 
 

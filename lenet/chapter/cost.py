@@ -1,4 +1,4 @@
-"""What a computation costs, by the compiler's own count."""
+"""Count the arithmetic operations of a computation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 
 
 def operations(function: Callable[..., Any], *arguments: Any) -> float:
-    """Return the arithmetic operations that XLA counts: a multiply-add is two.
+    """Return the number of arithmetic operations that XLA counts; a multiply-add is two.
 
     It counts what the program says, before it is optimised; products with the zeros of a
     convolution's padding are left out. Nothing is run.

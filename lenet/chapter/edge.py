@@ -1,11 +1,11 @@
-"""The chapter's first learning: a 1×2 kernel finds the edges, and every loss has a closed form.
+"""Learn the edge kernel of the chapter by gradient descent, whose losses have a closed form.
 
 With the image x and the target y = corr2d(x, [1, −1]), the loss of a kernel k is the quadratic
 
     L(k) = Σ (corr2d(x, k) − y)² = eᵀ M e,  e = k − [1, −1],  M = [[18, 12], [12, 18]]
 
-so gradient descent at rate η multiplies the sum e₁ + e₂ by 1 − 60η and the difference e₁ − e₂ by
-1 − 12η at each step. It converges for η < 1/30, fastest at 1/36.
+so a step at learning rate η multiplies the sum e₁ + e₂ by 1 − 60η and the difference e₁ − e₂ by
+1 − 12η. Gradient descent converges for η < 1/30, fastest at 1/36.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ LIMIT, BEST = 1 / 30, 1 / 36
 
 
 class Learned(NamedTuple):
-    """What learning the kernel gave."""
+    """The result of learning the kernel."""
 
     losses: Array  # float32 [S], each before its step, as the chapter prints them
     kernels: Array  # float32 [S + 1, 2], the first as it started
@@ -79,7 +79,7 @@ def learn(kernel: Array, lr: float | Array, steps: int = 10) -> Learned:
 
 
 def predict(kernel: np.ndarray, lr: float, steps: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `learn` must give, by the closed form, in float64.
+    """Return the result of `learn` by the closed form, in float64.
 
     With s the sum and d the difference of the error, L = 15 s² + 3 d². Shapes as in `Learned`.
     """
@@ -90,7 +90,7 @@ def predict(kernel: np.ndarray, lr: float, steps: int = 10) -> tuple[np.ndarray,
 
 
 def start_of(kernel: np.ndarray, lr: float, steps: int = 10) -> np.ndarray:
-    """Return the kernel [2] from which learning comes to `kernel` in `steps`: `predict` reversed.
+    """Return the start [2] from which learning reaches `kernel` in `steps`: `predict` inverted.
 
     >>> start_of(predict(np.array([2.0, 1.0]), 0.03)[1][-1], 0.03).round(6).tolist()
     [2.0, 1.0]

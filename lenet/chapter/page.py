@@ -112,7 +112,7 @@ class Page:
         self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
 
     def track(self, items: Iterable[T], text: str) -> Iterator[T]:
-        """Iterate over slow items, with a progress bar on a terminal; stop if a signal came."""
+        """Iterate over slow items with a progress bar on a terminal; raise if a signal came."""
         steps = track(
             items,
             self.t(text),

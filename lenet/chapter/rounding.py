@@ -1,4 +1,4 @@
-"""How far two correct computations of one sum of products may lie apart in floating point."""
+"""Bound the rounding difference between two correct computations of one sum of products."""
 
 import jax.numpy as jnp
 from jax import Array

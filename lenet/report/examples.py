@@ -1,4 +1,4 @@
-"""What a report says of the test set: confusion, mistakes, calibration, robustness."""
+"""Evaluate a run on the test set: confusion matrix, mistakes, calibration, robustness."""
 
 from collections.abc import Sequence
 
@@ -13,21 +13,21 @@ from lenet.report.binary import sprite
 from lenet.report.page import Part, merged
 
 PER_CELL = 24
-"""Pictures behind a cell of the confusion matrix, at most."""
+"""Examples of a cell of the confusion matrix, at most."""
 PICTURE_BYTES = 1_900_000
-"""Of all pictures before compression, at most: 2,400 of 28 x 28."""
+"""Of all examples before compression, at most: 2,400 of 28 × 28."""
 MISTAKES = 24
 
 
 def part(model: LeNet, params: Params, test: Split, class_names: Sequence[str]) -> Part:
-    """Return what the network makes of the test set."""
+    """Return the sections of a run that need the test set."""
     probabilities = inspect.probabilities(model, params, test.images)
     parts = [_pictures(test, probabilities, len(class_names)), _calibration(test, probabilities)]
     return merged([*parts, _robustness(model, params, test)])
 
 
 def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
-    """What is taken for what, and the surest mistakes, with their pictures."""
+    """The confusion matrix and the most confident mistakes, with their images."""
     predicted, sure = probabilities.argmax(1), probabilities.max(1)
     confusion = inspect.confusion(test.labels, predicted, classes)
     worst = inspect.worst(test.labels, probabilities, MISTAKES).tolist()
@@ -62,7 +62,7 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
 
 
 def _calibration(test: Split, probabilities: np.ndarray) -> Part:
-    """How often the network is right where it says it is so sure."""
+    """Accuracy by confidence."""
     found = inspect.calibration(test.labels, probabilities)
     bins = len(found.counts)
     rows = [
@@ -79,7 +79,7 @@ def _calibration(test: Split, probabilities: np.ndarray) -> Part:
 
 
 def _robustness(model: LeNet, params: Params, test: Split) -> Part:
-    """Accuracy on moved and noisy images."""
+    """Accuracy on shifted and noisy images."""
     found = inspect.robustness(model, params, test)
     drawn = {what: diagnostics.robustness(what, by) for what, by in found.items()}
     return Part({"robust": found}, drawn)
@@ -88,7 +88,7 @@ def _robustness(model: LeNet, params: Params, test: Split) -> Part:
 def _cells(
     labels: np.ndarray, predicted: np.ndarray, sure: np.ndarray, most: int
 ) -> dict[tuple[int, int], list[int]]:
-    """The examples behind each cell of the confusion matrix, the surest first, `most` in all."""
+    """The examples of each cell of the confusion matrix, most confident first, `most` in all."""
     behind: dict[tuple[int, int], list[int]] = {}
     for i in np.argsort(-sure, kind="stable").tolist():
         behind.setdefault((int(labels[i]), int(predicted[i])), []).append(i)
@@ -101,7 +101,7 @@ def _cells(
 
 
 def _often(confusion: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
-    """The most frequent mistakes: (truth, taken for, how often)."""
+    """The most frequent confusions: (true class, predicted class, count)."""
     wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = (np.unravel_index(i, wrong.shape) for i in order)

@@ -1,4 +1,4 @@
-"""The trained network as a page has it, and what JAX gives for some images, to compare with."""
+"""Pack the trained network for a page, with logits from JAX that the page verifies itself by."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from lenet.report.binary import packed
 from lenet.report.page import Part
 
 SAMPLES = 3
-"""Of each class, to be looked at layer by layer."""
+"""Test images of each class in the page."""
 MOST_SAMPLES = 60
 SAMPLE_BYTES = 400_000
-"""Of all of them, at most, but for two."""
+"""Bytes of these images, at most; two images are always included."""
 MOST_PARAMETERS = 800_000
-"""A network with more is not put into the page, which would pass 8 MB."""
+"""A larger network is left out, because the page would exceed 8 MB."""
 PARTS = ("kernel", "bias")
 
 
@@ -31,7 +31,7 @@ def part(
     class_names: Sequence[str],
     test: Split | None,
 ) -> Part:
-    """Return the network for network.js; nothing of one that is too large."""
+    """Return the network for network.js, or nothing if it has more than MOST_PARAMETERS."""
     parameters = sum(layer.parameters for layer in layers(model, image_shape))
     values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
     if parameters > MOST_PARAMETERS:
@@ -71,7 +71,7 @@ def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[d
 
 
 def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
-    """Some images of each class, and the logits that JAX gives for them."""
+    """Some images of each class, with their logits from JAX."""
     most = min(MOST_SAMPLES, max(SAMPLE_BYTES // test.images[0].size, 2))
     each = max(1, min(SAMPLES, most // classes))
     places = [i for k in range(classes) for i in np.flatnonzero(test.labels == k)[:each].tolist()]
@@ -90,7 +90,7 @@ def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[di
 
 
 def chosen(names: Sequence[str], there: Collection[int]) -> tuple[int, int]:
-    """Return two classes to compare first: sweaters and coats, or others of which there are images.
+    """Return two classes to compare first: pullovers and coats, or others that have images.
 
     >>> chosen(("Bag", "Coat", "Pullover"), {0, 1, 2}), chosen(("0", "1"), {1})
     ((2, 1), (1, 1))

@@ -1,4 +1,4 @@
-"""What a report says of the chapter's comparison."""
+"""The report of the comparison of activations and poolings."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from lenet.report.page import Part, Report
 
 
 class Compared(NamedTuple):
-    """A comparison as its directory has it."""
+    """The records of a comparison."""
 
     name: str  # of the directory
     runs: Comparison

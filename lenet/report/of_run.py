@@ -1,4 +1,4 @@
-"""What a report says of one run."""
+"""The report of a run, from its records, parameters and test set."""
 
 import json
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
 
 FAR_BELOW = 5
-"""How many times smaller a number has to be, to be called the cause of something."""
+"""Factor by which the variation of a layer is smaller when its outputs are called alike."""
 
 
 class Run(NamedTuple):
-    """A run as its directory has it."""
+    """The records and parameters of a run."""
 
     name: str  # of the directory
     config: Config
-    rows: list[Row]  # metrics.jsonl; none of a network from elsewhere
+    rows: list[Row]  # metrics.jsonl; empty for an imported network
     statistics: list[dict[str, Any]]  # statistics.jsonl
     about: Mapping[str, Any]  # config.json
     environment: Mapping[str, Any]  # of the training, once it is finished
@@ -48,8 +48,8 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
 
     Args:
       run: with the parameters to look into.
-      data: what it was trained on; without it there are no pictures and no accuracies anew.
-      why: there are no data, for the reader.
+      data: the training data; without it, sections that evaluate the network are missing.
+      why: reason for which there is no data, shown to the reader.
     """
     compares = published.comparable(run.config)
     test = data.test if data else None
@@ -73,7 +73,7 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
 
 
 def _verdict(run: Run) -> Part:
-    """Whether it learned."""
+    """The verdict, and the percentile among the published runs."""
     place = _place(run)
     found = verdict.of_run(
         [row.train_loss for row in run.rows],
@@ -90,7 +90,7 @@ def _place(run: Run) -> dict[str, Any] | None:
 
 
 def _records(run: Run, why: str) -> Part:
-    """What the records say."""
+    """The lead, the tiles and the configuration."""
     classes = names.classes(run.config.dataset, run.class_names)
     return Part(
         {
@@ -133,7 +133,7 @@ def _curves(run: Run, compares: bool) -> Part:
 
 
 def _published(run: Run) -> Part:
-    """Where the run lies among the published ones."""
+    """The run beside the published runs."""
     last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
     return Part(
         {},
@@ -142,7 +142,7 @@ def _published(run: Run) -> Part:
 
 
 def _statistics(run: Run) -> Part:
-    """What the layers did, epoch by epoch."""
+    """Statistics of each layer, epoch by epoch."""
     rows = [
         {"epoch": row["epoch"], "series": layer, **numbers}
         for row in run.statistics
@@ -158,7 +158,7 @@ def _statistics(run: Run) -> Part:
 
 
 def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:
-    """The layers of which a chart of statistics says anything."""
+    """The layers that a chart of statistics shows."""
     names = [name for name, numbers in of_layers.items() if numbers[measure] is not None]
     # Logits have no end to be saturated at, and pools are as their convolutions are.
     ended = [name for name in names[:-1] if not name.startswith("pool")]
@@ -166,10 +166,9 @@ def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:
 
 
 def _plateau(run: Run) -> dict[str, Any] | None:
-    """For how many epochs the network guessed, and what the layers did when it had.
+    """Epochs at chance level, and the statistics of the layers after them.
 
-    None where there is nothing to say: for want of records, of a hidden layer, or of a loss that is
-    a guess's or lower.
+    None without statistics, without a hidden layer, or where the first loss is above chance level.
     """
     classes = len(run.class_names)
     epochs = 0

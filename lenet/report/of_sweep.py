@@ -1,4 +1,4 @@
-"""What a report says of a sweep."""
+"""The report of a sweep, from its ledger."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from lenet.records.ledger import Entry
 from lenet.report.page import Part, Report
 
 MOST_ROWS = 1000
-"""Settings in the table of settings, and runs in that of runs."""
+"""Rows of the table of settings and of the table of runs, at most."""
 
 
 class Sweep(NamedTuple):
-    """A sweep as its directory has it."""
+    """The records of a sweep."""
 
     name: str  # of the directory
     entries: Sequence[Entry]  # the finished runs
@@ -73,7 +73,7 @@ def report(sweep: Sweep) -> Report:
 
 
 def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
-    """A line of the table of settings."""
+    """A row of the table of settings."""
     return {
         "rank": rank,
         "values": [setting.shown(axis) for axis in axes],
@@ -85,7 +85,7 @@ def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def _run(entry: Entry, axes: Sequence[str], measure: str) -> dict[str, Any]:
-    """A line of the table of runs."""
+    """A row of the table of runs."""
     last = None if entry.diverged else entry.rows[-1]
     return {
         "run": entry.run,

@@ -1,4 +1,4 @@
-"""From a Report to HTML: two languages, no request, and a policy that forbids any."""
+"""Render a Report as HTML: two languages, no network access, and a policy that forbids it."""
 
 import base64
 import functools
@@ -25,7 +25,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Part(NamedTuple):
-    """What one part of a page says."""
+    """The contents of one part of a page."""
 
     values: Mapping[str, Any] = NOTHING  # for the template
     charts: Mapping[str, Chart] = NOTHING  # by id in the template
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that a page says."""
+    """The contents of a page."""
 
     template: str  # of the sections, such as "run.html"
     title: str  # comes from outside, as much else does: the templates escape it
@@ -46,7 +46,7 @@ def render(report: Report, language: str = "en") -> bytes:
 
     Args:
       report: from `of_run`, `of_sweep` or `of_comparison`.
-      language: what it shows first; a button changes that.
+      language: the language shown first; a button changes it.
     """
     whole = merged(report.parts)
     scripts = [_vega(), "".join(_file(name) for name in SCRIPTS)]
@@ -97,7 +97,7 @@ def _said(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def merged(parts: Iterable[Part]) -> Part:
-    """Return all that some parts say, as one."""
+    """Return several parts as one."""
     fields = zip(*parts, strict=True)
     return Part(*({k: v for part in field for k, v in part.items()} for field in fields))
 

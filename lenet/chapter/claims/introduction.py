@@ -120,7 +120,7 @@ def _permuted(split: Split, key: Array) -> Split:
 
 
 def _dense_paths(split: Split, key: Array, steps: int = 50) -> tuple[float, float]:
-    """Train a dense network on images and on permuted ones; return how far its losses part."""
+    """Train a dense network on images and permuted images; return their loss difference, bound."""
     first_key, second_key = jax.random.split(key)
     x = jnp.asarray(split.images[: steps * 100], jnp.float32).reshape(steps, 100, 28, 28, 1) / 255
     labels = jnp.asarray(split.labels[: steps * 100]).reshape(steps, 100)

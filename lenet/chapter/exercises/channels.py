@@ -85,7 +85,7 @@ def backward_costs_twice_the_forward(page: Page) -> None:
     )
     layers = (  # kernel, size of the input, channels in and out, stride
         (5, 14, 6, 16, 1),  # the second of LeNet
-        (5, 260, 128, 128, 1),  # the text's example of cost: the output is 256×256
+        (5, 260, 128, 128, 1),  # the book's example of cost: the output is 256×256
         (5, 260, 128, 128, 2),
         (1, 256, 128, 128, 1),
     )
@@ -123,14 +123,14 @@ def backward_costs_twice_the_forward(page: Page) -> None:
 
 
 def zeros(*shape: int) -> jax.ShapeDtypeStruct:
-    """Return an array in name only, float32, for what needs no more than shapes."""
+    """Return a float32 array without values, for functions that need only shapes."""
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 def backward(
     convolve: Callable[[Array, Array], Array], x: Array, kernel: Array, gradient: Array
 ) -> tuple[Array, Array]:
-    """Return the derivatives for the input and the kernel, given that for the output."""
+    """Return the gradients of the input and the kernel, given the gradient of the output."""
     return jax.vjp(convolve, x, kernel)[1](gradient)
 
 
@@ -167,7 +167,7 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
 
 
 def padded(x: Array, p: int) -> Array:
-    """Return images with zeros that the compiler takes for pixels and counts."""
+    """Return zero-padded images; the compiler counts products with these zeros."""
     return lax.pad(x, jnp.float32(0), ((0, 0, 0), (p, p, 0), (p, p, 0), (0, 0, 0)))
 
 
@@ -342,7 +342,7 @@ def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, 
 
 
 def reads_of(accesses: np.ndarray, memory: int) -> int:
-    """Return how often a pixel comes from outside a memory that keeps the last ones used."""
+    """Return the number of reads with a memory of the most recently used pixels."""
     kept: dict[int, None] = {}  # the longest unused first
     count = 0
     for pixel in accesses.tolist():
@@ -421,13 +421,13 @@ def in_blocks(x: Array, kernel: Array) -> Array:
 
 
 def channels_shuffled(x: Array, blocks: int) -> Array:
-    """Deal the channels out like cards, so that each block gets some of every block."""
+    """Shuffle the channels so that each block receives channels of every block."""
     dealt = x.reshape(*x.shape[:3], blocks, -1).swapaxes(3, 4)
     return dealt.reshape(x.shape)
 
 
 def reach(layer: Callable[[Array], Array], channels: int) -> Array:
-    """Return [C, C'], which input channels (down) each output channel of a linear layer sees."""
+    """Return [C, C'], the input channels (down) that each output of a linear layer depends on."""
     one_at_a_time = jnp.eye(channels)[:, None, None, :]
     return layer(one_at_a_time)[:, 0, 0, :] != 0
 

@@ -124,7 +124,7 @@ def edge_kernel(v: Any) -> np.ndarray:
 
 
 def slopes(gradients: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Return what the kernel of each direction gives on the ramp of each gradient, [G, V]."""
+    """Return the output of each direction's kernel on the ramp of each gradient, [G, V]."""
     down, across = np.mgrid[:3, :3][:, None]  # [1, 3, 3]
     g1, g2 = gradients.T[:, :, None, None]  # [G, 1, 1]
     ramps = jnp.asarray(g1 * across + g2 * down, jnp.float32)
@@ -267,12 +267,12 @@ def binomial(n: int) -> np.ndarray:
 
 
 def offsets(n: int) -> np.ndarray:
-    """Return how far from the middle the weights of `binomial` stand."""
+    """Return the offsets of the weights of `binomial` from the middle."""
     return np.arange(n + 1) - n / 2
 
 
 def gauss(n: int, at: Any) -> Any:
-    """Return the Gauss curve with the variance n/4 of `binomial`."""
+    """Return the Gaussian with the variance of `binomial`, n/4."""
     return np.exp(-2 * at**2 / n) / math.sqrt(math.pi * n / 2)
 
 
@@ -399,7 +399,7 @@ def a_loop_is_differentiable_unless_it_assigns(page: Page) -> None:
 
 
 def corr2d_in_place(x: Array, k: Array, y: Any) -> Any:
-    """Cross-correlate by assigning to the elements of y, as a loop in numpy would."""
+    """Cross-correlate by assigning to the elements of y, as a NumPy loop does."""
     kh, kw = k.shape
     for i, j in np.ndindex(y.shape):
         y[i, j] = (x[i : i + kh, j : j + kw] * k).sum()
@@ -407,7 +407,7 @@ def corr2d_in_place(x: Array, k: Array, y: Any) -> Any:
 
 
 def corr2d_at_set(x: Array, k: Array) -> Array:
-    """Cross-correlate with a new array for each element, as jax has it for assignment."""
+    """Cross-correlate with `at[].set`, the functional assignment of JAX."""
     kh, kw = k.shape
     y = jnp.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1))
     for i, j in np.ndindex(y.shape):
@@ -416,7 +416,7 @@ def corr2d_at_set(x: Array, k: Array) -> Array:
 
 
 def error_of(call: Callable[[], Any]) -> Exception | None:
-    """Return the error that a call raises, if it does."""
+    """Return the error that a call raises, or None."""
     try:
         call()
     except (TypeError, ValueError) as error:
@@ -425,7 +425,7 @@ def error_of(call: Callable[[], Any]) -> Exception | None:
 
 
 def first_sentence(error: Exception | None) -> str:
-    """Return the name of an error and how its message begins."""
+    """Return the name of an error and the first sentence of its message."""
     return f"{type(error).__name__}: {str(error).split('. ')[0]}"
 
 

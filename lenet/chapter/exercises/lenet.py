@@ -441,14 +441,14 @@ def layer_values(model: LeNet, params: sgd.Params, images: Array) -> dict[str, n
 def nearest_mean(
     a: np.ndarray, b: np.ndarray, new_a: np.ndarray, new_b: np.ndarray
 ) -> tuple[float, float]:
-    """Tell two classes apart by the nearer of their means.
+    """Classify examples of two classes by the nearer class mean.
 
     Args:
       a, b: examples [N, units] of the classes, to take the means of.
-      new_a, new_b: examples to name.
+      new_a, new_b: examples to classify.
 
     Returns:
-      the distance of the means over the spread within a class, and the fraction named rightly
+      the distance of the means over the spread within a class, and the accuracy
     """
     means = a.mean(axis=0), b.mean(axis=0)
     across = means[0] - means[1]
@@ -541,7 +541,7 @@ def stripes(count: int, size: int = 28) -> np.ndarray:
 
 
 def pixels_shuffled(images: np.ndarray) -> np.ndarray:
-    """Return images [N, H, W], the pixels of each put in an order of its own."""
+    """Return images [N, H, W] with the pixels of each image permuted separately."""
     flat = images.reshape(len(images), -1)
     return np.random.default_rng(2).permuted(flat, axis=1).reshape(images.shape)
 

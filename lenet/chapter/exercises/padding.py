@@ -174,7 +174,7 @@ def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarra
 
 
 def mirrored(n: int, p: int, *, repeat: bool) -> np.ndarray:
-    """Return the pixel of n that stands at each place of a row with p mirrored ones on each side.
+    """Return the index of the pixel at each place of a row of n, mirror-padded by p on each side.
 
     Args:
       n: pixels.
@@ -298,7 +298,7 @@ def _draw_neighbours(
 
 
 def shared(k: int, s: int) -> float:
-    """Return which part of a window of k pixels is also in the one s pixels further."""
+    """Return the fraction of a window of k pixels shared with the window s pixels further."""
     return max(1 - s / k, 0)
 
 
@@ -308,7 +308,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def excess_errors(stride: int, *, draws: int) -> np.ndarray:
-    """Fit weights on means of 4 pixels to the noisy sum of a row of 64, again and again.
+    """Return the excess errors of linear fits of noisy row sums on means of 4 pixels.
 
     Args:
       stride: pixels between the windows.
@@ -447,7 +447,7 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
 
 
 def shape_by_lax(n: int, k: int, padding: tuple[int, int], stride: int) -> int:
-    """Return how many rows lax leaves of n: shapes only, nothing is computed."""
+    """Return the output size that lax gives for n rows; only shapes are computed."""
     image, kernel = (jax.ShapeDtypeStruct((1, 1, length), jnp.float32) for length in (n, k))
     convolve = partial(lax.conv_general_dilated, window_strides=(stride,), padding=[padding])
     return jax.eval_shape(convolve, image, kernel).shape[2]

@@ -280,14 +280,14 @@ Pool = Callable[[Array, int], Array]
 
 
 def rise(pool: Pool, images: Array, noise: Array) -> float:
-    """How far `images` pool above `noise`, in standard deviations of the pooled noise."""
+    """Return the rise of pooled `images` over pooled `noise`, in its standard deviations."""
     pooled, below = pool(images, WINDOW), pool(noise, WINDOW)
     return float((pooled.mean() - below.mean()) / below.std())
 
 
 @partial(jax.jit, static_argnames="pool")
 def gradient(pool: Pool, image: Array) -> Array:
-    """Return the gradient of the sum of what `pool` gives, by pixel."""
+    """Return the gradient of the sum over the output of `pool`, by pixel."""
     return jax.grad(lambda x: pool(x, WINDOW).sum())(image)
 
 

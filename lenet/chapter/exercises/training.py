@@ -1,4 +1,4 @@
-"""Section 6: what the exercises that train networks share."""
+"""Section 6: train, measure and draw settings, for the exercises that train networks."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -40,13 +40,13 @@ def modern(**changes: Any) -> Config:
 
 
 def parameters(config: Config, data: Data) -> int:
-    """Return how many numbers the network of `config` learns."""
+    """Return the number of parameters of the network of `config`."""
     model = network(config, data.num_classes)
     return sum(layer.parameters for layer in layers.layers(model, data.image_shape))
 
 
 def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Config:
-    """Return `config` with the learning rate that does best on validation images, one run each."""
+    """Return `config` with the learning rate of best validation accuracy, from one run each."""
     tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
     found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
     shown = (
@@ -63,7 +63,7 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
 
 
 def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str, np.ndarray]:
-    """Train each setting with each seed; say how much was trained, and show the accuracies.
+    """Train each setting with each seed; print the amount of training and the accuracies.
 
     Returns:
       by name of the setting: accuracy [S, 2] of each seed on validation and on test images; a run
@@ -113,9 +113,7 @@ def best(scores: Mapping[str, np.ndarray]) -> str:
 
 
 def gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Return how much more accurate the second setting is, and the standard error of that.
-
-    On validation images, in the mean over seeds.
+    """Return the gain in mean validation accuracy, second over first, and its standard error.
 
     Args:
       first, second: accuracy [S, 2], as `measure` returns it.

@@ -150,7 +150,7 @@ def as_batch(image: np.ndarray) -> Array:
 
 
 def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
-    """Return how strong each pitch is over time [pitch, frame], a frame every 512 samples.
+    """Return the amplitude of each pitch over time [pitch, frame], one frame per 512 samples.
 
     Pitches are the 36 semitones from 220 Hz up. The sound has 8000 samples a second; the melody
     begins after `start` of them.
@@ -316,7 +316,7 @@ def strongest(words: list[str], sentence: str, kernel: Array) -> float:
 
 
 def depth(n: int, k: int) -> int:
-    """Return how many layers of width k it takes until an output sees n words."""
+    """Return the number of layers of width k after which an output depends on n words."""
     return math.ceil((n - 1) / (k - 1))
 
 

@@ -51,7 +51,7 @@ def picture() -> Array:
 
 
 def _by_definition(x: Array, kernel: Array) -> Array:
-    """The sum over a, b and c, a window at a time."""
+    """Return the sum over a, b and c, one window at a time."""
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     height, width = x.shape[1:3]
     windows = [

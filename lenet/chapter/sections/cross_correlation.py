@@ -63,7 +63,7 @@ def _convolve2d(x: jax.Array, k: jax.Array) -> jax.Array:
 
 
 def _same_outputs(draws: int) -> bool:
-    """Whole numbers, so that equality is exact."""
+    """Return whether both agree exactly on random integers."""
     x_key, k_key = jax.random.split(jax.random.key(1))
     x = jax.random.randint(x_key, (draws, 6, 5), -9, 10).astype(jnp.float32)
     k = jax.random.randint(k_key, (draws, 3, 2), -9, 10).astype(jnp.float32)
@@ -71,6 +71,6 @@ def _same_outputs(draws: int) -> bool:
 
 
 def _by_definition(f: jax.Array, g: jax.Array) -> np.ndarray:
-    """Σ f(a, b) g(i − a, j − b), pair by pair, where g lies within f."""
+    """Return Σ f(a, b) g(i − a, j − b), pair by pair, where g lies within f."""
     (_, height, width), (_, kh, kw) = f.shape, g.shape
     return convolve(np.asarray(f), np.asarray(g))[:, kh - 1 : height, kw - 1 : width]

@@ -1,4 +1,4 @@
-"""Edges, found by a kernel and learned (Chinese edition 6.2, English 7.2)."""
+"""Edge detection, with a given and a learned kernel (Chinese edition 6.2, English 7.2)."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def edges(page: Page) -> None:
 
 
 def _slowest(lr: float) -> float:
-    """By which factor a step shrinks the error in the slower of the two directions."""
+    """Return the factor per step of the error in the slower of the two directions."""
     starts = np.array([(2.0, 0.0), (2.0, -2.0)])  # the sum off by 2, then the difference
     kernels = np.array([edge.learn(jnp.asarray(start), lr, 10).kernels for start in starts])
     errors = np.linalg.norm(kernels - [1, -1], axis=2)  # [direction, S + 1]
@@ -96,7 +96,7 @@ def _slowest(lr: float) -> float:
 
 
 def _follow_from_the_kernel(published: dict[int, float], kernel: np.ndarray) -> bool:
-    """Whether each printed loss is within what four printed decimals of the kernel allow."""
+    """Return whether each printed loss is consistent with the kernel to its four decimals."""
     corners = kernel + 5e-5 * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
     losses = np.array([edge.predict(edge.start_of(corner, 0.03), 0.03)[0] for corner in corners])
     low, high = losses.min(0) - 5e-4, losses.max(0) + 5e-4

@@ -64,7 +64,7 @@ def fully_connected(page: Page) -> None:
 
 
 def _agrees(v: jax.Array, weight: jax.Array) -> bool:
-    """Whether the dense layer and the convolution agree on a hundred images."""
+    """Return whether the dense layer and the convolution agree on a hundred images."""
     x = jax.random.normal(jax.random.key(3), (100, *weight.shape[2:]))
     dense = jax.vmap(reference.dense2d, (None, 0))(weight, x)
     kernel, padding = v[:, :, None, None], (v.shape[0] // 2, v.shape[1] // 2)
@@ -74,7 +74,7 @@ def _agrees(v: jax.Array, weight: jax.Array) -> bool:
 
 
 def _follows_a_shift(weight: jax.Array, x: jax.Array) -> bool:
-    """Whether moving the content of the image by a pixel moves the output by one."""
+    """Return whether moving the content of the image by a pixel moves the output by one."""
     middle = jnp.zeros_like(x).at[2:4, 2:4].set(x[2:4, 2:4])
 
     def moved(image: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The receptive field (Chinese edition 6.2, English 7.2): what can reach a unit."""
+"""The receptive field (Chinese edition 6.2, English 7.2)."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def receptive_field(page: Page) -> None:
 
 
 def _seen(name: str, at: int) -> Array:
-    """Which pixels of the input the unit (at, at) of layer `name` depends on."""
+    """Return the input pixels that unit (at, at) of layer `name` depends on."""
     model = LeNet()
     image = jnp.full((28, 28), 0.5)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image[None, :, :, None])
