@@ -15,11 +15,10 @@ from typing import Any
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
 from lenet import files, records
-from lenet.analysis import findings, frameworks, summary
+from lenet.analysis import findings, frameworks, summary, terms
 from lenet.config import PRESETS, Config, from_dict, to_dict
 from lenet.engine.rows import Row
 from lenet.figures.sweep import charts
-from lenet.figures.terms import term
 from lenet.figures.vega import png
 from lenet.language import LANGUAGES, NAMES, mark, translate, translation
 from lenet.records import ledger
@@ -107,7 +106,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     settings = summary.ranked(entries, num_classes)
     preset = Config(**PRESETS[record["preset"]])
     said = frameworks.said(name, entries, axes, preset, num_classes)
-    alt = t("{what} of each setting", what=term(t, summary.selection(entries)))
+    alt = t("{what} of each setting", what=terms.named(summary.selection(entries)))
     parts = [
         f"## `{name}`",
         translate(language, study.question),

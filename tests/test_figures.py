@@ -16,10 +16,10 @@ from PIL import Image
 
 from lenet.analysis import comparison as compared
 from lenet.analysis import published, summary
+from lenet.analysis.terms import TERMS, VALUES
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.figures import comparison, groups, run, sweep, vega
-from lenet.figures.terms import TERMS, VALUES
 from lenet.language import translate
 from lenet.records.ledger import Entry
 from lenet.report import of_sweep, page
@@ -191,7 +191,7 @@ def test_a_run_that_diverged_is_a_cross_and_no_accuracy():
     rates = sweep.charts(entries(), ["lr", "pool", "channels"])["rates"]
     assert min(r["low"] for r in rates.rows["rates"]) > 0.5
     lost = {(r["series"], r["lr"], r["diverged"], r["n"]) for r in rates.rows["diverged"]}
-    assert lost == {(f"pool max, channels {c}", 1.5, 1, 2) for c in ("6", "16,6")}
+    assert lost == {(f"pooling max, output channels {c}", 1.5, 1, 2) for c in ("6", "16,6")}
     assert said(vega.svg([rates])).count("×") == 2 + 1  # and what it means
     tuned = comparison.charts(compare())["rates"]
     assert {r["lr"] for r in tuned.rows["diverged"]} == {3.0}

@@ -61,7 +61,12 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    yield from enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    """Yield the lines of a page with their numbers, fenced code and its output aside."""
+    fenced = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fenced ^= line.startswith("```")
+        if not fenced:
+            yield number, line
 
 
 def half_width(text: str) -> list[str]:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
+from lenet.analysis import terms
 from lenet.analysis.comparison import CELLS, Cell, Comparison, Run, cell
 from lenet.figures import groups
-from lenet.figures.terms import value
 from lenet.figures.vega import Chart, png
 from lenet.language import translate
 
@@ -24,7 +24,7 @@ def picture(comparison: Comparison, data: str, language: str = "en") -> bytes:
       a PNG
     """
     t = partial(translate, language)
-    title = t("LeNet, {dataset}, {n} epochs", dataset=value(t, data), n=comparison["epochs"])
+    title = t("LeNet, {dataset}, {n} epochs", dataset=terms.valued(data), n=comparison["epochs"])
     return png(list(charts(comparison).values()), language, title=title)
 
 

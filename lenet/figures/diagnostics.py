@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lenet.figures.terms import Translate
-from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, chart, layer, lines, percent
+from lenet.figures import vega
+from lenet.figures.vega import INK, WHOLE, Chart, Spec, Translate, channel, layer, percent
 from lenet.language import mark
 
 STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
@@ -30,7 +30,7 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
         y |= {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
 
     def draw(t: Translate) -> Spec:
-        spec = lines(
+        spec = vega.lines(
             "statistics",
             t(text),
             channel("epoch", t("epoch"), axis=WHOLE),
@@ -78,7 +78,7 @@ def _calibration(t: Translate) -> Spec:
         x={"field": "x", "type": "quantitative"},
         y={"field": "y", "type": "quantitative"},
     ) | {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
-    return chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
+    return vega.chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
 
 
 def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:
@@ -98,7 +98,7 @@ def _robustness(t: Translate, what: str) -> Spec:
     else:
         title = t("noise (standard deviation, % of the pixel range)")
         x = channel("amount", title, axis={"format": "%"})
-    return chart(
+    return vega.chart(
         what,
         t("Accuracy on shifted images") if what == "shift" else t("Accuracy on noisy images"),
         mark={"type": "line", "point": {"size": 50, "filled": True}},

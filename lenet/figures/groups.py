@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lenet.analysis import terms
 from lenet.analysis.summary import estimate
 from lenet.figures import vega
-from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import INK, Chart, Spec, channel, layer, percent
+from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, percent
 from lenet.language import listed
 
 MOST_SEEDS = 16
@@ -25,12 +25,12 @@ class Labels(NamedTuple):
 
     def names(self, t: Translate, keys: Iterable[str]) -> dict[str, str]:
         """Return what groups are called in a language, such as "max · 0.1"."""
-        parts = {key: [value(t, each) for each in self.values[key]] for key in keys}
+        parts = {key: [t(terms.valued(each)) for each in self.values[key]] for key in keys}
         return {key: " · ".join(some) or t("all runs") for key, some in parts.items()}
 
     def heading(self, t: Translate) -> str:
         """Return what the parts of names are, such as "pooling · learning rate"."""
-        return " · ".join(term(t, axis) for axis in self.axes)
+        return " · ".join(t(terms.named(axis)) for axis in self.axes)
 
 
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
@@ -54,7 +54,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
 
     def draw(t: Translate) -> Spec:
         x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
-        title = t("{what} by learning rate", what=term(t, labels.measure))
+        title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t("lines: means; bands: lowest to highest run")]
         spec = _means(t, "rates", title, x, names, labels, [_band(t, x, names, labels)])
         if lost:
@@ -101,12 +101,12 @@ def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: 
                 data="runs",
                 transform=[vega.named(names)],
                 x=x,
-                y=channel("value", term(t, labels.measure), scale=vega.NEAR),
+                y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
                 color=vega.coloured(names, labels.heading(t)),
                 detail={"field": "run", "type": "nominal"},
             )
             behind.append(thin)
-        title = t("{what} by epoch", what=term(t, labels.measure))
+        title = t("{what} by epoch", what=terms.named(labels.measure))
         spec = _means(t, "epochs", title, x, names, labels, behind)
         if few:
             spec["usermeta"]["note"] = t("thick lines: means; thin lines: runs")
@@ -124,7 +124,7 @@ def _means(
     labels: Labels,
     behind: Sequence[Spec],
 ) -> Spec:
-    y = channel("mean", term(t, labels.measure), scale=vega.NEAR, axis=PERCENT)
+    y = channel("mean", t(terms.named(labels.measure)), scale=vega.NEAR, axis=PERCENT)
     ends = [percent("low", t("lowest")), percent("high", t("highest"))]
     at = channel(x["field"], x["title"], format=".4~g")
     tooltip = [at, percent("mean", t("mean")), *ends, channel("n", t("runs"))]
@@ -137,7 +137,7 @@ def _band(t: Translate, x: Spec, names: Mapping[str, str], labels: Labels, *keep
         {"type": "area", "opacity": 0.15},
         transform=[vega.named(names), *keep],
         x=x,
-        y=channel("low", term(t, labels.measure), scale=vega.NEAR),
+        y=channel("low", t(terms.named(labels.measure)), scale=vega.NEAR),
         y2={"field": "high"},
         color=vega.coloured(names, labels.heading(t)),
     )
@@ -158,7 +158,7 @@ def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels)
     ]
 
     def draw(t: Translate) -> Spec:
-        what, heading = term(t, labels.measure), labels.heading(t)
+        what, heading = t(terms.named(labels.measure)), labels.heading(t)
         x = channel("value", what, scale=vega.NEAR, axis=PERCENT)
         y = ordinal("label", heading, labels.names(t, groups))
         y["axis"] |= {"titleAngle": 0, "titleAlign": "right", "titleX": -8, "titleY": -10}

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from lenet.analysis import published as printed
+from lenet.analysis import terms
 from lenet.analysis.published import Band
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.figures import vega
-from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import INK, WHOLE, Chart, Spec, channel, layer, percent, png
+from lenet.figures.vega import INK, WHOLE, Chart, Spec, Translate, channel, layer, percent, png
 from lenet.language import translate
 
 OURS = "lenet (JAX)"
@@ -34,7 +34,7 @@ def curves(rows: Sequence[Row], config: Config, language: str = "en") -> bytes:
     title = t(
         "LeNet, {activation} and {pool} pooling, {dataset}\n"
         "learning rate {lr}, batch size {batch}, seed {seed}",
-        **{key: value(t, getattr(config, key)) for key in ("activation", "pool", "dataset")},
+        **{key: terms.valued(getattr(config, key)) for key in ("activation", "pool", "dataset")},
         **{"lr": f"{config.lr:g}", "batch": config.batch_size, "seed": config.seed},
     )
     band = printed.band() if printed.comparable(config) else None
@@ -154,7 +154,9 @@ def published(
     def draw(t: Translate) -> Spec:
         names = {name: t("{name}, {n} runs", name=name, n=n) for name, n in sizes.items()}
         form = "~%" if field == "test_accuracy" else "~r"
-        x = channel(field, term(t, field), scale=vega.NEAR, axis={"format": form, "tickCount": 6})
+        x = channel(
+            field, t(terms.named(field)), scale=vega.NEAR, axis={"format": form, "tickCount": 6}
+        )
         colour = vega.coloured(names)
         share = channel("share", t("share of runs at or below"), axis={"format": "%"})
         by = {"sort": [{"field": field}], "groupby": ["series"]}
@@ -175,7 +177,7 @@ def published(
         )
         return vega.chart(
             "published",
-            t("Comparison with the book: {what}", what=term(t, field)),
+            t("Comparison with the book: {what}", what=terms.named(field)),
             usermeta={"names": list(names.values())},
             layer=[steps, line] if one else [steps],
         )

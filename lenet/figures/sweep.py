@@ -6,11 +6,10 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from lenet.analysis import findings, published
+from lenet.analysis import findings, published, terms
 from lenet.analysis.summary import CLASSES, SEEDS, Setting, ranked, selection
-from lenet.figures import groups, run
-from lenet.figures.terms import Translate, term, value
-from lenet.figures.vega import INK, PAPER, Chart, Spec, channel, chart, layer, percent, png
+from lenet.figures import groups, run, vega
+from lenet.figures.vega import INK, PAPER, Chart, Spec, Translate, channel, layer, percent, png
 from lenet.language import translate
 from lenet.records.ledger import Entry
 
@@ -34,7 +33,7 @@ def pictures(
       PNGs, by the name of their file
     """
     t = partial(translate, language)
-    title = ", ".join(dict.fromkeys(value(t, entry.config.dataset) for entry in entries))
+    title = ", ".join(dict.fromkeys(t(terms.valued(entry.config.dataset)) for entry in entries))
     drawn = {
         f"{name}.png": png([each], language, title=title)
         for name, each in charts(entries, axes).items()
@@ -141,14 +140,16 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
 
     def draw(t: Translate) -> Spec:
         x, y = (
-            groups.ordinal(axis, term(t, axis), {each: value(t, each) for each in order[axis]})
+            groups.ordinal(
+                axis, t(terms.named(axis)), {each: t(terms.valued(each)) for each in order[axis]}
+            )
             for axis in (across, down)
         )
-        title = t("mean {what}", what=term(t, measure))
+        title = t("mean {what}", what=terms.named(measure))
         colour = channel("mean", title, scale={"zero": False}, legend={"format": "~%"})
         dark = {"test": f"datum.mean > {(min(means) + max(means)) / 2}", "value": PAPER}
         shown = "isValid(datum.mean) ? format(datum.mean, '.1%') : '×'"
-        return chart(
+        return vega.chart(
             data,
             title,
             height=max(100, 34 * len(order[down])),
@@ -207,8 +208,8 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
     ] + [{"axis": "", "place": height(x), "value": f"{x:.1%}"} for x in sorted({low, high})]
 
     def draw(t: Translate) -> Spec:
-        title = t("mean {what}", what=term(t, measure))
-        called = {axis: term(t, axis) for axis in axes} | {"": title}
+        title = t("mean {what}", what=terms.named(measure))
+        called = {axis: t(terms.named(axis)) for axis in axes} | {"": title}
         x = groups.ordinal("axis", "", called)
         x["axis"] |= {"grid": True, "ticks": False}
         y: Spec = channel("place", "", axis=None, scale={"domain": [-0.05, 1.05]})
@@ -223,7 +224,7 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
             opacity={"condition": {"param": "hovered", "value": 1}, "value": 0.1},
             tooltip=[label, channel("rank", t("rank")), percent("mean", title)],
         )
-        shown = {mark["value"]: value(t, mark["value"]) for mark in marks}
+        shown = {mark["value"]: t(terms.valued(mark["value"])) for mark in marks}
         text, halo = (
             layer(
                 {"type": "text", "fontSize": 11, "color": INK, **more},
@@ -236,7 +237,7 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
             for more in ({}, {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"})
         )
         hover = {"params": [{"name": "hovered", "select": select}]}
-        return chart(
+        return vega.chart(
             "parallel",
             t("Settings side by side, each line one of them"),
             height=320,

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import vl_convert
 from PIL import Image
 
-from lenet.figures.terms import Translate
 from lenet.language import translate
 
 Spec = dict[str, Any]
+Translate = Callable[..., str]
+"""The translation of a language: a text, and the values of its {names}."""
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 HEIGHT = 260

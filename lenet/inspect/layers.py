@@ -71,10 +71,10 @@ def table(rows: list[Layer], t: Translate = str) -> str:
     cells = [
         (
             row.name,
-            "x".join(map(str, row.output_shape)),
+            "×".join(map(str, row.output_shape)),
             f"{row.parameters:,}",
             f"{row.multiply_adds:,}",
-            "x".join(map(str, row.receptive_field)),
+            "×".join(map(str, row.receptive_field)),
             row.stride or "",
         )
         for row in rows

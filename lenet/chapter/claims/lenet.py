@@ -31,7 +31,7 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
     # With smaller batches the sigmoid does not leave the plateau.
     base = Config(epochs=5, valid=10_000)
     cells = {
-        f"{activation}, {page.t(training.POOLINGS[pool])}": training.tune(
+        f"{activation} + {page.t(training.POOLINGS[pool])}": training.tune(
             page,
             dataclasses.replace(base, activation=activation, pool=pool),
             (0.1, 0.3, 0.9),

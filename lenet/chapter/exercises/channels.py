@@ -102,7 +102,7 @@ def backward_costs_twice_the_forward(page: Page) -> None:
         held = jax.tree.leaves(jax.eval_shape(lambda *a, f=convolve: jax.vjp(f, *a)[1], x, kernel))
         kept.append({a.shape for a in held} == {x.shape, kernel.shape})
         megabytes = (a.size * a.dtype.itemsize / 1e6 for a in (x, kernel, y))
-        rows.append((f"{k}x{k}", f"{n}x{n}x{ci}", co, s, int(forward), int(back), *megabytes))
+        rows.append((f"{k}×{k}", f"{n}×{n}×{ci}", co, s, int(forward), int(back), *megabytes))
     headers = page.t(
         "kernel | input | Co | stride | forward | backward | input, MB | kernel, MB | output, MB"
     )

@@ -41,7 +41,7 @@ def lenet(page: Page) -> None:
     page.check("the shapes match the book", {n: v.shape[1:] for n, v in given.items()} == SHAPES)
     rows = table.layers(model, (28, 28, 1))
     page.say("Parameters, multiply-adds and receptive field of each layer:")
-    page.verbatim(table.table(rows))
+    page.verbatim(table.table(rows, page.t))
     count = sum(p.size for p in jax.tree.leaves(params))
     page.check(
         "the network has {count:,} parameters, the sum over the table",
