@@ -186,7 +186,7 @@ def test_numbers_are_stacked_as_a_run_alone_takes_them():
 @pytest.mark.parametrize("vectorise", [False, True])
 def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
     two = lanes.together(2, jax.local_devices(), vectorise=vectorise)
-    numbers = stack(RUNS[:2])
+    numbers = stack(RUNS[: two.size])
     model = network(RUNS[0], 10)
     state = sweep.init.eval_shape(model, two, numbers, small.image_shape)
     compiled = sweep.epoch.lower(model, two, numbers, state, small.train).compile().as_text()
