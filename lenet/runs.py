@@ -303,7 +303,7 @@ def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Pat
     """Raise a RecordError that names the settings in which `asked` differs from a run's."""
     own = config_module.to_dict(config)
     differ = [
-        f"{name}={value}, but config.json has {name}={own[name]}"
+        f"{name}={value}, but config.json has {own[name]}"
         for name, value in asked.items()
         if value != own[name]
     ]

@@ -55,7 +55,7 @@ def test_a_worker_trains_pytorch_and_answers_for_it(torch):
 
 def test_a_worker_says_in_one_line_what_went_wrong():
     worker = Worker("lenet", "book", examples=10, dataset="synthetic")  # below a batch
-    with worker, pytest.raises(WorkerError, match=r"lenet: UsageError: --batch_size=256"):
+    with worker, pytest.raises(WorkerError, match=r"lenet: UsageError: batch_size=256"):
         worker.ask("epoch")
 
 

@@ -63,9 +63,9 @@ def test_runs_together_give_the_mean(shown, tmp_path):
         ((), 2, "RUN_DIR IMAGE"),
         (("0.png",), 2, "0.png: not a directory"),
         (("RUN",), 2, "give images after the run directory"),
-        (("0.png", "RUN"), 2, "run directories, then pictures"),
+        (("0.png", "RUN"), 2, "run directories, then images"),
         (("RUN", "missing.png"), 3, "missing.png: no such file"),
-        (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: no PNG or JPEG"),
+        (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: not a readable PNG or JPEG"),
         ((".", "0.png"), 4, "no checkpoint yet"),
         (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),
     ],
@@ -116,4 +116,4 @@ def test_a_sweep_has_no_network_to_ask(tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
     done = predict(str(tmp_path), "x.png", cwd=tmp_path)
     assert done.returncode == 4
-    assert "experiments.sweep keeps no networks" in done.stderr
+    assert "sweeps and comparisons save results, not networks" in done.stderr

@@ -319,7 +319,7 @@ def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "report.html (" in done.stdout
+    assert "report.html（" in done.stdout
     tab = opened(run_dir / "report.html")
     assert tab.get_by_role("heading", name="学习曲线").is_visible()
     images = data.load("tiny", data_dir=tiny).test.images

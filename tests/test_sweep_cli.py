@@ -132,12 +132,12 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
         (["--lr=0.01..1:log"], "--lr=0.01..1:log: expected a value like"),
         (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2 values, --seed has 3 values"),
         (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
-        (["--seed=0:1000000"], "1,000,000 runs: about"),
+        (["--seed=0:1000000"], "1,000,000 runs would take about"),
         (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
         (["--activation=gelu"], "--activation=gelu: must be one of"),
         (["--nesterov=perhaps"], "--nesterov=perhaps: expected true"),
         (["--random=3"], "--random=3: must be at least 1 and at most 1, the number"),
-        (["--zip", "--random=1"], "--zip with --random: choose one"),
+        (["--zip", "--random=1"], "--zip and --random exclude each other"),
         (["--resume"], "--resume: name the directory with --run_dir"),
         (["--lrs=0.1"], "did you mean --lr?"),
         (["--dataset=synthetic", "--batch_size=70000"], "--batch_size=70000: must be at most"),
@@ -155,7 +155,7 @@ def test_bad_input_is_one_line_that_names_it(flags, said, tmp_path):
 def test_nothing_to_resume_is_said(tmp_path):
     done = sweep("--run_dir=none", "--resume", "--dataset=synthetic", cwd=tmp_path)
     assert done.returncode == 4
-    assert "holds nothing that experiments.sweep could resume" in done.stderr
+    assert "contains nothing that experiments.sweep could resume" in done.stderr
 
 
 def test_help_shows_examples_and_defaults(tmp_path):

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Num
 
@@ -62,7 +63,9 @@ def merge(x: Num[Array, "t t C n m B"], size: Size) -> Num[Array, "B H W C"]:
 
 
 def conv2d(
-    x: Num[Array, "t t Ci n m B"], kernel: Num[Array, "kh kw Ci Co"], bias: Num[Array, " Co"]
+    x: Num[Array, "t t Ci n m B"],
+    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
+    bias: Num[Array | np.ndarray, " Co"],
 ) -> Num[Array, "t t Co no mo B"]:
     """Cross-correlate blocks with kernels and add the bias, at stride 1 and without padding.
 
@@ -103,7 +106,7 @@ def activate_and_pool(
 
 
 def toeplitz(
-    kernel: Num[Array, "kh kw Ci Co"], bias: Num[Array, " Co"], block: int
+    kernel: Num[Array | np.ndarray, "kh kw Ci Co"], bias: Num[Array | np.ndarray, " Co"], block: int
 ) -> Num[Array, "inputs outputs"]:
     """Return the matrix of the fully connected layer from a window of blocks to a block of outputs.
 
