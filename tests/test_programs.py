@@ -17,7 +17,7 @@ def home(tmp_path, monkeypatch) -> Path:
     for name in list(os.environ):
         if name.startswith(("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "TF_CPP")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(programs.cache, "directory", lambda: tmp_path / "cache")
+    monkeypatch.setattr(programs.files, "cache_directory", lambda: tmp_path / "cache")
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return tmp_path
 

@@ -15,10 +15,9 @@ from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
-from lenet import data, inspect
+from lenet import data, inspect, records
 from lenet.data import Data, pictures
 from lenet.errors import DataError
-from lenet.records import checkpoint
 from lenet.report import of_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -323,7 +322,7 @@ def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained,
     tab = opened(run_dir / "report.html")
     assert tab.get_by_role("heading", name="学习曲线").is_visible()
     images = data.load("tiny", data_dir=tiny).test.images
-    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    expected = inspect.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
 
 
@@ -342,7 +341,7 @@ def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp
     assert (run_dir / "report.html").stat().st_size < 8e6
     tab = opened(run_dir / "report.html")
     images = fashion_mnist.test.images[:1000]
-    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    expected = inspect.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
     first = tab.locator(".views select").all()
     chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]

@@ -83,7 +83,7 @@ def conv2d(
     rows, columns = q - 1 - (kernel.shape[0] - 1) // t, r - 1 - (kernel.shape[1] - 1) // t
     if rows or columns:  # the last outputs see a part of a block that is not there
         x = jnp.pad(x, ((0, 0),) * 3 + ((0, rows), (0, columns), (0, 0)))
-    return _product(x, kernel, bias)
+    return _product(x, jnp.asarray(kernel), jnp.asarray(bias))  # which may be on the host
 
 
 def activate_and_pool(
