@@ -27,7 +27,7 @@ from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import selfcheck, sgd, workers
+from lenet.engine import cores, selfcheck, sgd, workers
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
 from lenet.engine.stacking import groups
@@ -387,13 +387,13 @@ def load(configs: Sequence[Config], data_dir: str | Path | None = None) -> DataS
 def _epochs_of(runs: Mapping[int, Config], data: Data) -> Iterator[dict[int, Row | DivergedError]]:
     """Train runs on one dataset; yield rows by run, of one or of those that train together."""
     numbers, configs = list(runs), list(runs.values())
-    cores = workers.cores_for(configs, data)
-    if not cores:
+    places = cores.for_workers(configs, data)
+    if not places:
         for epoch in train.sweep(configs, data):
             yield {numbers[place]: row for place, row in epoch.rows.items()}
         return
     by_program = [place for group in groups(configs) for place in group]
-    with workers.Workers(cores, data) as started:
+    with workers.Workers(places, data) as started:
         todo = [(train.check(configs[place], data), configs[place]) for place in by_program]
         for place, row in started.fit(todo):
             yield {numbers[by_program[place]]: row}

@@ -26,7 +26,7 @@ import requests
 from PIL import Image
 
 from lenet import data
-from lenet.data import cache, debian, download, idx, sources, verify
+from lenet.data import cache, checksums, debian, download, idx, sources
 from lenet.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def arrays(
 def put(directory: Path, four: list[np.ndarray], suffix: str = "") -> Path:
     """Write the four IDX files to `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for file, array in zip(verify.FILES, four, strict=True):
+    for file, array in zip(checksums.FILES, four, strict=True):
         path = directory / (file.replace("idx3", f"idx{array.ndim}") + suffix)
         idx.write(path, array)
         if suffix:
@@ -123,7 +123,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "SYSTEM", tmp_path / "system")
     monkeypatch.setattr(download, "addresses", lambda name: [])
     monkeypatch.setattr(shutil, "which", lambda program: None)
-    monkeypatch.setitem(verify.KNOWN, "tiny", verify.Known(()))  # known sets are cached
+    monkeypatch.setitem(checksums.KNOWN, "tiny", checksums.Known(()))  # known sets are cached
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # tensorflow-datasets leaves folders there
     monkeypatch.setattr(tempfile, "tempdir", None)
 
@@ -292,7 +292,7 @@ def test_data_dir_is_the_only_place_asked(tmp_path: Path, monkeypatch: Any) -> N
         data.load("tiny", data_dir=tmp_path / "in")
 
 
-@pytest.mark.parametrize("file", verify.FILES)
+@pytest.mark.parametrize("file", checksums.FILES)
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path, file: str) -> None:
     path = put(tmp_path, arrays()) / file
     path.write_bytes(path.read_bytes()[:-1])
@@ -305,7 +305,7 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, file: str) -> None:
 
 def test_a_known_set_may_not_declare_more_than_it_has(tmp_path: Path) -> None:
     put(tmp_path, arrays())
-    (tmp_path / verify.FILES[0]).write_bytes(idx.header((60_001, 28, 28)))
+    (tmp_path / checksums.FILES[0]).write_bytes(idx.header((60_001, 28, 28)))
     with pytest.raises(DataError, match="the limit is 47,040,000"):
         data.load("mnist", data_dir=tmp_path)
 
@@ -318,12 +318,12 @@ def test_sources_are_asked_in_order_and_the_first_success_is_kept(
 ) -> None:
     asked = []
 
-    def source(label: str, works: bool) -> Callable[[str], verify.Raw]:
-        def read(name: str) -> verify.Raw:
+    def source(label: str, works: bool) -> Callable[[str], checksums.Raw]:
+        def read(name: str) -> checksums.Raw:
             asked.append(label)
             if not works:
                 raise DataError(f"no luck with {label}")
-            return verify.Raw(*arrays(), source=label)  # type: ignore[arg-type, misc]
+            return checksums.Raw(*arrays(), source=label)  # type: ignore[arg-type, misc]
 
         return read
 
@@ -351,7 +351,7 @@ def test_when_nothing_works_one_line_says_what_was_tried_and_what_helps(
     tmp_path: Path,
 ) -> None:
     for name, parts in {
-        "fashion_mnist": ["apt install dataset-fashion-mnist", *verify.FILES, "data_dir=DIR"],
+        "fashion_mnist": ["apt install dataset-fashion-mnist", *checksums.FILES, "data_dir=DIR"],
         "cifar10": ["download_and_prepare()", "TensorFlow", "array_record"],
     }.items():
         with pytest.raises(DataError) as caught:
@@ -392,7 +392,7 @@ def test_a_cached_set_is_the_set_and_is_verified_again(tmp_path: Path, entry: Pa
     assert sorted(os.listdir(entry.parent)) == ["tiny"]  # nothing temporary stays
 
 
-@pytest.mark.parametrize("file", [*verify.FILES, "manifest.json"])
+@pytest.mark.parametrize("file", [*checksums.FILES, "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_entry_is_moved_aside_with_a_warning_and_read_anew(
     tmp_path: Path, entry: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
@@ -475,8 +475,8 @@ def test_no_home_is_no_error(
 def test_processes_that_cache_at_once_leave_one_whole_entry(tmp_path: Path, entry: Path) -> None:
     put(tmp_path / "system/tiny", arrays(2000))
     code = (
-        "import sys, pathlib; from lenet import data; from lenet.data import sources, verify;"
-        "verify.KNOWN['tiny'] = verify.Known(());"
+        "import sys, pathlib; from lenet import data; from lenet.data import sources, checksums;"
+        "checksums.KNOWN['tiny'] = checksums.Known(());"
         "sources.SYSTEM = pathlib.Path(sys.argv[1]); sys.stdin.read(1);"
         "print(data.load('tiny').train.labels.sum())"
     )
@@ -494,7 +494,7 @@ def test_the_second_of_two_writers_keeps_the_first_entry(
     entry: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = (
-        verify.verify("tiny", verify.Raw(*arrays(seed=seed), source="here"))  # type: ignore[arg-type, misc]
+        checksums.verify("tiny", checksums.Raw(*arrays(seed=seed), source="here"))  # type: ignore[arg-type, misc]
         for seed in (1, 2)
     )
     cache.store("tiny", first)
@@ -626,7 +626,7 @@ def addresses_at(port: int, answers: dict[str, bytes]) -> list[download.Address]
             hashlib.sha256(answers[f"/{file}.gz"]).hexdigest(),
             f"{file}.gz",
         )
-        for file in verify.FILES
+        for file in checksums.FILES
     ]
 
 
@@ -672,7 +672,7 @@ def test_a_download_of_other_bytes_is_refused_at_the_first_file(
 
 def test_a_host_that_refuses_or_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    answers = {f"/{file}.gz": b"x" for file in verify.FILES}
+    answers = {f"/{file}.gz": b"x" for file in checksums.FILES}
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
@@ -706,7 +706,7 @@ def test_a_host_that_refuses_or_hangs_up_is_asked_once(monkeypatch: pytest.Monke
 def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.1)
-    answers = {f"/{file}.gz": b"x" for file in verify.FILES}
+    answers = {f"/{file}.gz": b"x" for file in checksums.FILES}
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
@@ -718,9 +718,11 @@ def test_the_registry_lists_the_four_files_of_the_three_sets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.undo()
-    for name in verify.KNOWN:
+    for name in checksums.KNOWN:
         listed = download.addresses(name)
-        assert {address.filename for address in listed} == {f"{file}.gz" for file in verify.FILES}
+        assert {address.filename for address in listed} == {
+            f"{file}.gz" for file in checksums.FILES
+        }
         assert all(len(address.sha256) == 64 and address.size > 4000 for address in listed)
     assert download.addresses("no_such_set") == []
     assert download.addresses("emnist") == []
@@ -795,7 +797,7 @@ def test_fashion_mnist_is_what_the_text_says(fashion_mnist: data.Data) -> None:
 def test_one_changed_pixel_of_fashion_mnist_is_refused(fashion_mnist: data.Data) -> None:
     images = fashion_mnist.train.images.copy()
     images[31_415, 14, 14] ^= 1
-    raw = verify.Raw(
+    raw = checksums.Raw(
         images[..., 0],
         fashion_mnist.train.labels.astype(np.uint8),
         fashion_mnist.test.images[..., 0],
@@ -804,12 +806,12 @@ def test_one_changed_pixel_of_fashion_mnist_is_refused(fashion_mnist: data.Data)
     )
     for shuffled, part in ((False, "train-images-idx3-ubyte"), (True, "training set")):
         with pytest.raises(DataError, match=f"here: {part}: expected"):
-            verify.verify("fashion_mnist", raw._replace(shuffled=shuffled))
+            checksums.verify("fashion_mnist", raw._replace(shuffled=shuffled))
 
 
 def test_shuffled_fashion_mnist_is_recognised(fashion_mnist: data.Data) -> None:
     order = np.random.default_rng(0).permutation(60_000)
-    raw = verify.Raw(
+    raw = checksums.Raw(
         fashion_mnist.train.images[order],
         fashion_mnist.train.labels[order],
         fashion_mnist.test.images,
@@ -817,11 +819,11 @@ def test_shuffled_fashion_mnist_is_recognised(fashion_mnist: data.Data) -> None:
         source="here",
         shuffled=True,
     )
-    assert verify.verify("fashion_mnist", raw).verdict.startswith("verified")
+    assert checksums.verify("fashion_mnist", raw).verdict.startswith("verified")
     swapped = raw.train_labels.copy()
     swapped[:2] = 3, 4
     with pytest.raises(DataError, match="training set"):
-        verify.verify("fashion_mnist", raw._replace(train_labels=swapped))
+        checksums.verify("fashion_mnist", raw._replace(train_labels=swapped))
 
 
 def test_manifest_is_json_that_says_where_the_set_came_from(tmp_path: Path, entry: Path) -> None:
@@ -829,7 +831,7 @@ def test_manifest_is_json_that_says_where_the_set_came_from(tmp_path: Path, entr
     data.load("tiny")
     manifest = json.loads((entry / "manifest.json").read_text())
     assert manifest["source"].startswith(str(tmp_path / "system/tiny"))
-    assert set(manifest["sha256"]) == set(verify.FILES)
+    assert set(manifest["sha256"]) == set(checksums.FILES)
 
 
 def test_take_keeps_the_first_of_each_split(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from lenet import files
 from lenet import language as words
 from lenet.analysis import comparison
 from lenet.config import Config
-from lenet.data import Data, Split, verify
+from lenet.data import Data, Split, checksums
 from lenet.errors import RecordError
 from lenet.figures import sweep as sweep_charts
 from lenet.figures.groups import interval
@@ -298,7 +298,7 @@ def test_a_verdict_comes_before_the_numbers_of_a_run(noise):
 
 
 def test_classes_of_a_known_dataset_have_chinese_names_and_others_their_own(noise):
-    known = verify.KNOWN["fashion_mnist"].class_names
+    known = checksums.KNOWN["fashion_mnist"].class_names
     assert names.classes("fashion_mnist", known)["zh"][:3] == ["T恤", "裤子", "套衫"]
     mine = ["Bag", "epoch {n}"]
     assert names.classes("mine", mine) == {"en": mine, "zh": mine}

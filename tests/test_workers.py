@@ -9,7 +9,7 @@ import pytest
 from lenet import train
 from lenet.config import Config
 from lenet.data import synthetic
-from lenet.engine import workers
+from lenet.engine import cores
 from lenet.engine.workers import Workers
 from lenet.errors import DivergedError, UsageError
 from lenet.model import network
@@ -86,9 +86,9 @@ def test_a_worker_that_is_killed_ends_the_sweep_in_one_line(small):
 
 
 def test_processes_are_started_where_they_pay(small, monkeypatch):
-    cores = len(os.sched_getaffinity(0))
-    assert workers.cores_for(RUNS, small) == []  # a second of work
-    monkeypatch.setattr(workers, "WORTH", 1)
-    assert workers.cores_for(RUNS[:1], small) == []
-    if cores > 1:
-        assert len(workers.cores_for(RUNS, small)) == min(2, cores)  # the tests have two devices
+    count = len(os.sched_getaffinity(0))
+    assert cores.for_workers(RUNS, small) == []  # a second of work
+    monkeypatch.setattr(cores, "WORTH", 1)
+    assert cores.for_workers(RUNS[:1], small) == []
+    if count > 1:
+        assert len(cores.for_workers(RUNS, small)) == min(2, count)  # the tests have two devices

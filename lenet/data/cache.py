@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lenet import files
 from lenet.data import idx, sources
-from lenet.data.verify import FILES, Raw
+from lenet.data.checksums import FILES, Raw
 from lenet.errors import DataError
 
 log = logging.getLogger("lenet")

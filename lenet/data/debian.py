@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from lenet.data import sources
-from lenet.data.verify import Raw
+from lenet.data.checksums import Raw
 from lenet.errors import DataError
 
 log = logging.getLogger("lenet")

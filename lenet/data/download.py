@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from lenet.data import sources, verify
-from lenet.data.verify import Raw
+from lenet.data import checksums, sources
+from lenet.data.checksums import Raw
 from lenet.errors import DataError
 
 log = logging.getLogger("lenet")
@@ -52,7 +52,7 @@ def addresses(name: str) -> list[Address]:
     registry = Path(spec.origin).parent / "url_checksums" / f"{name}.txt"
     if not registry.is_file():
         return []
-    wanted = {f"{file}.gz" for file in verify.FILES}
+    wanted = {f"{file}.gz" for file in checksums.FILES}
     rows = (line.split("\t") for line in registry.read_text(encoding="utf-8").splitlines())
     found = [Address(url, int(size), sha256, file) for url, size, sha256, file in rows]
     return [address for address in found if address.filename in wanted]
@@ -65,7 +65,7 @@ def fetch(name: str) -> Raw:
       DataError: if the download or a check fails.
     """
     files = addresses(name)
-    if len(files) != len(verify.FILES):
+    if len(files) != len(checksums.FILES):
         raise DataError(f"download: no known address for {name}")
     host = urlsplit(files[0].url).hostname
     try:

@@ -5,7 +5,7 @@ Sources, in this order; the first keeps a copy of what the other four find:
     the user's cache · a package of the operating system · the directory of tensorflow-datasets ·
     a download of the original files · a download of Debian's package
 
-With `data_dir`, only that directory. Every dataset is verified before it is returned (verify.py).
+With `data_dir`, only that directory. Every dataset is verified before it is returned (checksums.py).
 """
 
 import difflib
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from lenet.data import cache, debian, download, sources
+from lenet.data.checksums import FILES, KNOWN, Raw, verify
 from lenet.data.splits import Data, Split, check, hold_out
-from lenet.data.verify import FILES, KNOWN, Raw, verify
 from lenet.errors import DataError, UsageError
 
 log = logging.getLogger("lenet")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lenet.data import idx, verify
-from lenet.data.verify import Raw
+from lenet.data import checksums, idx
+from lenet.data.checksums import Raw
 from lenet.errors import DataError
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages install
@@ -32,7 +32,7 @@ def given(name: str, data_dir: Path) -> Raw:
             return folder(name, place)
     if not data_dir.is_dir():
         raise DataError(f"{str(data_dir)!r}: no such directory")
-    files = f"the four files {', '.join(verify.FILES)} (plain or .gz)"
+    files = f"the four files {', '.join(checksums.FILES)} (plain or .gz)"
     return prepared(name, data_dir, f"contains neither {files} nor a dataset {name}")
 
 
@@ -97,7 +97,7 @@ def _read(name: str, directory: Path, part: str, ranks: tuple[int, ...]) -> np.n
         missing = f"{part}-idx{ranks[0]}-ubyte"
         raise DataError(f"{str(directory)!r}: no file {missing} or {missing}.gz")
     rank, path = found[0]
-    return idx.read(path, rank=rank, limit=verify.limit(name))
+    return idx.read(path, rank=rank, limit=checksums.limit(name))
 
 
 def _shown(path: Path) -> str:

@@ -1,6 +1,16 @@
 """The cores of the CPU as JAX devices, which share runs and batches."""
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lenet.config import Config
+
+if TYPE_CHECKING:
+    from lenet.data.splits import Data
+
+WORTH = 1_000_000
+"""Examples to train on, in all, for which starting processes (some seconds) pays."""
 
 
 def cores() -> int:
@@ -14,3 +24,14 @@ def as_devices() -> None:
     """Make each core a JAX device. Call it before jax is imported; an explicit number is kept."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(cores()))
+
+
+def for_workers(configs: Sequence[Config], data: "Data") -> list[int]:
+    """Return the cores that get a worker for these runs; none where one process is better."""
+    import jax
+
+    if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
+        return []
+    found = sorted(os.sched_getaffinity(0))[: len(jax.local_devices())]
+    examples = sum(config.epochs for config in configs) * len(data.train.labels)
+    return found if 1 < len(found) <= len(configs) and examples >= WORTH else []

@@ -27,20 +27,6 @@ if TYPE_CHECKING:
 Run = tuple["nn.Module", Config]
 """A network and how it is trained."""
 
-WORTH = 1_000_000
-"""Examples to train on, in all, for which starting processes (some seconds) pays."""
-
-
-def cores_for(configs: Sequence[Config], data: "Data") -> list[int]:
-    """Return the cores that get a worker for these runs; none where one process is better."""
-    import jax
-
-    if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
-        return []
-    cores = sorted(os.sched_getaffinity(0))[: len(jax.local_devices())]
-    examples = sum(config.epochs for config in configs) * len(data.train.labels)
-    return cores if 1 < len(cores) <= len(configs) and examples >= WORTH else []
-
 
 class Workers:
     """Processes that train on some data, for as long as the `with` block lasts."""

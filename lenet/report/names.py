@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lenet.data.verify import KNOWN
+from lenet.data.checksums import KNOWN
 from lenet.language import LANGUAGES, mark, translation
 
 COLUMNS = {
