@@ -161,7 +161,7 @@ class LeNet(nn.Module):
       hidden: widths of the dense layers before the last.
       num_classes: K.
       kernel_init: a key of `KERNEL_INITIALIZERS`.
-      bias_init: a key of `BIAS_INITIALIZERS`; the texts leave PyTorch's default.
+      bias_init: a key of `BIAS_INITIALIZERS`; the book's is PyTorch's default.
       conv: a member of `FORMS`; both have the same parameters and, to rounding, the same result.
       precision: a member of `PRECISIONS`. Parameters and logits are float32 always; for
         "float32" and "tensorfloat32", products are what `jax.default_matmul_precision` says.

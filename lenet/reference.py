@@ -161,7 +161,7 @@ def corr2d_multi_in_out_1x1(
     check_rank("k", k.shape, "Co Ci 1 1", "x", x.shape)
     check_channels(x.shape, x.shape[0], k.shape, k.shape[1])
     if k.shape[2:] != (1, 1):
-        raise ValueError(f"k must end in 1x1, not shape {k.shape} (beside x of shape {x.shape})")
+        raise ValueError(f"k must end in 1×1, not shape {k.shape} (beside x of shape {x.shape})")
     channels, height, width = x.shape
     y = k.reshape(-1, channels) @ x.reshape(channels, height * width)
     return y.reshape(-1, height, width)

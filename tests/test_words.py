@@ -41,16 +41,6 @@ PAGES = [
     *sorted(path for kind in ("html", "js") for path in (ROOT / "lenet").rglob(f"*.{kind}")),
 ]
 SOURCES = sorted(path for room in ("lenet", "experiments") for path in (ROOT / room).rglob("*.py"))
-OWED = {
-    "lenet/analysis/comparison.py",
-    "lenet/analysis/findings.py",
-    "lenet/analysis/frameworks.py",
-    "lenet/analysis/stats.py",
-    "lenet/model.py",
-    "lenet/records/ledger.py",
-    "lenet/reference.py",
-}
-"""Files that still have habits: take a file off the list once it has none."""
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:
@@ -80,11 +70,7 @@ def habits(text: str) -> list[str]:
 
 
 def parameters(paths: list[Path]) -> list:
-    names = [str(path.relative_to(ROOT)) for path in paths]
-    return [
-        pytest.param(path, id=name, marks=[pytest.mark.xfail(reason="owed")] * (name in OWED))
-        for path, name in zip(paths, names, strict=True)
-    ]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
 @pytest.mark.parametrize("path", parameters(SOURCES))

@@ -1,14 +1,14 @@
-"""The chapter's comparison: {sigmoid, ReLU} x {average, max pooling}, what each part is worth.
+"""Compare {sigmoid, ReLU} × {average, max pooling}: effects and interaction, paired by seed.
 
-A comparison is plain data, as compare.json keeps it:
+A comparison is plain data, as in compare.json:
 
     epochs   of every run
     rates    the grid of learning rates that each cell was tuned over
-    tuning   a Run for each cell, rate and tuning seed
-    final    a Run for each cell and fresh seed, at the cell's best rate
-    texts    a Run for each fresh seed: sigmoid and average pooling at the texts' 0.9
+    tuning   a Run for each cell, learning rate and tuning seed
+    final    a Run for each cell and fresh seed, at the cell's best learning rate
+    texts    a Run for each fresh seed: sigmoid and average pooling at the book's 0.9
 
-Runs of one seed share their order of examples in all cells, and what weights they start from.
+Runs of one seed share the order of examples and the initial weights in all cells.
 """
 
 import statistics
@@ -26,7 +26,7 @@ ACTIVATIONS, POOLS = ("sigmoid", "relu"), ("avg", "max")
 CELLS = tuple((activation, pool) for activation in ACTIVATIONS for pool in POOLS)
 
 TEXTS_RATE = 0.9
-"""Of the texts, for sigmoid and average pooling."""
+"""The book's, for sigmoid and average pooling."""
 
 NEAR = 0.02
 """A rate is nearly as good as the best if its validation accuracy is no more than this below."""
@@ -57,7 +57,7 @@ class Comparison(TypedDict):
 
 
 class Parts(NamedTuple):
-    """What of the whole step from the texts' network to ReLU and max pooling comes from where."""
+    """How the difference between the book's network and ReLU with max pooling divides."""
 
     whole: Interval
     rate: Interval  # of tuning the rate of sigmoid and average pooling
@@ -116,7 +116,7 @@ def last(runs: Iterable[Run], measure: str) -> dict[Cell, dict[int, float]]:
 
 
 def paired(comparison: Comparison, measure: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the final runs [2, 2, R] and the texts' [R], of the seeds of which no run diverged."""
+    """Return the final runs [2, 2, R] and the book's [R], of the seeds of which no run diverged."""
     final = last(comparison["final"], measure)
     texts = last(comparison["texts"], measure).get(CELLS[0], {})
     seeds = sorted(set(texts).intersection(*(final.get(which, {}) for which in CELLS)))
@@ -134,7 +134,7 @@ def effects(comparison: Comparison, measure: str) -> Effects:
 
 
 def parts(comparison: Comparison, measure: str) -> Parts:
-    """Return what the difference between the texts' network and ReLU with max pooling is made of.
+    """Return what the difference between the book's network and ReLU with max pooling is made of.
 
     whole = rate + activation + pool, exactly: the main effects are the mean over both orders of
     changing one thing after the other.

@@ -219,7 +219,7 @@ def _lost(settings: Sequence[Setting], axes: Sequence[str]) -> Iterable[Message]
 
 
 def _effects(settings: Sequence[Setting], axes: Sequence[str], preset: Config) -> Iterable[Message]:
-    """The main effects of a 2x2 design, if it is one and enough seeds came through."""
+    """Return the main effects of a 2×2 design with enough finished seeds; None otherwise."""
     if len(axes) != 2 or len(settings) != 4:
         return
     levels = [sorted({setting.shown(axis) for setting in settings}) for axis in axes]

@@ -83,11 +83,10 @@ def left(ours: Interval, theirs: Interval) -> Interval:
 
 
 def explains(ours: Interval, rest: Interval) -> str:
-    """Return whether a difference of ours explains one of theirs, of which `rest` is left.
+    """Return whether our difference explains the published one; `rest` is what it leaves over.
 
-    none: ours may be 0, and what is left is surely not; open: both may be 0. Where ours is surely
-    not 0: all, if nothing may be left; part, if surely something is left in the same direction;
-    more, if in the other.
+    If our interval contains 0: "none" if `rest` excludes 0, else "open" (inconclusive). Otherwise:
+    "all" if `rest` contains 0, "part" if it has the sign of our difference, else "more".
     """
     something_left = rest.low > 0 or rest.high < 0
     if ours.low <= 0 <= ours.high:

@@ -141,7 +141,7 @@ def equal_distributions(ours: ArrayLike, theirs: ArrayLike) -> Equality:
 
 
 def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
-    """Return main effects and interaction of a 2x2 design as contrasts within each seed.
+    """Return main effects and interaction of a 2×2 design as contrasts within each seed.
 
     With y_ij the run at level i of the first factor and j of the second, all under one seed:
 

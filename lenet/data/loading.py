@@ -5,7 +5,7 @@ Sources, in this order; the first keeps a copy of what the other four find:
     the user's cache · a package of the operating system · the directory of tensorflow-datasets ·
     a download of the original files · a download of Debian's package
 
-With `data_dir`, only that directory. Every dataset is verified before it is returned (checksums.py).
+With `data_dir`, only that directory. Every dataset is verified first (see `checksums`).
 """
 
 import difflib

@@ -107,7 +107,7 @@ def read(path: Path) -> list[Entry]:
     died; before anything is added, `repair` has to cut it off.
 
     Raises:
-      RecordError: naming the line that is no entry, or is there twice.
+      RecordError: naming the line that is no entry, or is a duplicate.
     """
     entries: dict[int, Entry] = {}
     for number, values in enumerate(reading.read_rows(path) if path.exists() else [], start=1):
@@ -116,7 +116,7 @@ def read(path: Path) -> list[Entry]:
         except ValueError as error:
             raise RecordError(f"{path}: line {number}: not a finished run: {error}") from None
         if entry.run in entries:
-            raise RecordError(f"{path}: line {number}: run {entry.run} is there twice")
+            raise RecordError(f"{path}: line {number}: run {entry.run} is a duplicate")
         entries[entry.run] = entry
     return [entries[run] for run in sorted(entries)]
 
