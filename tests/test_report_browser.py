@@ -15,10 +15,10 @@ from skipping import skip
 from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
-from lenet import data, inspect
+from lenet import data, inspect, records
+from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.errors import DataError
-from lenet.records import checkpoint
 from lenet.report import of_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -270,6 +270,19 @@ def test_a_phone_scrolls_one_way_only(opened, report, tmp_path, kind):
     assert tab.locator(".canvas svg").count() == tab.locator("[data-chart]").count() > 0
 
 
+def test_every_chart_fills_its_place(opened, noise, tmp_path):
+    """Also of a run that is shorter than the published runs behind it."""
+    config = Config(epochs=2)
+    made = of_run.report(report_pages.run(config, noise)._replace(config=config), noise)
+    tab = opened(report_pages.write(tmp_path / "report.html", made))
+    shares = tab.evaluate(
+        "() => [...document.querySelectorAll('[data-chart]')].map((each) => [each.id,"
+        " each.querySelector('.root path.background').getBBox().width / each.clientWidth])"
+    )
+    assert "chart-accuracies" in dict(shares)
+    assert [name for name, share in shares if share < 0.5] == []
+
+
 def test_a_table_sorts_by_a_click_on_its_head(opened, tmp_path):
     tab = opened(report_pages.write(tmp_path / "sweep.html", sweep()))
     table = tab.locator("#settings table")
@@ -323,7 +336,7 @@ def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained,
     tab = opened(run_dir / "report.html")
     assert tab.get_by_role("heading", name="学习曲线").is_visible()
     images = data.load("tiny", data_dir=tiny).test.images
-    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    expected = inspect.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
 
 
@@ -342,7 +355,7 @@ def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp
     assert (run_dir / "report.html").stat().st_size < 8e6
     tab = opened(run_dir / "report.html")
     images = fashion_mnist.test.images[:1000]
-    expected = inspect.logits(*checkpoint.restore(run_dir), images)
+    expected = inspect.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
     first = tab.locator(".views select").all()
     chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]
