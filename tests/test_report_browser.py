@@ -16,6 +16,7 @@ from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
+from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.errors import DataError
 from lenet.report import of_run
@@ -267,6 +268,19 @@ def test_a_phone_scrolls_one_way_only(opened, report, tmp_path, kind):
     tab = opened(path, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert tab.evaluate("() => document.documentElement.scrollWidth") <= 360
     assert tab.locator(".canvas svg").count() == tab.locator("[data-chart]").count() > 0
+
+
+def test_every_chart_fills_its_place(opened, noise, tmp_path):
+    """Also of a run that is shorter than the published runs behind it."""
+    config = Config(epochs=2)
+    made = of_run.report(report_pages.run(config, noise)._replace(config=config), noise)
+    tab = opened(report_pages.write(tmp_path / "report.html", made))
+    shares = tab.evaluate(
+        "() => [...document.querySelectorAll('[data-chart]')].map((each) => [each.id,"
+        " each.querySelector('.root path.background').getBBox().width / each.clientWidth])"
+    )
+    assert "chart-accuracies" in dict(shares)
+    assert [name for name, share in shares if share < 0.5] == []
 
 
 def test_a_table_sorts_by_a_click_on_its_head(opened, tmp_path):

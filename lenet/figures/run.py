@@ -103,7 +103,7 @@ def _epochs(t: Translate, epochs: int) -> Spec:
 
 def _band(t: Translate, epochs: int) -> Spec:
     return layer(
-        {"type": "area", "opacity": 0.18},
+        {"type": "area", "opacity": 0.18, "clip": True},  # of 10 epochs, whatever this run has
         data="published_band",
         x=_epochs(t, epochs),
         y=channel("low", t("accuracy")),
