@@ -64,7 +64,7 @@ def opened(browser):
                 else None
             ),
         )
-        tab.goto(path.as_uri())
+        tab.goto(path.as_uri(), timeout=60_000)
         tab.wait_for_selector("html[data-ready]", timeout=60_000)
         return tab
 
