@@ -117,7 +117,6 @@ def _show(config: Config, data: Any) -> None:
 
     rows = layers.layers(train.check(config, data), data.image_shape)
     print(layers.table(rows, language.t), end="\n\n")
-    print(language.t("compiling ..."), flush=True)
 
 
 def _train(run: "Run") -> None:

@@ -62,6 +62,7 @@ class Run:
         """The compiled training program, with the data on the devices."""
         assert self.data is not None
         selfcheck.check()
+        log.info("compiling ...")
         return train.start(self.config, self.data)
 
     @functools.cached_property

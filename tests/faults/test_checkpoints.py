@@ -105,9 +105,9 @@ def replace_newest(run_dir, change) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("lr", 0.5, "lr=0.5, config.json says 0.02"),
-        ("seed", 7, "seed=7, config.json says 0"),
-        ("activation", "tanh", "activation=tanh, config.json says relu"),
+        ("lr", 0.5, "lr=0.5, but config.json has 0.02"),
+        ("seed", 7, "seed=7, but config.json has 0"),
+        ("activation", "tanh", "activation=tanh, but config.json has relu"),
     ],
 )
 def test_another_config_is_named(fault, runner, unfinished, field, value, said):
@@ -240,7 +240,8 @@ def test_a_pickle_is_refused_in_bounded_memory(fault, runner, unfinished):
     fault.count("detected")
     bomb.write_bytes(forged(checkpoint_content(unfinished), **FORGERIES["4 GB declared"]))
     code = (
-        "import resource; from pathlib import Path; from lenet import checkpoint, errors\n"
+        "import resource; from pathlib import Path\n"
+        "from lenet import errors; from lenet.records import checkpoint\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"try: checkpoint.load(Path({str(bomb)!r}))\n"
         "except errors.RecordError: pass\n"
