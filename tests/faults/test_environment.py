@@ -144,10 +144,13 @@ def test_a_wrong_flag_is_one_line_and_nothing_is_written(fault, runner, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.fault("flags that are wrong")
-@pytest.mark.parametrize("flags", [("--lr=0.1,0.2", "--lr=0.3"), ("--lr=0.1,0.1",)])
-def test_an_axis_given_twice_is_one_line_and_nothing_is_written(fault, tiny, tmp_path, flags):
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(("--lr=0.1,0.2", "--lr=0.3"), "twice"), (("--lr=0.1,0.1",), "duplicate value 0.1")],
+)
+def test_an_axis_given_twice_is_one_line_and_nothing_is_written(fault, tiny, tmp_path, flags, said):
     sweeper = Runner(tiny, module="experiments.sweep")
-    one_line(sweeper.run(tmp_path / "run", *flags), 2, "--lr=", "twice")
+    one_line(sweeper.run(tmp_path / "run", *flags), 2, "--lr=", said)
     assert not (tmp_path / "run").exists()
     fault.count("detected")
 
