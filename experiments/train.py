@@ -178,9 +178,12 @@ def _where_it_stopped(run: "Run", bar: Any) -> Any:
     try:
         yield
     except stopping.Stopped:
-        bar.say(
-            language.t("stopped; to continue: {flags}", flags=f"--run_dir={run.directory} --resume")
+        said = language.t(
+            "stopped; {n} epochs are saved. To continue: {flags}",
+            n=len(run.rows()),
+            flags=f"--run_dir={run.directory} --resume",
         )
+        bar.say(said)
         raise
 
 

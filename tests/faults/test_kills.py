@@ -117,7 +117,7 @@ def test_a_signal_leaves_a_checkpoint(fault, runner, whole, tmp_path, number, st
         assert done.stderr in ("error: terminated\n", "error: interrupted\n")
         kept = checkpoint.load(checkpoint.last(run_dir)).epoch
         assert kept >= epoch
-        assert f"epoch {kept} is kept" in done.stdout
+        assert f"stopped; {kept} epochs are saved" in done.stdout
         check_recovers(runner, run_dir, whole)
         fault.count("detected", "recovered", "bit-equal")
 
