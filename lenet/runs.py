@@ -174,7 +174,8 @@ class Run:
     def _append(self, row: Row, params: Params) -> None:
         assert self.data is not None
         seen = _statistics(self.config, self.data, row.epoch, params)
-        files.append(self.directory / directory.METRICS, [row.to_dict()])
+        synthetic = {"synthetic": True} if self.config.dataset == "synthetic" else {}
+        files.append(self.directory / directory.METRICS, [row.to_dict() | synthetic])
         files.append(self.directory / directory.STATISTICS, seen)
 
     def _save(self, epoch: int, state: State) -> None:
