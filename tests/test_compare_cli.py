@@ -42,12 +42,12 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
     (run_dir / "compare.json").write_text(json.dumps(settings))
     again = compare("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "7 of 10 runs are in" in again.stdout
+    assert "7 of 10 runs already finished" in again.stdout
     assert (run_dir / "report.md").read_text() == report
     assert json.loads((run_dir / "compare.json").read_text())["seconds"] is not None
     other = compare(*flags, "--resume", "--epochs=2", cwd=tmp_path)
     assert other.returncode == 4
-    assert "holds another comparison" in other.stderr
+    assert "contains another comparison" in other.stderr
 
 
 @pytest.mark.parametrize(
