@@ -71,8 +71,9 @@ def test_the_table_has_the_texts_numbers():
     assert "416,520" in table(rows)
 
 
+# Settings, not networks: the annotations' checker samples at random, which a strategy may not.
 NETWORKS = st.builds(
-    LeNet,
+    dict,
     activation=st.sampled_from(["sigmoid", "relu", "tanh"]),
     pool=st.sampled_from(["avg", "max"]),
     channels=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
@@ -124,8 +125,10 @@ def test_both_forms_and_the_table_agree(model, shape):
 
 @pytest.mark.slow
 @given(NETWORKS, st.integers(8, 50), st.integers(8, 50), st.integers(1, 3))
-def test_both_forms_and_the_table_agree_for_any_network_and_image(model, height, width, channels):
-    check_forms_and_table(model, (height, width, channels))
+def test_both_forms_and_the_table_agree_for_any_network_and_image(
+    settings, height, width, channels
+):
+    check_forms_and_table(LeNet(**settings), (height, width, channels))
 
 
 def test_receptive_fields_are_where_the_gradient_is_not_zero():
