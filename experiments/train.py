@@ -131,7 +131,8 @@ def _train(run: "Run") -> None:
             tracker = trackers.tracking(FLAGS.tracker, run.directory, name, settings)
             log = stack.enter_context(tracker)
         except UsageError:
-            run.discard()
+            if not FLAGS.resume:
+                run.discard()
             raise
         said = language.t(
             "training on {device} (compiled in {seconds:.1f} s)",

@@ -1,9 +1,4 @@
-"""Train runs into directories: begin one, resume one, or train many into a ledger.
-
-    run = begin("runs/mine", Config(lr=0.5), data.load("fashion_mnist"))
-    for row in run.epochs():
-        print(row.test_accuracy)
-    run = resume("runs/mine")     # the bits of a run that was never interrupted
+"""A run: begin one, or resume one, and iterate over its epochs.
 
 A run is what its directory holds: each epoch is on the disk before its row is yielded, and
 `epochs` continues from the newest checkpoint. Progress, trackers and figures consume the rows.
@@ -15,33 +10,28 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from lenet import config as config_module
 from lenet import data as datasets
 from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import cores, selfcheck, sgd, workers
+from lenet.engine import selfcheck
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
-from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import LeNet, network
-from lenet.records import checkpoint, directory, ledger
+from lenet.records import checkpoint, directory
 from lenet.records.checkpoint import Checkpoint
-from lenet.records.ledger import Entry
+from lenet.runs import resuming
 
 log = logging.getLogger("lenet")
-
-DataSets = dict[tuple[str, int], Data]
-"""Datasets by Config's dataset and valid."""
 
 _iterated: "weakref.WeakValueDictionary[Path, Generator[Row, None, None]]" = (
     weakref.WeakValueDictionary()
@@ -93,8 +83,8 @@ class Run:
         with records.reclaim(self.directory), stopping.patience():
             if records.exists(self.directory, directory.RESULT):
                 return
-            before = self._newest()
-            rows = self._keep(before)
+            before = resuming.newest(self.directory, self.config, self.data, self.environment)
+            rows = resuming.cut_back(self.directory, before.epoch if before else 0)
             fit = train.fit(self.program, before and (before.epoch, before.state))
             try:
                 for row, state in fit:
@@ -127,49 +117,10 @@ class Run:
 
     def discard(self) -> None:
         """Remove the directory of a run that has not trained an epoch."""
-        if not records.exists(self.directory, directory.METRICS):
-            (self.directory / directory.CONFIG).unlink()
-            directory.remove_if_empty(self.directory)
-
-    def _newest(self) -> Checkpoint | None:
-        """Return the newest undamaged checkpoint, if it is this run's."""
-        assert self.data is not None
-        found = checkpoint.newest(self.directory, set_aside=True)
-        if found is None:
-            return None
-        check_same(
-            "the checkpoint", config_module.to_dict(found.config), self.config, self.directory
-        )
-        steps = found.epoch * sgd.steps_per_epoch(self.config, len(self.data.train.labels))
-        pairs = {
-            "data": (found.data, self.data.fingerprint),
-            "image_shape": (found.image_shape, self.data.image_shape),
-            "num_classes": (found.num_classes, self.data.num_classes),
-            "steps taken": (int(found.state.step), steps),
-        }
-        differ = [f"{name} {a}, expected {b}" for name, (a, b) in pairs.items() if a != b]
-        if differ or found.epoch > self.config.epochs:
-            raise RecordError(
-                f"run_dir={self.directory}: the checkpoint of epoch {found.epoch} belongs to "
-                f"another run: {'; '.join(differ) or f'this run has {self.config.epochs} epochs'}"
-            )
-        log.info("resuming after epoch %s of %s", found.epoch, self.config.epochs)
-        if changed := records.differences(found.environment, self.environment):
-            log.warning(
-                "warning: the environment has changed (%s); results may differ slightly from an "
-                "uninterrupted run",
-                changed,
-            )
-        return found
-
-    def _keep(self, before: Checkpoint | None) -> list[Row]:
-        """Return the rows up to a checkpoint; cut off the rest, which is trained again."""
-        done = before.epoch if before else 0
-        rows = records.epochs(self.directory, done) if done else []
-        seen = [row for row in records.statistics(self.directory) if row["epoch"] <= done]
-        files.truncate(self.directory / directory.METRICS, lines=done)
-        files.truncate(self.directory / directory.STATISTICS, lines=len(seen) if done else 0)
-        return rows
+        with records.reclaim(self.directory):
+            if not records.exists(self.directory, directory.METRICS):
+                (self.directory / directory.CONFIG).unlink()
+                directory.remove_if_empty(self.directory)
 
     def _append(self, row: Row, params: Params) -> None:
         assert self.data is not None
@@ -264,7 +215,7 @@ def resume(
     """
     run_dir = _path(run_dir)
     check_every(checkpoint_every)
-    config, fingerprint, where = recorded(run_dir)
+    config, fingerprint, where = resuming.recorded(run_dir)
     if records.exists(run_dir, directory.RESULT):
         return Run(run_dir, config, None, checkpoint_every)
     _leave(run_dir)
@@ -281,41 +232,6 @@ def resume(
     return Run(run_dir, config, data, checkpoint_every)
 
 
-def recorded(run_dir: Path) -> tuple[Config, str, str | None]:
-    """Return the Config, the data's fingerprint and the data_dir that config.json records.
-
-    Raises:
-      RecordError: if the directory contains no run, or its config.json is damaged.
-    """
-    if not records.exists(run_dir, directory.CONFIG):
-        raise RecordError(
-            f"run_dir={run_dir}: contains no run to resume. To start a new run here, remove resume."
-        )
-    path = run_dir / directory.CONFIG
-    described = records.read_json(path)
-    try:
-        config = config_module.from_dict(described["config"])
-        fingerprint, data_dir = described["data"]["sha256"], described.get("data_dir")
-    except (UsageError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: not the record of a run: {error}") from None
-    return config, str(fingerprint), None if data_dir is None else str(data_dir)
-
-
-def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Path) -> None:
-    """Raise a RecordError that names the settings in which `asked` differs from a run's."""
-    own = config_module.to_dict(config)
-    differ = [
-        f"{name}={value}, but config.json has {own[name]}"
-        for name, value in asked.items()
-        if value != own[name]
-    ]
-    if differ:
-        raise RecordError(
-            f"run_dir={run_dir}: {what} does not match this run: {'; '.join(differ)}. "
-            "Remove the setting to resume, or start a new run_dir."
-        )
-
-
 def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command: str) -> None:
     """Make a run directory of parameters that were trained elsewhere.
 
@@ -329,86 +245,6 @@ def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command:
         checkpoint.save(
             run_dir, _checkpoint(config, data, config.epochs, state, records.environment())
         )
-
-
-class Progress(NamedTuple):
-    """An epoch of a run of many, or of runs that train together."""
-
-    rows: dict[int, Row | DivergedError]  # by run
-    finished: list[Entry]  # the runs that ended with it, now in the ledger
-
-
-def many(todo: Mapping[int, Config], data: DataSets, path: Path) -> Iterator[Progress]:
-    """Train runs, dataset by dataset; append each to a ledger when it ends.
-
-    Args:
-      todo: the runs by the number that the ledger knows them by.
-      data: from `load`.
-      path: of the ledger.
-    """
-    selfcheck.check()
-    for key, loaded in data.items():
-        runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
-        rows: dict[int, list[Row]] = {run: [] for run in runs}
-        for found in _epochs_of(runs, loaded):
-            finished = [
-                entry
-                for run, row in found.items()
-                if (entry := _entry(run, runs[run], rows[run], row))
-            ]
-            if finished:
-                ledger.append(path, finished)
-            yield Progress(found, finished)
-            stopping.stop_if_asked()
-
-
-def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
-    """Return the runs that a ledger has, once they are known to be among `configs`.
-
-    Raises:
-      RecordError: if a line is damaged, or belongs to another run.
-    """
-    entries = ledger.gather(path)
-    for entry in entries:
-        if entry.run >= len(configs) or entry.config != configs[entry.run]:
-            raise RecordError(
-                f"{path}: run {entry.run} does not belong here; the file was written by a "
-                "different command"
-            )
-    return entries
-
-
-def load(configs: Sequence[Config], data_dir: str | Path | None = None) -> DataSets:
-    """Return the datasets that runs need, each loaded once."""
-    wanted = dict.fromkeys((config.dataset, config.valid) for config in configs)
-    names = dict.fromkeys(name for name, _ in wanted)
-    whole = {name: datasets.load(name, data_dir=data_dir) for name in names}
-    return {(name, valid): datasets.hold_out(whole[name], valid) for name, valid in wanted}
-
-
-def _epochs_of(runs: Mapping[int, Config], data: Data) -> Iterator[dict[int, Row | DivergedError]]:
-    """Train runs on one dataset; yield rows by run, of one or of those that train together."""
-    numbers, configs = list(runs), list(runs.values())
-    places = cores.for_workers(configs, data)
-    if not places:
-        for epoch in train.sweep(configs, data):
-            yield {numbers[place]: row for place, row in epoch.rows.items()}
-        return
-    by_program = [place for group in groups(configs) for place in group]
-    with workers.Workers(places, data) as started:
-        todo = [(train.check(configs[place], data), configs[place]) for place in by_program]
-        for place, row in started.fit(todo):
-            yield {numbers[by_program[place]]: row}
-
-
-def _entry(run: int, config: Config, rows: list[Row], row: Row | DivergedError) -> Entry | None:
-    """Take note of an epoch; return the run's line of the ledger if that was its last."""
-    diverged = str(row) if isinstance(row, DivergedError) else None
-    if not isinstance(row, DivergedError):
-        rows.append(row)
-    if not diverged and len(rows) < config.epochs:
-        return None
-    return Entry(run, config, rows, diverged)
 
 
 def _describe(run: Run, data: Data, command: str, data_dir: str | Path | None) -> None:

@@ -1,0 +1,97 @@
+"""Where a run resumes: its record, its newest checkpoint, and the rows up to it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lenet import config as config_module
+from lenet import files, records
+from lenet.config import Config
+from lenet.data import Data
+from lenet.engine import sgd
+from lenet.engine.rows import Row
+from lenet.errors import RecordError, UsageError
+from lenet.records import checkpoint, directory
+from lenet.records.checkpoint import Checkpoint
+
+log = logging.getLogger("lenet")
+
+
+def recorded(run_dir: Path) -> tuple[Config, str, str | None]:
+    """Return the Config, the data's fingerprint and the data_dir that config.json records.
+
+    Raises:
+      RecordError: if the directory contains no run, or its config.json is damaged.
+    """
+    if not records.exists(run_dir, directory.CONFIG):
+        raise RecordError(
+            f"run_dir={run_dir}: contains no run to resume. To start a new run here, remove resume."
+        )
+    path = run_dir / directory.CONFIG
+    described = records.read_json(path)
+    try:
+        config = config_module.from_dict(described["config"])
+        fingerprint, data_dir = described["data"]["sha256"], described.get("data_dir")
+    except (UsageError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: not the record of a run: {error}") from None
+    return config, str(fingerprint), None if data_dir is None else str(data_dir)
+
+
+def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Path) -> None:
+    """Raise a RecordError that names the settings in which `asked` differs from a run's."""
+    own = config_module.to_dict(config)
+    differ = [
+        f"{name}={value}, but config.json has {own[name]}"
+        for name, value in asked.items()
+        if value != own[name]
+    ]
+    if differ:
+        raise RecordError(
+            f"run_dir={run_dir}: {what} does not match this run: {'; '.join(differ)}. "
+            "Remove the setting to resume, or start a new run_dir."
+        )
+
+
+def newest(
+    run_dir: Path, config: Config, data: Data, environment: dict[str, Any]
+) -> Checkpoint | None:
+    """Return the newest undamaged checkpoint of a run; damaged ones are set aside.
+
+    Raises:
+      RecordError: if it is of other settings or other data.
+    """
+    found = checkpoint.newest(run_dir, set_aside=True)
+    if found is None:
+        return None
+    check_same("the checkpoint", config_module.to_dict(found.config), config, run_dir)
+    steps = found.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
+    pairs = {
+        "data": (found.data, data.fingerprint),
+        "image_shape": (found.image_shape, data.image_shape),
+        "num_classes": (found.num_classes, data.num_classes),
+        "steps taken": (int(found.state.step), steps),
+    }
+    differ = [f"{name} {a}, expected {b}" for name, (a, b) in pairs.items() if a != b]
+    if differ or found.epoch > config.epochs:
+        raise RecordError(
+            f"run_dir={run_dir}: the checkpoint of epoch {found.epoch} belongs to another run: "
+            f"{'; '.join(differ) or f'this run has {config.epochs} epochs'}"
+        )
+    log.info("resuming after epoch %s of %s", found.epoch, config.epochs)
+    if changed := records.differences(found.environment, environment):
+        log.warning(
+            "warning: the environment has changed (%s); results may differ slightly from an "
+            "uninterrupted run",
+            changed,
+        )
+    return found
+
+
+def cut_back(run_dir: Path, done: int) -> list[Row]:
+    """Return the rows of the first epochs; cut off the others, which are trained again."""
+    rows = records.epochs(run_dir, done) if done else []
+    seen = [row for row in records.statistics(run_dir) if row["epoch"] <= done]
+    files.truncate(run_dir / directory.METRICS, lines=done)
+    files.truncate(run_dir / directory.STATISTICS, lines=len(seen) if done else 0)
+    return rows
