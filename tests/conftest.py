@@ -1,15 +1,24 @@
 """Strictness and fixtures for every test."""
 
+import json
 import os
 import random
+import shutil
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # not a warning for each program that is found
+
+import filelock
 import hypothesis
+import idx_folder
 import jax
 import jaxtyping
 import pytest
+from commands import command
 from jaxtyping import install_import_hook
 from skipping import skip
 from tabulate import tabulate
@@ -31,6 +40,8 @@ install_import_hook(
 )
 
 from lenet import data, files, records  # noqa: E402
+from lenet.data import synthetic  # noqa: E402
+from lenet.engine import programs  # noqa: E402
 from lenet.errors import DataError  # noqa: E402
 
 os.environ["LC_ALL"] = "C.UTF-8"  # the messages that tests quote are English
@@ -45,6 +56,69 @@ hypothesis.settings.load_profile("quick")
 
 FAULTS = ("injected", "detected", "recovered", "bit-equal")
 BEGIN = pytest.StashKey[float]()
+DAYS = 14
+
+
+def keep_programs(directory: Path, *, prune: bool) -> None:
+    """Have this process keep what it compiles, and find what others and earlier runs compiled.
+
+    Also what takes no time: an operation by itself is compiled in 0.03 s, and found in 0.005. The
+    processes that tests start keep theirs where `programs.keep` says, as they do without tests.
+    """
+    path = directory / programs.target()
+    path.mkdir(mode=0o700, exist_ok=True)
+    if prune:
+        old = time.time() - DAYS * 86400
+        for program in path.glob("*-cache"):
+            if program.stat().st_mtime < old:
+                program.unlink(missing_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function that returns a directory which one of the workers makes, and all of them read."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        path = root / "once" / name
+        path.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                unfinished = path.with_suffix(".unfinished")
+                unfinished.mkdir(exist_ok=True)
+                make(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny(once) -> Path:
+    """A folder of IDX files that trains in no time."""
+    return once("tiny", lambda path: idx_folder.write(path, synthetic.make(300, 60)))
+
+
+@pytest.fixture(scope="module")
+def trained(once, tiny, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A finished run of three epochs: a directory of this module's own, and what it printed."""
+
+    def make(path: Path) -> None:
+        flags = ["--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=3"]
+        flags += ["--valid=50", "--preset=modern", "--lr=0.05", "--run_dir=run", "--noreport"]
+        done = command("train", *flags, cwd=path)
+        assert done.returncode == 0, done.stderr
+        (path / "done.json").write_text(json.dumps(vars(done)))
+
+    path = once("trained", make)
+    own = tmp_path_factory.mktemp("runs") / "run"
+    shutil.copytree(path / "run", own)
+    return own, subprocess.CompletedProcess(**json.loads((path / "done.json").read_text()))
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +160,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[BEGIN] = time.monotonic()
+    if hasattr(config, "cache"):
+        keep_programs(config.cache.mkdir("programs"), prune=not hasattr(config, "workerinput"))
     if config.option.faults_seed is None and not hasattr(config, "workerinput"):
         config.option.faults_seed = random.randrange(1 << 16)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import idx_folder
 import pytest
-from test_sweep_cli import sweep
+from commands import command
 
 from lenet import data, records, runs
 from lenet.data import synthetic
@@ -53,9 +53,8 @@ def test_a_stopped_sweep_resumes(place):
     path = place / "sweep/runs.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]))
-    done = sweep(
-        "--run_dir=sweep", "--resume", "--noreport", f"--data_dir={place / 'data'}", cwd=place
-    )
+    data_dir = f"--data_dir={place / 'data'}"
+    done = command("sweep", "--run_dir=sweep", "--resume", "--noreport", data_dir, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "Resuming: 2 of 4 runs already finished" in done.stdout
     assert path.read_bytes().splitlines(keepends=True)[:2] == lines[:2]

@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from commands import python
 
 from benchmarks import flax_plain, forms, rounds, scaling, table
 from benchmarks.contenders import BY_NAME, CONTENDERS
@@ -211,8 +210,7 @@ def test_width_multiplies_channels_and_hidden_layers():
     ],
 )
 def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
-    command = [sys.executable, "-P", "scripts/benchmark.py", flag, f"--record={tmp_path}/r.json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-P", "scripts/benchmark.py", flag, f"--record={tmp_path}/r.json")
     assert done.returncode == 2
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
@@ -223,9 +221,7 @@ def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
 def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
     path = tmp_path / "bench.json"
     flags = ["--only=lenet", "--networks=modern", "--repeats=2", "--examples=256", "--noten"]
-    command = [sys.executable, "-P", "scripts/benchmark.py", *flags, f"--record={path}"]
-    command.append("--dataset=synthetic")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-P", "scripts/benchmark.py", *flags, f"--record={path}", "--dataset=synthetic")
     assert done.returncode == 0, done.stderr
     record = json.loads(path.read_text())
     (measured,) = record["networks"]["modern"]

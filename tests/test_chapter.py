@@ -1,12 +1,11 @@
 """The chapter's sections and claims run, in both languages, and a check that fails is heard."""
 
 import signal
-import subprocess
-import sys
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
+from commands import python, start
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -89,8 +88,7 @@ def test_a_name_stands_for_itself_its_parts_and_its_spellings():
 
 
 def test_a_section_has_a_chinese_name():
-    command = [sys.executable, "-m", "experiments.chapter", "--list", "--lang=zh", "填充"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-m", "experiments.chapter", "--list", "--lang=zh", "填充")
     assert done.returncode == 0
     assert done.stdout.split()[:2] == ["padding", "填充"]
     assert list(NAMES) == list(CHAPTER) == [*SECTIONS, "claims"]
@@ -105,8 +103,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("directory", ["", "/dev/null", "/proc/none"])
 def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(directory):
-    command = [sys.executable, "-m", "experiments.chapter", "padding", f"--out_dir={directory}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-m", "experiments.chapter", "padding", f"--out_dir={directory}")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: --out_dir={directory}: cannot write there")
@@ -114,9 +111,7 @@ def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(director
 
 
 def test_an_interrupt_is_one_line_and_130(tmp_path):
-    command = [sys.executable, "-m", "experiments.chapter", f"--out_dir={tmp_path}"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+    with start("-m", "experiments.chapter", f"--out_dir={tmp_path}") as process:
         while "fully_connected" not in process.stdout.readline():  # so it has begun
             pass
         process.send_signal(signal.SIGINT)

@@ -3,56 +3,26 @@
 import contextlib
 import io
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-import idx_folder
 import numpy as np
 import pytest
+from commands import command, start
 from PIL import Image
 from rich.console import Console
 
 from experiments import cli
 from experiments.cli import progress
 from lenet import config, data, records, stopping
-from lenet.data import synthetic
 from lenet.engine.rows import Row
 from lenet.engine.sgd import logits
 from lenet.errors import RecordError
 
-ROOT = Path(__file__).parent.parent
-
-
-def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.train", "--noreport", *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    """A folder of IDX files that trains in no time."""
-    return idx_folder.write(tmp_path_factory.mktemp("tiny"), synthetic.make(300, 60))
-
-
-@pytest.fixture(scope="session")
-def trained(tiny, tmp_path_factory):
-    """A finished run of three epochs: its directory and what it printed."""
-    cwd = tmp_path_factory.mktemp("runs")
-    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=3", "--valid=50")
-    done = train(*flags, "--preset=modern", "--lr=0.05", "--run_dir=run", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return cwd / "run", done
+train = partial(command, "train", "--noreport")
 
 
 def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
@@ -202,15 +172,7 @@ def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
     assert "--run_dir=" in done.stdout
 
 
-def popen(*flags: str, cwd: Path, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, "-m", "experiments.train", "--noreport", *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+popen = partial(start, "-m", "experiments.train", "--noreport")
 
 
 @pytest.mark.slow

@@ -1,26 +1,19 @@
 """A comparison as a person meets it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
-from test_cli import ROOT, tiny  # noqa: F401  a fixture
-from test_sweep_cli import environment
+from commands import command
 
 FEW = ("--seeds=2", "--tuning_seeds=1", "--lr=0.05,0.2", "--epochs=1", "--valid=50")
 
 
-def compare(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-m", "experiments.compare", "--noreport", *flags]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
-    )
+compare = partial(command, "compare", "--noreport")
 
 
 @pytest.mark.slow
-def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):  # noqa: F811
+def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):
     flags = (*FEW, "--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--run_dir=run")
     done = compare(*flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

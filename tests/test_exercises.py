@@ -1,10 +1,9 @@
 """Every exercise is answered: its checks hold, and its figure is there."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
+from commands import python
 from skipping import skip
 
 from lenet.chapter import EXERCISES, Page
@@ -46,10 +45,7 @@ def test_the_chapters_exercises_are_all_there():
     assert all(e.question.endswith(("?", ".", ")")) for e in EXERCISES.values())
 
 
-def ask(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "experiments.exercises", *arguments]
-    root = Path(__file__).parent.parent
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+ask = partial(python, "-m", "experiments.exercises")
 
 
 def test_an_unknown_number_is_one_line_with_the_nearest():

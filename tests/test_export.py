@@ -1,17 +1,15 @@
 """What another program makes of an exported network: the same logits, at any batch size."""
 
 import io
-import os
-import subprocess
-import sys
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
+from commands import python
 from hypothesis import given
 from hypothesis import strategies as st
 from skipping import skip
-from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
 from lenet import data, export, records
 from lenet.engine import sgd
@@ -152,21 +150,14 @@ def test_every_shape_comes_back(channels, hidden, kernel_size):
     jax.tree.map(np.testing.assert_array_equal, back, params)
 
 
-def run_export(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.export", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+run_export = partial(python, "-m", "experiments.export")
+run_import = partial(python, "-m", "experiments.import_torch")
 
 
 def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
     onnxruntime,
-    trained,  # noqa: F811
-    tiny,  # noqa: F811
+    trained,
+    tiny,
     tmp_path,
 ):
     run_dir, _ = trained
@@ -179,21 +170,10 @@ def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
-def run_import(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.import_torch", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.slow
 def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     torch,
-    tiny,  # noqa: F811
+    tiny,
     tmp_path,
 ):
     model = LeNet(activation="relu", pool="max", channels=(3, 5), hidden=(9, 8), kernel_size=3)

@@ -1,13 +1,13 @@
 """The Chinese catalogue, and texts that are chosen in one place and shown in another."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from babel.messages import Catalog
 from chinese import islands
+from commands import python
 
 from lenet import language
 from lenet.chapter import SECTIONS, heading
@@ -19,8 +19,7 @@ import translations  # noqa: E402  (a script, not a package)
 
 
 def test_the_catalogue_is_complete():
-    command = [sys.executable, "scripts/translations.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("scripts/translations.py", "--check")
     assert done.returncode == 0, done.stderr
 
 

@@ -1,32 +1,21 @@
 """`experiments.predict` as a person meets it."""
 
 import io
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
+from commands import command
 from PIL import Image
-from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
 from lenet import data, inspect, records
 
-
-def predict(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.predict", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+predict = partial(command, "predict", env={"COLUMNS": "160"})
 
 
 @pytest.fixture
-def shown(trained, tiny, tmp_path):  # noqa: F811
+def shown(trained, tiny, tmp_path):
     """A run, a directory with three of its test images, and what the network makes of them."""
     run_dir, _ = trained
     images = data.load("tiny", data_dir=tiny).test.images[:3]

@@ -68,7 +68,7 @@ def test_another_jaxlib_or_another_processor_has_another_directory(home, monkeyp
     monkeypatch.setattr(programs.importlib.metadata, "version", lambda name: "9.9.9")
     paths.add(programs.keep())
     del os.environ["JAX_COMPILATION_CACHE_DIR"]
-    monkeypatch.setattr(programs, "_processor", lambda: "another")
+    monkeypatch.setattr(programs.Path, "read_text", lambda *_, **__: "model name: another")
     paths.add(programs.keep())
     assert len(paths) == 3
 

@@ -3,16 +3,14 @@
 import dataclasses
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import report_pages
+from commands import command, python
 from PIL import Image
 from skipping import skip
-from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
@@ -321,16 +319,10 @@ def test_every_button_and_canvas_has_a_name(opened, report):
     assert nameless == []
 
 
-def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained, tiny):  # noqa: F811
+def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained, tiny):
     """From a directory that experiments.train left, by the command that a person gives."""
     run_dir, _ = trained
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "experiments.report", str(run_dir), "--lang=zh"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command("report", str(run_dir), "--lang=zh")
     assert (done.returncode, done.stderr) == (0, "")
     assert "report.html（" in done.stdout
     tab = opened(run_dir / "report.html")
@@ -343,14 +335,8 @@ def test_a_run_s_report_opens_with_the_network_that_was_trained(opened, trained,
 @pytest.mark.slow
 def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp_path):
     run_dir = tmp_path / "run"
-    command = [sys.executable, "-m", "experiments.train", "--preset=modern", "--epochs=1"]
-    done = subprocess.run(
-        [*command, f"--run_dir={run_dir}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags = ("--preset=modern", "--epochs=1", f"--run_dir={run_dir}")
+    done = python("-m", "experiments.train", *flags)
     assert done.returncode == 0, done.stderr
     assert (run_dir / "report.html").stat().st_size < 8e6
     tab = opened(run_dir / "report.html")

@@ -2,11 +2,10 @@
 
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import python
 
 from lenet import config
 from lenet.config import PRESETS, Config
@@ -35,12 +34,10 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
 
 @pytest.mark.parametrize("script", ["readme.py", "studies.py"])
 def test_the_readmes_are_written_from_the_records(script):
-    command = [sys.executable, f"scripts/{script}", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python(f"scripts/{script}", "--check")
     assert done.returncode == 0, done.stderr
 
 
 def test_the_pages_are_written_from_the_record_and_say_what_the_code_says():
-    command = [sys.executable, "scripts/pages.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("scripts/pages.py", "--check")
     assert done.returncode == 0, done.stderr

@@ -2,13 +2,11 @@
 
 import asyncio
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import python
 
 from lenet import records, runs
 from lenet.config import Config
@@ -152,10 +150,6 @@ def test_the_command_can_be_run_twice_in_one_process(tmp_path):
         "    runpy.run_module('experiments.train', run_name='__main__')\n"
         "assert (signal.getsignal(signal.SIGINT), sys.stdout) == before\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    done = python("-W", "error", "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert all((tmp_path / name / "result.json").exists() for name in "ab")

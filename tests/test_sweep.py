@@ -1,16 +1,14 @@
 """The laws of a sweep: a run of it is the run alone, whatever runs beside it."""
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import chex
 import jax
 import numpy as np
 import pytest
+from commands import python
 
 from lenet import train
 from lenet.config import Config
@@ -100,15 +98,9 @@ check_bits(RUNS{some}, hold_out(synthetic.make(350, 50), 50), one_by_one(1, spli
 @pytest.mark.parametrize(("devices", "split", "some"), [(8, 1, ""), (4, 2, "[1:4]")])
 def test_on_more_devices_too(devices, split, some):
     """On 8 devices with a run each, and on a mesh of 2 × 2, where two devices share each batch."""
-    env = {
-        **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-    }
+    env = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     code = ON_DEVICES.format(devices=devices, split=split, some=some)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
-    )
+    done = python("-c", code, env=env)
     assert done.returncode == 0, done.stderr
 
 

@@ -3,35 +3,24 @@
 import contextlib
 import io
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from commands import command, python, start
 from PIL import Image
-from test_cli import ROOT, tiny  # noqa: F401  a fixture
 
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
 FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
 
 
-def command(*flags: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "experiments.sweep", "--noreport", *flags]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def sweep(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*flags), cwd=cwd, env=environment(), capture_output=True, text=True, check=False
-    )
+sweep = partial(command, "sweep", "--noreport")
+alone = ("-m", "experiments.sweep", "--noreport")  # in a process of its own
 
 
 def ledger(run_dir: Path) -> list[dict]:
@@ -39,12 +28,16 @@ def ledger(run_dir: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def swept(tiny, tmp_path_factory):  # noqa: F811
-    """A finished sweep of four runs: its directory and what it printed."""
-    cwd = tmp_path_factory.mktemp("sweeps")
-    done = sweep(*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return cwd / "run", done
+def swept(once, tiny):
+    """A finished sweep of four runs: its directory, which no test changes, and what it printed."""
+
+    def make(path: Path) -> None:
+        done = sweep(*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=path)
+        assert done.returncode == 0, done.stderr
+        (path / "done.json").write_text(json.dumps(vars(done)))
+
+    path = once("swept", make)
+    return path / "run", subprocess.CompletedProcess(**json.loads((path / "done.json").read_text()))
 
 
 def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
@@ -72,12 +65,10 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path):  # noqa: F811
+def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path):
     run_dir, _ = swept
     flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
-    with subprocess.Popen(
-        command(*flags), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
-    ) as process:
+    with start(*alone, *flags, cwd=tmp_path) as process:
         path = tmp_path / "run" / "runs.jsonl"
         while process.poll() is None:
             with contextlib.suppress(OSError):
@@ -101,7 +92,7 @@ def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path)
     assert (tmp_path / "run" / "summary.csv").read_text() == expected
 
 
-def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
+def test_another_sweep_is_not_resumed(swept, tiny):
     run_dir, _ = swept
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*FOUR, "--momentum=0.5", *where, "--resume", cwd=run_dir.parent)
@@ -113,7 +104,7 @@ def test_another_sweep_is_not_resumed(swept, tiny):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_is_counted(tiny, tmp_path):  # noqa: F811
+def test_a_run_that_diverges_is_counted(tiny, tmp_path):
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*SIZES, "--lr=1e30,0.1", "--pool=max,avg", *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -166,7 +157,7 @@ def test_help_shows_examples_and_defaults(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):  # noqa: F811
+def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     flags = ("--study=variance", "--seed=0:2", "--order_seed=0:2", *SIZES)
     done = sweep(*flags, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -188,7 +179,7 @@ def test_an_unknown_study_is_one_line(tmp_path):
     assert "window" in done.stderr
 
 
-def test_three_axes_are_drawn_side_by_side(tiny, tmp_path):  # noqa: F811
+def test_three_axes_are_drawn_side_by_side(tiny, tmp_path):
     axes = ("--lr=0.05,0.1", "--momentum=0,0.9", "--weight_decay=0,0.01")
     done = sweep(
         *SIZES, *axes, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path
@@ -208,16 +199,7 @@ def together(*flags: str, cwd: Path, count: int = 2) -> list[subprocess.Complete
     meeting = (f"--coordinator=localhost:{free_port()}", f"--num_processes={count}")
     with contextlib.ExitStack() as stack:
         started = [
-            stack.enter_context(
-                subprocess.Popen(
-                    command(*flags, *meeting, f"--process_id={i}"),
-                    cwd=cwd,
-                    env=environment(),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
+            stack.enter_context(start(*alone, *flags, *meeting, f"--process_id={i}", cwd=cwd))
             for i in range(count)
         ]
         said = [process.communicate() for process in started]
@@ -235,7 +217,7 @@ def without_times(entries: list[dict]) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_path):  # noqa: F811
+def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_path):
     run_dir, _ = swept
     flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     first, second = together(*flags, cwd=tmp_path)
@@ -250,7 +232,7 @@ def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_p
     assert [path.name for path in (tmp_path / "run").glob("runs*")] == ["runs.jsonl"]
 
 
-def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):  # noqa: F811
+def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):
     """As if both had been killed, the second in the middle of a line."""
     run_dir, _ = swept
     shutil.copytree(run_dir, tmp_path / "run")
@@ -279,7 +261,7 @@ def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):  # noq
     ],
 )
 def test_processes_that_cannot_meet_are_one_line(tmp_path, flags, said):
-    done = sweep(*flags, cwd=tmp_path)
+    done = python(*alone, *flags, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
@@ -287,7 +269,7 @@ def test_processes_that_cannot_meet_are_one_line(tmp_path, flags, said):
 
 def test_a_process_whose_fellows_do_not_come_says_so(tmp_path):
     meeting = (f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--process_id=1")
-    done = sweep(*meeting, "--run_dir=run", "--patience=1", cwd=tmp_path)
+    done = python(*alone, *meeting, "--run_dir=run", "--patience=1", cwd=tmp_path)
     assert done.returncode == 2
     assert "not all processes started within 1 s" in done.stderr
     assert not (tmp_path / "run").exists()

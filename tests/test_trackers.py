@@ -4,16 +4,14 @@ import contextlib
 import importlib.util
 import json
 import logging
-import os
 import struct
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 import record_rows
+from commands import python
 from skipping import skip
-from test_cli import ROOT, tiny, trained  # noqa: F401  fixtures
 
 from lenet.config import Config, to_dict
 from lenet.errors import UsageError
@@ -118,19 +116,8 @@ def test_weights_and_biases_keeps_what_it_was_told_without_a_network(tmp_path):
         "import test_trackers as t; from pathlib import Path\n"
         "for name in 'ab': Path(name).mkdir(); t.tell_all('wandb', Path.cwd() / name)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-            "WANDB_MODE": "offline",
-            "WANDB_SILENT": "true",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    done = python("-c", code, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     for name in "ab":  # each run has its own place
         (path,) = tmp_path.glob(f"{name}/wandb/offline-run-*/run-*.wandb")
@@ -215,16 +202,9 @@ def test_a_package_that_is_not_there_is_said_before_anything_begins(monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_finished_run_is_told_from_its_records(trained, tmp_path):  # noqa: F811
+def test_a_finished_run_is_told_from_its_records(trained, tmp_path):
     run_dir, _ = trained
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.track", str(run_dir)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "experiments.track", str(run_dir), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"logged 3 epochs of run to tensorboard ({run_dir})\n"
     rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
@@ -235,7 +215,7 @@ def test_a_finished_run_is_told_from_its_records(trained, tmp_path):  # noqa: F8
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_resumed_run_has_told_every_epoch_once(tiny, tmp_path):  # noqa: F811
+def test_a_resumed_run_has_told_every_epoch_once(tiny, tmp_path):
     from faults.harness import Runner
 
     runner = Runner(tiny, "--channels=2,3", "--hidden=8", "--epochs=4", "--tracker=tensorboard")

@@ -22,7 +22,7 @@ def keep() -> Path | None:
     root = files.cache_directory()
     if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
-    path = root / "programs" / f"{importlib.metadata.version('jaxlib')}-{_processor()}"
+    path = root / "programs" / target()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
@@ -44,11 +44,12 @@ def keep() -> Path | None:
     return path
 
 
-def _processor() -> str:
-    """A name for what this processor can run."""
+def target() -> str:
+    """Return a name for what compiled programs are for: this jaxlib on this processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
         about = [x for x in lines if x.startswith(("model name", "flags", "Features", "CPU "))]
     except OSError:
         about = [platform.machine(), platform.processor(), platform.platform()]
-    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+    processor = hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+    return f"{importlib.metadata.version('jaxlib')}-{processor}"

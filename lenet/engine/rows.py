@@ -113,15 +113,15 @@ def report(
     test_loss, test_accuracy = metrics.means(test)
     return Row(
         epoch=number,
-        train_loss=loss[-1] / count[-1],
-        train_accuracy=correct[-1] / count[-1],
+        train_loss=float(loss[-1] / count[-1]),
+        train_accuracy=float(correct[-1] / count[-1]),
         valid_loss=valid_loss,
         valid_accuracy=valid_accuracy,
         test_loss=test_loss,
         test_accuracy=test_accuracy,
         count=int(count[-1]),
         seconds=seconds,
-        examples_per_second=count[-1] / seconds,
+        examples_per_second=float(count[-1] / seconds),
         running=[(float(x), float(y), float(z)) for x, y, z in running],
     )
 

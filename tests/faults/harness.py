@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from commands import start
 
 from lenet.records import checkpoint
 
@@ -57,14 +56,8 @@ class Runner:
     ) -> subprocess.Popen:
         """Start it, behind the command `before`; `--resume` alone needs no other flags."""
         given = ["--noreport", *([] if "--resume" in flags else self.flags), *flags]
-        return subprocess.Popen(
-            [*before, sys.executable, "-P", "-m", self.module, *given, f"--run_dir={run_dir}"],
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-        )
+        python = ("-P", "-m", self.module, *given, f"--run_dir={run_dir}")
+        return start(*python, cwd=cwd or Path.cwd(), env=env, before=before)
 
     def run(self, run_dir: Path | str, *flags: str, **options) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""

@@ -5,12 +5,11 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import python
 from harness import ROOT, Runner, lines, outcome
 
 SMALL = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=6")
@@ -84,13 +83,7 @@ def test_a_directory_s_name_does_nothing_in_the_report(fault, whole, tmp_path):
     about = json.loads((run_dir / "config.json").read_text())
     about["command"] = "=cmd() </script><script>alert(3)</script>"
     (run_dir / "config.json").write_text(json.dumps(about))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "experiments.report", str(run_dir)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-P", "-m", "experiments.report", str(run_dir))
     assert done.returncode == 0, done.stderr
     content = (run_dir / "report.html").read_text()
     assert content.count("<script") == 3

@@ -1,0 +1,62 @@
+"""Commands as a person gives them: in a process of their own, or in that of a notebook."""
+
+import contextlib
+import io
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(
+    *arguments: str,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    before: tuple[str, ...] = (),
+) -> subprocess.Popen[str]:
+    """Start Python, behind the command `before`; the project and its tests can be imported."""
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    return subprocess.Popen(
+        [*before, sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def python(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """Run Python to its end."""
+    with start(*arguments, **options) as process:
+        out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def command(
+    name: str, *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run an entry point of experiments/ to its end in this process, as a notebook does.
+
+    What other tests have imported, traced and compiled is there; a warning is an error.
+    """
+    argv = [f"experiments.{name}", *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.dict(os.environ, env or {}),
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+            status = 0
+        except SystemExit as done:
+            status = done.code
+    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
