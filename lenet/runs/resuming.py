@@ -1,5 +1,6 @@
 """Where a run resumes: its record, its newest checkpoint, and the rows up to it."""
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Pat
     differ = [
         f"{name}={value}, but config.json has {own[name]}"
         for name, value in asked.items()
-        if value != own[name]
+        if value != getattr(config, name)
     ]
     if differ:
         raise RecordError(
@@ -64,7 +65,7 @@ def newest(
     found = checkpoint.newest(run_dir, set_aside=True)
     if found is None:
         return None
-    check_same("the checkpoint", config_module.to_dict(found.config), config, run_dir)
+    check_same("the checkpoint", dataclasses.asdict(found.config), config, run_dir)
     steps = found.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
     pairs = {
         "data": (found.data, data.fingerprint),

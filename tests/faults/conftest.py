@@ -10,11 +10,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import idx_folder
 import pytest
 from harness import Fault, Runner
-
-from lenet.data import synthetic
 
 
 @pytest.fixture
@@ -25,12 +22,6 @@ def fault(request, record_property) -> Iterator[Fault]:
     made = Fault(name, random.Random(f"{seed} {request.node.name}"), injections)
     yield made
     record_property("fault", {"fault": name, "counts": dict(made.counts)})
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    """A folder of IDX files that trains in no time."""
-    return idx_folder.write(tmp_path_factory.mktemp("tiny"), synthetic.make(300, 60))
 
 
 @pytest.fixture(scope="session")

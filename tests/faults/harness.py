@@ -25,14 +25,14 @@ class Fault:
     """What a test injects, and what comes of it."""
 
     def __init__(self, name: str, rng: random.Random, injections: int | None) -> None:
-        self.name, self.random, self._injections = name, rng, injections
+        self.name, self.random, self.injections = name, rng, injections
         self.counts: Counter = Counter()
 
     def times(self, quick: int, full: int) -> range:
         """How often to inject: `quick` times in a run of all tests, about `full` of FULL."""
-        if self._injections is None:
+        if self.injections is None:
             return range(quick)
-        return range(max(quick, round(full * self._injections / FULL)))
+        return range(max(quick, round(full * self.injections / FULL)))
 
     def count(self, *kinds: str) -> None:
         """Count one injection, and what of KINDS came of it."""
