@@ -247,11 +247,23 @@ def set_label(index: int, value: int) -> Callable[[np.ndarray], np.ndarray]:
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        (1, lambda labels: labels[:-1], "12 images and 11 labels"),
-        (3, lambda labels: np.append(labels, labels), "4 images and 8 labels"),
-        (2, lambda images: images[:, :4], r"found \(5, 6\) and \(4, 6\)"),
-        (1, set_label(7, 10), "training label 7 is 10, expected 0 to 9"),
-        (3, set_label(2, 255), "test label 2 is 255, expected 0 to 9"),
+        (
+            1,
+            lambda labels: labels[:-1],
+            r"train.labels: expected shape \[12\].*, found \[11\]",
+        ),
+        (
+            3,
+            lambda labels: np.append(labels, labels),
+            r"shape \[4\].*, found \[8\]",
+        ),
+        (
+            2,
+            lambda images: images[:, :4],
+            r"of \[5, 6, 1\] as in train, found \[4, 6, 1\]",
+        ),
+        (1, set_label(7, 10), r"train.labels\[7\] is 10: expected 0 to 9"),
+        (3, set_label(2, 255), r"test.labels\[2\] is 255: expected 0 to 9"),
     ],
 )
 def test_a_set_that_does_not_hold_together(
@@ -269,7 +281,7 @@ def test_an_empty_split(tmp_path: Path, counts: tuple[int, int]) -> None:
 
 
 def test_images_without_pixels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="at least one"):
+    with pytest.raises(DataError, match=r"expected shape .*, found \[12, 0, 6, 1\]"):
         data.load("tiny", data_dir=put(tmp_path, arrays(shape=(0, 6))))
 
 

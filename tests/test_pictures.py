@@ -21,6 +21,10 @@ def saved(tmp_path, picture: Image.Image, name: str = "x.png", **options):
     return path
 
 
+def read(path, shape, *, invert: bool = False) -> np.ndarray:
+    return pictures.fit(pictures.grey(path), shape, invert=invert)
+
+
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
@@ -28,14 +32,14 @@ def noise(*shape: int) -> np.ndarray:
 def test_a_grey_picture_of_the_size_keeps_its_pixels(tmp_path):
     pixels = noise(28, 28)
     path = saved(tmp_path, Image.fromarray(pixels))
-    assert (pictures.read(path, SHAPE)[:, :, 0] == pixels).all()
-    assert (pictures.read(path, SHAPE, invert=True)[:, :, 0] == 255 - pixels).all()
+    assert (read(path, SHAPE)[:, :, 0] == pixels).all()
+    assert (read(path, SHAPE, invert=True)[:, :, 0] == 255 - pixels).all()
 
 
 def test_proportions_are_kept_and_the_rest_is_black(tmp_path):
     path = saved(tmp_path, Image.new("L", (200, 100), 255))
     for invert, light in ((False, 255), (True, 0)):
-        image = pictures.read(path, SHAPE, invert=invert)[:, :, 0]
+        image = read(path, SHAPE, invert=invert)[:, :, 0]
         assert image.dtype == np.uint8
         assert (image[7:21] == light).all()
         assert (image[:7] == 0).all()
@@ -44,17 +48,17 @@ def test_proportions_are_kept_and_the_rest_is_black(tmp_path):
 
 def test_colours_weigh_as_the_eye_sees_them(tmp_path):
     path = saved(tmp_path, Image.new("RGB", (28, 28), (0, 255, 0)))
-    assert set(pictures.read(path, SHAPE).ravel()) == {150}  # 0.587 · 255, rounded
+    assert set(read(path, SHAPE).ravel()) == {150}  # 0.587 · 255, rounded
 
 
 def test_transparent_is_black(tmp_path):
     path = saved(tmp_path, Image.new("RGBA", (28, 28), (255, 255, 255, 0)))
-    assert not pictures.read(path, SHAPE).any()
+    assert not read(path, SHAPE).any()
 
 
 def test_sixteen_bits_are_scaled(tmp_path):
     path = saved(tmp_path, Image.fromarray(np.full((28, 28), 0x8000, np.uint16)))
-    assert set(pictures.read(path, SHAPE).ravel()) == {0x80}
+    assert set(read(path, SHAPE).ravel()) == {0x80}
 
 
 def test_a_photograph_is_turned_as_its_tag_says(tmp_path):
@@ -63,7 +67,7 @@ def test_a_photograph_is_turned_as_its_tag_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn by 90° clockwise
     path = saved(tmp_path, Image.fromarray(pixels), "x.jpg", exif=exif, quality=100)
-    image = pictures.read(path, SHAPE)[:, :, 0]
+    image = read(path, SHAPE)[:, :, 0]
     assert image[:12].min() > 240  # light above
     assert image[16:].max() < 15
 
@@ -72,7 +76,7 @@ def test_an_animation_is_refused(tmp_path):
     frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
     path = saved(tmp_path, frames[0], save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match="animated"):
-        pictures.read(path, SHAPE)
+        read(path, SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -88,20 +92,20 @@ def test_what_is_no_picture_is_named(tmp_path, content, said):
     path = tmp_path / "x.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=said):
-        pictures.read(path, SHAPE)
+        read(path, SHAPE)
 
 
 def test_what_is_missing_or_a_directory_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        pictures.read(tmp_path / "x.png", SHAPE)
+        read(tmp_path / "x.png", SHAPE)
     with pytest.raises(DataError, match="could not read"):
-        pictures.read(tmp_path, SHAPE)
+        read(tmp_path, SHAPE)
 
 
 def test_a_picture_too_large_is_refused_before_it_is_unpacked(tmp_path):
     path = saved(tmp_path, Image.new("1", (10_000, 6_000)))
     with pytest.raises(DataError, match="10000×6000"):
-        pictures.read(path, SHAPE)
+        read(path, SHAPE)
 
 
 @given(at=st.integers(0, 10_000), to=st.integers(0, 255), cut=st.booleans())
@@ -114,4 +118,4 @@ def test_damage_anywhere_is_refused_or_a_picture(tmp_path_factory, at, to, cut):
     path = tmp_path_factory.mktemp("damaged") / "x.png"
     path.write_bytes(content[:at] if cut else content)
     with contextlib.suppress(DataError):
-        assert pictures.read(path, SHAPE).shape == SHAPE
+        assert read(path, SHAPE).shape == SHAPE

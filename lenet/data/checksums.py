@@ -1,4 +1,4 @@
-"""Verify a dataset: counts, shapes and labels, and checksums where they are published."""
+"""Verify a dataset: its form, and its checksums where they are published."""
 
 import hashlib
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lenet.data import idx
+from lenet.data.splits import Data, Split, check
 from lenet.errors import DataError
 from lenet.language import mark
 
@@ -30,6 +31,14 @@ class Raw(NamedTuple):
     sha256: tuple[str, ...] = ()  # the four digests of the source; empty: it has none
     shuffled: bool = False  # in the order of tensorflow-datasets, not of the files
     verdict: str = "not verified: no checksum published"
+
+    def to_data(self, name: str) -> Data:
+        """Return the arrays as `Data`, with a channel axis and int32 labels."""
+        train, test = (
+            Split(images if images.ndim == 4 else images[..., None], labels.astype(np.int32))
+            for images, labels in (self[:2], self[2:4])
+        )
+        return Data(train, None, test, name, f"{self.source} ({self.verdict})", self.class_names)
 
 
 class Known(NamedTuple):
@@ -86,12 +95,16 @@ def verify(name: str, raw: Raw) -> Raw:
     Raises:
       DataError: naming the source, the check, and what was expected and found.
     """
-    _check_structure(raw)
     known = KNOWN.get(name, Known(()))
-    highest = int(max(raw.train_labels.max(), raw.test_labels.max()))
-    class_names = known.class_names or raw.class_names or tuple(map(str, range(highest + 1)))
-    for split, labels in (("training", raw.train_labels), ("test", raw.test_labels)):
-        _check_labels(raw.source, split, labels, len(class_names))
+    class_names = known.class_names or raw.class_names
+    highest = max(int(labels.max(initial=0)) for labels in (raw.train_labels, raw.test_labels))
+    if (classes := max(len(class_names), highest + 1)) > MAX_CLASSES:
+        raise DataError(f"{raw.source}: {classes:,} classes; at most {MAX_CLASSES} are supported")
+    raw = raw._replace(class_names=class_names or tuple(map(str, range(classes))))
+    try:
+        check(raw.to_data(name))
+    except DataError as error:
+        raise DataError(f"{raw.source}: {error}") from None
     raw = raw._replace(
         train_labels=raw.train_labels.astype(np.uint8), test_labels=raw.test_labels.astype(np.uint8)
     )
@@ -106,7 +119,7 @@ def verify(name: str, raw: Raw) -> Raw:
     elif known.sha256 and not raw.shuffled:
         _check_digests(raw.source, FILES, found, known.sha256)
         verdict = "verified"
-    return raw._replace(class_names=class_names, sha256=found, verdict=verdict)
+    return raw._replace(sha256=found, verdict=verdict)
 
 
 def unordered_digest(images: np.ndarray, labels: np.ndarray) -> str:
@@ -120,38 +133,6 @@ def unordered_digest(images: np.ndarray, labels: np.ndarray) -> str:
         for image, label in zip(images, labels, strict=True)
     )
     return hashlib.sha256(b"".join(rows)).hexdigest()
-
-
-def _check_structure(raw: Raw) -> None:
-    for split, images, labels in (
-        ("training", raw.train_images, raw.train_labels),
-        ("test", raw.test_images, raw.test_labels),
-    ):
-        if len(images) != len(labels):
-            raise DataError(
-                f"{raw.source}: expected one label for each {split} image, "
-                f"found {len(images):,} images and {len(labels):,} labels"
-            )
-        if images.size == 0:
-            raise DataError(
-                f"{raw.source}: expected at least one {split} image, found shape {images.shape}"
-            )
-    if raw.train_images.shape[1:] != raw.test_images.shape[1:]:
-        raise DataError(
-            f"{raw.source}: expected training and test images of one shape, "
-            f"found {raw.train_images.shape[1:]} and {raw.test_images.shape[1:]}"
-        )
-
-
-def _check_labels(source: str, split: str, labels: np.ndarray, classes: int) -> None:
-    if classes > MAX_CLASSES:
-        raise DataError(f"{source}: {classes:,} classes; at most {MAX_CLASSES} are supported")
-    # A gather on the device would clamp a label that is out of range and train on it.
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
-        raise DataError(
-            f"{source}: {split} label {wrong[0]} is {labels[wrong[0]]}, expected 0 to {classes - 1}"
-        )
 
 
 def _check_digests(

@@ -8,11 +8,11 @@ module stops at the promised size; and it waited 15 s for a silent host instead 
 import hashlib
 import importlib.util
 import logging
-import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -91,9 +91,13 @@ def _get(address: Address, path: Path) -> None:
     )
     with response, open(path, "wb") as file:
         response.raise_for_status()
-        digest, done = hashlib.sha256(), 0
-        for chunk in _reported(response.iter_content(2**16), address):
+        digest, done, logged = hashlib.sha256(), 0, time.monotonic()
+        for chunk in response.iter_content(2**16):
             done += len(chunk)
+            if time.monotonic() - logged > REPORT_SECONDS:
+                logged = time.monotonic()
+                sizes = done / 1e6, address.size / 1e6
+                log.info("downloading %s: %.1f of %.1f MB", address.filename, *sizes)
             if done > address.size:  # before writing, so that no answer can fill the disk
                 break
             digest.update(chunk)
@@ -105,41 +109,25 @@ def _get(address: Address, path: Path) -> None:
         )
 
 
-def _reported(chunks: Iterator[bytes], address: Address) -> Iterator[bytes]:
-    """Yield the chunks, and log the progress every few seconds."""
-    done, logged = 0, time.monotonic()
-    for chunk in chunks:
-        done += len(chunk)
-        if time.monotonic() - logged > REPORT_SECONDS:
-            logged = time.monotonic()
-            log.info(
-                "downloading %s: %.1f of %.1f MB", address.filename, done / 1e6, address.size / 1e6
-            )
-        yield chunk
-
-
 def _within(seconds: float, call: Callable[[], T]) -> T:
     """Return `call()`, or raise TimeoutError after `seconds`.
 
     The timeout of a connection covers neither the look-up of a name nor a host with many addresses.
     The thread is a daemon: it does not keep the program from exiting while it waits.
     """
-    answers: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+    answer: Future[T] = Future()
 
     def run() -> None:
         try:
-            answers.put(call())
+            answer.set_result(call())
         except BaseException as error:  # raised in the calling thread
-            answers.put(error)
+            answer.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
+        return answer.result(timeout=seconds)
+    except TimeoutError:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,4 @@
-"""Find a dataset, verify it and return it as `Data`.
-
-Sources, in this order; the first keeps a copy of what the other four find:
-
-    the user's cache · a package of the operating system · the directory of tensorflow-datasets ·
-    a download of the original files · a download of Debian's package
-
-With `data_dir`, only that directory. Every dataset is verified first (see `checksums`).
-"""
+"""Find a dataset, verify it and return it as `Data`; the cache keeps what other sources find."""
 
 import difflib
 import logging
@@ -14,11 +6,9 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
-
 from lenet.data import cache, debian, download, sources
 from lenet.data.checksums import FILES, KNOWN, Raw, verify
-from lenet.data.splits import Data, Split, check, hold_out
+from lenet.data.splits import Data, hold_out
 from lenet.errors import DataError, UsageError
 
 log = logging.getLogger("lenet")
@@ -62,12 +52,12 @@ def load(
 
         data = synthetic.make()
     elif data_dir is not None:
-        data = _data(name, verify(name, sources.given(name, Path(os.path.expanduser(data_dir)))))
+        data = verify(name, sources.given(name, Path(os.path.expanduser(data_dir)))).to_data(name)
     else:
-        data = _data(name, _find(name))
+        data = _find(name).to_data(name)
     sizes = (f"{len(split.labels):,}" for split in (data.train, data.test))
     log.info("%s: %s training and %s test images from %s", name, *sizes, data.source)
-    return hold_out(check(data), valid)
+    return hold_out(data, valid)
 
 
 def _find(name: str) -> Raw:
@@ -90,16 +80,11 @@ def _find(name: str) -> Raw:
             if name in KNOWN:
                 cache.store(name, raw)
             return raw
-    if guess := _guess(name):
-        raise DataError(f"unknown dataset {name}. Did you mean {guess}?")
+    if name not in NAMES and (close := difflib.get_close_matches(name.lower(), NAMES, n=1)):
+        raise DataError(f"unknown dataset {name}. Did you mean {close[0]}?")
     raise DataError(
         f"could not load dataset {name}. Tried: {'; '.join(tried)}. To fix: {_remedy(name)}"
     )
-
-
-def _guess(name: str) -> str:
-    close = [] if name in NAMES else difflib.get_close_matches(name.lower(), NAMES, n=1)
-    return close[0] if close else ""
 
 
 def _remedy(name: str) -> str:
@@ -111,14 +96,3 @@ def _remedy(name: str) -> str:
         "on a machine with TensorFlow and set data_dir=DIR to its ~/tensorflow_datasets"
     )
     return f"{package}{folder}" + ("" if name == "fashion_mnist" else f", or {prepare}")
-
-
-def _data(name: str, raw: Raw) -> Data:
-    """Return verified arrays as `Data`, with a channel axis and int32 labels."""
-    images = [array if array.ndim == 4 else array[..., None] for array in (raw[0], raw[2])]
-    splits = [
-        Split(image, label.astype(np.int32))
-        for image, label in zip(images, (raw.train_labels, raw.test_labels), strict=True)
-    ]
-    source = f"{raw.source} ({raw.verdict})"
-    return Data(splits[0], None, splits[1], name, source, raw.class_names)

@@ -15,36 +15,18 @@ LIGHT = 200
 """Paper in a photograph is at least this light, of 255."""
 
 
-def read(path: str | Path, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
-    """Read a picture and convert it to one image of the network's size.
-
-    Args:
-      path: of a PNG or JPEG file.
-      image_shape: (H, W, 1), the input of the network.
-      invert: invert the picture. Use it for dark on light, because the datasets are light on dark.
-
-    Returns:
-      uint8 [H, W, 1]
-
-    Raises:
-      DataError: if the file is missing, damaged, animated, too large, or neither PNG nor JPEG.
-    """
-    if image_shape[2] != 1:
-        message = (
-            f"{path}: pictures become greyscale, but the network has {image_shape[2]} channels"
-        )
-        raise DataError(message)
-    return fit(grey(path), image_shape, invert=invert)
-
-
 def fit(picture: Image.Image, image_shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
     """Resize a greyscale picture (Lanczos) and centre it on black; keep its proportions.
 
     A picture that already has the right size keeps its pixels.
 
     Args:
-      picture: of mode L.
-      image_shape, invert: as in `read`.
+      picture: of mode L, from `grey`.
+      image_shape: (H, W, 1), the input of the network.
+      invert: invert the picture. Use it for dark on light, because the datasets are light on dark.
+
+    Returns:
+      uint8 [H, W, 1]
     """
     height, width, _ = image_shape
     if invert:
@@ -69,15 +51,18 @@ def grey(path: str | Path) -> Image.Image:
     """Read a picture as greyscale (Rec. 601), rotated by its EXIF tag, on black if transparent.
 
     Raises:
-      DataError: as `read`.
+      DataError: if the file is missing, damaged, animated, too large, or neither PNG nor JPEG.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about sizes, which are checked below, and about odd metadata
+            # about sizes, which are checked below, and about odd metadata
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as picture:
-                _check(path, picture)
+                if getattr(picture, "is_animated", False):
+                    raise DataError(f"{path}: animated. Save a single frame")
+                if picture.width * picture.height > MOST:
+                    size = f"{picture.width}×{picture.height}"
+                    raise DataError(f"{path}: {size}, more than {MOST:,} pixels. Scale it down")
                 turned = ImageOps.exif_transpose(picture)
                 if turned.mode.startswith("I"):  # 16 bits; Pillow would cut, not scale them
                     turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
@@ -97,12 +82,3 @@ def grey(path: str | Path) -> Image.Image:
         raise DataError(f"{path}: could not read: {reason}") from None
     except (ValueError, SyntaxError) as error:  # Pillow raises these for some kinds of damage
         raise DataError(f"{path}: damaged: {error}") from None
-
-
-def _check(path: str | Path, picture: Image.Image) -> None:
-    if getattr(picture, "is_animated", False):
-        raise DataError(f"{path}: animated. Save a single frame")
-    if picture.width * picture.height > MOST:
-        raise DataError(
-            f"{path}: {picture.width}×{picture.height}, more than {MOST:,} pixels. Scale it down"
-        )

@@ -3,7 +3,6 @@
 Each function returns an unverified `Raw`, or raises a DataError whose one line says why it failed.
 """
 
-import itertools
 import math
 import os
 from pathlib import Path
@@ -16,19 +15,13 @@ from lenet.data.checksums import Raw
 from lenet.errors import DataError
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages install
-_PARTS = (
-    ("train-images", (3, 4)),
-    ("train-labels", (1,)),
-    ("t10k-images", (3, 4)),
-    ("t10k-labels", (1,)),
-)
 _CHUNK = 1000  # examples decoded at a time
 
 
 def given(name: str, data_dir: Path) -> Raw:
     """Read dataset `name` from `data_dir`, as IDX files or as tensorflow-datasets prepared it."""
     for place in (data_dir, data_dir / name, data_dir / name.replace("_", "-")):
-        if any(_candidates(place, part, ranks) for part, ranks in _PARTS):
+        if any(_copies(place, file) for file in checksums.FILES):
             return folder(name, place)
     if not data_dir.is_dir():
         raise DataError(f"{str(data_dir)!r}: no such directory")
@@ -52,7 +45,7 @@ def folder(name: str, directory: Path) -> Raw:
 
     The names of colour images (rank 4) have idx4 instead of idx3.
     """
-    a, b, c, d = (_read(name, directory, part, ranks) for part, ranks in _PARTS)
+    a, b, c, d = (_read(name, directory, file) for file in checksums.FILES)
     return Raw(a, b, c, d, source=_shown(directory))
 
 
@@ -70,7 +63,7 @@ def prepared(name: str, root: Path, missing: str = "") -> Raw:
     if not versions:
         missing = missing or f"no dataset {name}"
         raise DataError(f"{str(root)!r}: {missing} prepared by tensorflow-datasets")
-    place = max(versions, key=_version)
+    place = max(versions, key=lambda x: [int(part) for part in x.name.split(".") if part.isdigit()])
     try:
         return _prepared(name, place)
     except DataError as error:
@@ -82,30 +75,26 @@ def prepared(name: str, root: Path, missing: str = "") -> Raw:
         ) from error
 
 
-def _candidates(directory: Path, part: str, ranks: tuple[int, ...]) -> list[tuple[int, Path]]:
-    """Return the rank and path of each copy of one of the four files, plain before compressed."""
+def _copies(directory: Path, file: str) -> list[tuple[int, Path]]:
+    """Return the rank and path of each copy of one of FILES, plain before compressed."""
     paths = (
-        (rank, directory / f"{part}-idx{rank}-ubyte{suffix}")
-        for rank, suffix in itertools.product(ranks, ("", ".gz"))
+        (rank, directory / f"{file.replace('idx3', f'idx{rank}')}{suffix}")
+        for rank in ((3, 4) if "idx3" in file else (1,))
+        for suffix in ("", ".gz")
     )
     return [(rank, path) for rank, path in paths if os.path.lexists(path)]
 
 
-def _read(name: str, directory: Path, part: str, ranks: tuple[int, ...]) -> np.ndarray:
-    found = _candidates(directory, part, ranks)
+def _read(name: str, directory: Path, file: str) -> np.ndarray:
+    found = _copies(directory, file)
     if not found:
-        missing = f"{part}-idx{ranks[0]}-ubyte"
-        raise DataError(f"{str(directory)!r}: no file {missing} or {missing}.gz")
+        raise DataError(f"{str(directory)!r}: no file {file} or {file}.gz")
     rank, path = found[0]
     return idx.read(path, rank=rank, limit=checksums.limit(name))
 
 
 def _shown(path: Path) -> str:
     return text if (text := str(path)).isprintable() else repr(text)
-
-
-def _version(place: Path) -> tuple[int, ...]:
-    return tuple(int(number) for number in place.name.split(".") if number.isdigit())
 
 
 def _prepared(name: str, place: Path) -> Raw:
