@@ -11,7 +11,7 @@ from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.engine.rows import Row
 from lenet.inspect import diagnostics
-from lenet.inspect.diagnostics import Diagnosis
+from lenet.inspect.activations import Statistics
 from lenet.model import network
 from lenet.report import of_run, page
 
@@ -38,7 +38,7 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     names = diagnostics.names(model)
     seen = {
         # As on the plateau: the deeper, the less a layer tells images apart.
-        name: Diagnosis(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
+        name: Statistics(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
         for place, name in enumerate(names)
     }
     about = {

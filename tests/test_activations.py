@@ -82,7 +82,7 @@ def test_statistics_by_hand(activation, values, saturated):
     assert found["dense1"].dead == 1 / 2
     assert found["dense1"].mean == pytest.approx(np.mean(values), abs=1e-7)
     assert found["dense1"].deviation == pytest.approx(np.std(values), abs=1e-7)
-    assert found["dense2"] == Statistics(1.5, pytest.approx(1.25**0.5), 0.0, 0.0)
+    assert found["dense2"] == Statistics(1.5, pytest.approx(1.25**0.5), 1.0, 0.0, 0.0)
 
 
 def test_a_channel_is_dead_if_it_is_the_same_at_every_place_of_every_image():

@@ -14,7 +14,7 @@ from lenet.config import Config
 from lenet.data import Split
 from lenet.engine import sgd
 from lenet.inspect import activations, diagnostics
-from lenet.inspect.diagnostics import Diagnosis
+from lenet.inspect.activations import Statistics
 from lenet.model import LeNet, network
 
 SHAPE = (12, 12, 1)
@@ -81,7 +81,7 @@ def test_numbers_of_half_precision_are_added_up_in_double(params, split):
 
 
 def test_a_row_has_no_number_that_json_cannot_hold():
-    found = {"conv1": Diagnosis(0.5, math.inf, 0.1, 0, 0, math.nan, None)}
+    found = {"conv1": Statistics(0.5, math.inf, 0.1, 0, 0, math.nan, None)}
     row = diagnostics.to_dict(3, found)
     json.dumps(row, allow_nan=False)
     assert row["epoch"] == 3

@@ -1,6 +1,5 @@
 """What a trained network makes of images, against sums by hand and another library."""
 
-import jax
 import numpy as np
 import pytest
 import scipy.special
@@ -82,11 +81,3 @@ def test_robustness_starts_from_the_plain_accuracy(network):
     plain = train.evaluate(model, params, data.test)
     for name in ("shift", "noise"):
         assert found[name][0] == pytest.approx(float(plain.correct) / 50)
-
-
-def test_kernels_are_output_by_input_by_height_by_width(network):
-    _, params, _ = network
-    assert inspect.kernels(params, "conv2").shape == (3, 2, 5, 5)
-    found = inspect.kernels(params)
-    assert found[1, 0, 2, 3] == params["conv1"]["kernel"][2, 3, 0, 1]
-    assert jax.tree.leaves(params)  # as they were

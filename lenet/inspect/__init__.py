@@ -2,12 +2,9 @@
 
 from lenet.inspect.confusion import confusion, worst
 from lenet.inspect.predictions import (
-    Calibration,
     accuracy,
     add_noise,
     calibration,
-    images_of,
-    kernels,
     logits,
     probabilities,
     robustness,
@@ -15,13 +12,10 @@ from lenet.inspect.predictions import (
 from lenet.inspect.transforms import permute_pixels, shift
 
 __all__ = [
-    "Calibration",
     "accuracy",
     "add_noise",
     "calibration",
     "confusion",
-    "images_of",
-    "kernels",
     "logits",
     "permute_pixels",
     "probabilities",

@@ -1,5 +1,6 @@
 """Outputs of every layer of a network, and their statistics over images and units."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -41,8 +42,11 @@ class Statistics(NamedTuple):
 
     mean: float
     deviation: float  # standard deviation over images and units
+    across: float  # standard deviation over the images alone, root mean square over units
     saturated: float  # fraction within SATURATED of an end of the activation's range
     dead: float  # fraction of units (channels, in feature maps) that are constant over all images
+    gradient: float | None = None  # root mean square of d loss / d kernel, by `diagnose`
+    weight: float | None = None  # root mean square of the kernel, by `diagnose`
 
 
 def statistics(
@@ -71,6 +75,8 @@ def _statistics(value: np.ndarray, activation: str) -> Statistics:
     return Statistics(
         float(value.mean(dtype=np.float64)),
         float(value.std(dtype=np.float64)),
+        # Over images: a unit that is constant carries no information on them, however large it is.
+        math.sqrt(value.var(0, dtype=np.float64).mean()),
         float(ends.mean()),
         float(dead.mean()),
     )

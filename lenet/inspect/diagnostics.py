@@ -8,7 +8,7 @@ feedforward neural networks. AISTATS 2010).
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,29 +18,18 @@ from jax import Array
 from lenet.data import Split
 from lenet.engine import metrics
 from lenet.engine.sgd import Params
-from lenet.inspect import activations
+from lenet.inspect.activations import Statistics, activations, statistics
 from lenet.model import LeNet
 
 SAMPLE = 256
 """Number of examples that is enough for `diagnose`."""
 
 
-class Diagnosis(NamedTuple):
-    """Statistics of one layer over some examples."""
+def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Statistics]:
+    """Return the statistics of each layer, in the order of the network.
 
-    mean: float  # of the outputs of its units
-    deviation: float  # standard deviation, over examples and units
-    across: float  # standard deviation over the examples alone, root mean square over units
-    saturated: float  # fraction near an end of the activation's range (activations.SATURATED)
-    dead: float  # fraction of units, or of channels, that are constant over all examples
-    gradient: float | None  # root mean square of d loss / d kernel; None where there is no kernel
-    weight: float | None  # root mean square of the kernel
-
-
-def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]:
-    """Return the diagnosis of each layer, in the order of the network.
-
-    The gradient is that of the mean cross-entropy over the examples, as in a training step.
+    The gradient is that of the mean cross-entropy over the examples, as in a training step; layers
+    without a kernel have none.
 
     Args:
       model: any LeNet.
@@ -48,22 +37,10 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Diagnosis]
       split: uint8 images [N, H, W, C] and their labels [N]; SAMPLE of them are plenty.
     """
     values, sizes = jax.device_get(_measure(model, params, *split))
-    seen = activations.statistics(model, values)
-    # Over examples: a unit that is constant carries no information on them, however large it is.
-    across = {
-        name: math.sqrt(value.var(0, dtype=np.float64).mean()) for name, value in values.items()
-    }
-    return {
-        name: Diagnosis(
-            seen[name].mean,
-            seen[name].deviation,
-            across[name],
-            seen[name].saturated,
-            seen[name].dead,
-            *(map(float, sizes[name]) if name in sizes else (None, None)),
-        )
-        for name in names(model)
-    }
+    found = statistics(model, values)
+    for name, (gradient, weight) in sizes.items():
+        found[name] = found[name]._replace(gradient=float(gradient), weight=float(weight))
+    return {name: found[name] for name in names(model)}
 
 
 def names(model: LeNet) -> list[str]:
@@ -84,7 +61,7 @@ def _measure(
     count = len(labels)
 
     def loss(params: Params) -> tuple[Array, dict[str, Array]]:
-        values = activations.activations(model, params, images)
+        values = activations(model, params, images)
         logits = values[f"dense{len(model.hidden) + 1}"]
         sums = metrics.of_batch(logits, labels, jnp.ones(count, bool))
         return sums.loss_sum / count, values
@@ -101,7 +78,7 @@ def _measure(
     return values, sizes
 
 
-def to_dict(epoch: int, found: dict[str, Diagnosis]) -> dict[str, Any]:
+def to_dict(epoch: int, found: dict[str, Statistics]) -> dict[str, Any]:
     """Return a row of statistics.jsonl: {"epoch": 0, "layers": {"conv1": {"mean": ...}, ...}}.
 
     What is no finite number, as shortly before a run diverges, is None.

@@ -1,7 +1,6 @@
 """What each layer of a LeNet gives, holds, costs and sees: the chapter's arithmetic as a table."""
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -30,40 +29,30 @@ def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
     """
-    return [*_convolutional(model, image_shape), *_dense(model, image_shape)]
-
-
-def _convolutional(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
-    channels, k = image_shape[2], model.kernel_size
+    rows: list[Layer] = []
     windows: list[Window] = []
-    for i, (convolved, pooled) in enumerate(feature_maps(model, image_shape[:2])):
-        out = model.channels[i]
+
+    def add(
+        name: str, shape: tuple[int, ...], window: Window, parameters: int = 0, products: int = 0
+    ) -> None:
+        windows.append(window)
+        field = receptive_field(windows)
+        rows.append(Layer(name, shape, parameters, products, (field.size,) * 2, field.stride))
+
+    channels, k = image_shape[2], model.kernel_size
+    for i, (convolved, pooled) in enumerate(feature_maps(model, image_shape[:2]), start=1):
+        out = model.channels[i - 1]
         weights = k * k * channels * out
-        windows.append(Window(k))
-        field = receptive_field(windows)
-        yield Layer(
-            f"conv{i + 1}",
-            (*convolved, out),
-            weights + out,
-            math.prod(convolved) * weights,
-            (field.size, field.size),
-            field.stride,
-        )
-        windows.append(Window(WINDOW, stride=WINDOW))
-        field = receptive_field(windows)
-        yield Layer(f"pool{i + 1}", (*pooled, out), 0, 0, (field.size, field.size), field.stride)
+        add(f"conv{i}", (*convolved, out), Window(k), weights + out, math.prod(convolved) * weights)
+        add(f"pool{i}", (*pooled, out), Window(WINDOW, stride=WINDOW))
         channels = out
-
-
-def _dense(model: LeNet, image_shape: tuple[int, ...]) -> Iterator[Layer]:
-    whole = (image_shape[0], image_shape[1])
-    *_, last = _convolutional(model, image_shape)
-    features = math.prod(last.output_shape)
-    yield Layer("flatten", (features,), 0, 0, last.receptive_field, None)
+    whole, features = (image_shape[0], image_shape[1]), math.prod(rows[-1].output_shape)
+    rows.append(Layer("flatten", (features,), 0, 0, rows[-1].receptive_field, None))
     for i, width in enumerate((*model.hidden, model.num_classes), start=1):
         weights = features * width
-        yield Layer(f"dense{i}", (width,), weights + width, weights, whole, None)
+        rows.append(Layer(f"dense{i}", (width,), weights + width, weights, whole, None))
         features = width
+    return rows
 
 
 def table(rows: list[Layer], t: Translate = str) -> str:

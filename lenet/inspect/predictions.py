@@ -125,15 +125,3 @@ def robustness(model: LeNet, params: Params, split: Split) -> dict[str, dict[flo
         return accuracy(model, params, split._replace(images=images))
 
     return {"shift": {s: moved(s) for s in SHIFTS}, "noise": {d: noisy(d) for d in NOISE}}
-
-
-def images_of(
-    split: Split, names: tuple[str, ...], chosen: tuple[str, ...]
-) -> Int[np.ndarray, " M"]:
-    """Return the index of the first example of each of the M chosen classes."""
-    return np.array([int(np.argmax(split.labels == names.index(name))) for name in chosen])
-
-
-def kernels(params: Params, layer: str = "conv1") -> Float[np.ndarray, "Co Ci kh kw"]:
-    """Return the kernels of a convolution as images."""
-    return np.asarray(jnp.transpose(params[layer]["kernel"], (3, 2, 0, 1)))

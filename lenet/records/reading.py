@@ -90,7 +90,7 @@ def statistics(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def _is_statistics(row: Any) -> bool:
-    from lenet.inspect.diagnostics import Diagnosis
+    from lenet.inspect.activations import Statistics
 
     layers = row.get("layers") if isinstance(row, dict) else None
     return (
@@ -98,7 +98,7 @@ def _is_statistics(row: Any) -> bool:
         and type(row.get("epoch")) is int
         and all(
             isinstance(numbers, dict)
-            and numbers.keys() == set(Diagnosis._fields)
+            and numbers.keys() == set(Statistics._fields)
             and all(x is None or is_finite(x) for x in numbers.values())
             for numbers in layers.values()
         )
