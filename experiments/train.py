@@ -125,7 +125,7 @@ def _train(run: "Run") -> None:
     from lenet.analysis import published
 
     settings, name = config_module.to_dict(run.config), run.directory.resolve().name
-    seconds = run.program.program.seconds_to_compile
+    seconds = run.program.seconds_to_compile
     with contextlib.ExitStack() as stack:
         try:
             tracker = trackers.tracking(FLAGS.tracker, run.directory, name, settings)
@@ -143,7 +143,7 @@ def _train(run: "Run") -> None:
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
-        classes = run.program.program.data.num_classes
+        classes = run.program.data.num_classes
         with _where_it_stopped(run, bar):
             for row in run.epochs():
                 _log(run, log, [row])

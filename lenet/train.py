@@ -1,7 +1,6 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -61,27 +60,22 @@ def check(config: Config, data: Data) -> LeNet:
     return model
 
 
-class Start(NamedTuple):
-    """A compiled run, with its data on the devices, before its first step."""
-
-    config: Config
-    program: engine.Program
-
-
-def start(config: Config, data: Data) -> Start:
-    """Put the data on the devices and compile the program.
+def start(config: Config, data: Data) -> engine.Program:
+    """Put the data on the devices and compile the program of a run.
 
     Raises:
       UsageError: as `check` and `engine.sweep.compiled`, before anything is compiled.
     """
-    return Start(config, engine.compiled(check(config, data), config, data, lanes.spread(1)))
+    return engine.compiled(check(config, data), config, data, lanes.spread(1))
 
 
-def fit(run: Start, resume: tuple[int, State] | None = None) -> Iterator[tuple[Row, State]]:
+def fit(
+    program: engine.Program, resume: tuple[int, State] | None = None
+) -> Iterator[tuple[Row, State]]:
     """Train to the end; yield a row and the state, as NumPy arrays, after each epoch.
 
     Args:
-      run: from `start`.
+      program: from `start`.
       resume: epochs done and the state after them. The rest is bitwise identical to that of an
         uninterrupted run.
 
@@ -91,7 +85,7 @@ def fit(run: Start, resume: tuple[int, State] | None = None) -> Iterator[tuple[R
     """
     if resume:
         resume = resume[0], jax.tree.map(lambda x: np.asarray(x)[None], resume[1])
-    for epoch in engine.fit_chunk(run.program, {0: run.config}, resume):
+    for epoch in engine.fit_chunk(program, {0: program.config}, resume):
         row = epoch.rows[0]
         if isinstance(row, DivergedError):
             raise row
@@ -110,10 +104,7 @@ def run(config: Config, data: Data) -> tuple[Row, Params]:
 
 
 def sweep(
-    configs: Sequence[Config],
-    data: Data,
-    *,
-    choose: Choose = lanes.choose,
+    configs: Sequence[Config], data: Data, *, choose: Choose = lanes.choose
 ) -> Iterator[engine.Epoch]:
     """Train every run to its end; yield after each epoch of each chunk of runs.
 

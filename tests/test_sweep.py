@@ -13,7 +13,7 @@ from commands import python
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data, hold_out, synthetic
-from lenet.engine import lanes, sgd, sweep
+from lenet.engine import lanes, memory, sgd, sweep
 from lenet.engine.rows import Row
 from lenet.engine.stacking import groups, stack
 from lenet.errors import DivergedError, UsageError
@@ -187,12 +187,14 @@ def test_the_program_has_no_collective_and_no_convolution(small, vectorise):
     assert not re.search(talk + r"| convolution\(|f64\[", compiled)
 
 
-def test_runs_that_do_not_fit_are_refused_with_the_estimate(small):
+def test_runs_that_do_not_fit_are_refused_with_the_estimate(small, monkeypatch):
     model = network(TINY, 10)
     needed = lanes.bytes_per_run(model, TINY, small)
-    assert lanes.choose(model, TINY, small, 5, free=needed).size == jax.local_device_count()
+    monkeypatch.setattr(memory, "free", lambda device: needed)
+    assert lanes.choose(model, TINY, small, 5).size == jax.local_device_count()
+    monkeypatch.setattr(memory, "free", lambda device: needed - 1)
     with pytest.raises(UsageError, match=r"batch_size=64: one run needs about .* GB"):
-        lanes.choose(model, TINY, small, 5, free=needed - 1)
+        lanes.choose(model, TINY, small, 5)
 
 
 @pytest.mark.slow

@@ -240,7 +240,7 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
     """The facts that make it quick on a CPU, and exact: asserted instead of a clock's reading."""
     config = of_small(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
-    compiled = run.program.epoch.as_text()
+    compiled = run.epoch.as_text()
     assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled

@@ -63,9 +63,7 @@ def together(
     return Lanes(share * shape[0], mesh, vectorise)
 
 
-def choose(
-    model: nn.Module, config: Config, data: Data, runs: int, *, free: int | None = None
-) -> Lanes:
+def choose(model: nn.Module, config: Config, data: Data, runs: int) -> Lanes:
     """Return lanes for `runs` runs like `config`: on a CPU as `spread`, otherwise what fits memory.
 
     Args:
@@ -73,13 +71,12 @@ def choose(
       config: one of them.
       data: what they are trained on.
       runs: at least 1.
-      free: bytes available on a device; by default what the device reports.
 
     Raises:
       UsageError: if not even one run fits.
     """
     needed = bytes_per_run(model, config, data)
-    share = check_fits(config, needed, free)
+    share = check_fits(config, needed)
     lanes = spread(runs)._replace(bytes_per_run=needed)
     if not lanes.vectorise:
         return lanes
@@ -96,13 +93,13 @@ def bytes_per_run(model: nn.Module, config: Config, data: Data) -> int:
     )
 
 
-def check_fits(config: Config, needed: int, free: int | None = None) -> int:
+def check_fits(config: Config, needed: int) -> int:
     """Return how many times `needed` bytes fit on a device.
 
     Raises:
       UsageError: if not even once.
     """
-    free = memory.free(jax.local_devices()[0]) if free is None else free
+    free = memory.free(jax.local_devices()[0])
     if needed > free:
         raise UsageError(
             f"batch_size={config.batch_size}: one run needs about {needed / 1e9:.2g} GB, but "

@@ -10,6 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Float32, Int, Int32
 
 Sums = TypeVar("Sums")
+"""A tree of arrays."""
 
 
 class Metrics(NamedTuple):

@@ -7,8 +7,6 @@ parts follow one another. The sum is bitwise identical either way.
 `axis` names the devices that share a batch, as in `lax.psum`; None means one device computes all.
 """
 
-from typing import TypeVar
-
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -16,9 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Shaped
 
 from lenet.engine import metrics
-
-Sums = TypeVar("Sums")
-"""A tree of arrays."""
+from lenet.engine.metrics import Sums
 
 
 def parts() -> int:

@@ -20,7 +20,7 @@ from flax import linen as nn
 from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jax.stages import Compiled, Lowered, Traced
+from jax.stages import Compiled
 
 from lenet.config import Config
 from lenet.data.splits import Data, Split
@@ -92,6 +92,7 @@ class Program(NamedTuple):
     init: Compiled  # (stacked Config [R]) -> State [R, ...]
     epoch: Compiled  # (stacked Config [R], State, donated, Split) -> State, Metrics [R, S]
     evaluate: Callable[[Params, Split], Metrics]  # [R]; compiled when it is first called
+    config: Config  # the one of the group that it was compiled for
     data: Data
     lanes: Lanes
     seconds_to_compile: float
@@ -116,24 +117,15 @@ def compiled(model: nn.Module, config: Config, data: Data, lanes: Lanes) -> Prog
     )
     traced = epoch.trace(model, lanes, stacked, states, data.train)
     check_fits(config, memory.peak_of(traced.jaxpr.jaxpr))
-    return Program(
-        *_compile(init.lower(model, lanes, stacked, data.image_shape), traced),
-        # Evaluation waits until it is needed, so that the first step does not wait for it.
-        partial(evaluate, model, lanes),
-        data,
-        lanes,
-        time.monotonic() - begin,
-    )
-
-
-def _compile(init: Lowered, epoch: Traced) -> tuple[Compiled, Compiled]:
-    """Compile both at the same time."""
-    # `init` runs once: half the time to compile, and the same numbers, as a test asserts.
+    initial = init.lower(model, lanes, stacked, data.image_shape)
+    # It runs once: half the time to compile, and the same numbers, as a test asserts.
     quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
-    with ThreadPoolExecutor() as threads:
-        initial = threads.submit(init.compile, compiler_options=quickly)
-        train = epoch.lower().compile()
-        return initial.result(), train
+    with ThreadPoolExecutor() as threads:  # both at the same time
+        begun = threads.submit(initial.compile, compiler_options=quickly)
+        training = traced.lower().compile()
+    # Evaluation compiles when it is needed, so that the first step does not wait for it.
+    evaluation, seconds = partial(evaluate, model, lanes), time.monotonic() - begin
+    return Program(begun.result(), training, evaluation, config, data, lanes, seconds)
 
 
 def numbers(configs: Sequence[Config], lanes: Lanes) -> Config:

@@ -24,6 +24,7 @@ from lenet.data import Data, Split
 from lenet.engine import selfcheck
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
+from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import LeNet, network
@@ -48,7 +49,7 @@ class Run:
     checkpoint_every: int = 1  # epochs
 
     @functools.cached_property
-    def program(self) -> train.Start:
+    def program(self) -> Program:
         """The compiled training program, with the data on the devices."""
         assert self.data is not None
         selfcheck.check()
@@ -88,17 +89,17 @@ class Run:
             fit = train.fit(self.program, before and (before.epoch, before.state))
             try:
                 for row, state in fit:
-                    self._append(row, state.params)
+                    self._append(self.data, row, state.params)
                     rows.append(row)
                     stop = stopping.asked_to_stop() and row.epoch < self.config.epochs
                     due = row.epoch % self.checkpoint_every == 0 or row.epoch == self.config.epochs
                     if due or stop:
-                        self._save(row.epoch, state)
+                        _save(self, self.data, row.epoch, state)
                     try:
                         yield row
                     except GeneratorExit:
                         if not (due or stop):
-                            self._save(row.epoch, state)
+                            _save(self, self.data, row.epoch, state)
                         raise
                     if stop:
                         stopping.stop_if_asked()
@@ -122,25 +123,18 @@ class Run:
                 (self.directory / directory.CONFIG).unlink()
                 directory.remove_if_empty(self.directory)
 
-    def _append(self, row: Row, params: Params) -> None:
-        assert self.data is not None
-        seen = _statistics(self.config, self.data, row.epoch, params)
+    def _append(self, data: Data, row: Row, params: Params) -> None:
+        seen = _statistics(self.config, data, row.epoch, params)
         synthetic = {"synthetic": True} if self.config.dataset == "synthetic" else {}
         files.append(self.directory / directory.METRICS, [row.to_dict() | synthetic])
         files.append(self.directory / directory.STATISTICS, seen)
-
-    def _save(self, epoch: int, state: State) -> None:
-        assert self.data is not None
-        checkpoint.save(
-            self.directory, _checkpoint(self.config, self.data, epoch, state, self.environment)
-        )
 
     def _conclude(self, rows: Sequence[Row]) -> None:
         """Write result.json."""
         result = rows[-1].to_dict() | {
             "dataset": self.config.dataset,
             "synthetic": self.config.dataset == "synthetic",
-            "seconds_to_compile": self.program.program.seconds_to_compile,
+            "seconds_to_compile": self.program.seconds_to_compile,
             "seconds_to_train": sum(row.seconds for row in rows),
             "examples": sum(row.count for row in rows),
             "environment": self.environment,
@@ -189,7 +183,8 @@ def begin(
     with records.claim(run_dir), stopping.patience():
         run.program  # noqa: B018  compile before there is anything to resume
         stopping.stop_if_asked()
-        _describe(run, data, command or f"lenet.runs.begin({str(run_dir)!r}, {config})", data_dir)
+        command = command or f"lenet.runs.begin({str(run_dir)!r}, {config})"
+        _describe(run, data, command, data_dir)
     return run
 
 
@@ -240,11 +235,10 @@ def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command:
     """
     model = network(config, data.num_classes)
     state = jax.device_get(train.init(model, config, data.image_shape)._replace(params=params))
+    run = Run(run_dir, config, data)
     with records.claim(run_dir):
-        _describe(Run(run_dir, config, data), data, command, None)
-        checkpoint.save(
-            run_dir, _checkpoint(config, data, config.epochs, state, records.environment())
-        )
+        _describe(run, data, command, None)
+        _save(run, data, config.epochs, state)
 
 
 def _describe(run: Run, data: Data, command: str, data_dir: str | Path | None) -> None:
@@ -254,11 +248,9 @@ def _describe(run: Run, data: Data, command: str, data_dir: str | Path | None) -
     files.write_json(run.directory / directory.CONFIG, about)
 
 
-def _checkpoint(
-    config: Config, data: Data, epoch: int, state: State, environment: dict[str, Any]
-) -> Checkpoint:
-    shape, classes = data.image_shape, data.num_classes
-    return Checkpoint(epoch, config, shape, classes, data.fingerprint, environment, state)
+def _save(run: Run, data: Data, epoch: int, state: State) -> None:
+    about = data.image_shape, data.num_classes, data.fingerprint, run.environment
+    checkpoint.save(run.directory, Checkpoint(epoch, run.config, *about, state))
 
 
 def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[dict[str, Any]]:
