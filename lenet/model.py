@@ -15,7 +15,7 @@ from jaxtyping import Float, Num
 from lenet import ops
 from lenet.config import Config
 from lenet.ops import blocks
-from lenet.ops.shapes import Padding, Size, check_rank, output_shape, pair, same_padding
+from lenet.ops.shapes import Padding, Size, check_axes, output_shape, pair, same_padding
 
 WINDOW = 2
 """Side and stride of a pooling window."""
@@ -189,7 +189,8 @@ class LeNet(nn.Module):
     def __call__(self, images: Num[Array | np.ndarray, "B H W C"]) -> Float[Array, "B K"]:
         """Return the logits of images; raise a ValueError if a layer does not fit them."""
         _check_settings(self)
-        check_rank("images", images.shape, "B H W C", "kernel", (self.kernel_size,) * 2)
+        window = ("kernel", (self.kernel_size,) * 2, "kh kw")
+        check_axes(("images", images.shape, "B H W C"), window)
         maps = feature_maps(self, images.shape[1:3])
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
         x = jnp.asarray(images).astype(dtype)

@@ -4,7 +4,7 @@ These are definitions to read and to test against; `lenet.ops` holds the same op
 Source: Zhang et al., Dive into Deep Learning, sections "Convolutions for Images" to "Pooling".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Num
 
-from lenet.ops.shapes import check_channels, check_rank, output_shape
+from lenet.ops.shapes import check_axes, output_shape
 
 
 def dense2d(
@@ -30,8 +30,7 @@ def dense2d(
       [H', W']
     """
     w, x = jnp.asarray(w), jnp.asarray(x)
-    check_rank("x", x.shape, "H W", "w", w.shape)
-    check_rank("w", w.shape, "H' W' H W", "x", x.shape)
+    check_axes(("x", x.shape, "H W"), ("w", w.shape, "H' W' H W"))
     return jnp.einsum("ijkl,kl->ij", w, x)
 
 
@@ -57,7 +56,7 @@ def tied_weight(
     [[2, 3, 0, 0], [1, 2, 3, 0], [0, 1, 2, 3], [0, 0, 1, 2]]
     """
     v = jnp.asarray(v)
-    check_rank("v", v.shape, "2Δ+1 2Δ+1", "size", tuple(size))
+    check_axes(("v", v.shape, "2Δ+1 2Δ+1"), ("size", size, "H W"))
     if not all(side % 2 for side in v.shape):
         raise ValueError(f"v must have odd sides, 2Δ + 1, not shape {v.shape}")
     rows, row_in = _offsets(size[0], v.shape[0])
@@ -93,15 +92,8 @@ def corr2d(
     [[19, 25], [37, 43]]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
-    check_rank("x", x.shape, "H W", "k", k.shape)
-    check_rank("k", k.shape, "kh kw", "x", x.shape)
-    height, width = output_shape(x.shape, k.shape)
-    return jnp.stack(
-        [
-            jnp.stack([(_window(x, i, j, k.shape) * k).sum() for j in range(width)])
-            for i in range(height)
-        ]
-    )
+    check_axes(("x", x.shape, "H W"), ("k", k.shape, "kh kw"))
+    return _slide(x, k.shape, lambda window: (window * k).sum())
 
 
 def corr2d_multi_in(
@@ -120,9 +112,7 @@ def corr2d_multi_in(
     [[51, 62], [73, 84]]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
-    check_rank("x", x.shape, "Ci H W", "k", k.shape)
-    check_rank("k", k.shape, "Ci kh kw", "x", x.shape)
-    check_channels(x.shape, x.shape[0], k.shape, k.shape[0])
+    check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Ci kh kw"))
     return jnp.stack([corr2d(xc, kc) for xc, kc in zip(x, k, strict=True)]).sum(0)
 
 
@@ -139,8 +129,7 @@ def corr2d_multi_in_out(
       [Co, H − kh + 1, W − kw + 1]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
-    check_rank("x", x.shape, "Ci H W", "k", k.shape)
-    check_rank("k", k.shape, "Co Ci kh kw", "x", x.shape)
+    check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Co Ci kh kw"))
     return jnp.stack([corr2d_multi_in(x, kernel) for kernel in k])
 
 
@@ -157,9 +146,7 @@ def corr2d_multi_in_out_1x1(
       [Co, H, W]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
-    check_rank("x", x.shape, "Ci H W", "k", k.shape)
-    check_rank("k", k.shape, "Co Ci 1 1", "x", x.shape)
-    check_channels(x.shape, x.shape[0], k.shape, k.shape[1])
+    check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Co Ci 1 1"))
     if k.shape[2:] != (1, 1):
         raise ValueError(f"k must end in 1×1, not shape {k.shape} (beside x of shape {x.shape})")
     channels, height, width = x.shape
@@ -184,19 +171,19 @@ def pool2d(
     [[4, 5], [7, 8]]
     """
     x = jnp.asarray(x)
-    check_rank("x", x.shape, "H W", "pool_size", tuple(pool_size))
-    height, width = output_shape(x.shape, pool_size)
+    check_axes(("x", x.shape, "H W"), ("pool_size", pool_size, "ph pw"))
     if mode not in ("max", "avg"):
         raise ValueError(f'mode must be "max" or "avg", not {mode!r}')
-    reduce = jnp.max if mode == "max" else jnp.mean
+    return _slide(x, tuple(pool_size), jnp.max if mode == "max" else jnp.mean)
+
+
+def _slide(x: Array, size: tuple[int, ...], reduce: Callable[[Array], Array]) -> Array:
+    """Return `reduce` of each window of an image, at stride 1."""
+    height, width = output_shape(x.shape, size)
     return jnp.stack(
         [
-            jnp.stack([reduce(_window(x, i, j, tuple(pool_size))) for j in range(width)])
+            # x[i : i + kh, j : j + kw], as one program for all places: a slice compiles at each.
+            jnp.stack([reduce(lax.dynamic_slice(x, (i, j), size)) for j in range(width)])
             for i in range(height)
         ]
     )
-
-
-def _window(x: Array, i: int, j: int, size: tuple[int, ...]) -> Array:
-    """x[i : i + kh, j : j + kw], as one program for all places: a slice would compile at each."""
-    return lax.dynamic_slice(x, (i, j), size)

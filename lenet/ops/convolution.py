@@ -9,8 +9,7 @@ from jaxtyping import Num
 
 from lenet.ops.shapes import (
     Padding,
-    check_channels,
-    check_rank,
+    check_axes,
     explicit_padding,
     geometry,
     output_shape,
@@ -47,9 +46,7 @@ def conv2d(
     [[19.0, 25.0], [37.0, 43.0]]
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    check_rank("x", x.shape, "B H W Ci", "kernel", kernel.shape)
-    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
-    check_channels(x.shape, x.shape[3], kernel.shape, kernel.shape[2])
+    check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, "kh kw Ci Co"))
     window = (kernel.shape[0], kernel.shape[1])
     steps, sides = geometry(x, window, stride, padding, f"kernel of shape {kernel.shape}")
     if any(low >= k for (low, _), k in zip(sides, window, strict=True)):
@@ -78,7 +75,7 @@ def convolve2d(
 
     Arguments, result and errors are those of `conv2d`.
     """
-    check_rank("kernel", kernel.shape, "kh kw Ci Co", "x", x.shape)
+    check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, "kh kw Ci Co"))
     return conv2d(x, kernel[::-1, ::-1], stride=stride, padding=padding)
 
 
@@ -114,9 +111,7 @@ def conv_transpose2d(
     [1.0, 1.0, 2.0, 2.0]
     """
     y, kernel = jnp.asarray(y), jnp.asarray(kernel)
-    check_rank("y", y.shape, "B H W Co", "kernel", kernel.shape)
-    check_rank("kernel", kernel.shape, "kh kw Ci Co", "y", y.shape)
-    check_channels(y.shape, y.shape[3], kernel.shape, kernel.shape[3])
+    check_axes(("y", y.shape, "B H W Co"), ("kernel", kernel.shape, "kh kw Ci Co"))
     kh, kw = kernel.shape[:2]
     steps = pair(stride, "stride", least=1)
     (top, bottom), (left, right) = explicit_padding(y.shape[1:3], (kh, kw), padding=padding)
@@ -160,7 +155,7 @@ def patches(
     [1.0, 2.0, 4.0, 5.0]
     """
     x, window = jnp.asarray(x), pair(window, "window", least=1)
-    check_rank("x", x.shape, "B H W Ci", "window", window)
+    check_axes(("x", x.shape, "B H W Ci"), ("window", window, "kh kw"))
     steps, sides = geometry(x, window, stride, padding, f"window of shape {window}")
     height, width = output_shape(x.shape[1:3], window, stride=steps, padding=padding)
     x = jnp.pad(x, ((0, 0), *sides, (0, 0)))

@@ -6,10 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import Array, lax
 from jaxtyping import Num
 
-from lenet.ops.shapes import Padding, Size, check_rank, geometry, pair
+from lenet.ops.shapes import Padding, Size, check_axes, geometry, pair
 
 
 def max_pool(
@@ -41,14 +42,8 @@ def max_pool(
     if stride == window and sides == ((0, 0), (0, 0)):
         return first_max(_split_windows(x, window), (2, 4))
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    return lax.reduce_window(
-        x,
-        np.asarray(lowest, x.dtype),  # of numpy: a traced one would hide that this is a maximum
-        lax.max,
-        window_dimensions=(1, *window, 1),
-        window_strides=(1, *stride, 1),
-        padding=((0, 0), *sides, (0, 0)),
-    )
+    # The start is NumPy's: a traced one would hide that this is a maximum.
+    return nn.pooling.pool(x, np.asarray(lowest, x.dtype), lax.max, window, stride, sides)
 
 
 def avg_pool(
@@ -82,14 +77,7 @@ def avg_pool(
         return _split_windows(x, window).mean((2, 4))
 
     def window_sum(values: Array) -> Array:
-        return lax.reduce_window(
-            values,
-            np.zeros((), values.dtype),
-            lax.add,
-            window_dimensions=(1, *window, 1),
-            window_strides=(1, *stride, 1),
-            padding=((0, 0), *sides, (0, 0)),
-        )
+        return nn.pooling.pool(values, np.zeros((), x.dtype), lax.add, window, stride, sides)
 
     if count_include_pad:
         return window_sum(x) / (window[0] * window[1])
@@ -130,7 +118,7 @@ def _pool_geometry(
     padding: Padding,
 ) -> tuple[Size, Size, tuple[Size, Size]]:
     window = pair(window, "window", least=1)
-    check_rank("x", x.shape, "B H W C", "window", window)
+    check_axes(("x", x.shape, "B H W C"), ("window", window, "ph pw"))
     beside = f"window of shape {window}"
     steps, sides = geometry(x, window, window if stride is None else stride, padding, beside)
     if any(side >= size for axis, size in zip(sides, window, strict=True) for side in axis):

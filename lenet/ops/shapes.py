@@ -17,7 +17,9 @@ def pair(value: int | Sequence[int], name: str, *, least: int) -> Size:
     (2, 2)
     """
     values = tuple(value) if isinstance(value, Iterable) else (value, value)
-    if len(values) != 2 or not all(_is_int(v) and v >= least for v in values):
+    if len(values) != 2 or not all(
+        hasattr(v, "__index__") and not isinstance(v, bool) and v >= least for v in values
+    ):
         raise ValueError(f"{name} must be one integer >= {least} or a pair of them, not {value!r}")
     return int(values[0]), int(values[1])
 
@@ -102,30 +104,28 @@ def output_shape(
     return (padded[0] - windows[0]) // steps[0] + 1, (padded[1] - windows[1]) // steps[1] + 1
 
 
-def check_rank(
-    name: str, shape: Sequence[int], axes: str, other: str, other_shape: Sequence[int]
-) -> None:
-    """Raise a ValueError that names both shapes unless `shape` has as many axes as `axes` names."""
-    if len(shape) != len(axes.split()):
-        raise ValueError(
-            f"{name} must have axes [{axes}], but has shape {tuple(shape)} "
-            f"(beside {other} of shape {tuple(other_shape)})"
-        )
+def check_axes(x: tuple[str, Sequence[int], str], kernel: tuple[str, Sequence[int], str]) -> None:
+    """Raise a ValueError that names both shapes unless ranks are right and channels agree.
 
-
-def check_channels(
-    shape: Sequence[int], channels: int, kernel_shape: Sequence[int], of_kernel: int
-) -> None:
-    """Raise a ValueError that names both shapes unless input and kernel agree on the channels."""
-    if channels != of_kernel:
-        raise ValueError(
-            f"the input of shape {tuple(shape)} has {channels} channels, "
-            f"but the kernel of shape {tuple(kernel_shape)} takes {of_kernel}"
-        )
-
-
-def _is_int(value: object) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    Args:
+      x: (name, shape, axes) of the input, such as ("x", (1, 28, 28, 3), "B H W Ci").
+      kernel: of the kernel or the window. If both have an axis Ci or Co, its sizes must be equal.
+    """
+    for (name, shape, axes), (other, other_shape, _) in ((x, kernel), (kernel, x)):
+        if len(shape) != len(axes.split()):
+            raise ValueError(
+                f"{name} must have axes [{axes}], but has shape {tuple(shape)} "
+                f"(beside {other} of shape {tuple(other_shape)})"
+            )
+    sizes, of_kernel = (
+        dict(zip(axes.split(), shape, strict=True)) for _, shape, axes in (x, kernel)
+    )
+    for axis in {"Ci", "Co"} & sizes.keys() & of_kernel.keys():
+        if sizes[axis] != of_kernel[axis]:
+            raise ValueError(
+                f"the input of shape {tuple(x[1])} has {sizes[axis]} channels, "
+                f"but the kernel of shape {tuple(kernel[1])} takes {of_kernel[axis]}"
+            )
 
 
 def geometry(
