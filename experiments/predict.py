@@ -97,21 +97,16 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
         then = ", ".join(f"{names[k]} {values[k]:.3f}" for k in order[1:])
         if len(trained) > 1:
             then += t("; {share:.0%} of {n} runs agree", share=agreeing, n=len(trained))
-        table.add_row(*map(_plain, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
+        table.add_row(*map(cli.printable, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     Console(highlight=False, markup=False).print(table)
     light = [path for path, each in read.items() if pictures.on_light(each)]
     if light and not FLAGS.invert:
-        first = _plain(light[0])
+        first = cli.printable(light[0])
         if len(light) > 1:
             first = t("{image} and {n} more", image=first, n=len(light) - 1)
         print(t("{image} looks dark-on-light; use --invert", image=first))
     if FLAGS.explain is not None:
         _explain(trained[0], files, images, Path(FLAGS.explain))
-
-
-def _plain(text: str) -> str:
-    """Return a text without control characters, which would act on the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Path) -> None:

@@ -194,7 +194,10 @@ def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> di
         "command": command,
         "flags": many.flags_given(),
         "preset": FLAGS.preset,
-        "axes": {axis.name: axes.plain(axis.values) for axis in varied},
+        "axes": {
+            axis.name: [list(x) if isinstance(x, tuple) else x for x in axis.values]
+            for axis in varied
+        },
         "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
         "runs": len(configs),
         "data": [records.describe(configs[0], loaded, command)["data"] for loaded in data.values()],

@@ -24,6 +24,7 @@ from absl import flags
 from experiments import cli
 from experiments.cli import language, reports
 from lenet import config as config_module
+from lenet import stopping
 from lenet.config import PRESETS, Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
@@ -144,13 +145,21 @@ def _train(run: "Run") -> None:
         bar = stack.enter_context(progress.bar(run.config.epochs))
         compares = published.comparable(run.config)
         classes = run.program.data.num_classes
-        with _where_it_stopped(run, bar):
+        try:
             for row in run.epochs():
                 _log(run, log, [row])
                 bar.advance(row, run.config.epochs)
                 bar.say(progress.line(row, run.config.epochs))
                 if note := progress.plateau(row, classes, compares):
                     bar.say(f"  {note}")
+        except stopping.Stopped:
+            said = language.t(
+                "stopped; {n} epochs are saved. To continue: {flags}",
+                n=len(run.rows()),
+                flags=f"--run_dir={run.directory} --resume",
+            )
+            bar.say(said)
+            raise
     if FLAGS.tracker:
         epochs, to = run.config.epochs, FLAGS.tracker
         print(language.t("logged {epochs} epochs to {tracker}", epochs=epochs, tracker=to))
@@ -169,23 +178,6 @@ def _log(run: "Run", log: "trackers.Log", rows: "list[Row]") -> None:
         ]
         for epoch, numbers in trackers.epochs(rows, seen):
             log(epoch, numbers)
-
-
-@contextlib.contextmanager
-def _where_it_stopped(run: "Run", bar: Any) -> Any:
-    """Say how to continue a run that a signal stops."""
-    from lenet import stopping
-
-    try:
-        yield
-    except stopping.Stopped:
-        said = language.t(
-            "stopped; {n} epochs are saved. To continue: {flags}",
-            n=len(run.rows()),
-            flags=f"--run_dir={run.directory} --resume",
-        )
-        bar.say(said)
-        raise
 
 
 def _conclude(run: "Run") -> None:

@@ -80,12 +80,8 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
     """
     shape = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     wanted = jax.eval_shape(model.init, jax.random.key(0), shape)["params"]
-    expected = {
-        name: x.shape
-        for name, x in to_torch(
-            model, jax.tree.map(lambda x: np.zeros(x.shape, np.float32), wanted), image_shape
-        ).items()
-    }
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), wanted)
+    expected = {name: x.shape for name, x in to_torch(model, zeros, image_shape).items()}
     found = {name: tuple(np.shape(x)) for name, x in state.items()}
     if found != expected:
         name = sorted(found.items() ^ expected.items())[0][0]
@@ -155,40 +151,34 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
     pool = {"avg": "AveragePool", "max": "MaxPool"}[model.pool]
     *before, (_, end) = _layers(model)
     for layer, place in before:
-        weights = (f"{place}.weight", f"{place}.bias")
+        names = (f"{place}.weight", f"{place}.bias")
         if layer.startswith("conv"):
             rows, columns = same_padding(model.kernel_size) if place == 0 else ((0, 0), (0, 0))
             # ONNX lists the padding before each axis first, then the padding after.
-            add("Conv", *weights, pads=[rows[0], columns[0], rows[1], columns[1]])
+            add("Conv", *names, pads=[rows[0], columns[0], rows[1], columns[1]])
             add(activation)
             add(pool, kernel_shape=[WINDOW] * 2, strides=[WINDOW] * 2)
         else:
             if layer == "dense1":
                 add("Flatten")
-            add("Gemm", *weights, transB=1)
+            add("Gemm", *names, transB=1)
             add(activation)
     if not model.hidden:
         add("Flatten")
     add("Gemm", f"{end}.weight", f"{end}.bias", to="logits", transB=1)
     height, width, channels = image_shape
-    images = helper.make_tensor_value_info(
-        "images", TensorProto.FLOAT, ["batch", channels, height, width]
+    images, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
+        for name, sizes in (
+            ("images", (channels, height, width)),
+            ("logits", (model.num_classes,)),
+        )
     )
-    logits = helper.make_tensor_value_info(
-        "logits", TensorProto.FLOAT, ["batch", model.num_classes]
-    )
-    graph = helper.make_graph(
-        nodes,
-        "LeNet",
-        [images],
-        [logits],
-        [numpy_helper.from_array(x, name) for name, x in state.items()],
-    )
+    weights = [numpy_helper.from_array(x, name) for name, x in state.items()]
+    graph = helper.make_graph(nodes, "LeNet", [images], [logits], weights)
+    opsets = [helper.make_opsetid("", OPSET)]
     made = helper.make_model(
-        graph,
-        producer_name="lenet",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        graph, producer_name="lenet", ir_version=IR_VERSION, opset_imports=opsets
     )
     onnx.checker.check_model(made, full_check=True)
     content: bytes = made.SerializeToString()

@@ -16,9 +16,6 @@ from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, UsageError
 from lenet.model import LeNet, feature_maps, network
 
-Choose = Callable[[LeNet, Config, Data, int], lanes.Lanes]
-"""Takes one run of a group and the number of its runs; returns the lanes they train on."""
-
 init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
 evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
 """`sgd.init` and `sgd.evaluate` of one network, jitted."""
@@ -104,7 +101,10 @@ def run(config: Config, data: Data) -> tuple[Row, Params]:
 
 
 def sweep(
-    configs: Sequence[Config], data: Data, *, choose: Choose = lanes.choose
+    configs: Sequence[Config],
+    data: Data,
+    *,
+    choose: Callable[[LeNet, Config, Data, int], lanes.Lanes] = lanes.choose,
 ) -> Iterator[engine.Epoch]:
     """Train every run to its end; yield after each epoch of each chunk of runs.
 
@@ -114,7 +114,7 @@ def sweep(
     Args:
       configs: the runs.
       data: what all of them are trained on.
-      choose: returns the lanes for the runs of a group.
+      choose: takes one run of a group and the number of its runs; returns their lanes.
 
     Raises:
       UsageError: as `check` and `engine.lanes.choose`, before anything is compiled.

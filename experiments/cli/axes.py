@@ -7,6 +7,7 @@ sigmoid,relu       words
 6,16/12,32         sizes, which contain commas, so a slash separates the alternatives
 """
 
+import collections
 import dataclasses
 import itertools
 import math
@@ -54,11 +55,9 @@ def parse(name: str, text: str) -> Axis:
         values += _values(name, part)
         if len(values) > MOST:
             raise _malformed(name, part, f"more than {MOST:,} values")
-    seen: set[Any] = set()
-    for value in values:
-        if value in seen:
+    for value, times in collections.Counter(values).items():
+        if times > 1:
             raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
-        seen.add(value)
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
 
@@ -186,11 +185,6 @@ def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def plain(values: Sequence[Any]) -> list[Any]:
-    """Return the values of an axis for JSON."""
-    return [list(value) if isinstance(value, tuple) else value for value in values]
-
-
 def _shown(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
@@ -212,16 +206,8 @@ class _Flag(flags.Flag):
 
 def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> None:
     """Define a flag whose value is an axis."""
-    flags.DEFINE_flag(
-        _Flag(
-            name=name,
-            default=default,
-            help_string=doc,
-            parser=flags.ArgumentParser(),
-            serializer=flags.ArgumentSerializer(),
-            boolean=boolean,
-        )
-    )
+    parser, serializer = flags.ArgumentParser[str](), flags.ArgumentSerializer[str]()
+    flags.DEFINE_flag(_Flag(parser, serializer, name, default, doc, boolean=boolean))
 
 
 def define() -> None:

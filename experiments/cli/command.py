@@ -41,11 +41,6 @@ class _Sizes(flags.ArgumentParser):
             raise ValueError("expected integers separated by commas") from None
 
 
-class _SizesText(flags.ArgumentSerializer):
-    def serialize(self, value: tuple[int, ...]) -> str:
-        return ",".join(map(str, value))
-
-
 def define_config() -> None:
     """Define a flag for each field of Config, and --preset."""
     settings = (
@@ -60,7 +55,7 @@ def define_config() -> None:
         if field.metadata.get("among"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
         elif isinstance(default, tuple):
-            flags.DEFINE(_Sizes(), field.name, default, doc, serializer=_SizesText())
+            flags.DEFINE(_Sizes(), field.name, default, doc, serializer=flags.ListSerializer(","))
         elif isinstance(default, bool):
             flags.DEFINE_boolean(field.name, default, doc)
         elif isinstance(default, int):
@@ -116,15 +111,17 @@ def _process() -> Iterator[None]:
         log.setLevel(level)
         sys.stdout = stdout
         stopping.forget()
-        for name in _ours():
-            delattr(FLAGS, name)
+        for flag in own_flags():
+            delattr(FLAGS, flag.name)
         FLAGS.unparse_flags()
 
 
-def _ours() -> list[str]:
-    """Return the names of the flags that are not absl's own."""
+def own_flags() -> list[flags.Flag]:
+    """Return the flags that are not absl's own, in the order of definition."""
     modules = FLAGS.flags_by_module_dict().items()
-    return [f.name for module, defined in modules if not module.startswith("absl") for f in defined]
+    return [
+        flag for module, defined in modules if not module.startswith("absl") for flag in defined
+    ]
 
 
 def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
@@ -233,32 +230,26 @@ def _reason(message: str) -> str:
 
 def complain(message: str, status: int = UsageError.exit_status) -> int:
     """Print an error as one line on stderr, control characters escaped; return the exit status."""
-    line = " ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in message).split())
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {' '.join(printable(message).split())}", file=sys.stderr)
     return status
+
+
+def printable(text: str) -> str:
+    """Return a text with its control characters escaped: they would act on the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _print_help(usage: str) -> None:
     """Print the usage, then every flag of ours with its default, in the order of definition."""
     print(usage.strip(), end="\n\nFlags, with their defaults:\n\n")
     width, indent = min(shutil.get_terminal_size().columns, 100), " " * 8
-    for module, defined in FLAGS.flags_by_module_dict().items():
-        for flag in defined if not module.startswith("absl") else ():
-            negation = "[no]" if flag.boolean else ""
-            print(f"  --{negation}{flag.name}" + ("" if flag.boolean else f"={_default(flag)}"))
-            print(
-                textwrap.fill(_help(flag), width, initial_indent=indent, subsequent_indent=indent)
-            )
-
-
-def _help(flag: flags.Flag) -> str:
-    # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
-    choices = getattr(flag.parser, "enum_values", ())
-    text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
-    return f"{text} ({', '.join(choices)})" if choices else text
-
-
-def _default(flag: flags.Flag) -> str:
-    if flag.default is None or flag.serializer is None:
-        return ""
-    return flag.serializer.serialize(flag.default)
+    for flag in own_flags():
+        default = ""
+        if flag.serializer is not None and flag.default is not None:
+            default = flag.serializer.serialize(flag.default)
+        print(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}={default}")
+        # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
+        choices = getattr(flag.parser, "enum_values", ())
+        text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
+        text += f" ({', '.join(choices)})" if choices else ""
+        print(textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from experiments import cli
 from experiments.cli import language, processes
 from lenet import records, stopping
 from lenet.config import Config
@@ -61,13 +62,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
     here = {"run_dir", "resume", "yes", "lang", *processes.FLAG_NAMES}
-    ours = (
-        flag
-        for module, defined in FLAGS.flags_by_module_dict().items()
-        if not module.startswith("absl")
-        for flag in defined
-    )
-    found = {f.name: f.value for f in ours if f.present and f.name not in here}
+    found = {f.name: f.value for f in cli.own_flags() if f.present and f.name not in here}
     if found.get("data_dir"):  # from wherever it is resumed
         found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
     return found
@@ -149,10 +144,10 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
     if not todo:
         return
     with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
-        for epoch in runs.many(todo, data, path):
-            for entry in epoch.finished:
+        for rows, finished in runs.many(todo, data, path):
+            for entry in finished:
                 if entry.diverged:
                     tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
-            skipped = sum(entry.config.epochs - len(entry.rows) for entry in epoch.finished)
-            trained = [row for row in epoch.rows.values() if not isinstance(row, Exception)]
-            tally.advance(trained, len(epoch.finished), skipped)
+            skipped = sum(entry.config.epochs - len(entry.rows) for entry in finished)
+            trained = [row for row in rows.values() if not isinstance(row, Exception)]
+            tally.advance(trained, len(finished), skipped)

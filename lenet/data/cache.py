@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -59,7 +58,11 @@ def store(name: str, raw: Raw) -> None:
             entry = Path(temporary) / name
             entry.mkdir()
             _write(entry, raw)
-            _move(entry, root / name)
+            try:
+                entry.rename(root / name)
+            except OSError:
+                if not (root / name).is_dir():  # else another process was first: its entry stays
+                    raise
     except OSError as error:
         log.warning("could not cache %s in %s: %s", name, root, error.strerror or error)
 
@@ -84,17 +87,4 @@ def _write(entry: Path, raw: Raw) -> None:
         "shuffled": raw.shuffled,
         "source": f"{raw.source} ({raw.verdict})",
     }
-    with open(entry / _MANIFEST, "w", encoding="utf-8") as stream:
-        json.dump(manifest, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _move(entry: Path, target: Path) -> None:
-    """Rename `entry` to `target`; if another process was first, keep the entry of that process."""
-    try:
-        entry.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-        shutil.rmtree(entry, ignore_errors=True)
+    files.replace(entry / _MANIFEST, [json.dumps(manifest, indent=1).encode()])

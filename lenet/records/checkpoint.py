@@ -20,7 +20,6 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +44,16 @@ KEPT = 3
 _HEADER = "header.json"
 _HEADER_BYTES = 1 << 16  # at most
 _DIGEST = len(hashlib.sha256().hexdigest())
+_DAMAGE = (
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    OverflowError,
+    OSError,
+)
+"""What zipfile raises for an archive that is none."""
 
 
 class Checkpoint(NamedTuple):
@@ -142,11 +151,10 @@ def from_bytes(content: bytes) -> Checkpoint:
             wanted = _wanted(about)
             _check_members(archive, wanted, len(content))
             arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError) as error:
+    except _DAMAGE as error:
         raise RecordError(f"not an archive of arrays: {error}") from None
-    except (ValueError, OverflowError, OSError) as error:  # of its directory
-        raise RecordError(f"not an archive of arrays: {error}") from None
-    return about._replace(state=_state(wanted, arrays))
+    leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
+    return about._replace(state=jax.tree.unflatten(jax.tree.structure(wanted), leaves))
 
 
 def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
@@ -191,10 +199,8 @@ def last(run_dir: Path) -> Path | None:
 
 def _files(run_dir: Path) -> list[Path]:
     """Return the paths of the checkpoints, the newest first."""
-    found = (run_dir / "checkpoints").glob("*.npz")
-    return sorted(
-        (path for path in found if path.stem.isdecimal()), key=lambda p: int(p.stem), reverse=True
-    )
+    found = [p for p in (run_dir / "checkpoints").glob("*.npz") if p.stem.isdecimal()]
+    return sorted(found, key=lambda path: int(path.stem), reverse=True)
 
 
 def _named(state: State) -> dict[str, Any]:
@@ -211,8 +217,8 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
         header = json.loads(archive.read(_HEADER))
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{_HEADER}: not JSON: {error}") from None
-    if not isinstance(header, dict) or header.get("format") != VERSION:
-        found = header.get("format") if isinstance(header, dict) else None
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != VERSION:
         raise RecordError(
             f"format {found!r}: this version of lenet reads format {VERSION}; use the version "
             "that wrote the file"
@@ -231,14 +237,9 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
         config = config_module.from_dict(header["config"])
     except (LenetError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise RecordError(f"{_HEADER}: config: {error}") from None
+    nothing = State({}, (), jnp.zeros((), jnp.int32))
     return Checkpoint(
-        header["epoch"],
-        config,
-        shape,
-        header["num_classes"],
-        data,
-        environment,
-        State({}, (), jnp.zeros((), jnp.int32)),
+        header["epoch"], config, shape, header["num_classes"], data, environment, nothing
     )
 
 
@@ -262,13 +263,6 @@ def _check_members(archive: zipfile.ZipFile, wanted: State, size: int) -> None:
         raise RecordError(f"its arrays do not match its network: {ascii(', '.join(other))[1:-1]}")
     if sum(info.file_size for info in archive.infolist()) > size:
         raise RecordError("its members claim more bytes than the file has")
-
-
-def _state(wanted: State, arrays: Mapping[str, bytes]) -> State:
-    """Return the state, from the content of .npy files."""
-    leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
-    state: State = jax.tree.unflatten(jax.tree.structure(wanted), leaves)
-    return state
 
 
 def _array(name: str, content: bytes, expected: jax.ShapeDtypeStruct) -> np.ndarray:

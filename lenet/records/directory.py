@@ -44,37 +44,37 @@ def claim(run_dir: Path) -> Iterator[Path]:
     """
     check_free(run_dir)
     new = not run_dir.exists()
-    try:
+    with _usable(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
-        lock = _lock(run_dir)
-    except OSError as error:
-        raise files.cannot(f"run_dir={run_dir}", error) from None
-    try:
+    with reclaim(run_dir, new=new):
         _check_empty(run_dir)  # another process may have come and gone
-        _clean(run_dir)
+        yield run_dir
+
+
+@contextlib.contextmanager
+def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
+    """Hold the directory of work that is to go on, until the block ends.
+
+    What a process that died in the middle of writing left behind is removed.
+
+    Args:
+      run_dir: an existing directory.
+      new: remove the directory if the block leaves nothing in it.
+
+    Raises:
+      InUseError: if another process has it.
+      DiskError, UsageError: if it cannot be written.
+    """
+    with _usable(run_dir):
+        lock = _lock(run_dir)
+    try:
+        with _usable(run_dir):
+            for place in (run_dir, run_dir / "checkpoints"):
+                files.clean(place)
         yield run_dir
     finally:
         if new:
             remove_if_empty(run_dir)
-        lock.release()
-
-
-@contextlib.contextmanager
-def reclaim(run_dir: Path) -> Iterator[Path]:
-    """Hold the directory of work that is to go on, until the block ends.
-
-    Raises:
-      InUseError: if another process has it.
-      UsageError: if it cannot be written.
-    """
-    try:
-        lock = _lock(run_dir)
-    except OSError as error:
-        raise files.cannot(f"run_dir={run_dir}", error) from None
-    try:
-        _clean(run_dir)
-        yield run_dir
-    finally:
         lock.release()
 
 
@@ -94,13 +94,10 @@ def fresh(what: str) -> Path:
 def exists(run_dir: Path, name: str) -> bool:
     """Whether a run directory has a file; raise a UsageError if that cannot be one."""
     _check_name(run_dir)
-    try:
+    with _usable(run_dir), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.stat(run_dir / name)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise files.cannot(f"run_dir={run_dir}", error) from None
-    return True
+        return True
+    return False
 
 
 def _check_name(run_dir: Path) -> None:
@@ -116,14 +113,10 @@ def _check_name(run_dir: Path) -> None:
 def check_free(run_dir: Path) -> None:
     """Raise an error, as `claim` would, unless a new run may begin in `run_dir`; write nothing."""
     _check_name(run_dir)
-    try:
+    with _usable(run_dir), contextlib.suppress(FileNotFoundError):
         if (run_dir / LOCK).exists():
             _lock(run_dir).release()
         _check_empty(run_dir)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise files.cannot(f"run_dir={run_dir}", error) from None
 
 
 def _lock(run_dir: Path) -> filelock.BaseFileLock:
@@ -138,15 +131,11 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _clean(run_dir: Path) -> None:
-    """Remove what a process that died in the middle of writing left behind.
-
-    Raises:
-      DiskError, UsageError: if that cannot be done.
-    """
+@contextlib.contextmanager
+def _usable(run_dir: Path) -> Iterator[None]:
+    """Raise the project's error for an OSError."""
     try:
-        for directory in (run_dir, run_dir / "checkpoints"):
-            files.clean(directory)
+        yield
     except OSError as error:
         raise files.cannot(f"run_dir={run_dir}", error) from None
 

@@ -69,9 +69,7 @@ def count(path: Path) -> int:
     """Return how many lines the ledgers of all processes have; they may be growing."""
     lines = 0
     for part in (path, *_others(path)):
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # gathered, just now: then `path` has its lines
+        with contextlib.suppress(FileNotFoundError):  # gathered just now, into `path`
             lines += part.read_bytes().count(b"\n")
     return lines
 

@@ -27,33 +27,10 @@ Log = Callable[[int, Scalars], None]
 """Logs an epoch, from 0, and its numbers by name."""
 
 
-def scalars(row: Row | None, statistics: Mapping[str, Any] | None = None) -> Scalars:
-    """Return the numbers of an epoch by name: loss/train, gradient/conv1, ...
-
-    Args:
-      row: the epoch; None of epoch 0.
-      statistics: the epoch's row of statistics.jsonl, if there is one.
-
-    >>> scalars(Row(1, 2.0, 0.5, None, None, 1.5, 0.25, 100, 10.0, 10.0, []))["loss/test"]
-    1.5
-    """
-    found: dict[str, float | None] = {}
-    if row:
-        found = {
-            f"{measure}/{split}": getattr(row, f"{split}_{measure}")
-            for measure in ("loss", "accuracy")
-            for split in ("train", "valid", "test")
-        }
-        found["examples_per_second"] = row.examples_per_second
-    for layer, numbers in (statistics or {"layers": {}})["layers"].items():
-        found |= {f"{measure}/{layer}": value for measure, value in numbers.items()}
-    return {name: float(value) for name, value in found.items() if value is not None}
-
-
 def epochs(
     rows: Iterable[Row], statistics: Iterable[Mapping[str, Any]]
 ) -> list[tuple[int, Scalars]]:
-    """Return the epochs that the records contain, in order, with their numbers.
+    """Return the epochs of the records, in order, with their numbers: loss/train, across/conv1, ...
 
     Args:
       rows: of metrics.jsonl.
@@ -62,9 +39,21 @@ def epochs(
     >>> epochs([], [{"epoch": 0, "layers": {"conv1": {"across": 0.5}}}])
     [(0, {'across/conv1': 0.5})]
     """
-    by = {row.epoch: row for row in rows}
-    seen = {row["epoch"]: row for row in statistics}
-    return [(epoch, scalars(by.get(epoch), seen.get(epoch))) for epoch in sorted({*by, *seen})]
+    found: dict[int, dict[str, float | None]] = {}
+    for row in rows:
+        found[row.epoch] = {
+            f"{measure}/{split}": getattr(row, f"{split}_{measure}")
+            for measure in ("loss", "accuracy")
+            for split in ("train", "valid", "test")
+        } | {"examples_per_second": row.examples_per_second}
+    for seen in statistics:
+        for layer, numbers in seen["layers"].items():
+            named = {f"{measure}/{layer}": value for measure, value in numbers.items()}
+            found.setdefault(seen["epoch"], {}).update(named)
+    return [
+        (epoch, {name: float(x) for name, x in numbers.items() if x is not None})
+        for epoch, numbers in sorted(found.items())
+    ]
 
 
 def check(name: str | None) -> None:

@@ -36,10 +36,8 @@ def load(run_dir: str | Path) -> tuple["LeNet", "Params"]:
     Raises:
       RecordError: if there is no checkpoint, or all are damaged.
     """
-    from lenet.model import network  # with jax, which `--help` does not wait for
-
-    found = _newest(Path(run_dir).expanduser())
-    return network(found.config, found.num_classes), found.state.params
+    model, found = _newest(Path(run_dir).expanduser())
+    return model, found.state.params
 
 
 def restore(run_dir: str | Path) -> Trained:
@@ -49,7 +47,7 @@ def restore(run_dir: str | Path) -> Trained:
       RecordError: if there is no checkpoint, or the records contradict each other.
     """
     run_dir = Path(run_dir).expanduser()
-    found = _newest(run_dir)
+    model, found = _newest(run_dir)
     path = run_dir / CONFIG
     about = reading.read_json(path)
     described = about.get("data")
@@ -58,13 +56,11 @@ def restore(run_dir: str | Path) -> Trained:
         raise RecordError(f"{path}: does not name {found.num_classes} classes")
     if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
         raise RecordError(f"{path}: not the record of a run")
-    from lenet.model import network
-
-    model = network(found.config, found.num_classes)
     return Trained(model, found.state.params, tuple(map(str, names)), found, about)
 
 
-def _newest(run_dir: Path) -> "Checkpoint":
+def _newest(run_dir: Path) -> tuple["LeNet", "Checkpoint"]:
+    from lenet.model import network  # with jax, which `--help` does not wait for
     from lenet.records import checkpoint
 
     for what in ("sweep", "compare"):
@@ -76,4 +72,4 @@ def _newest(run_dir: Path) -> "Checkpoint":
     found = checkpoint.newest(run_dir)
     if found is None:
         raise RecordError(f"{run_dir}: no checkpoint yet: the run has not finished an epoch")
-    return found
+    return network(found.config, found.num_classes), found

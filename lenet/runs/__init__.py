@@ -8,11 +8,10 @@ run = resume("runs/mine")     # the bits of a run that was never interrupted
 
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
-from lenet.runs.sweeps import DataSets, Progress, finished, load, many
+from lenet.runs.sweeps import DataSets, finished, load, many
 
 __all__ = [
     "DataSets",
-    "Progress",
     "Run",
     "adopt",
     "begin",

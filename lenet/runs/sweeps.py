@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from lenet import data as datasets
 from lenet import stopping, train
@@ -19,15 +18,12 @@ DataSets = dict[tuple[str, int], Data]
 """Datasets by Config's dataset and valid."""
 
 
-class Progress(NamedTuple):
-    """An epoch of a run of many, or of runs that train together."""
-
-    rows: dict[int, Row | DivergedError]  # by run
-    finished: list[Entry]  # the runs that ended with it, now in the ledger
-
-
-def many(todo: Mapping[int, Config], data: DataSets, path: Path) -> Iterator[Progress]:
+def many(
+    todo: Mapping[int, Config], data: DataSets, path: Path
+) -> Iterator[tuple[dict[int, Row | DivergedError], list[Entry]]]:
     """Train runs, dataset by dataset; append each to a ledger when it ends.
+
+    Yields the rows of an epoch, by run, and the runs that ended with it, now in the ledger.
 
     Args:
       todo: the runs by the number that the ledger knows them by.
@@ -39,14 +35,17 @@ def many(todo: Mapping[int, Config], data: DataSets, path: Path) -> Iterator[Pro
         runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
         rows: dict[int, list[Row]] = {run: [] for run in runs}
         for found in _epochs_of(runs, loaded):
-            finished = [
-                entry
-                for run, row in found.items()
-                if (entry := _entry(run, runs[run], rows[run], row))
-            ]
-            if finished:
-                ledger.append(path, finished)
-            yield Progress(found, finished)
+            ended = []
+            for run, row in found.items():
+                if isinstance(row, DivergedError):
+                    ended.append(Entry(run, runs[run], rows[run], str(row)))
+                    continue
+                rows[run].append(row)
+                if row.epoch == runs[run].epochs:
+                    ended.append(Entry(run, runs[run], rows[run], None))
+            if ended:
+                ledger.append(path, ended)
+            yield found, ended
             stopping.stop_if_asked()
 
 
@@ -87,13 +86,3 @@ def _epochs_of(runs: Mapping[int, Config], data: Data) -> Iterator[dict[int, Row
         todo = [(train.check(configs[place], data), configs[place]) for place in by_program]
         for place, row in started.fit(todo):
             yield {numbers[by_program[place]]: row}
-
-
-def _entry(run: int, config: Config, rows: list[Row], row: Row | DivergedError) -> Entry | None:
-    """Take note of an epoch; return the run's line of the ledger if that was its last."""
-    diverged = str(row) if isinstance(row, DivergedError) else None
-    if not isinstance(row, DivergedError):
-        rows.append(row)
-    if not diverged and len(rows) < config.epochs:
-        return None
-    return Entry(run, config, rows, diverged)
