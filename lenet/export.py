@@ -52,13 +52,7 @@ def _layers(model: LeNet) -> list[tuple[str, int]]:
 
 
 def to_torch(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> Arrays:
-    """Return the state dict of the book's nn.Sequential, as arrays: "0.weight", "0.bias", ...
-
-    Args:
-      model: the network.
-      params: its parameters.
-      image_shape: (H, W, C).
-    """
+    """Return the state dict of the book's nn.Sequential, as arrays: "0.weight", "0.bias", ..."""
     state: Arrays = {}
     for layer, place in _layers(model):
         kernel = np.asarray(params[layer]["kernel"])

@@ -111,10 +111,7 @@ def sweep(
     A run that diverges yields its DivergedError instead of a row, and nothing after; other runs
     are not affected.
 
-    Args:
-      configs: the runs.
-      data: what all of them are trained on.
-      choose: takes one run of a group and the number of its runs; returns their lanes.
+    `choose` takes one run of a group and the number of its runs; it returns their lanes.
 
     Raises:
       UsageError: as `check` and `engine.lanes.choose`, before anything is compiled.

@@ -108,12 +108,7 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
 
 
 def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entry]":
-    """Train the runs that a ledger lacks, with progress; return all of them.
-
-    Args:
-      configs: by the number that the ledger knows them by.
-      data: from `runs.load`.
-      path: of the ledger.
+    """Train the runs that the ledger at `path` lacks, with progress; return all of them.
 
     Raises:
       RecordError: if the ledger has other runs.

@@ -66,12 +66,6 @@ def together(
 def choose(model: nn.Module, config: Config, data: Data, runs: int) -> Lanes:
     """Return lanes for `runs` runs like `config`: on a CPU as `spread`, otherwise what fits memory.
 
-    Args:
-      model: their network.
-      config: one of them.
-      data: what they are trained on.
-      runs: at least 1.
-
     Raises:
       UsageError: if not even one run fits.
     """

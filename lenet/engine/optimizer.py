@@ -9,12 +9,7 @@ from lenet.config import Config
 
 
 def learning_rate(config: Config, steps: int) -> optax.Schedule:
-    """Return the learning rate as a function of the step: linear warmup, then the schedule.
-
-    Args:
-      config: lr, epochs, warmup (in epochs) and schedule.
-      steps: steps per epoch.
-    """
+    """Return the learning rate by step, `steps` an epoch: linear warmup, then the schedule."""
     rising = config.warmup * steps
     falling = config.epochs * steps - rising
 
@@ -34,11 +29,8 @@ def learning_rate(config: Config, steps: int) -> optax.Schedule:
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     """Return SGD in PyTorch's formulation: g ← g + wd·p;  m ← momentum·m + g;  p ← p − lr·m.
 
-    With Nesterov momentum the last step is p ← p − lr·(g + momentum·m).
-
-    Args:
-      config: lr and its schedule, momentum, nesterov, weight_decay.
-      steps: steps per epoch.
+    With Nesterov momentum the last step is p ← p − lr·(g + momentum·m). For the schedule of lr, an
+    epoch has `steps` steps.
     """
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay),

@@ -79,16 +79,14 @@ def report(
     valid: "Metrics | None",
     test: "Metrics",
 ) -> Row:
-    """Return the row of epoch `number` of a run.
+    """Return the row of epoch `number`, from 1, of a run.
 
     Args:
       num_classes: K, for chance level.
       config: of the run; errors name its learning rate.
-      number: of the epoch, from 1.
-      seconds: training time of the epoch, without evaluation.
+      number, seconds: of the epoch; the time to train, without evaluation.
       steps: the metrics of each step, [S].
-      valid: metrics on the validation split after the epoch.
-      test: metrics on the test split after the epoch.
+      valid, test: the metrics on both splits after the epoch.
 
     Raises:
       DivergedError: naming the first step whose loss was not finite, or the epoch whose mean loss

@@ -92,8 +92,7 @@ def step(
     """Take one step of SGD on the mean loss over the examples that `mask` keeps.
 
     Args:
-      model: the network.
-      config: learning rate and so on.
+      model, config: the network, and how it is trained.
       steps: steps per epoch, for the schedule.
       state: before the step.
       images: of 0 to 255; this device's share of the batch.
@@ -148,17 +147,9 @@ def order(
 def epoch(
     model: nn.Module, config: Config, state: State, split: Split, axis: str | None = None
 ) -> tuple[State, Metrics]:
-    """Train for one epoch on `split`.
+    """Train for one epoch; return the state after its ⌈N / B⌉ steps, and the metrics of each, [S].
 
-    Args:
-      model: the network.
-      config: its numbers may be traced.
-      state: before the epoch.
-      split: images uint8 [N, H, W, C] and labels int32 [N].
-      axis: the devices that share every batch.
-
-    Returns:
-      the state after ⌈N / B⌉ steps, and the metrics of each of them, [S]
+    The numbers of `config` may be traced; `axis` names the devices that share every batch.
     """
     count = _count(split)
     steps = steps_per_epoch(config, count)

@@ -25,10 +25,7 @@ def parts() -> int:
 def share(x: Shaped[Array, "..."], dimension: int, axis: str | None) -> Shaped[Array, "..."]:
     """Return this device's slice of a dimension, zero-padded so that all slices are equal in size.
 
-    Args:
-      x: the whole array, on each of the devices.
-      dimension: to divide, such as the examples.
-      axis: the devices that share it.
+    `x` is the whole array, on each of the devices that share it.
     """
     x = fill(x, dimension, parts())
     if axis is None:

@@ -21,10 +21,7 @@ def activations(
 ) -> dict[str, Num[Array, "B ..."]]:
     """Return the output of each layer: after its activation, where the layer has one.
 
-    Args:
-      model: any LeNet.
-      params: its parameters.
-      images: floats from 0 to 1, as in training, or uint8, which is scaled.
+    Images are floats from 0 to 1, as in training, or uint8, which is scaled.
 
     Returns:
       by name, in order: conv1 [B, H, W, C1], pool1 [B, H/2, W/2, C1], ..., dense1 [B, units], ...;

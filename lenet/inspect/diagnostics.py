@@ -29,12 +29,7 @@ def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Statistics
     """Return the statistics of each layer, in the order of the network.
 
     The gradient is that of the mean cross-entropy over the examples, as in a training step; layers
-    without a kernel have none.
-
-    Args:
-      model: any LeNet.
-      params: its parameters.
-      split: uint8 images [N, H, W, C] and their labels [N]; SAMPLE of them are plenty.
+    without a kernel have none. SAMPLE examples are plenty.
     """
     values, sizes = jax.device_get(_measure(model, params, *split))
     found = statistics(model, values)

@@ -60,13 +60,8 @@ def calibration(
 ) -> Calibration:
     """Return the reliability of the predictions (Guo et al., 2017, arXiv:1706.04599).
 
-    ECE = Σ_m n_m / N · |accuracy_m − confidence_m| over bins (m/M, (m+1)/M] of the largest
+    ECE = Σ_m n_m / N · |accuracy_m − confidence_m| over M bins (m/M, (m+1)/M] of the largest
     probability.
-
-    Args:
-      labels: 0 to K − 1.
-      probabilities: of each class.
-      bins: M, of equal width.
     """
     sure = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels
@@ -85,10 +80,7 @@ def add_noise(
 ) -> UInt8[np.ndarray, "N H W C"]:
     """Return images with Gaussian noise, clipped to 0 to 255.
 
-    Args:
-      images: to copy.
-      deviation: standard deviation of the noise, as a fraction of white (255).
-      seed: of the noise.
+    `deviation` is the standard deviation of the noise, as a fraction of white (255).
     """
     noise = np.random.default_rng(seed).normal(0, 255 * deviation, images.shape)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)

@@ -36,10 +36,6 @@ def permute_pixels(
     """Put the pixels of every image into one random order, the same for all; channels stay.
 
     A fully connected network loses nothing it could use; a convolution loses what it relies on.
-
-    Args:
-      images: of any dtype.
-      key: determines which of the (H·W)! orders.
     """
     count, height, width, channels = images.shape
     order = jax.random.permutation(key, height * width)

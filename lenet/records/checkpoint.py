@@ -160,9 +160,7 @@ def from_bytes(content: bytes) -> Checkpoint:
 def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
     """Return the newest undamaged checkpoint; None if there is no checkpoint.
 
-    Args:
-      run_dir: of the run.
-      set_aside: rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
+    With `set_aside`, rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
 
     Raises:
       RecordError: if all checkpoints are damaged, and then none is renamed; if one cannot be read;

@@ -155,10 +155,7 @@ def _runs(
 ) -> Iterator[Log]:
     """Weights & Biases, or another module with its init, log and finish.
 
-    Args:
-      module: its name.
-      folder: the argument of init that says where it keeps what it has on this machine.
-      directory, title, config: as `tracking`.
+    `folder` is the argument of init that says where it keeps what it has on this machine.
     """
     tracker = importlib.import_module(module)
     place = {folder: str(directory.resolve())} if folder else {}

@@ -21,14 +21,10 @@ DataSets = dict[tuple[str, int], Data]
 def many(
     todo: Mapping[int, Config], data: DataSets, path: Path
 ) -> Iterator[tuple[dict[int, Row | DivergedError], list[Entry]]]:
-    """Train runs, dataset by dataset; append each to a ledger when it ends.
+    """Train runs, dataset by dataset; append each to the ledger at `path` when it ends.
 
-    Yields the rows of an epoch, by run, and the runs that ended with it, now in the ledger.
-
-    Args:
-      todo: the runs by the number that the ledger knows them by.
-      data: from `load`.
-      path: of the ledger.
+    Runs go by the number that the ledger knows them by. Yields the rows of an epoch, and the runs
+    that ended with it.
     """
     selfcheck.check()
     for key, loaded in data.items():
