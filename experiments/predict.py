@@ -112,10 +112,8 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
 def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Path) -> None:
     from lenet.figures import layers as inspect_plots
 
-    try:
+    with files.writing(f"--explain={directory}"):
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.cannot(f"--explain={directory}", error) from None
     for number, (path, image) in enumerate(zip(paths, images, strict=True), start=1):
         picture = inspect_plots.activations(run.model, run.params, image, run.class_names)
         name = f"{number:02d}-{Path(path).stem[:60]}.png"

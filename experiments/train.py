@@ -104,11 +104,10 @@ def _resume() -> "Run":
 
 def _asked() -> dict[str, Any]:
     """Return the settings that the command line names."""
-    given = {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
-    if FLAGS["preset"].present:
-        touched = {name: getattr(Config(), name) for preset in PRESETS.values() for name in preset}
-        given = touched | PRESETS[FLAGS.preset] | given
-    return given
+    if not FLAGS["preset"].present:
+        return cli.given()
+    touched = {name: getattr(Config(), name) for preset in PRESETS.values() for name in preset}
+    return touched | PRESETS[FLAGS.preset] | cli.given()
 
 
 def _show(config: Config, data: Any) -> None:

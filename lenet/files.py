@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,9 @@ def write(path: Path, content: bytes) -> None:
       DiskError: if the disk does not take it.
       UsageError: if it may not be written there.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, [content])
-    except OSError as error:
-        raise cannot(str(path), error) from error
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -57,13 +55,10 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
       DiskError, UsageError: as `write`.
     """
     lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
-    try:
-        with open(path, "ab") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot(str(path), error) from error
+    with writing(path), open(path, "ab") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def truncate(path: Path, *, lines: int) -> None:
@@ -72,19 +67,15 @@ def truncate(path: Path, *, lines: int) -> None:
     Raises:
       DiskError, UsageError: as `write`.
     """
-    try:
-        with open(path, "r+b") as file:
-            for _ in range(lines):
-                file.readline()
-            end = file.tell()
-            if end < file.seek(0, os.SEEK_END):
-                file.truncate(end)
-                file.flush()
-                os.fsync(file.fileno())
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise cannot(str(path), error) from error
+    missing = contextlib.suppress(FileNotFoundError)
+    with writing(path), missing, open(path, "r+b") as file:
+        for _ in range(lines):
+            file.readline()
+        end = file.tell()
+        if end < file.seek(0, os.SEEK_END):
+            file.truncate(end)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -119,11 +110,21 @@ def clean(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def cannot(what: str, error: OSError) -> UsageError | DiskError:
-    """Return the project's error for an OSError at writing `what`."""
-    if error.errno in _DISK:
-        return DiskError(f"{what}: cannot be written: {error.strerror}; free some space")
-    return UsageError(f"{what}: cannot be used: {error.strerror}; choose another")
+@contextlib.contextmanager
+def writing(what: str | Path) -> Iterator[None]:
+    """Raise the project's error for an OSError at writing `what`.
+
+    Raises:
+      DiskError: if the disk does not take it.
+      UsageError: if it may not be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK:
+            reason = f"cannot be written: {error.strerror}; free some space"
+            raise DiskError(f"{what}: {reason}") from error
+        raise UsageError(f"{what}: cannot be used: {error.strerror}; choose another") from error
 
 
 def _flush(directory: Path) -> None:

@@ -206,12 +206,10 @@ class LeNet(nn.Module):
             x = pool(x, WINDOW)
             self._keep(f"pool{i + 1}", x)
         x = x.reshape(x.shape[0], -1)
-        for i, units in enumerate(self.hidden, start=1):
-            x = activation(self._dense(i, units)(x))
+        for i, units in enumerate((*self.hidden, self.num_classes), start=1):
+            x = self._dense(i, units)(x)
+            x = activation(x) if i <= len(self.hidden) else x
             self._keep(f"dense{i}", x)
-        last = len(self.hidden) + 1
-        x = self._dense(last, self.num_classes)(x)
-        self._keep(f"dense{last}", x)
         return x
 
     def _on_blocks(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:

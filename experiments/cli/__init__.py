@@ -1,5 +1,13 @@
 """What the entry points share: flags from Config, help, signals, exit statuses, progress."""
 
-from experiments.cli.command import complain, config, define_config, own_flags, printable, run
+from experiments.cli.command import (
+    complain,
+    config,
+    define_config,
+    given,
+    own_flags,
+    printable,
+    run,
+)
 
-__all__ = ["complain", "config", "define_config", "own_flags", "printable", "run"]
+__all__ = ["complain", "config", "define_config", "given", "own_flags", "printable", "run"]

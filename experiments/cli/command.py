@@ -72,9 +72,12 @@ def config() -> Config:
     Raises:
       UsageError: for a value out of its range.
     """
-    flag = {f.name: FLAGS[f.name] for f in config_module.fields()}
-    given: dict[str, Any] = {name: f.value for name, f in flag.items() if f.present}
-    return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given))
+    return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given()))
+
+
+def given() -> dict[str, Any]:
+    """Return the settings that the command line names, apart from --preset."""
+    return {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
 
 
 def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:

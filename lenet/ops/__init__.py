@@ -5,7 +5,7 @@ differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for t
 """
 
 from lenet.ops.convolution import conv2d, conv_transpose2d, convolve2d, patches
-from lenet.ops.pooling import avg_pool, first_max, max_pool
+from lenet.ops.pooling import avg_pool, max_pool
 from lenet.ops.shapes import output_shape
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "convolve2d",
-    "first_max",
     "max_pool",
     "output_shape",
     "patches",

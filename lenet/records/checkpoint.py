@@ -178,11 +178,9 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
             aside = worse.with_name(f"{worse.name}.bad")
             kept = f"renamed it to {aside.name}; " if set_aside else ""
             log.warning("%s; %susing %s", why, kept, path.name)
-            try:
-                if set_aside:
+            if set_aside:
+                with files.writing(worse):
                     worse.replace(aside)
-            except OSError as error:
-                raise files.cannot(str(worse), error) from error
         return found
     if bad:
         reasons = "; ".join(str(error) for _, error in bad)

@@ -44,7 +44,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
     """
     check_free(run_dir)
     new = not run_dir.exists()
-    with _usable(run_dir):
+    with files.writing(f"run_dir={run_dir}"):
         run_dir.mkdir(parents=True, exist_ok=True)
     with reclaim(run_dir, new=new):
         _check_empty(run_dir)  # another process may have come and gone
@@ -65,10 +65,10 @@ def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
       InUseError: if another process has it.
       DiskError, UsageError: if it cannot be written.
     """
-    with _usable(run_dir):
+    with files.writing(f"run_dir={run_dir}"):
         lock = _lock(run_dir)
     try:
-        with _usable(run_dir):
+        with files.writing(f"run_dir={run_dir}"):
             for place in (run_dir, run_dir / "checkpoints"):
                 files.clean(place)
         yield run_dir
@@ -94,7 +94,10 @@ def fresh(what: str) -> Path:
 def exists(run_dir: Path, name: str) -> bool:
     """Whether a run directory has a file; raise a UsageError if that cannot be one."""
     _check_name(run_dir)
-    with _usable(run_dir), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with (
+        files.writing(f"run_dir={run_dir}"),
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+    ):
         os.stat(run_dir / name)
         return True
     return False
@@ -113,7 +116,7 @@ def _check_name(run_dir: Path) -> None:
 def check_free(run_dir: Path) -> None:
     """Raise an error, as `claim` would, unless a new run may begin in `run_dir`; write nothing."""
     _check_name(run_dir)
-    with _usable(run_dir), contextlib.suppress(FileNotFoundError):
+    with files.writing(f"run_dir={run_dir}"), contextlib.suppress(FileNotFoundError):
         if (run_dir / LOCK).exists():
             _lock(run_dir).release()
         _check_empty(run_dir)
@@ -129,15 +132,6 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
             "another directory."
         ) from None
     return lock
-
-
-@contextlib.contextmanager
-def _usable(run_dir: Path) -> Iterator[None]:
-    """Raise the project's error for an OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise files.cannot(f"run_dir={run_dir}", error) from None
 
 
 def _check_empty(run_dir: Path) -> None:
