@@ -22,12 +22,7 @@ def dense2d(
 
     y[i, j] = Σ_k Σ_l w[i, j, k, l] · x[k, l]
 
-    Args:
-      w: weight [H', W', H, W]: an image of weights for each output pixel.
-      x: image [H, W].
-
-    Returns:
-      [H', W']
+    The weight [H', W', H, W] has an image of weights for each output pixel: [H, W] -> [H', W'].
     """
     w, x = jnp.asarray(w), jnp.asarray(x)
     check_axes(("x", x.shape, "H W"), ("w", w.shape, "H' W' H W"))
@@ -42,12 +37,8 @@ def tied_weight(
     w[i, j, k, l] = v[k − i + Δ, l − j + Δ'] where that lies in v, and 0 elsewhere: tied by
     translation invariance, cut off by locality. `dense2d` with it is a convolution.
 
-    Args:
-      v: [2Δ + 1, 2Δ' + 1], the weights by offset; with Δ ≥ H − 1 nothing is cut off.
-      size: (H, W) of the image and of the output.
-
-    Returns:
-      [H, W, H, W]
+    v [2Δ + 1, 2Δ' + 1] has the weights by offset; with Δ ≥ H − 1 nothing is cut off. Image and
+    output have the size (H, W): [H, W, H, W].
 
     Raises:
       ValueError: for an even side of v.
@@ -78,12 +69,7 @@ def corr2d(
 
     y[i, j] = Σ_a Σ_b k[a, b] · x[i + a, j + b]
 
-    Args:
-      x: image [H, W].
-      k: kernel [kh, kw], no larger than the image.
-
-    Returns:
-      [H − kh + 1, W − kw + 1]
+    x [H, W], k [kh, kw] -> [H − kh + 1, W − kw + 1]
 
     Raises:
       ValueError: for another rank, or a kernel larger than the image.
@@ -101,12 +87,7 @@ def corr2d_multi_in(
 ) -> Num[Array, "Ho Wo"]:
     """Cross-correlate each input channel with its own kernel and add the results.
 
-    Args:
-      x: image [Ci, H, W].
-      k: kernel [Ci, kh, kw].
-
-    Returns:
-      [H − kh + 1, W − kw + 1]
+    x [Ci, H, W], k [Ci, kh, kw] -> [H − kh + 1, W − kw + 1]
 
     >>> corr2d_multi_in([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[[1]], [[10]]]).tolist()
     [[51, 62], [73, 84]]
@@ -121,12 +102,7 @@ def corr2d_multi_in_out(
 ) -> Num[Array, "Co Ho Wo"]:
     """Stack one multi-channel cross-correlation for each output channel.
 
-    Args:
-      x: image [Ci, H, W].
-      k: kernel [Co, Ci, kh, kw].
-
-    Returns:
-      [Co, H − kh + 1, W − kw + 1]
+    x [Ci, H, W], k [Co, Ci, kh, kw] -> [Co, H − kh + 1, W − kw + 1]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
     check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Co Ci kh kw"))
@@ -138,12 +114,7 @@ def corr2d_multi_in_out_1x1(
 ) -> Num[Array, "Co H W"]:
     """Convolve with 1×1 kernels: one matrix product over the channels, at every pixel alike.
 
-    Args:
-      x: image [Ci, H, W].
-      k: kernel [Co, Ci, 1, 1].
-
-    Returns:
-      [Co, H, W]
+    x [Ci, H, W], k [Co, Ci, 1, 1] -> [Co, H, W]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
     check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Co Ci 1 1"))
@@ -159,13 +130,7 @@ def pool2d(
 ) -> Num[Array, "Ho Wo"]:
     """Replace each window by its maximum or its mean, at stride 1.
 
-    Args:
-      x: image [H, W].
-      pool_size: (ph, pw).
-      mode: "max" or "avg".
-
-    Returns:
-      [H − ph + 1, W − pw + 1]
+    x [H, W] -> [H − ph + 1, W − pw + 1], with pool_size (ph, pw) and mode "max" or "avg"
 
     >>> pool2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], (2, 2)).tolist()
     [[4, 5], [7, 8]]

@@ -38,7 +38,7 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 
 def read(path: str | Path, *, rank: int | None = None, limit: int = LIMIT) -> np.ndarray:
-    """Read an IDX file, plain or gzip, which the first bytes tell apart.
+    """Read an IDX file, plain or gzip by its first bytes, as a writable uint8 array.
 
     Never decompresses more than the declared size and one byte.
 
@@ -46,9 +46,6 @@ def read(path: str | Path, *, rank: int | None = None, limit: int = LIMIT) -> np
       path: of the file.
       rank: the expected number of axes; None: 1 to 4.
       limit: the largest size in bytes that the header may declare.
-
-    Returns:
-      A writable uint8 array of the declared shape.
 
     Raises:
       DataError: if the file is missing, unreadable, neither IDX nor gzip, of another type or rank,

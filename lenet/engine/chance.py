@@ -18,9 +18,7 @@ def loss(num_classes: int) -> float:
 def at_level(accuracy: float, num_classes: int) -> bool:
     """Return whether an accuracy is at chance level: at most 1/K and half of that, or 0.05, more.
 
-    Args:
-      accuracy: share of the examples that are classified correctly.
-      num_classes: K; with a single class nothing is left to chance.
+    With a single class nothing is left to chance.
 
     >>> [at_level(0.15, 10), at_level(0.16, 10), at_level(0.15, 2), at_level(0.02, 100)]
     [True, False, True, False]
@@ -29,11 +27,7 @@ def at_level(accuracy: float, num_classes: int) -> bool:
 
 
 def on_plateau(mean_loss: float, accuracy: float, num_classes: int) -> bool:
-    """Return whether a network is at chance level: loss about log K, accuracy about 1/K.
-
-    Args:
-      mean_loss: cross-entropy, in nats.
-      accuracy, num_classes: as `at_level`.
+    """Return whether a network is at chance level: loss about log K nats, accuracy about 1/K.
 
     >>> [on_plateau(2.303, 0.1, 10), on_plateau(2.303, 0.3, 10), on_plateau(1.9, 0.1, 10)]
     [True, False, False]

@@ -59,12 +59,7 @@ def influence(
     """Return which numbers of `image` the number `unit` of function(image) depends on.
 
     Those with a gradient other than 0: measured, so a unit that sees a pixel but gives it a weight
-    of 0, or whose maximum lies elsewhere, does not count.
-
-    Args:
-      function: any differentiable function of the image.
-      image: its input, of any shape.
-      unit: an index into its output.
+    of 0, or whose maximum lies elsewhere, does not count. `unit` is an index into the output.
 
     >>> influence(lambda x: x[1:] * x[:-1], jnp.ones(4), (1,)).tolist()
     [False, True, True, False]
@@ -73,12 +68,7 @@ def influence(
 
 
 def uses(size: tuple[int, int], window: int, *, padding: int = 0) -> Float[Array, "H W"]:
-    """Return how many windows see each pixel of an image, [H, W].
-
-    Args:
-      size: (H, W) of the image.
-      window: its side; the stride is 1.
-      padding: on each side.
+    """Return how many windows of side `window`, at stride 1, see each pixel of an image, [H, W].
 
     >>> uses((3, 3), 3, padding=1).astype(int).tolist()
     [[4, 6, 4], [6, 9, 6], [4, 6, 4]]

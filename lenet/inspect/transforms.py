@@ -14,9 +14,7 @@ def shift(
 
     y[b, i, j, c] = x[b, i − down, j − right, c]
 
-    Args:
-      images: of any dtype.
-      down, right: pixels; negative is up and left. What leaves the image is lost.
+    Negative is up and left. What leaves the image is lost.
 
     >>> shift(jnp.arange(1, 5).reshape(1, 2, 2, 1), 0, 1).ravel().tolist()
     [0, 1, 0, 3]

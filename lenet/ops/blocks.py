@@ -34,16 +34,10 @@ from lenet.ops.shapes import Size
 def split(
     images: Num[Array, "B H W C"], block: int, padding: tuple[Size, Size] = ((0, 0), (0, 0))
 ) -> Num[Array, "t t C n m B"]:
-    """Pad images with zeros and lay them out as blocks.
+    """Pad images with zeros and lay them out as blocks of side t = `block`.
 
-    Args:
-      images: [B, H, W, C].
-      block: t, the side of a block.
-      padding: ((top, bottom), (left, right)); more zeros follow at the bottom and the right until
-        the blocks are whole.
-
-    Returns:
-      [t, t, C, ⌈H/t⌉, ⌈W/t⌉, B], with H and W after padding
+    [B, H, W, C] -> [t, t, C, ⌈H/t⌉, ⌈W/t⌉, B], with H and W after the padding ((top, bottom),
+    (left, right)); more zeros follow at the bottom and the right until the blocks are whole.
     """
     batch, height, width, channels = images.shape
     (top, bottom), (left, right) = padding
@@ -69,15 +63,9 @@ def conv2d(
 ) -> Num[Array, "t t Co no mo B"]:
     """Cross-correlate blocks with kernels and add the bias, at stride 1 and without padding.
 
-    Args:
-      x: blocks [t, t, Ci, n, m, B].
-      kernel: [kh, kw, Ci, Co].
-      bias: [Co].
-
-    Returns:
-      blocks [t, t, Co, n − ⌊(kh − 1)/t⌋, m − ⌊(kw − 1)/t⌋, B]. Cut to
-      H − kh + 1 by W − kw + 1, this is what `ops.conv2d` gives; the rest saw the zeros that fill
-      the last blocks. Differentiable in reverse mode; `ops.conv2d` is in both.
+    [t, t, Ci, n, m, B] -> [t, t, Co, n − ⌊(kh − 1)/t⌋, m − ⌊(kw − 1)/t⌋, B]. Cut to H − kh + 1 by
+    W − kw + 1, this is what `ops.conv2d` gives; the rest saw the zeros that fill the last blocks.
+    Differentiable in reverse mode; `ops.conv2d` is in both.
     """
     t, (q, r) = x.shape[0], _reach(kernel.shape, x.shape[0])
     rows, columns = q - 1 - (kernel.shape[0] - 1) // t, r - 1 - (kernel.shape[1] - 1) // t
@@ -111,15 +99,8 @@ def toeplitz(
     """Return the matrix of the fully connected layer from a window of blocks to a block of outputs.
 
     Entry [(i, j, a, b, c), (u, v, d)] = kernel[t·i + a − u, t·j + b − v, c, d], zero outside; the
-    last row has the bias, the weight of an input that is always 1.
-
-    Args:
-      kernel: [kh, kw, Ci, Co].
-      bias: [Co].
-      block: t.
-
-    Returns:
-      [q'·r'·t·t·Ci + 1, t·t·Co], with q' = 1 + ⌈(kh − 1)/t⌉ and r' = 1 + ⌈(kw − 1)/t⌉
+    last row has the bias, the weight of an input that is always 1. With t = `block`, the shape is
+    [q'·r'·t·t·Ci + 1, t·t·Co], q' = 1 + ⌈(kh − 1)/t⌉ and r' = 1 + ⌈(kw − 1)/t⌉.
     """
     kh, kw, ci, co = kernel.shape
     t, (q, r) = block, _reach(kernel.shape, block)
@@ -135,9 +116,8 @@ def toeplitz(
 
 def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
     """How many blocks, down and across, a block of outputs sees."""
-    return 1 + math.ceil((kernel_shape[0] - 1) / block), 1 + math.ceil(
-        (kernel_shape[1] - 1) / block
-    )
+    rows, columns = (1 + math.ceil((side - 1) / block) for side in kernel_shape[:2])
+    return rows, columns
 
 
 def _patches(x: Array, reach: Size) -> Array:

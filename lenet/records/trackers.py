@@ -32,9 +32,7 @@ def epochs(
 ) -> list[tuple[int, Scalars]]:
     """Return the epochs of the records, in order, with their numbers: loss/train, across/conv1, ...
 
-    Args:
-      rows: of metrics.jsonl.
-      statistics: rows of statistics.jsonl; the first may be epoch 0.
+    `statistics` are the rows of statistics.jsonl; the first may be epoch 0.
 
     >>> epochs([], [{"epoch": 0, "layers": {"conv1": {"across": 0.5}}}])
     [(0, {'across/conv1': 0.5})]
