@@ -52,11 +52,9 @@ def folder(name: str, directory: Path) -> Raw:
 def prepared(name: str, root: Path, missing: str = "") -> Raw:
     """Read a dataset that tensorflow-datasets prepared as ArrayRecord, without TensorFlow.
 
-    Args:
-      name: of the dataset. It needs uint8 `image`, `label`, and the splits train and test.
-      root: a data directory of tensorflow-datasets (root/name/[config/]version), or the innermost
-        of these directories.
-      missing: begins the error message if the directory does not contain the dataset.
+    It needs uint8 `image`, `label`, and the splits train and test. `root` is a data directory of
+    tensorflow-datasets (root/name/[config/]version), or the innermost of these directories;
+    `missing` begins the error message if the directory does not contain the dataset.
     """
     places = [root, *root.glob(f"{name}/*"), *root.glob(f"{name}/*/*")]
     versions = [place for place in places if os.path.isfile(place / "dataset_info.json")]

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,11 +46,17 @@ class Data:
         """(H, W, C)."""
         return self.train.images.shape[1:]
 
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name; without valid if no examples were held out."""
+        held_out = {} if self.valid is None else {"valid": self.valid}
+        return {"train": self.train, **held_out, "test": self.test}
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """The sha256 of all examples in order; datasets that train alike have the same."""
         digest = hashlib.sha256()
-        for split in filter(None, (self.train, self.valid, self.test)):
+        for split in self.splits.values():
             for array in split:
                 digest.update(f"{array.dtype} {array.shape} ".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -74,7 +79,7 @@ def check(data: Data) -> Data:
         raise DataError("class_names: expected a tuple of strings, one per class")
     if len(set(names)) < len(names) or not names:
         raise DataError(f"class_names: expected different names, at least one, found {names!a:.80}")
-    for name, split in _splits(data):
+    for name, split in data.splits.items():
         _check_split(name, split, len(names))
         if (found := split.images.shape[1:]) != data.image_shape:
             raise DataError(
@@ -82,13 +87,6 @@ def check(data: Data) -> Data:
                 f"found {_shape(found)}"
             )
     return data
-
-
-def _splits(data: Data) -> Iterator[tuple[str, Split]]:
-    yield "train", data.train
-    if data.valid is not None:
-        yield "valid", data.valid
-    yield "test", data.test
 
 
 def _check_split(name: str, split: Split, classes: int) -> None:

@@ -49,13 +49,9 @@ def spread(runs: int) -> Lanes:
 def together(
     share: int, devices: Sequence[jax.Device], *, vectorise: bool, split: int = 1
 ) -> Lanes:
-    """Return lanes on the given devices of this process.
+    """Return `share` lanes on each device, or on each `split` devices, which share batches.
 
-    Args:
-      share: lanes on each device, or on each group of devices that share batches.
-      devices: a multiple of `split`.
-      vectorise: the lanes of a device as one computation, or one after the other.
-      split: devices that share a batch; a divisor of `sharding.parts()`.
+    `split` divides the number of devices and `sharding.parts()`; `vectorise` as in `Lanes`.
     """
     shape = (len(devices) // split, split)
     types = (AxisType.Auto, AxisType.Auto)

@@ -105,10 +105,7 @@ def compiled(model: nn.Module, config: Config, data: Data, lanes: Lanes) -> Prog
       UsageError: if it does not fit the memory, before anything is compiled.
     """
     everywhere, apart = (NamedSharding(lanes.mesh, spec) for spec in (P(), P(RUNS)))
-    splits = jax.device_put(
-        {"train": data.train, "valid": data.valid, "test": data.test}, everywhere
-    )
-    data = dataclasses.replace(data, **splits)
+    data = dataclasses.replace(data, **jax.device_put(data.splits, everywhere))
     begin = time.monotonic()
     stacked = numbers([config], lanes)
     states = jax.tree.map(

@@ -73,11 +73,7 @@ class DamagedError(RecordError):
 
 
 def path_of(run_dir: Path, epoch: int) -> Path:
-    """Return the path of the checkpoint of an epoch.
-
-    >>> path_of(Path("run"), 3).as_posix()
-    'run/checkpoints/00003.npz'
-    """
+    """Return the path of the checkpoint of an epoch."""
     return run_dir / "checkpoints" / f"{epoch:05d}.npz"
 
 

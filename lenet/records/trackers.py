@@ -74,8 +74,7 @@ def tracking(
     Args:
       name: a key of TRACKERS, or None for a function that does nothing.
       directory: of the run, where a tracker that supports it keeps its local files.
-      title: of the run.
-      config: its settings, as config.to_dict.
+      title, config: of the run, the latter as config.to_dict.
       patient: log failures after the start as warnings; False raises them.
 
     Raises:

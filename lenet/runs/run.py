@@ -27,7 +27,7 @@ from lenet.engine.sgd import Params, State
 from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, RecordError, UsageError
 from lenet.inspect import diagnostics
-from lenet.model import LeNet, network
+from lenet.model import network
 from lenet.records import checkpoint, directory
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
@@ -89,7 +89,7 @@ class Run:
             fit = train.fit(self.program, before and (before.epoch, before.state))
             try:
                 for row, state in fit:
-                    self._append(self.data, row, state.params)
+                    _append(self, self.data, row, state.params)
                     rows.append(row)
                     stop = stopping.asked_to_stop() and row.epoch < self.config.epochs
                     due = row.epoch % self.checkpoint_every == 0 or row.epoch == self.config.epochs
@@ -122,12 +122,6 @@ class Run:
             if not records.exists(self.directory, directory.METRICS):
                 (self.directory / directory.CONFIG).unlink()
                 directory.remove_if_empty(self.directory)
-
-    def _append(self, data: Data, row: Row, params: Params) -> None:
-        seen = _statistics(self.config, data, row.epoch, params)
-        synthetic = {"synthetic": True} if self.config.dataset == "synthetic" else {}
-        files.append(self.directory / directory.METRICS, [row.to_dict() | synthetic])
-        files.append(self.directory / directory.STATISTICS, seen)
 
     def _conclude(self, rows: Sequence[Row]) -> None:
         """Write result.json."""
@@ -197,11 +191,8 @@ def resume(
 ) -> Run:
     """Return the run of a directory, for `epochs` to continue where its last checkpoint is.
 
-    Args:
-      run_dir: of the run.
-      data: what it learns from; by default they are loaded, unless the run is finished.
-      data_dir: where they are loaded from, if elsewhere than when the run began.
-      checkpoint_every: as `begin`.
+    Unless the run is finished or `data` are given, they are loaded: from `data_dir`, or from where
+    they were when the run began.
 
     Raises:
       RecordError: if the directory contains no run, or one on other data.
@@ -253,20 +244,20 @@ def _save(run: Run, data: Data, epoch: int, state: State) -> None:
     checkpoint.save(run.directory, Checkpoint(epoch, run.config, *about, state))
 
 
-def _statistics(config: Config, data: Data, epoch: int, params: Params) -> list[dict[str, Any]]:
-    """Return the diagnostics after an epoch; with the first epoch, also before any step.
-
-    Only then: the first step does not wait for it.
-    """
-    model: LeNet = network(config, data.num_classes)
+def _append(run: Run, data: Data, row: Row, params: Params) -> None:
+    """Append an epoch to the records, with the statistics of the layers after it."""
+    model = network(run.config, data.num_classes)
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
-    states = {epoch: params}
-    if epoch == 1:
-        states = {0: train.init(model, config, data.image_shape).params, 1: params}
-    return [
+    states = {row.epoch: params}
+    if row.epoch == 1:  # also before any step, but only now: the first step does not wait for it
+        states = {0: train.init(model, run.config, data.image_shape).params, 1: params}
+    seen = [
         diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
         for at, each in states.items()
     ]
+    synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
+    files.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
+    files.append(run.directory / directory.STATISTICS, seen)
 
 
 def _leave(run_dir: Path) -> None:
