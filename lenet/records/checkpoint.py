@@ -44,16 +44,6 @@ KEPT = 3
 _HEADER = "header.json"
 _HEADER_BYTES = 1 << 16  # at most
 _DIGEST = len(hashlib.sha256().hexdigest())
-_DAMAGE = (
-    zipfile.BadZipFile,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    OverflowError,
-    OSError,
-)
-"""What zipfile raises for an archive that is none."""
 
 
 class Checkpoint(NamedTuple):
@@ -147,7 +137,9 @@ def from_bytes(content: bytes) -> Checkpoint:
             wanted = _wanted(about)
             _check_members(archive, wanted, len(content))
             arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
-    except _DAMAGE as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError) as error:
+        raise RecordError(f"not an archive of arrays: {error}") from None
+    except (ValueError, OverflowError, OSError) as error:  # of its directory
         raise RecordError(f"not an archive of arrays: {error}") from None
     leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
     return about._replace(state=jax.tree.unflatten(jax.tree.structure(wanted), leaves))
