@@ -1,12 +1,12 @@
 """Max and average pooling over images [B, H, W, C], on XLA's own primitives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jax import Array, lax
 from jaxtyping import Num
 
@@ -42,8 +42,7 @@ def max_pool(
     if stride == window and sides == ((0, 0), (0, 0)):
         return first_max(_split_windows(x, window), (2, 4))
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    # The start is NumPy's: a traced one would hide that this is a maximum.
-    return nn.pooling.pool(x, np.asarray(lowest, x.dtype), lax.max, window, stride, sides)
+    return _reduce_windows(x, lowest, lax.max, window, stride, sides)
 
 
 def avg_pool(
@@ -77,7 +76,7 @@ def avg_pool(
         return _split_windows(x, window).mean((2, 4))
 
     def window_sum(values: Array) -> Array:
-        return nn.pooling.pool(values, np.zeros((), x.dtype), lax.add, window, stride, sides)
+        return _reduce_windows(values, 0, lax.add, window, stride, sides)
 
     if count_include_pad:
         return window_sum(x) / (window[0] * window[1])
@@ -109,6 +108,20 @@ def _first_max_jvp(
             open_ &= ~hit
         rows.append(jnp.concatenate(cells, axes[1]))
     return top, jnp.where(jnp.concatenate(rows, axes[0]), dx, 0).sum(axes)
+
+
+def _reduce_windows(
+    x: Array,
+    start: float,
+    reduce: Callable[[Any, Any], Any],
+    window: Size,
+    stride: Size,
+    sides: tuple[Size, Size],
+) -> Array:
+    # The start is NumPy's: a traced one would hide which reduction this is.
+    first = np.asarray(start, x.dtype)
+    padding = ((0, 0), *sides, (0, 0))
+    return lax.reduce_window(x, first, reduce, (1, *window, 1), (1, *stride, 1), padding)
 
 
 def _pool_geometry(
