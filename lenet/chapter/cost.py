@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 def operations(function: Callable[..., Any], *arguments: Any) -> float:
@@ -14,11 +15,15 @@ def operations(function: Callable[..., Any], *arguments: Any) -> float:
 
     Args:
       function: of arrays.
-      arguments: arrays, or `jax.ShapeDtypeStruct`s in their place.
+      arguments: arrays, or `floats` in their place.
 
-    >>> import jax.numpy as jnp
-    >>> operations(jnp.dot, jnp.ones((2, 3)), jnp.ones((3, 4)))  # 2 · 3 · 4 multiply-adds
+    >>> operations(jnp.dot, floats(2, 3), floats(3, 4))  # 2 · 3 · 4 multiply-adds
     48.0
     """
     analysis: Any = jax.jit(function).lower(*arguments).cost_analysis()
     return float(analysis["flops"])
+
+
+def floats(*shape: int) -> jax.ShapeDtypeStruct:
+    """Return a float32 array without values, for functions that need only shapes."""
+    return jax.ShapeDtypeStruct(shape, jnp.float32)

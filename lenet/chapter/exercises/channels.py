@@ -1,7 +1,6 @@
 """Section 4: many input and output channels."""
 
-from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import jax
@@ -11,7 +10,7 @@ from jax import Array, lax
 
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
-from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.draws import integers, normal
 from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
@@ -23,11 +22,8 @@ def two_kernels_in_a_row_are_one(page: Page) -> None:
     Conversely, can every kernel be split into two smaller ones?
     """
     page.say("Their strict convolution, the inner sum, is one kernel of size k₁ + k₂ − 1.")
-    x, first, second = (
-        integers(0, (100, 9, 9, 2)),
-        integers(1, (3, 3, 2, 4)),
-        integers(2, (2, 4, 4, 3)),
-    )
+    x = integers(0, (100, 9, 9, 2))
+    first, second = integers(1, (3, 3, 2, 4)), integers(2, (2, 4, 4, 3))
     one = composed(first, second)
     page.show("composed(kernel_3x3x2x4, kernel_2x4x4x3).shape", one.shape)
     page.check("kernels of 3×3 and 2×4 combine to 4×6", one.shape == (4, 6, 2, 3))
@@ -92,14 +88,15 @@ def backward_costs_twice_the_forward(page: Page) -> None:
     rows, costs, kept = [], [], []
     for k, n, ci, co, s in layers:
         convolve = partial(ops.conv2d, stride=s)
-        x, kernel = zeros(1, n, n, ci), zeros(k, k, ci, co)
+        x, kernel = cost.floats(1, n, n, ci), cost.floats(k, k, ci, co)
         y = jax.eval_shape(convolve, x, kernel)
         formula = y.size * k * k * ci
         forward = cost.operations(convolve, x, kernel) / 2
-        back = cost.operations(partial(backward, convolve), x, kernel, y) / 2
+        backward = partial(jax.vjp, convolve)
+        back = cost.operations(lambda x, k, dy, f=backward: f(x, k)[1](dy), x, kernel, y) / 2
         costs.append((formula, forward, back))
         # What the function of gradients holds is what the forward pass has to keep.
-        held = jax.tree.leaves(jax.eval_shape(lambda *a, f=convolve: jax.vjp(f, *a)[1], x, kernel))
+        held = jax.tree.leaves(jax.eval_shape(backward, x, kernel)[1])
         kept.append({a.shape for a in held} == {x.shape, kernel.shape})
         megabytes = (a.size * a.dtype.itemsize / 1e6 for a in (x, kernel, y))
         rows.append((f"{k}×{k}", f"{n}×{n}×{ci}", co, s, int(forward), int(back), *megabytes))
@@ -122,25 +119,14 @@ def backward_costs_twice_the_forward(page: Page) -> None:
     )
 
 
-def zeros(*shape: int) -> jax.ShapeDtypeStruct:
-    """Return a float32 array without values, for functions that need only shapes."""
-    return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-
-def backward(
-    convolve: Callable[[Array, Array], Array], x: Array, kernel: Array, gradient: Array
-) -> tuple[Array, Array]:
-    """Return the gradients of the input and the kernel, given the gradient of the output."""
-    return jax.vjp(convolve, x, kernel)[1](gradient)
-
-
 def twice_the_channels_cost_four_times(page: Page) -> None:
     """By what factor does the cost grow if the number of input and output channels doubles? And if
     the padding doubles?
     """
     page.say("A 5×5 layer from 8 to 16 channels, and from 16 to 32:")
     small, large = (
-        cost.operations(ops.conv2d, zeros(1, 28, 28, c), zeros(5, 5, c, 2 * c)) / 2 for c in (8, 16)
+        cost.operations(ops.conv2d, cost.floats(1, 28, 28, c), cost.floats(5, 5, c, 2 * c)) / 2
+        for c in (8, 16)
     )
     page.value("multiply-adds", (int(small), int(large)))
     page.check("doubling all channels multiplies the cost by 4", large == 4 * small)
@@ -149,31 +135,24 @@ def twice_the_channels_cost_four_times(page: Page) -> None:
     rows = []
     for p in (0, 1, 2, 4, 8, 16, 32, 64):
         formula = (28 + 2 * p - 5 + 1) ** 2 * 25
-        one = zeros(1, 28, 28, 1), zeros(5, 5, 1, 1)
-        all_products = cost.operations(lambda x, k, p=p: ops.conv2d(padded(x, p), k), *one) / 2
-        rows.append((p, 24 + 2 * p, formula, all_products))
+        # Padded first: the compiler then counts the products with these zeros.
+        x, kernel = cost.floats(1, 28 + 2 * p, 28 + 2 * p, 1), cost.floats(5, 5, 1, 1)
+        rows.append((p, 24 + 2 * p, formula, cost.operations(ops.conv2d, x, kernel) / 2))
     headers = page.t("padding | output | formula | compiler")
     page.table(rows, headers, intfmt=",", floatfmt=",.0f")
     page.check("the count of the compiler equals the formula", all(f == c for _, _, f, c in rows))
     grown = [after[3] / before[3] for before, after in pairwise(rows[1:])]
     page.value("cost factor for each doubling of the padding, from 1", [round(g, 2) for g in grown])
-    page.check("each doubling of p costs a larger factor, always less than 4", is_rising(grown, 4))
+    page.check(
+        "each doubling of p costs a larger factor, always less than 4",
+        (np.diff([*grown, 4]) > 0).all(),
+    )
     page.answer(
         "Doubling the channels multiplies the cost by 4. Doubling the padding multiplies it by "
         "((n + 4p − k + 1)/(n + 2p − k + 1))²: {few:.2f} from p = 2 to 4 here, and close to 4 "
         "only with far more zeros than pixels.",
         few=grown[1],
     )
-
-
-def padded(x: Array, p: int) -> Array:
-    """Return zero-padded images; the compiler counts products with these zeros."""
-    return lax.pad(x, jnp.float32(0), ((0, 0, 0), (p, p, 0), (p, p, 0), (0, 0, 0)))
-
-
-def is_rising(values: list[float], limit: float) -> bool:
-    """Return whether values rise and stay below a limit."""
-    return all(a < b for a, b in zip(values, [*values[1:], limit], strict=True))
 
 
 def the_two_forms_differ_by_rounding(page: Page) -> None:
@@ -239,7 +218,7 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
         all(agree(normal(0, a), normal(1, b), s, p) for a, b, s, p in cases),
         n=len(cases),
     )
-    shapes = zeros(1, 64, 64, 3), zeros(5, 5, 3, 8)
+    shapes = cost.floats(1, 64, 64, 3), cost.floats(5, 5, 3, 8)
     matrix = jax.eval_shape(partial(ops.patches, window=5), shapes[0])
     by_product = cost.operations(as_product, *shapes) / 2
     page.show("operations(as_product, x, kernel) / 2", by_product)
@@ -265,25 +244,18 @@ def any_convolution_is_a_matrix_product(page: Page) -> None:
     )
 
 
-def as_product(x: Array, kernel: Array) -> Array:
-    """Convolve without padding by one matrix product."""
-    kh, kw, _, channels = kernel.shape
-    return ops.patches(x, (kh, kw)) @ kernel.reshape(-1, channels)
-
-
-def normal(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw from the standard normal distribution, in float32."""
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+def as_product(x: Array, kernel: Array, stride: int | Size = 1, padding: Padding = 0) -> Array:
+    """Convolve by one matrix product."""
+    rows = ops.patches(x, kernel.shape[:2], stride=stride, padding=padding)
+    return rows @ kernel.reshape(-1, kernel.shape[3])
 
 
 @partial(jax.jit, static_argnums=(2, 3))
 def agree(x: Array, kernel: Array, stride: int | Size, padding: Padding) -> Array:
     """Return whether patches times kernel is conv2d, up to rounding."""
-    kh, kw, ci, co = kernel.shape
     convolve = partial(ops.conv2d, stride=stride, padding=padding)
-    rows = ops.patches(x, (kh, kw), stride=stride, padding=padding)
-    bound = rounding.tolerance(kh * kw * ci, convolve(abs(x), abs(kernel)))
-    return (abs(rows @ kernel.reshape(-1, co) - convolve(x, kernel)) <= bound).all()
+    bound = rounding.tolerance(kernel[..., 0].size, convolve(abs(x), abs(kernel)))
+    return (abs(as_product(x, kernel, stride, padding) - convolve(x, kernel)) <= bound).all()
 
 
 def wider_strips_read_each_pixel_less_often(page: Page) -> None:
@@ -317,7 +289,16 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
         "strips for one column cost k times as many reads as infinitely wide strips",
         reads[200][1] == k * (1 + (k - 1) / rows),
     )
-    _draw_reads(page, widths, reads)
+    with page.figure("4.6", "Reads per output by strip width, 5×5 kernel", (7, 4)) as figure:
+        axes = figure.subplots()
+        for m, marker in zip(memories, "os^", strict=True):
+            y = list(reads[m].values())
+            axes.plot(widths, y, marker=marker, label=page.t("memory: {m} pixels", m=m))
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel=page.t("columns of outputs, D"), ylabel=page.t("reads per output"))
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(widths, [str(d) for d in widths])
+        axes.legend()
     page.answer(
         "In a wider strip, a pixel read once serves several outputs: 1 + (k − 1)/D reads instead "
         "of k, so at most k times fewer. The gain ends when about k rows of the strip no longer "
@@ -325,35 +306,12 @@ def wider_strips_read_each_pixel_less_often(page: Page) -> None:
     )
 
 
-def _draw_reads(page: Page, widths: tuple[int, ...], reads: dict[int, dict[int, float]]) -> None:
-    with page.figure("4.6", "Reads per output by strip width, 5×5 kernel", (7, 4)) as figure:
-        axes = figure.subplots()
-        for m, marker in zip(reads, "os^", strict=True):
-            y = [reads[m][d] for d in widths]
-            axes.plot(widths, y, marker=marker, label=page.t("memory: {m} pixels", m=m))
-        axes.set_xscale("log", base=2)
-        axes.set(
-            xlabel=page.t("columns of outputs, D"),
-            ylabel=page.t("reads per output"),
-            ylim=(0, None),
-        )
-        axes.set_xticks(widths, [str(d) for d in widths])
-        axes.legend()
-
-
 def reads_of(accesses: np.ndarray, memory: int) -> int:
     """Return the number of reads with a memory of the most recently used pixels."""
-    kept: dict[int, None] = {}  # the longest unused first
-    count = 0
+    read = lru_cache(memory)(lambda pixel: pixel)
     for pixel in accesses.tolist():
-        if pixel in kept:
-            del kept[pixel]
-        else:
-            count += 1
-            if len(kept) == memory:
-                del kept[next(iter(kept))]
-        kept[pixel] = None
-    return count
+        read(pixel)
+    return read.cache_info().misses
 
 
 def blocks_save_what_a_shuffle_mends(page: Page) -> None:
@@ -361,11 +319,8 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
     this, what is lost, and how can the loss be repaired?
     """
     c, b = 16, 4
-    x, first, second = (
-        integers(0, (1000, 1, 1, c)),
-        integers(1, (c // b, c), least=1),
-        integers(2, (c // b, c), least=1),
-    )
+    x = integers(0, (1000, 1, 1, c))
+    first, second = (integers(seed, (c // b, c), least=1) for seed in (1, 2))
     whole = np.kron(np.eye(b), np.ones((c // b, c // b))) * np.tile(first, (b, 1))
     page.check(
         "a convolution in {b} groups of channels equals the product with the block-diagonal matrix",
@@ -373,20 +328,20 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
         b=b,
     )
     counts = {
-        n: cost.operations(in_blocks, zeros(1, 1, 1, c), zeros(c // n, c)) / 2
+        n: cost.operations(in_blocks, cost.floats(1, 1, 1, c), cost.floats(c // n, c)) / 2
         for n in (1, 2, 4, 8, 16)
     }
     page.value("multiply-adds by number of blocks", {n: int(v) for n, v in counts.items()})
     page.check("b blocks take b times fewer, c²/b", all(n * v == c * c for n, v in counts.items()))
 
     page.say("Most input channels that any output channel depends on:")
-    masks = {
-        "one layer": reach(lambda v: in_blocks(v, first), c),
-        "two layers": reach(lambda v: in_blocks(in_blocks(v, first), second), c),
-        "shuffled": reach(
-            lambda v: in_blocks(channels_shuffled(in_blocks(v, first), b), second), c
-        ),
+    layer = in_blocks(jnp.eye(c)[:, None, None, :], first)  # one input channel at a time
+    outputs = {
+        "one layer": layer,
+        "two layers": in_blocks(layer, second),
+        "shuffled": in_blocks(channels_shuffled(layer, b), second),
     }
+    masks = {name: y[:, 0, 0, :] != 0 for name, y in outputs.items()}  # [C, C'], inputs down
     page.show(
         "{name: m.sum(0).max() for name, m in masks.items()}",
         {name: int(m.sum(0).max()) for name, m in masks.items()},
@@ -424,12 +379,6 @@ def channels_shuffled(x: Array, blocks: int) -> Array:
     """Shuffle the channels so that each block receives channels of every block."""
     dealt = x.reshape(*x.shape[:3], blocks, -1).swapaxes(3, 4)
     return dealt.reshape(x.shape)
-
-
-def reach(layer: Callable[[Array], Array], channels: int) -> Array:
-    """Return [C, C'], the input channels (down) that each output of a linear layer depends on."""
-    one_at_a_time = jnp.eye(channels)[:, None, None, :]
-    return layer(one_at_a_time)[:, 0, 0, :] != 0
 
 
 EXERCISES = (

@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jax import Array, lax
 
 from lenet import ops
@@ -61,7 +62,8 @@ def stride_two_halves_the_sampling_rate(page: Page) -> None:
     x = jnp.asarray(sound, jnp.float32).reshape(1, 1, -1, 1)
     every_second = ops.conv2d(x[:, :, :rate], jnp.ones((1, 1, 1, 1)), stride=(1, 2))
     page.check("the kernel [1] keeps every second sample", (every_second == x[:, :, :rate:2]).all())
-    smooth = ops.conv2d(x, low_pass(taps).reshape(1, -1, 1, 1), stride=(1, 2))
+    low_pass = jnp.asarray(scipy.signal.firwin(taps, 1 / 2), jnp.float32)  # a smoothed sinc
+    smooth = ops.conv2d(x, low_pass.reshape(1, -1, 1, 1), stride=(1, 2))
     plain, folded, clean = (spectrum(a) for a in (x[:, :, :rate], every_second, smooth))
     page.show("loudest(spectrum(sound))", loudest(plain))
     page.show("loudest(spectrum(every_second))", loudest(folded))
@@ -84,12 +86,6 @@ def stride_two_halves_the_sampling_rate(page: Page) -> None:
         "A stride of 2 halves the sampling rate: frequencies above a quarter of the old rate fold "
         "back as false tones (aliasing), unless a low-pass kernel removes them first."
     )
-
-
-def low_pass(taps: int) -> Array:
-    """Return a kernel that passes the lower half of the frequencies: a smoothed sinc, sum 1."""
-    kernel = np.sinc((np.arange(taps) - taps // 2) / 2) * np.hamming(taps)
-    return jnp.asarray(kernel / kernel.sum(), jnp.float32)
 
 
 def spectrum(sound: Array) -> np.ndarray:
@@ -145,14 +141,6 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
     _, slope = filtered(ramp, edge / 2)
     page.show("slope[0, 0, :, 0]", slope[0, 0, :, 0])
     page.check("slope 1 inside, 0 at the ends", (slope[..., 0] == np.array([[[0, 1, 1, 0]]])).all())
-    _draw_mirrors(page, by_zeros, by_mirror, edge)
-    page.answer(
-        "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
-        "padding creates false edges, but it loses the slope at the border."
-    )
-
-
-def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarray) -> None:
     with page.figure(
         "3.3", "Three kinds of padding, and edges of a constant image", (9, 5.4)
     ) as figure:
@@ -171,6 +159,10 @@ def _draw_mirrors(page: Page, by_zeros: Array, by_mirror: Array, edge: np.ndarra
             lower[1], by_mirror[0, :, :, 0], title=page.t("edges, mirror padding"), signed=True
         )
         style.matrix(lower[2], edge[:, :, 0, 0], title=page.t("edge kernel"), signed=True)
+    page.answer(
+        "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
+        "padding creates false edges, but it loses the slope at the border."
+    )
 
 
 def mirrored(n: int, p: int, *, repeat: bool) -> np.ndarray:
@@ -235,7 +227,8 @@ def neighbours_say_the_same(page: Page) -> None:
     noise = np.random.default_rng(0).normal(size=(draws, 20))
     pairs = [(k, s) for k in (2, 4, 8) for s in range(k + 3)]
     measured = {
-        (k, s): correlation(noise[:, :k].mean(1), noise[:, s : s + k].mean(1)) for k, s in pairs
+        (k, s): np.corrcoef(noise[:, :k].mean(1), noise[:, s : s + k].mean(1))[0, 1]
+        for k, s in pairs
     }
     # Fisher: the arc tangent of a correlation scatters by 1/√(n − 3), whatever the correlation.
     off = [abs(np.arctanh(measured[k, s]) - np.arctanh(shared(k, s))) for k, s in pairs if s > 0]
@@ -270,19 +263,6 @@ def neighbours_say_the_same(page: Page) -> None:
     page.show("[receptive_field([Window(3, stride=s)] * 3).size for s in (1, 2)]", fields)
     page.check("the receptive field of three layers grows from 7 to 15 pixels", fields == [7, 15])
 
-    _draw_neighbours(page, measured, errors)
-    page.answer(
-        "The outputs of windows of k pixels, s apart, have correlation 1 − s/k, so a stride "
-        "discards little new information. The next layer has fewer weights to learn from the same "
-        "examples and a larger receptive field: its excess error fell from {a:.2f} to {b:.2f}.",
-        a=errors[1].mean(),
-        b=errors[4].mean(),
-    )
-
-
-def _draw_neighbours(
-    page: Page, measured: dict[tuple[int, int], float], errors: dict[int, np.ndarray]
-) -> None:
     with page.figure("3.5", "Correlation and excess error by stride", (9, 3.6)) as figure:
         left, right = figure.subplots(1, 2)
         for k, marker in ((2, "o"), (4, "s"), (8, "^")):
@@ -295,16 +275,18 @@ def _draw_neighbours(
         right.boxplot(list(errors.values()), tick_labels=[str(s) for s in errors])
         right.set(xlabel=page.t("stride s (pixels)"), ylabel=page.t("excess error"))
         right.set_yscale("log")
+    page.answer(
+        "The outputs of windows of k pixels, s apart, have correlation 1 − s/k, so a stride "
+        "discards little new information. The next layer has fewer weights to learn from the same "
+        "examples and a larger receptive field: its excess error fell from {a:.2f} to {b:.2f}.",
+        a=errors[1].mean(),
+        b=errors[4].mean(),
+    )
 
 
 def shared(k: int, s: int) -> float:
     """Return the fraction of a window of k pixels shared with the window s pixels further."""
     return max(1 - s / k, 0)
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the correlation of two samples."""
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def excess_errors(stride: int, *, draws: int) -> np.ndarray:
@@ -401,11 +383,9 @@ def stride_one_half_doubles_the_size(page: Page) -> None:
 def spread_ones(weights: Sequence[int] | np.ndarray, stride: int) -> list[int]:
     """Spread a row of ones over windows of `weights`, `stride` apart: `stride` pixels inside."""
     length = len(weights)
-    ones = np.ones(2 * length, int)
-    row = np.zeros(stride * len(ones) + length, int)
-    for i, one in enumerate(ones):
-        row[stride * i : stride * i + length] += one * np.asarray(weights)
-    return row[stride * length : stride * (length + 1)].tolist()
+    apart = np.zeros(2 * length * stride, int)
+    apart[::stride] = 1
+    return np.convolve(apart, weights)[stride * length : stride * (length + 1)].tolist()
 
 
 def the_formula_holds_for_every_combination(page: Page) -> None:
@@ -448,9 +428,8 @@ def the_formula_holds_for_every_combination(page: Page) -> None:
 
 def shape_by_lax(n: int, k: int, padding: tuple[int, int], stride: int) -> int:
     """Return the output size that lax gives for n rows; only shapes are computed."""
-    image, kernel = (jax.ShapeDtypeStruct((1, 1, length), jnp.float32) for length in (n, k))
     convolve = partial(lax.conv_general_dilated, window_strides=(stride,), padding=[padding])
-    return jax.eval_shape(convolve, image, kernel).shape[2]
+    return jax.eval_shape(convolve, cost.floats(1, 1, n), cost.floats(1, 1, k)).shape[2]
 
 
 EXERCISES = (
