@@ -6,9 +6,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jax import Array
 
 from lenet import ops
+from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.draws import integers
 from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
@@ -110,7 +112,7 @@ def sound_is_an_image_of_height_one(page: Page) -> None:
     low, high = spectrogram(melody, 512), spectrogram(melody + 12, 512 + 4 * 512)
     page.show("spectrogram(melody).shape", low.shape)
     piece = low[:14, :16]  # the rows and frames with the notes
-    match = ops.conv2d(as_batch(high), as_batch(piece)[0, :, :, :, None])[0, :, :, 0]
+    match = correlate(jnp.asarray(high), jnp.asarray(piece))
     page.check(
         "the first melody, used as a kernel, finds the second 12 rows higher and 4 frames later",
         np.unravel_index(match.argmax(), match.shape) == (12, 4),
@@ -144,11 +146,6 @@ def conv1d(sounds: np.ndarray, kernels: np.ndarray, stride: int = 1) -> np.ndarr
     return np.asarray(ops.conv2d(x, kernel, stride=(1, stride))[:, 0])
 
 
-def as_batch(image: np.ndarray) -> Array:
-    """Return one image [H, W] as [1, H, W, 1]."""
-    return jnp.asarray(image, jnp.float32)[None, :, :, None]
-
-
 def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
     """Return the amplitude of each pitch over time [pitch, frame], one frame per 512 samples.
 
@@ -159,14 +156,12 @@ def spectrogram(melody: np.ndarray, start: int) -> np.ndarray:
       melody: semitones above 220 Hz, one for each note of 2048 samples.
       start: silence before the melody, in samples.
     """
-
-    def radians(semitones: np.ndarray) -> np.ndarray:  # the phase's step from sample to sample
-        return 2 * np.pi * 220 / 8000 * 2 ** (semitones / 12)
-
+    # The phase's step from sample to sample, for each pitch.
+    steps = 2 * np.pi * 220 / 8000 * 2 ** (np.arange(36) / 12)
     time = np.arange(2048)
-    notes = np.sin(np.outer(radians(melody), time)).ravel()
+    notes = np.sin(np.outer(steps[melody], time)).ravel()
     sound = np.pad(notes, (start, 25 * 512 - start - notes.size))
-    phase = np.outer(radians(np.arange(36)), time[:1024])
+    phase = np.outer(steps, time[:1024])
     kernels = np.concatenate([np.cos(phase), np.sin(phase)]) * np.hanning(1024)[None, :]
     cosine, sine = np.split(conv1d(sound[None, :], kernels, stride=512)[0].T, 2)
     return np.hypot(cosine, sine)
@@ -392,7 +387,7 @@ def convolution_commutes(page: Page) -> None:
         "Cross-correlation sums f(i + a) · g(a). With b = i + a, the sum is Σ_b g(b − i) · f(b): "
         "the cross-correlation of g and f at −i."
     )
-    one, other = np.array([[[1, 2, 3]]]), np.array([[[1, 0, 0]]])
+    one, other = np.array([[[1.0, 2, 3]]]), np.array([[[1.0, 0, 0]]])
     page.show("correlate_all([1, 2, 3], [1, 0, 0])", correlate_all(one, other).ravel())
     page.show("correlate_all([1, 0, 0], [1, 2, 3])", correlate_all(other, one).ravel())
     page.check(
@@ -422,22 +417,10 @@ def convolution_commutes(page: Page) -> None:
     )
 
 
-def convolve(f: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Convolve f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap.
-
-    Each number of g puts a copy of f where it stands itself; the copies are added.
-    """
-    count, rows, columns = f.shape
-    kh, kw = g.shape[1:]
-    total = np.zeros((count, rows + kh - 1, columns + kw - 1))
-    for a, b in np.ndindex(kh, kw):
-        total[:, a : a + rows, b : b + columns] += f * g[:, a, b][:, None, None]
-    return total
-
-
-def correlate_all(f: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Cross-correlate f [B, H, W] with g [B, kh, kw] pair by pair, wherever the two overlap."""
-    return convolve(f, g[:, ::-1, ::-1])
+PAIRED = "(h,w),(k,l)->(m,n)"
+convolve = np.vectorize(scipy.signal.convolve2d, signature=PAIRED)
+correlate_all = np.vectorize(scipy.signal.correlate2d, signature=PAIRED)
+"""Convolve or cross-correlate [B, H, W] with [B, kh, kw] pair by pair, wherever they overlap."""
 
 
 EXERCISES = (

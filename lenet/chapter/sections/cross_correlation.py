@@ -6,6 +6,7 @@ import numpy as np
 
 from lenet import ops, reference
 from lenet.chapter.exercises.convolution import correlate
+from lenet.chapter.exercises.draws import integers
 from lenet.chapter.exercises.why_convolution import convolve
 from lenet.chapter.page import Page
 from lenet.figures import style
@@ -64,9 +65,7 @@ def _convolve2d(x: jax.Array, k: jax.Array) -> jax.Array:
 
 def _same_outputs(draws: int) -> bool:
     """Return whether both agree exactly on random integers."""
-    x_key, k_key = jax.random.split(jax.random.key(1))
-    x = jax.random.randint(x_key, (draws, 6, 5), -9, 10).astype(jnp.float32)
-    k = jax.random.randint(k_key, (draws, 3, 2), -9, 10).astype(jnp.float32)
+    x, k = integers(0, (draws, 6, 5)), integers(1, (draws, 3, 2))
     return bool((_by_definition(x, k) == jax.vmap(correlate)(x, k[:, ::-1, ::-1])).all())
 
 
