@@ -11,26 +11,13 @@ from lenet.chapter import claims
 from lenet.chapter.claims import CLAIMS
 from lenet.chapter.exercises import EXERCISES
 from lenet.chapter.page import Page, heading
-from lenet.chapter.sections import SECTIONS
+from lenet.chapter.sections import NAMED, SECTIONS
 from lenet.language import mark
 
 CHAPTER: dict[str, Callable[[Page], None]] = {**SECTIONS, "claims": claims.check}
 """The pages of the chapter by name: what fills them."""
 
-NAMES = {
-    "fully_connected": mark("fully connected"),
-    "cross_correlation": mark("cross-correlation"),
-    "channels": mark("channels"),
-    "edges": mark("edges"),
-    "receptive_field": mark("receptive field"),
-    "padding": mark("padding"),
-    "stride": mark("stride"),
-    "multiple_channels": mark("multiple channels"),
-    "one_by_one": mark("one by one"),
-    "pooling": mark("pooling"),
-    "lenet": mark("lenet"),
-    "claims": mark("claims"),
-}
+NAMES = {fill.__name__: name for name, fill in NAMED.items()} | {"claims": mark("claims")}
 """The names of the pages as words: in Chinese, they are also accepted on the command line."""
 
 __all__ = ["CHAPTER", "CLAIMS", "EXERCISES", "NAMES", "SECTIONS", "Page", "heading"]

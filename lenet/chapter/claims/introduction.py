@@ -12,7 +12,10 @@ from lenet import data, ops, reference
 from lenet.chapter import rounding
 from lenet.chapter.claims.claim import Claim, Finding, truth
 from lenet.chapter.exercises import training
+from lenet.chapter.exercises.convolution import correlate
+from lenet.chapter.exercises.draws import integers
 from lenet.chapter.page import Page
+from lenet.chapter.sections import introduction
 from lenet.data import Split
 from lenet.engine import metrics
 from lenet.inspect import transforms
@@ -29,15 +32,7 @@ def a_shared_local_layer_is_a_convolution(page: Page) -> Finding:
     x_key, v_key = jax.random.split(jax.random.key(0))
     x = jax.random.normal(x_key, (1000, 7, 7))
     v = jax.random.normal(v_key, (1000, 3, 3))
-
-    def both(x: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
-        dense = reference.dense2d(reference.tied_weight(v, (7, 7)), x)
-        pair = [ops.conv2d(a[None, :, :, None], b[:, :, None, None], padding=1)[0, :, :, 0]
-                for a, b in ((x, v), (abs(x), abs(v)))]  # fmt: skip
-        return dense, *pair
-
-    dense, convolved, size = jax.jit(jax.vmap(both))(x, v)
-    excess = (abs(dense - convolved) / rounding.tolerance(9, size)).max()
+    excess = jax.jit(jax.vmap(introduction.excess))(v, x).max()
     return Finding(
         truth(excess <= 1),
         "The layer with weight W[i, j, k, l] = V[k − i, l − j] is compared with a convolution.",
@@ -50,19 +45,12 @@ def a_shifted_input_shifts_the_feature_map(page: Page) -> Finding:
     """Shifting the input shifts the feature map, and a pixel outside the receptive field changes
     nothing.
     """
-    x_key, k_key = jax.random.split(jax.random.key(1))
-    x = jax.random.randint(x_key, (1000, 9, 9, 1), -9, 10).astype(jnp.float32)
-    kernel = jax.random.randint(k_key, (3, 3, 1, 1), -9, 10).astype(jnp.float32)
+    x, kernel = integers(0, (1000, 9, 9, 1)), integers(1, (3, 3, 1, 1))
     y, moved = ops.conv2d(x, kernel), ops.conv2d(transforms.shift(x, 2, 1), kernel)
-    seen = influence(
-        lambda image: ops.conv2d(image[None, :, :, None], jnp.ones((3, 3, 1, 1)))[0, :, :, 0],
-        x[0, :, :, 0],
-        (2, 4),
-    )
-    rows, columns = jnp.nonzero(seen)
-    within = (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 4, 4, 6)
+    seen = influence(lambda image: correlate(image, jnp.ones((3, 3))), x[0, :, :, 0], (2, 4))
+    window = jnp.zeros((9, 9), bool).at[2:5, 4:7].set(True)
     return Finding(
-        truth((moved[:, 2:, 1:] == y[:, :-2, :-1]).all() and seen.sum() == 9 and within),
+        truth((moved[:, 2:, 1:] == y[:, :-2, :-1]).all() and (seen == window).all()),
         "Images of integers are shifted by (2, 1), and the gradient of one output is computed.",
         "All {n} feature maps shift exactly; output (2, 4) depends on {pixels} pixels, its window.",
         {"n": len(x), "pixels": seen.sum()},

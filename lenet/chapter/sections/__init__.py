@@ -3,30 +3,25 @@
 from collections.abc import Callable
 
 from lenet.chapter.page import Page
-from lenet.chapter.sections.channels import channels
-from lenet.chapter.sections.cross_correlation import cross_correlation
-from lenet.chapter.sections.edges import edges
-from lenet.chapter.sections.fully_connected import fully_connected
-from lenet.chapter.sections.lenet import lenet
-from lenet.chapter.sections.multiple_channels import multiple_channels
-from lenet.chapter.sections.one_by_one import one_by_one
-from lenet.chapter.sections.padding import padding
-from lenet.chapter.sections.pooling import pooling
-from lenet.chapter.sections.receptive_field import receptive_field
-from lenet.chapter.sections.stride import stride
+from lenet.chapter.sections import channels, convolution, introduction, lenet, padding, pooling
+from lenet.language import mark
 
-SECTIONS: dict[str, Callable[[Page], None]] = {
-    "fully_connected": fully_connected,
-    "cross_correlation": cross_correlation,
-    "channels": channels,
-    "edges": edges,
-    "receptive_field": receptive_field,
-    "padding": padding,
-    "stride": stride,
-    "multiple_channels": multiple_channels,
-    "one_by_one": one_by_one,
-    "pooling": pooling,
-    "lenet": lenet,
+NAMED: dict[str, Callable[[Page], None]] = {
+    mark("fully connected"): introduction.fully_connected,
+    mark("cross-correlation"): convolution.cross_correlation,
+    mark("channels"): introduction.channels,
+    mark("edges"): convolution.edges,
+    mark("receptive field"): convolution.receptive_field,
+    mark("padding"): padding.padding,
+    mark("stride"): padding.stride,
+    mark("multiple channels"): channels.multiple_channels,
+    mark("one by one"): channels.one_by_one,
+    mark("pooling"): pooling.pooling,
+    mark("lenet"): lenet.lenet,
 }
+"""The sections by name, in words."""
 
-__all__ = ["SECTIONS"]
+SECTIONS = {fill.__name__: fill for fill in NAMED.values()}
+"""The sections by name, as it is typed: fully_connected."""
+
+__all__ = ["NAMED", "SECTIONS"]

@@ -1,62 +1,90 @@
-"""Channels, of images and of layers (Chinese edition 6.1, English 7.1)."""
+"""Multiple input and output channels (Chinese edition 6.4, English 7.4)."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
-from jax import Array
 
-from lenet import ops
+from lenet import ops, reference
+from lenet.chapter import rounding
 from lenet.chapter.page import Page
 from lenet.figures import style
 
 
-def channels(page: Page) -> None:
-    """Images have channels, and the output of a layer has channels of its own: the feature maps."""
-    page.say(
-        "With channels the kernel has four indices: "
-        "H[i, j, d] = Σ V[a, b, c, d] · X[i + a, j + b, c], summed over a, b and the channels c."
-    )
-    x = picture()
-    kernel = jnp.zeros((3, 3, 3, 3))
-    kernel = kernel.at[:, :, :, 0].set(jnp.array([1.0, 0, -1])[None, None] / 9)  # red, not blue
-    kernel = kernel.at[1, :, :, 1].set(jnp.array([1.0, 0, -1])[:, None] / 3)  # a vertical edge
-    kernel = kernel.at[:, 1, :, 2].set(jnp.array([1.0, 0, -1])[:, None] / 3)  # a horizontal one
-    maps = ops.conv2d(x, kernel, padding=1)
-    page.show("X.shape, V.shape, H.shape", (x.shape, kernel.shape, maps.shape))
+def multiple_channels(page: Page) -> None:
+    """A convolution sums over input channels; each output channel has its own kernel."""
+    x = jnp.stack([jnp.arange(9.0), jnp.arange(1.0, 10)]).reshape(2, 3, 3)
+    k = jnp.stack([jnp.arange(4.0), jnp.arange(1.0, 5)]).reshape(2, 2, 2)
+    page.say("Each input channel is cross-correlated with its own kernel; the results are added.")
+    one = reference.corr2d_multi_in(x, k)
+    page.show("corr2d_multi_in(X, K)", one)
     page.check(
-        "conv2d equals this sum",
-        (abs(maps - _by_definition(x, kernel)) < 1e-6).all(),  # multiples of 1/9 up to 1
+        "the first is (1·1 + 2·2 + 4·3 + 5·4) + (0·0 + 1·1 + 3·2 + 4·3) = 56; all match the book",
+        (one == jnp.array([[56, 72], [104, 120]])).all(),
     )
-    red, blue = maps[0, 3, 3, 0], maps[0, 3, 12, 0]
+    page.say("Three kernels K, K + 1, K + 2 give three output channels.")
+    kernels = jnp.stack([k, k + 1, k + 2])
+    page.show("K.shape", kernels.shape)
+    three = reference.corr2d_multi_in_out(x, kernels)
+    page.show("corr2d_multi_in_out(X, K)", three)
+    chapter = [[[56, 72], [104, 120]], [[76, 100], [148, 172]], [[96, 128], [192, 224]]]
+    page.check("all twelve outputs match the book", (three == jnp.array(chapter)).all())
+    # from [Ci, H, W] and [Co, Ci, kh, kw] to [B, H, W, Ci] and [kh, kw, Ci, Co]
+    fast = ops.conv2d(x.transpose(1, 2, 0)[None], kernels.transpose(2, 3, 1, 0))
+    page.check("conv2d, channels last, gives the same", (fast[0].transpose(2, 0, 1) == three).all())
+    with page.figure("multiple_channels", "Two input, three output channels", (10, 3.6)) as figure:
+        axes = figure.subplots(2, 4)
+        for c in range(2):
+            title = page.t("input channel {c}", c=c)
+            style.matrix(axes[c, 0], x[c], title=title, windows=[(0, 0, 2, 2)])
+            style.matrix(axes[c, 1], k[c], title=page.t("kernel for channel {c}", c=c))
+        for d, place in enumerate((axes[0, 2], axes[0, 3], axes[1, 2])):
+            style.matrix(place, three[d], title=page.t("output channel {d}", d=d))
+        axes[1, 3].remove()
+
+
+def one_by_one(page: Page) -> None:
+    """A 1×1 convolution is a fully connected layer over the channels, applied to each pixel."""
+    draws = 2000
+    x_key, k_key = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(x_key, (draws, 3, 3, 3))
+    k = jax.random.normal(k_key, (draws, 2, 3, 1, 1))
+    page.say("Three channels to two on 3×3 pixels, as a matrix product and as a convolution:")
+    product = jax.jit(jax.vmap(reference.corr2d_multi_in_out_1x1))(x, k)
+    page.show("corr2d_multi_in_out_1x1(X, K).shape", product.shape[1:])
+    loop = jax.jit(jax.vmap(reference.corr2d_multi_in_out))(x, k)
+    size = jax.vmap(reference.corr2d_multi_in_out_1x1)(abs(x), abs(k))
+    bound = rounding.tolerance(3, size)
     page.check(
-        "the first feature map is 1 in the red square and −1 in the blue square",
-        jnp.allclose(jnp.array([red, blue]), jnp.array([1.0, -1.0]), rtol=1e-6),
+        "in {draws} random draws, both agree up to the rounding of a sum of three terms",
+        (abs(product - loop) <= bound).all(),
+        draws=draws,
     )
+    dense = jnp.einsum("ndc,nchw->ndhw", k[..., 0, 0], x)
     page.check(
-        "the second feature map is 0 inside a square and nonzero at its left side",
-        maps[0, 3, 3, 1] == 0 and maps[0, 3, 1, 1] != 0,
+        "one fully connected layer, applied to the channels of each pixel, agrees too",
+        (abs(product - dense) <= bound).all(),
     )
-    with page.figure("channels", "Feature maps: colour and edges", (10, 2.9)) as figure:
-        axes = figure.subplots(1, 4)
-        axes[0].imshow(x[0])
-        axes[0].set(xticks=[], yticks=[], title=page.t("input, 16×16×3"))
-        titles = (page.t("red minus blue"), page.t("vertical edges"), page.t("horizontal edges"))
-        for d, title in enumerate(titles):
-            style.matrix(axes[d + 1], maps[0, :, :, d], title=title, signed=True)
-
-
-def picture() -> Array:
-    """Return a red, a blue and a white square on black, [1, 16, 16, 3]."""
-    black = jnp.zeros((1, 16, 16, 3))
-    red = black.at[:, 1:7, 1:7, 0].set(1)
-    return red.at[:, 1:7, 10:15, 2].set(1).at[:, 10:15, 5:12, :].set(1)
-
-
-def _by_definition(x: Array, kernel: Array) -> Array:
-    """Return the sum over a, b and c, one window at a time."""
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    height, width = x.shape[1:3]
-    windows = [
-        jnp.einsum("bijc,cd->bijd", padded[:, a : a + height, b : b + width], kernel[a, b])
-        for a in range(3)
-        for b in range(3)
-    ]
-    return jnp.stack(windows).sum(0)
+    kernel = k.transpose(0, 3, 4, 2, 1)  # [draws, 1, 1, Ci, Co]
+    convolved = jax.vmap(ops.conv2d)(x.transpose(0, 2, 3, 1)[:, None], kernel)[:, 0]
+    page.check(
+        "conv2d agrees too; its kernel shape, {shape}, does not depend on the image size",
+        (abs(convolved.transpose(0, 3, 1, 2) - product) <= bound).all(),
+        shape=kernel.shape[1:],
+    )
+    # whole numbers, so that the picture can be checked by hand
+    x = jnp.array(
+        [[1, 2, 0, 1, 3, 1, 0, 2, 1], [0, 1, 2, 2, 0, 1, 1, 1, 0], [2, 0, 1, 0, 1, 2, 3, 0, 1]]
+    )
+    x, k = x.reshape(3, 3, 3), jnp.array([[1, -2, 1], [2, 1, -1]])[:, :, None, None]
+    product = reference.corr2d_multi_in_out_1x1(x, k)
+    with page.figure("one_by_one", "Each pixel depends on itself alone", (10, 3.4)) as figure:
+        parts: Any = figure.subfigures(1, 3, width_ratios=(3, 1.3, 2))
+        left, middle, right = parts
+        for c, axes in enumerate(left.subplots(1, 3)):
+            title = page.t("input channel {c}", c=c)
+            style.matrix(axes, x[c], title=title, windows=[(1, 2, 1, 1)], signed=True)
+        style.matrix(middle.subplots(), k[:, :, 0, 0], title=page.t("kernel"), signed=True)
+        for d, axes in enumerate(right.subplots(1, 2)):
+            title = page.t("output channel {d}", d=d)
+            style.matrix(axes, product[d], title=title, windows=[(1, 2, 1, 1)], signed=True)
