@@ -1,12 +1,11 @@
 """Claims of the book about channels."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lenet import ops
+from lenet.chapter import cost
 from lenet.chapter.claims.claim import Claim, Finding, truth
-from lenet.chapter.cost import operations
+from lenet.chapter.exercises.channels import between_orders
 from lenet.chapter.page import Page
 from lenet.language import mark
 
@@ -18,8 +17,8 @@ def a_convolution_takes_53_billion_operations(page: Page) -> Finding:
     operations.
     """
     formula = 2 * 256 * 256 * 5 * 5 * 128 * 128
-    x = jax.ShapeDtypeStruct((1, 260, 260, 128), jnp.float32)  # two rows of padding on each side
-    counted = operations(ops.conv2d, x, jax.ShapeDtypeStruct((5, 5, 128, 128), jnp.float32))
+    x = cost.floats(1, 260, 260, 128)  # two rows of padding on each side
+    counted = cost.operations(ops.conv2d, x, cost.floats(5, 5, 128, 128))
     return Finding(
         truth(counted == formula and 53e9 < formula < 54e9),
         "H·W·k²·Ci·Co multiplications and as many additions: does the compiler count the same?",
@@ -35,10 +34,7 @@ def one_by_one_agrees_to_a_millionth(page: Page) -> Finding:
     draws = np.random.default_rng(0)
     x = draws.normal(size=(2000, 3, 9)).astype(np.float32)
     k = draws.normal(size=(2000, 2, 3)).astype(np.float32)
-    # A sum of three, in the two orders that implementations take.
-    first, second, third = (k[:, :, c, None] * x[:, None, c] for c in range(3))
-    apart = abs((first + second) + third - (first + (second + third)))
-    differences = apart.sum((1, 2))
+    differences = between_orders(x, k)
     return Finding(
         truth((differences < 1e-6).all()),
         "The book's test is repeated on random float32 inputs, adding the terms in both orders.",

@@ -1,7 +1,5 @@
 """Claims of the book about pooling."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -10,10 +8,8 @@ from lenet import data, ops, train
 from lenet.chapter.claims.claim import Claim, Finding, truth
 from lenet.chapter.exercises import training
 from lenet.chapter.page import Page
-from lenet.config import Config
-from lenet.data import Data, Split
-from lenet.engine import metrics
 from lenet.inspect import transforms
+from lenet.inspect.predictions import SHIFTS, robustness
 from lenet.language import mark
 from lenet.model import network
 
@@ -65,18 +61,17 @@ def max_pooling_tolerates_a_pixel(page: Page) -> Finding:
     )
 
 
-SHIFTS = range(5)  # pixels
-
-
 def lenet_tolerates_a_pixel(page: Page) -> Finding:
     """LeNet, thanks to pooling, tolerates a shift of the image by one pixel."""
     images = data.load(valid=10_000)
-    found: dict[str, list[list[float]]] = {"avg": [], "max": []}
-    runs = [(pool, seed) for pool in found for seed in training.SEEDS]
-    for pool, seed in page.track(runs, "training"):
-        config = dataclasses.replace(training.modern(pool=pool), seed=seed)
-        found[pool].append(_accuracy_by_shift(config, images))
-    curves = {pool: np.array(values) for pool, values in found.items()}  # [S, shifts]
+    pools = ("avg", "max")
+    runs = [training.modern(pool=pool, seed=seed) for pool in pools for seed in training.SEEDS]
+    found = []
+    for config in page.track(runs, "training"):
+        _, params = train.run(config, images)
+        by_shift = robustness(network(config, images.num_classes), params, images.test)["shift"]
+        found.append([by_shift[pixels] for pixels in SHIFTS])
+    curves = dict(zip(pools, np.array(found).reshape(2, -1, len(SHIFTS)), strict=True))
     with page.figure("shifts", "Test accuracy of LeNet on shifted images", (7, 3.8)) as figure:
         axes = figure.subplots()
         names = {"avg": page.t("average pooling"), "max": page.t("max pooling")}
@@ -84,7 +79,7 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
             axes.plot(SHIFTS, values.mean(0), marker=marker, label=names[pool])
             axes.fill_between(SHIFTS, values.min(0), values.max(0), alpha=0.2)
         axes.set(xlabel=page.t("shift, in pixels"), ylabel=page.t("test accuracy"), ylim=(0, 1))
-        axes.set_xticks(list(SHIFTS))
+        axes.set_xticks(SHIFTS)
         axes.legend()
     lost = {pool: values[:, :1] - values for pool, values in curves.items()}  # [S, shifts]
     # In proportion to the shift, one pixel would cost a quarter of what four cost.
@@ -96,28 +91,9 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         "A shift of 1 pixel lowers test accuracy by {avg1:.3f} with average and {max1:.3f} with "
         "max pooling; a shift of 4 pixels by {avg4:.3f} and {max4:.3f} ({n} seeds each). We did "
         "not measure a network without pooling.",
-        {
-            "avg1": lost["avg"][:, 1].mean(),
-            "max1": lost["max"][:, 1].mean(),
-            "avg4": lost["avg"][:, 4].mean(),
-            "max4": lost["max"][:, 4].mean(),
-            "n": len(training.SEEDS),
-        },
+        {f"{pool}{pixels}": lost[pool][:, pixels].mean() for pool in pools for pixels in (1, 4)}
+        | {"n": len(training.SEEDS)},
     )
-
-
-def _accuracy_by_shift(config: Config, images: Data) -> list[float]:
-    """Return the test accuracy by shift, averaged over up, down, left and right."""
-    _, params = train.run(config, images)
-    model = network(config, images.num_classes)
-
-    def accuracy(down: int, right: int) -> float:
-        moved = np.asarray(transforms.shift(jnp.asarray(images.test.images), down, right))
-        sums = train.evaluate(model, params, Split(moved, images.test.labels))
-        return metrics.means(sums)[1]
-
-    ways = ((1, 0), (-1, 0), (0, 1), (0, -1))
-    return [float(np.mean([accuracy(s * down, s * right) for down, right in ways])) for s in SHIFTS]
 
 
 CLAIMS = (

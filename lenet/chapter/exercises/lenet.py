@@ -1,13 +1,12 @@
 """Section 6: LeNet."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from matplotlib.figure import Figure
 
 from lenet import data, train
 from lenet.chapter.exercises import training
@@ -21,8 +20,6 @@ from lenet.figures import style
 from lenet.inspect.activations import activations, statistics
 from lenet.language import listed
 from lenet.model import LeNet
-
-"""Training images kept for validation: what is chosen here is chosen on them."""
 
 
 def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
@@ -279,16 +276,11 @@ def more_epochs_overfit(page: Page) -> None:
         count=len(images.train.labels),
         seen=len(training.SEEDS) * config.epochs * len(images.train.labels),
     )
-    curves = np.array(
-        [
-            [
-                (row.train_loss, row.valid_loss, row.valid_accuracy)
-                for row, _ in train.fit(train.start(dataclasses.replace(config, seed=seed), images))
-            ]
-            for seed in page.track(training.SEEDS, "training")
-        ]
-    )  # [S, epochs, 3]
-    learnt, loss, accuracy = np.moveaxis(curves, 2, 0)  # each [S, epochs]
+    curves = []
+    for seed in page.track(training.SEEDS, "training"):
+        epochs = train.fit(train.start(dataclasses.replace(config, seed=seed), images))
+        curves.append([(row.train_loss, row.valid_loss, row.valid_accuracy) for row, _ in epochs])
+    learnt, loss, accuracy = np.moveaxis(np.array(curves), 2, 0)  # each [S, epochs]
     lowest = 1 + loss.argmin(axis=1)
     page.value("epoch with the lowest validation loss, by run", lowest)
     page.value("epoch with the highest validation accuracy, by run", 1 + accuracy.argmax(axis=1))
@@ -302,7 +294,19 @@ def more_epochs_overfit(page: Page) -> None:
     page.check("in every run, the training loss still falls after 5 epochs", (learns < 1).all())
     page.check("on average, validation loss ends above 1.1 times its minimum", rises.mean() > 1.1)
     with page.figure("6.2g", "Loss and accuracy by epoch", (9, 3.6)) as figure:
-        _draw_epochs(page, figure, learnt, loss, accuracy)
+        left, right = figure.subplots(1, 2)
+        at = np.arange(1, config.epochs + 1)
+        for axes, values, label, line, colour in (
+            (left, learnt, page.t("training set"), "--", style.ORANGE),
+            (left, loss, page.t("validation"), "-", style.BLUE),
+            (right, accuracy, page.t("validation"), "-", style.BLUE),
+        ):
+            axes.plot(at, values.mean(0), line, color=colour, label=label)
+            axes.fill_between(at, values.min(0), values.max(0), color=colour, alpha=0.2)
+        for axes, label in ((left, page.t("loss (nats)")), (right, page.t("accuracy"))):
+            axes.set(xlabel=page.t("epoch"), ylabel=label)
+            axes.locator_params(axis="x", integer=True)
+            axes.legend()
     page.answer(
         "Accuracy grows with the number of epochs: validation accuracy is {first:.3f} after the "
         "first, {middle:.3f} over epochs 11 to 15 and {last:.3f} over the last 5 of {epochs}. The "
@@ -316,25 +320,6 @@ def more_epochs_overfit(page: Page) -> None:
         most=lowest.max(),
         rises=rises.mean(),
     )
-
-
-def _draw_epochs(
-    page: Page, figure: Figure, learnt: np.ndarray, loss: np.ndarray, accuracy: np.ndarray
-) -> None:
-    """Draw mean and range over seeds of [S, epochs]."""
-    left, right = figure.subplots(1, 2)
-    epochs = np.arange(1, loss.shape[1] + 1)
-    for axes, values, label, line, colour in (
-        (left, learnt, page.t("training set"), "--", style.ORANGE),
-        (left, loss, page.t("validation"), "-", style.BLUE),
-        (right, accuracy, page.t("validation"), "-", style.BLUE),
-    ):
-        axes.plot(epochs, values.mean(axis=0), line, color=colour, label=label)
-        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2)
-    for axes, label in ((left, page.t("loss (nats)")), (right, page.t("accuracy"))):
-        axes.set(xlabel=page.t("epoch"), ylabel=label)
-        axes.locator_params(axis="x", integer=True)
-        axes.legend()
 
 
 def digits_are_easier_than_clothes(page: Page) -> None:
@@ -373,17 +358,11 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
     )
     layers = ("image", "conv1", "conv2", "dense1", "dense2")
     page.show("layers", layers)
-    by_network = [[layer_values(model, p, x) for x in (*known, *new)] for p in networks]
-    apart, named = np.moveaxis(
-        np.array(
-            [
-                [nearest_mean(*(values[layer] for values in four)) for layer in layers]
-                for four in by_network
-            ]
-        ),
-        2,
-        0,
-    )  # each [S, layers]
+    found = []
+    for params in networks:
+        four = [layer_values(model, params, pictures) for pictures in (*known, *new)]
+        found.append([nearest_mean(*(values[layer] for values in four)) for layer in layers])
+    apart, named = np.moveaxis(np.array(found), 2, 0)  # each [S, layers]
     page.show("apart", apart)
     page.say("Fraction of test images that the nearer of the two class means classifies correctly:")
     page.show("named", named)
@@ -424,9 +403,9 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
     )
 
 
-def of_class(split: Split, label: int, most: int = 1000) -> Array:
-    """Return the first images of a class, float [N, 28, 28, 1] from 0 to 1."""
-    return jnp.asarray(split.images[split.labels == label][:most], jnp.float32) / 255
+def of_class(split: Split, label: int) -> Array:
+    """Return the first 1,000 images of a class, float [N, 28, 28, 1] from 0 to 1."""
+    return jnp.asarray(split.images[split.labels == label][:1000], jnp.float32) / 255
 
 
 def layer_values(model: LeNet, params: sgd.Params, images: Array) -> dict[str, np.ndarray]:
@@ -472,27 +451,32 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
     images = data.load(valid=HELD_OUT)
     model, networks = training.trained(page, training.modern(), images)
     clothes = np.asarray(images.test.images[:1000, ..., 0], np.float64) / 255
+    # The pixels of each image are permuted separately.
+    pixels = np.random.default_rng(2).permuted(clothes.reshape(len(clothes), -1), axis=1)
     inputs = {
         page.t("test images"): clothes,
         page.t("inverted"): 1 - clothes,
         page.t("stripes"): stripes(len(clothes)),
-        page.t("shuffled pixels"): pixels_shuffled(clothes),
+        page.t("shuffled pixels"): pixels.reshape(clothes.shape),
         page.t("noise"): np.random.default_rng(0).uniform(size=clothes.shape),
     }
     page.say("Each network sees {n:,} images of each kind:", n=len(clothes))
     layers = ("conv1", "pool1", "conv2", "pool2", "dense1", "dense2")
-    activity = np.empty((len(networks), len(inputs), len(layers)))
-    silent, top = np.empty((len(networks), len(inputs))), []
-    for i, params in enumerate(networks):
-        for j, pictures in enumerate(inputs.values()):
-            values = activations(model, params, jnp.asarray(pictures[..., None], jnp.float32))
-            sums = statistics(model, values)
-            activity[i, j] = [sums[name].mean for name in layers]
-            silent[i, j] = sums["dense2"].saturated  # of a ReLU: the share of zeros
-            top.append(jax.nn.softmax(values["dense3"]).max(axis=1))
-    largest = np.array(top).reshape(len(networks), len(inputs), -1)  # probability [S, kinds, n]
-    sure, certain = largest.mean(axis=2), (largest > 0.9).mean(axis=2)
-    _confidence_table(page, list(inputs), sure, certain)
+    responses = []
+    for params, pictures in itertools.product(networks, inputs.values()):
+        values = activations(model, params, jnp.asarray(pictures[..., None], jnp.float32))
+        sums, largest = statistics(model, values), jax.nn.softmax(values["dense3"]).max(axis=1)
+        # Of a ReLU, the saturated are the zeros.
+        confidence = (sums["dense2"].saturated, largest.mean(), (largest > 0.9).mean())
+        responses.append([*confidence, *(sums[name].mean for name in layers)])
+    by_kind = np.array(responses).reshape(len(networks), len(inputs), -1)  # [S, kinds, ...]
+    (silent, sure, certain), activity = np.moveaxis(by_kind[..., :3], 2, 0), by_kind[..., 3:]
+    rows = [
+        (kind, training.spread(sure[:, i]), f"{certain[:, i].mean():.1%}")
+        for i, kind in enumerate(inputs)
+    ]
+    headers = page.t("images | largest probability | above 0.9")
+    page.table(rows, headers, colalign=("left", "right", "right"))
     share = activity[:, -1] / activity[:, 0]  # noise over test images [S, layers]
     first, last = share[:, 0], share[:, -1]
     page.value(
@@ -514,7 +498,21 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
     )
     page.check("yet every network is sure of some inverted images", (certain[:, 1] > 0).all())
     with page.figure("6.5", "Images of each kind, and how LeNet responds", (9, 5.4)) as figure:
-        _draw_strange(page, figure, inputs, layers, activity.mean(axis=0), sure)
+        grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.6))
+        above, below = grid[0].subgridspec(1, len(inputs)), grid[1].subgridspec(1, 2)
+        for i, (kind, pictures) in enumerate(inputs.items()):
+            style.matrix(figure.add_subplot(above[i]), pictures[0], title=kind, limits=(0, 1))
+        left, right = figure.add_subplot(below[0]), figure.add_subplot(below[1])
+        for kind, means, marker in zip(inputs, activity.mean(axis=0), "os^vD", strict=True):
+            left.plot(layers, means, marker=marker, label=kind)
+        left.set(ylabel=page.t("mean activation"))
+        left.set_ylim(bottom=0)
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=len(inputs))
+        right.barh(list(inputs), sure.mean(0), xerr=sure.std(0, ddof=1), color=style.SKY)
+        right.axvline(0.1, color=style.GREY, linestyle=":")
+        right.set(xlabel=page.t("mean of the largest probability (chance level: 0.1)"), xlim=(0, 1))
+        right.invert_yaxis()
     page.answer(
         "Noise activates the first layer {first:.1f} times as strongly as clothes, and the last "
         "hidden layer {last:.1f} times; there, {zeros:.0%} of the values are 0 for noise, "
@@ -531,52 +529,13 @@ def strange_images_fade_on_their_way_up(page: Page) -> None:
     )
 
 
-def stripes(count: int, size: int = 28) -> np.ndarray:
-    """Return images [N, size, size] of waves: any direction, 3 to 14 pixels apart."""
+def stripes(count: int) -> np.ndarray:
+    """Return images [N, 28, 28] of waves: any direction, 3 to 14 pixels apart."""
     rng = np.random.default_rng(1)
-    i, j = np.mgrid[:size, :size]
+    i, j = np.mgrid[:28, :28]
     angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1, 1))
     across = i[None] * np.cos(angle) + j[None] * np.sin(angle)
     return 0.5 + 0.5 * np.sin(2 * np.pi * across / rng.uniform(3, 14, (count, 1, 1)) + phase)
-
-
-def pixels_shuffled(images: np.ndarray) -> np.ndarray:
-    """Return images [N, H, W] with the pixels of each image permuted separately."""
-    flat = images.reshape(len(images), -1)
-    return np.random.default_rng(2).permuted(flat, axis=1).reshape(images.shape)
-
-
-def _confidence_table(page: Page, kinds: list[str], sure: np.ndarray, certain: np.ndarray) -> None:
-    rows = [
-        (kind, training.spread(s), f"{c.mean():.1%}")
-        for kind, s, c in zip(kinds, sure.T, certain.T, strict=True)
-    ]
-    headers = page.t("images | largest probability | above 0.9")
-    page.table(rows, headers, colalign=("left", "right", "right"))
-
-
-def _draw_strange(
-    page: Page,
-    figure: Figure,
-    inputs: dict[str, np.ndarray],
-    layers: Sequence[str],
-    activity: np.ndarray,
-    sure: np.ndarray,
-) -> None:
-    grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.6))
-    above, below = grid[0].subgridspec(1, len(inputs)), grid[1].subgridspec(1, 2)
-    for i, (kind, pictures) in enumerate(inputs.items()):
-        style.matrix(figure.add_subplot(above[i]), pictures[0], title=kind, limits=(0, 1))
-    left, right = figure.add_subplot(below[0]), figure.add_subplot(below[1])
-    for kind, means, marker in zip(inputs, activity, "os^vD", strict=True):
-        left.plot(layers, means, marker=marker, label=kind)
-    left.set(ylabel=page.t("mean activation"))
-    left.set_ylim(bottom=0)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(inputs))
-    right.barh(list(inputs), sure.mean(axis=0), xerr=sure.std(axis=0, ddof=1), color=style.SKY)
-    right.axvline(0.1, color=style.GREY, linestyle=":")
-    right.set(xlabel=page.t("mean of the largest probability (chance level: 0.1)"), xlim=(0, 1))
-    right.invert_yaxis()
 
 
 EXERCISES = (

@@ -24,7 +24,6 @@ SEEDS = (0, 1, 2)
 
 POOLINGS = {"avg": mark("average"), "max": mark("max")}
 
-
 HELD_OUT = 10_000
 """Training images held out for validation, as in `data.load(valid=HELD_OUT)`."""
 
@@ -35,8 +34,8 @@ def modern(**changes: Any) -> Config:
     Batches of 32 take 1,563 steps over 50,000 images, and a learning rate that falls to 0 along a
     cosine lets each run end where it settles: seeds differ far less than at a constant rate.
     """
-    short = Config(**PRESETS["modern"], batch_size=32, schedule="cosine", epochs=1, valid=HELD_OUT)
-    return dataclasses.replace(short, **changes)
+    short = {"batch_size": 32, "schedule": "cosine", "epochs": 1, "valid": HELD_OUT}
+    return Config(**PRESETS["modern"] | short | changes)
 
 
 def parameters(config: Config, data: Data) -> int:
@@ -78,14 +77,14 @@ def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str,
         images=images,
         seen=images * len(SEEDS) * sum(config.epochs for config in settings.values()),
     )
-    runs = [(name, seed) for name in settings for seed in SEEDS]
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in settings}
-    for name, seed in page.track(runs, "training"):
-        found[name].append(accuracies(dataclasses.replace(settings[name], seed=seed), data))
-    scores = {name: np.array(pairs) for name, pairs in found.items()}
+    runs = [
+        dataclasses.replace(config, seed=seed) for config in settings.values() for seed in SEEDS
+    ]
+    found = np.array([accuracies(run, data) for run in page.track(runs, "training")])
+    scores = dict(zip(settings, found.reshape(-1, len(SEEDS), 2), strict=True))
     rows = [
-        (name, f"{parameters(settings[name], data):,}", *map(spread, scores[name].T))
-        for name in settings
+        (name, f"{parameters(settings[name], data):,}", *map(spread, score.T))
+        for name, score in scores.items()
     ]
     align = ("left", "right", "right", "right")
     headers = page.t("setting | parameters | validation | test")
@@ -151,25 +150,17 @@ def draw(
       counts: parameters of each setting, written below its name.
     """
     axes = figure.subplots()
-    at = np.arange(len(scores))
+    at, ticks = np.arange(len(scores)), list(scores)
     splits = ((page.t("validation"), "o", style.BLUE), (page.t("test"), "s", style.ORANGE))
     for i, (label, marker, colour) in enumerate(splits):
         values = np.array([score[:, i] for score in scores.values()])  # [settings, S]
-        x = at + (i - 0.5) * 0.24
-        axes.errorbar(
-            x,
-            values.mean(axis=1),
-            values.std(axis=1, ddof=1),
-            fmt=marker,
-            color=colour,
-            capsize=4,
-            label=label,
-        )
+        x, mean, deviation = at + (i - 0.5) * 0.24, values.mean(1), values.std(1, ddof=1)
+        axes.errorbar(x, mean, deviation, fmt=marker, color=colour, capsize=4, label=label)
         axes.plot(x + 0.09, values, ".", color=colour, markersize=4, alpha=0.6)
     if counts:
         xlabel = page.t("{what}; below, number of parameters", what=xlabel)
-    ticks = [f"{name}\n{n:,}" for name, n in zip(scores, counts, strict=True)] if counts else scores
-    axes.set_xticks(at, list(ticks))
+        ticks = [f"{name}\n{n:,}" for name, n in zip(scores, counts, strict=True)]
+    axes.set_xticks(at, ticks)
     axes.set(xlabel=xlabel, ylabel=page.t("accuracy"), xlim=(-0.5, len(scores) - 0.5))
     axes.grid(axis="y", color=style.GREY, alpha=0.3)
     axes.legend()
