@@ -11,9 +11,8 @@ import json
 import re
 import sys
 import time
-import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,10 @@ import translations
 from PIL import Image
 from rich.console import Console
 
-from lenet import files, records, train
+from lenet import data, files, records, train
 from lenet.chapter import CHAPTER, EXERCISES, Page, heading
 from lenet.chapter import NAMES as WORDS
 from lenet.chapter.page import PAIRS
-from lenet.config import Config
-from lenet.data import Data
 from lenet.errors import DataError
 from lenet.language import LANGUAGES, NAMES, Listed, listed, message, translate
 
@@ -46,29 +43,34 @@ def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
 
 def run(chosen: list[str]) -> None:
     """Run pages in both languages; save text and figures page by page."""
-    known = {(what, name): page for what, of in pages().items() for name, page in of.items()}
-    if unknown := set(chosen) - {name for _, name in known}:
+    if unknown := set(chosen).difference(*pages().values()):
         sys.exit(f"error: unknown page {', '.join(sorted(unknown))}")
-    old = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
-    kept = {(what, name): page for what, of in old.items() for name, page in of.items()}
+    kept = recorded()
     # Train once: the second language reports the same runs.
-    train.run = once(train.run)  # type: ignore[assignment]
-    for (what, name), (title, fill) in known.items():
-        if chosen and name not in chosen:
-            continue
-        page: dict[str, Any] = {"heading": title, "machine": machine()}
-        jax.clear_caches()  # as for someone who runs this page alone
-        for language in LANGUAGES:
-            begin = time.monotonic()
-            page[language] = one(what, fill, language)
-            page.setdefault("seconds", round(time.monotonic() - begin, 1))
-        kept[what, name] = page
-        record: dict[str, Any] = {"command": "python scripts/pages.py run", "pages": {}}
-        for key in filter(kept.__contains__, known):  # in order, without removed pages
-            record["pages"].setdefault(key[0], {})[key[1]] = kept[key]
-        text = json.dumps(record, ensure_ascii=False, indent=1)
-        files.write(RECORD, (text + "\n").encode())
-        print(f"{what} {name}: {page['seconds']} s", flush=True)
+    data.load, train.run = cache(data.load), cache(train.run)
+    for what, known in pages().items():
+        for name in chosen or known:
+            if name not in known:
+                continue
+            title, fill = known[name]
+            page: dict[str, Any] = {"heading": title, "machine": machine()}
+            jax.clear_caches()  # as for someone who runs this page alone
+            for language in LANGUAGES:
+                begin = time.monotonic()
+                page[language] = one(what, fill, language)
+                page.setdefault("seconds", round(time.monotonic() - begin, 1))
+            done = kept[what] | {name: page}
+            kept[what] = {each: done[each] for each in known if each in done}  # in order
+            record = {"command": "python scripts/pages.py run", "pages": kept}
+            text = json.dumps(record, ensure_ascii=False, indent=1)
+            files.write(RECORD, (text + "\n").encode())
+            print(f"{what} {name}: {page['seconds']} s", flush=True)
+
+
+def recorded() -> dict[str, Any]:
+    """Return the record: by kind and name, the heading, machine and events of each page."""
+    pages: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))["pages"]
+    return pages
 
 
 def machine() -> str:
@@ -79,19 +81,6 @@ def machine() -> str:
         f"{environment['processor']}, {environment['cores']} cores, "
         f"Python {environment['python']}, {versions}"
     )
-
-
-def once(run: Callable[[Config, Data], Any]) -> Callable[[Config, Data], Any]:
-    """Return `train.run` with a cache of its results."""
-    known: dict[Any, Any] = {}
-
-    def remembered(config: Config, data: Data) -> Any:
-        key = (config, data.name, zlib.crc32(data.train.images.tobytes()), len(data.test.labels))
-        if key not in known:
-            known[key] = run(config, data)
-        return known[key]
-
-    return remembered
 
 
 def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
@@ -112,21 +101,20 @@ def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
 
 def rendered() -> dict[Path, str]:
     """Return the content of every Markdown file."""
-    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["pages"]
     return {
-        ROOT / "docs" / FILES[language].format(what): file(what, language, recorded[what])
-        for what in pages()
+        ROOT / "docs" / FILES[language].format(what): file(what, language, page)
+        for what, page in recorded().items()
         for language in LANGUAGES
     }
 
 
 def hardware(machine: str) -> Listed:
     """Return what `machine` recorded, for any language."""
-    parts = machine.split(", ")
-    counts = [re.fullmatch(r"(\d+) cores", part) for part in parts]
     return listed(
-        message("{count} cores", count=count.group(1)) if count else part
-        for part, count in zip(parts, counts, strict=True)
+        message("{count} cores", count=part.removesuffix(" cores"))
+        if part.endswith(" cores")
+        else part
+        for part in machine.split(", ")
     )
 
 
@@ -204,17 +192,16 @@ def body(events: list[Any], what: str, language: str) -> list[str]:
 
 def stale() -> list[str]:
     """Return the pages whose heading or English text differs from the code."""
-    record = json.loads(RECORD.read_text(encoding="utf-8"))["pages"] if RECORD.exists() else {}
     said = [
         re.sub(r"\\{.*?\\}", ".*", re.escape(text))  # a name in braces stands for anything
         for text, places in translations.texts().items()
         if any(place.startswith("lenet/chapter") for place in places) and text not in PAIRS
     ]
     patterns = re.compile("|".join(said), re.DOTALL)
-    wrong = []
+    record, wrong = recorded(), []
     for what, known in pages().items():
         for name, (title, _) in known.items():
-            page = record.get(what, {}).get(name, {"heading": "", "en": []})
+            page = record[what].get(name, {"heading": "", "en": []})
             sentences = [
                 text for kind, text, _ in page["en"] if kind not in ("show", "value", "error")
             ]

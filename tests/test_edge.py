@@ -23,9 +23,7 @@ def test_the_loss_is_the_quadratic_form_of_the_error():
         form = np.array(error) @ [[18, 12], [12, 18]] @ error
         assert (residual**2).sum() == form
         assert edge.predict(kernel, 0.01)[0][0] == form
-    assert np.linalg.eigvalsh([[36, 24], [24, 36]]).tolist() == pytest.approx(
-        sorted(edge.CURVATURE.values())
-    )
+    assert np.linalg.eigvalsh(2 * edge.M).tolist() == pytest.approx([12, 60])
 
 
 @given(STARTS, st.floats(0.0001, 1 / 30, exclude_max=True))
@@ -48,7 +46,7 @@ def test_above_a_thirtieth_it_diverges_and_below_it_converges(size, above, below
     assert (np.diff(learn(start, above).losses) > 0).all()
     losses = learn(start, below).losses
     assert losses[-1] < losses[0]
-    assert 2 / max(edge.CURVATURE.values()) == edge.LIMIT
+    assert edge.LIMIT == 2 / 60
 
 
 def test_a_thirty_sixth_is_the_best_for_the_worst_start():

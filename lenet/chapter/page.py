@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import inspect
-import io
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -104,10 +103,9 @@ class Page:
         with style.style():
             figure = Figure(figsize=size, layout="constrained")
             yield figure
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=110)
+            picture = style.png(figure, dpi=110)
         path = self.directory / f"{name}.png"
-        files.write(path, picture.getvalue())
+        files.write(path, picture)
         sentence = self.t(caption, **values)
         self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
 

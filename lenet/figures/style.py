@@ -103,8 +103,8 @@ def matrix(
     return image
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, dpi: int = 120) -> bytes:
     """Return a figure as a PNG."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
+    figure.savefig(picture, format="png", dpi=dpi)
     return picture.getvalue()

@@ -1,5 +1,7 @@
 """Claims of the book about cross-correlation and receptive fields."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -27,10 +29,9 @@ def a_learned_kernel_absorbs_the_flip(page: Page) -> Finding:
 
         return jax.lax.scan(step, kernel, None, length=50)
 
-    kernels, outputs = jax.jit(jax.vmap(lambda k: path(ops.conv2d, k)))(start)
-    strict, strict_outputs = jax.jit(jax.vmap(lambda k: path(ops.convolve2d, k)))(
-        start[:, ::-1, ::-1]
-    )
+    kernels, outputs = jax.jit(jax.vmap(partial(path, ops.conv2d)))(start)
+    flipped = jax.jit(jax.vmap(partial(path, ops.convolve2d)))
+    strict, strict_outputs = flipped(start[:, ::-1, ::-1])
     apart = max(
         abs(kernels - strict[:, ::-1, ::-1]).max() / abs(kernels).max(),
         abs(outputs - strict_outputs).max() / abs(outputs).max(),

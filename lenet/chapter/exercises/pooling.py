@@ -7,11 +7,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jax import Array
 
 from lenet import ops
 from lenet.chapter import cost, rounding
-from lenet.chapter.exercises.draws import integers
+from lenet.chapter.exercises.draws import integers, normal
 from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
@@ -37,10 +38,9 @@ def average_pooling_is_a_convolution(page: Page) -> None:
         windows = [(i, j, 2, 2) for i in (0, 2) for j in (0, 2)]
         style.matrix(axes[0], image[0, ..., 0], title=page.t("image"), windows=windows)
         style.matrix(axes[1], quarter[..., 0, 0], title=page.t("kernel"), limits=(0, 1))
-        convolved = ops.conv2d(image, quarter, stride=2)
-        style.matrix(
-            axes[2], convolved[0, ..., 0], title=page.t("convolved with stride 2"), limits=(0, 15)
-        )
+        convolved = ops.conv2d(image, quarter, stride=2)[0, ..., 0]
+        title = page.t("convolved with stride 2")
+        style.matrix(axes[2], convolved, title=title, limits=(0, 15))
     page.answer("Average pooling convolves each channel with stride (p, q) and weights 1/(p·q).")
 
 
@@ -170,8 +170,7 @@ def pooling_is_cheap(page: Page) -> None:
         outputs = c * side * side
         operations = [
             cost.operations(
-                partial(pool, window=p, stride=stride, padding=padding),
-                jax.ShapeDtypeStruct((1, n, n, c), jnp.float32),
+                partial(pool, window=p, stride=stride, padding=padding), cost.floats(1, n, n, c)
             )
             for pool in (ops.max_pool, ops.avg_pool)
         ]
@@ -194,7 +193,7 @@ def pooling_is_cheap(page: Page) -> None:
         for row in layers.layers(LeNet(pool="max"), (28, 28, 1))
         if row.name != "flatten"
     }
-    share = sum(cost for name, cost in costs.items() if "pool" in name) / sum(costs.values())
+    share = (costs["pool1"] + costs["pool2"]) / sum(costs.values())
     page.check("in LeNet, pooling takes less than 1% of all operations", share < 0.01)
     with page.figure("5.4", "Operations of LeNet on one image, by layer", size=(7, 3.2)) as figure:
         axes = figure.subplots()
@@ -212,7 +211,7 @@ def pooling_is_cheap(page: Page) -> None:
 
 def maximum_and_mean_see_different_things(page: Page) -> None:
     """Why should max pooling and average pooling behave differently?"""
-    noise = jnp.asarray(np.random.default_rng(0).normal(size=(100_000, 2, 2, 1)), jnp.float32)
+    noise = jnp.asarray(normal(0, (100_000, 2, 2, 1)))
     page.say("Input: {n} windows of 2×2 pixels, standard normal noise.", n=len(noise))
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
     error = 5 / len(noise) ** 0.5  # five standard errors, and more: neither deviation exceeds 1
@@ -224,7 +223,9 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
         error=error,
         std=mean.std(),
     )
-    bias = largest_of_normals(4)
+    # ∫ z · n φ(z) Φ(z)ⁿ⁻¹ dz, the expected maximum of n = 4 normal numbers
+    phi = scipy.stats.norm
+    bias, _ = scipy.integrate.quad(lambda z: 4 * z * phi.pdf(z) * phi.cdf(z) ** 3, -8, 8)
     page.check(
         "max pooling has a mean above 0: {mean:.3f} ± {error:.3f}, in theory {bias:.3f}",
         abs(highest.mean() - bias) < error,
@@ -289,13 +290,6 @@ def rise(pool: Pool, images: Array, noise: Array) -> float:
 def gradient(pool: Pool, image: Array) -> Array:
     """Return the gradient of the sum over the output of `pool`, by pixel."""
     return jax.grad(lambda x: pool(x, WINDOW).sum())(image)
-
-
-def largest_of_normals(n: int) -> float:
-    """Return the expected maximum of n independent normal numbers: ∫ z · n φ(z) Φ(z)ⁿ⁻¹ dz."""
-    z = jnp.linspace(-8, 8, 4001)
-    density = n * jax.scipy.stats.norm.pdf(z) * jax.scipy.stats.norm.cdf(z) ** (n - 1)
-    return float((z * density).sum() * (z[1] - z[0]))
 
 
 def min_pooling_is_max_pooling_with_two_signs(page: Page) -> None:
@@ -369,24 +363,13 @@ def softmax_pooling_lies_between_mean_and_maximum(page: Page) -> None:
         "By definition, softmax pooling takes one exponential per pixel. The other operations on "
         "the first feature map of LeNet, 28×28×6, as counted by XLA:"
     )
-    maps = jax.ShapeDtypeStruct((1, 28, 28, 6), jnp.float32)
+    maps = cost.floats(1, 28, 28, 6)
     soft, hard = (
         cost.operations(partial(pool, window=2), maps) for pool in (softmax_pool, ops.max_pool)
     )
     page.show("operations(max_pool, maps), operations(softmax_pool, maps)", (hard, soft))
     page.check("softmax pooling takes more than 3 times as many", soft > 3 * hard)
 
-    _draw_softmax_pool(page, window)
-    page.answer(
-        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and has a "
-        "gradient everywhere. But it takes one exponential per pixel and {times:.0f} times the "
-        "other operations of max pooling, and β must suit the scale of the input. Average and max "
-        "pooling are cheap.",
-        times=soft / hard,
-    )
-
-
-def _draw_softmax_pool(page: Page, window: Array) -> None:
     with page.figure("5.7", "Softmax pooling of 0, 1, 2 and 5, by β", (9, 3.6)) as figure:
         betas = np.geomspace(0.01, 10, 121)
         by_beta = partial(softmax_pool, beta=jnp.asarray(betas)[:, None, None, None, None])
@@ -402,6 +385,13 @@ def _draw_softmax_pool(page: Page, window: Array) -> None:
         right.axhline(0, color=style.GREY, linewidth=0.8)
         right.set(xscale="log", xlabel="β", ylabel=page.t("gradient"))
         right.legend(loc="upper left")
+    page.answer(
+        "Softmax pooling lies between the mean (β = 0) and the maximum (large β) and has a "
+        "gradient everywhere. But it takes one exponential per pixel and {times:.0f} times the "
+        "other operations of max pooling, and β must suit the scale of the input. Average and max "
+        "pooling are cheap.",
+        times=soft / hard,
+    )
 
 
 @partial(jax.jit, static_argnames="window")
