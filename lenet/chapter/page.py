@@ -151,7 +151,6 @@ def console() -> Console:
 
 def _shown(value: Any) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return np.array2string(
-            np.asarray(value), precision=4, suppress_small=True, floatmode="maxprec"
-        )
+        array = np.asarray(value)
+        return np.array2string(array, precision=4, suppress_small=True, floatmode="maxprec")
     return str(value)

@@ -4,12 +4,9 @@ import numpy as np
 
 from lenet import ops
 from lenet.chapter import cost
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.exercises.channels import between_orders
 from lenet.chapter.page import Page
-from lenet.language import mark
-
-WHERE = mark("channels (6.4; English 7.4)")
 
 
 def a_convolution_takes_53_billion_operations(page: Page) -> Finding:
@@ -42,9 +39,3 @@ def one_by_one_agrees_to_a_millionth(page: Page) -> Finding:
         "The bound should be relative to the size of the sum.",
         {"fails": (differences >= 1e-6).sum(), "n": len(x), "worst": differences.max()},
     )
-
-
-CLAIMS = (
-    Claim(WHERE, "true", a_convolution_takes_53_billion_operations),
-    Claim(WHERE, "false", one_by_one_agrees_to_a_millionth),
-)

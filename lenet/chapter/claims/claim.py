@@ -1,7 +1,6 @@
 """A claim of the book or the course notes, and the finding of the computation that checks it."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from lenet.chapter.page import Page, heading
@@ -17,7 +16,7 @@ class Finding(NamedTuple):
     verdict: Verdict
     how: str  # the method; a key of the catalogue
     measured: str  # the numbers; likewise, with {names}
-    values: Mapping[str, Any] = MappingProxyType({})
+    values: Mapping[str, Any] = {}
 
 
 class Claim(NamedTuple):

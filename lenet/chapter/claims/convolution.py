@@ -7,12 +7,9 @@ import jax.numpy as jnp
 
 from lenet import ops
 from lenet.chapter import rounding
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.page import Page
 from lenet.inspect.receptive_field import Window, receptive_field
-from lenet.language import mark
-
-WHERE = mark("image convolution (6.2; English 7.2)")
 
 
 def a_learned_kernel_absorbs_the_flip(page: Page) -> Finding:
@@ -61,9 +58,3 @@ def a_field_may_exceed_the_input(page: Page) -> Finding:
         "The receptive field is {size}×{size}: at most 6×6 pixels, the rest is padding.",
         {"size": size},
     )
-
-
-CLAIMS = (
-    Claim(WHERE, "true", a_learned_kernel_absorbs_the_flip),
-    Claim(WHERE, "true", a_field_may_exceed_the_input),
-)

@@ -9,7 +9,7 @@ from jax import Array
 
 from lenet import data, ops, reference
 from lenet.chapter import rounding
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.draws import integers
@@ -19,9 +19,6 @@ from lenet.data import Split
 from lenet.engine import metrics
 from lenet.inspect import transforms
 from lenet.inspect.receptive_field import influence
-from lenet.language import mark
-
-WHERE = mark("from fully connected layers to convolutions (6.1; English 7.1)")
 
 
 def a_shared_local_layer_is_a_convolution(page: Page) -> Finding:
@@ -136,11 +133,3 @@ def _dense_paths(split: Split, key: Array, steps: int = 50) -> tuple[float, floa
     # each step adds the rounding of sums over the pixels to the weights
     bound = rounding.tolerance(steps * 784, jnp.ones(()))
     return float((abs(here - there) / here).max()), float(bound)
-
-
-CLAIMS = (
-    Claim(WHERE, "true", a_shared_local_layer_is_a_convolution),
-    Claim(WHERE, "true", a_shifted_input_shifts_the_feature_map),
-    Claim(WHERE, "partly", shared_and_local_weights_are_few),
-    Claim(WHERE, "true", dense_networks_ignore_pixel_order, seconds=60),
-)

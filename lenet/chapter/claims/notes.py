@@ -4,12 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from lenet import ops
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.page import Page
 from lenet.inspect import transforms
-from lenet.language import mark
-
-FIRST, SECOND = mark("first set of course notes"), mark("second set of course notes")
 
 
 def padding_defaults_to_one_and_stride_to_zero(page: Page) -> Finding:
@@ -87,11 +84,3 @@ def the_training_function_runs(page: Page) -> Finding:
         "The compiler raises {error}: the page layout lost the indentation of the function body.",
         {"error": error},
     )
-
-
-CLAIMS = (
-    Claim(FIRST, "false", padding_defaults_to_one_and_stride_to_zero),
-    Claim(SECOND, "false", convolution_and_cross_correlation_give_the_same),
-    Claim(SECOND, "false", the_formula_shifts_right),
-    Claim(SECOND, "false", the_training_function_runs),
-)

@@ -3,13 +3,10 @@
 import itertools
 
 from lenet import ops
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.page import Page
 from lenet.inspect.receptive_field import uses
-from lenet.language import mark
 from lenet.ops import shapes
-
-WHERE = mark("padding and stride (6.3; English 7.3)")
 
 
 def ten_layers_lose_a_third(page: Page) -> Finding:
@@ -51,10 +48,3 @@ def zero_padding_uses_all_pixels_equally(page: Page) -> Finding:
         "A corner pixel is used {corner:.0f} times, the centre pixel {centre:.0f} times.",
         {"corner": used[0, 0], "centre": used[2, 2]},
     )
-
-
-CLAIMS = (
-    Claim(WHERE, "true", ten_layers_lose_a_third),
-    Claim(WHERE, "true", even_kernels_pad_unevenly),
-    Claim(WHERE, "false", zero_padding_uses_all_pixels_equally),
-)

@@ -5,15 +5,12 @@ import numpy as np
 from flax import linen as nn
 
 from lenet import data, ops, train
-from lenet.chapter.claims.claim import Claim, Finding, truth
+from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.exercises import training
 from lenet.chapter.page import Page
 from lenet.inspect import transforms
 from lenet.inspect.predictions import SHIFTS, robustness
-from lenet.language import mark
 from lenet.model import network
-
-WHERE = mark("pooling (6.5; English 7.5)")
 
 
 def pooling_quarters(page: Page) -> Finding:
@@ -94,11 +91,3 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         {f"{pool}{pixels}": lost[pool][:, pixels].mean() for pool in pools for pixels in (1, 4)}
         | {"n": len(training.SEEDS)},
     )
-
-
-CLAIMS = (
-    Claim(WHERE, "true", pooling_quarters),
-    Claim(WHERE, "false", strides_default_to_the_window),
-    Claim(WHERE, "partly", max_pooling_tolerates_a_pixel),
-    Claim(WHERE, "true", lenet_tolerates_a_pixel, seconds=60),
-)

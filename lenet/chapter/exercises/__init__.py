@@ -6,14 +6,6 @@ English edition (version 1.0, chapter 7) and the Chinese one (2.0, chapter 6) sh
 where their lists differ, the number is the English one and the question says so.
 """
 
-from lenet.chapter.exercises import channels, convolution, lenet, padding, pooling, why_convolution
-from lenet.chapter.exercises.exercise import Exercise
-
-EXERCISES: dict[str, Exercise] = {
-    exercise.number: exercise
-    for section in (why_convolution, convolution, padding, channels, pooling, lenet)
-    for exercise in section.EXERCISES
-}
-"""Every exercise by number, in the order of the book."""
+from lenet.chapter.exercises.contents import EXERCISES, Exercise
 
 __all__ = ["EXERCISES", "Exercise"]

@@ -11,7 +11,6 @@ from jax import Array, lax
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
 from lenet.chapter.exercises.draws import integers, normal
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.ops.shapes import Padding, Size
@@ -387,14 +386,3 @@ def channels_shuffled(x: Array, blocks: int) -> Array:
     """Shuffle the channels so that each block receives channels of every block."""
     dealt = x.reshape(*x.shape[:3], blocks, -1).swapaxes(3, 4)
     return dealt.reshape(x.shape)
-
-
-EXERCISES = (
-    Exercise("4.1", "P", two_kernels_in_a_row_are_one),
-    Exercise("4.2", "R", backward_costs_twice_the_forward),
-    Exercise("4.3", "R", twice_the_channels_cost_four_times),
-    Exercise("4.4", "R", the_two_forms_differ_by_rounding),
-    Exercise("4.5", "R", any_convolution_is_a_matrix_product),
-    Exercise("4.6", "R", wider_strips_read_each_pixel_less_often),
-    Exercise("4.7", "R", blocks_save_what_a_shuffle_mends),
-)

@@ -13,7 +13,6 @@ from jax import Array
 
 from lenet import ops, reference
 from lenet.chapter.exercises.draws import integers
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.model import Conv2D
@@ -443,10 +442,8 @@ def cross_correlation_is_a_matrix_product(page: Page) -> None:
         axes = figure.subplots(1, 4, width_ratios=(3, 2, 9, 4))
         style.matrix(axes[0], x, title="X", windows=[(0, 1, 2, 2)])
         style.matrix(axes[1], k, title="K", limits=(0, 4))
-        first = [(1, 0, 1, 9)]
-        style.matrix(
-            axes[2], kernel_matrix(k, (3, 3)), title=page.t("K as a matrix"), windows=first
-        )
+        matrix, title = kernel_matrix(k, (3, 3)), page.t("K as a matrix")
+        style.matrix(axes[2], matrix, title=title, windows=[(1, 0, 1, 9)])
         pixels = ops.patches(x[None, :, :, None], 2).reshape(4, 4)
         style.matrix(axes[3], pixels, title=page.t("X as a matrix"), windows=[(1, 0, 1, 4)])
     page.answer(
@@ -467,14 +464,3 @@ def kernel_matrix(kernel: Array, size: tuple[int, int]) -> Array:
     centred = jnp.pad(kernel, ((kh - 1, 0), (kw - 1, 0)))
     weight = reference.tied_weight(centred, size)
     return weight[: size[0] - kh + 1, : size[1] - kw + 1].reshape(-1, size[0] * size[1])
-
-
-EXERCISES = (
-    Exercise("2.1", "R", a_diagonal_edge_is_seen_across_and_down),
-    Exercise("2.2a", "R", an_edge_kernel_for_every_direction),
-    Exercise("2.2b", "P", the_second_difference_takes_three),
-    Exercise("2.2c", "R", a_blur_is_a_mean_that_quiets_noise),
-    Exercise("2.2d", "P", a_derivative_takes_its_order_and_one),
-    Exercise("2.3", "R", a_loop_is_differentiable_unless_it_assigns),
-    Exercise("2.4", "P", cross_correlation_is_a_matrix_product),
-)

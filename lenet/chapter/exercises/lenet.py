@@ -10,7 +10,6 @@ from jax import Array
 
 from lenet import data, train
 from lenet.chapter.exercises import training
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
 from lenet.config import Config
@@ -34,7 +33,7 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         }
         for pool in ("avg", "max")
     )
-    scores = training.measure(page, average | maximum, images)
+    scores, _ = training.measure(page, average | maximum, images)
     pairs = [(scores[a], scores[b]) for a, b in zip(average, maximum, strict=True)]
     tuned = [training.best({name: scores[name] for name in of}) for of in (average, maximum)]
     page.value("best settings on the validation set", listed(tuned))
@@ -80,7 +79,7 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     base = Config(epochs=5, valid=HELD_OUT)
     sigmoid = training.tune(page, base, (0.3, 0.9), images)
     relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
-    scores = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
+    scores, _ = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
     gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
     page.value("validation lead of ReLU ± standard error", f"{gap:+.3f} ± {error:.3f}")
     page.check("averaged over seeds, ReLU is more accurate than the sigmoid", gap > 0)
@@ -101,13 +100,12 @@ def the_window_changes_little_in_one_epoch(page: Page) -> None:
     """How does the accuracy depend on the size of the convolution window?"""
     images = data.load(valid=HELD_OUT)
     sizes = {f"{k}×{k}": training.modern(kernel_size=k) for k in (3, 5, 7)}
-    scores = training.measure(page, sizes, images)
+    scores, weights = training.measure(page, sizes, images)
     gaps = training.gaps(page, scores)
     page.check(
         "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
-    weights = [training.parameters(config, images) for config in sizes.values()]
     page.check(
         "a larger window gives smaller feature maps, and so fewer weights in the first dense layer",
         np.all(np.diff(weights) < 0),
@@ -129,14 +127,14 @@ def channels_change_little_in_one_epoch(page: Page) -> None:
     images = data.load(valid=HELD_OUT)
     channels = ((3, 8), (6, 16), (12, 32))
     widths = {f"{a}, {b}": training.modern(channels=(a, b)) for a, b in channels}
-    scores = training.measure(page, widths, images)
+    scores, weights = training.measure(page, widths, images)
     half, book, double = (score.mean(axis=0)[0] for score in scores.values())
     gaps = training.gaps(page, scores)
     page.check(
         "the difference between neighbouring settings plus three standard errors is below 0.05",
         all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
     )
-    few, some, many = weights = [training.parameters(c, images) for c in widths.values()]
+    few, some, many = weights
     page.check("the parameters less than double", some < 2 * few and many < 2 * some)
     with page.figure("6.2b", "Accuracy by channels of the two convolutions", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("channels"), weights)
@@ -155,14 +153,13 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
     page.say("Windows are 3×3 here, because the input of a third layer is only 6×6.")
     images = data.load(valid=HELD_OUT)
     depths = {str(n): training.modern(channels=(6, 16, 32)[:n], kernel_size=3) for n in (1, 2, 3)}
-    scores = training.measure(page, depths, images)
+    scores, weights = training.measure(page, depths, images)
     one, two, three = (score.mean(axis=0)[0] for score in scores.values())
     gap, error = training.gaps(page, scores)[0]
     page.check(
         "the difference between one and two layers plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
-    weights = [training.parameters(config, images) for config in depths.values()]
     page.check(
         "each further convolution and pooling reduces the number of parameters",
         weights == sorted(weights, reverse=True),
@@ -186,14 +183,13 @@ def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
     images = data.load(valid=HELD_OUT)
     widths = ((), (84,), (120, 84), (120, 120, 84))
     depths = {str(len(hidden)): training.modern(hidden=hidden) for hidden in widths}
-    scores = training.measure(page, depths, images)
+    scores, weights = training.measure(page, depths, images)
     training.gaps(page, scores)
     gap, error = training.gap(scores["0"], scores["2"])
     page.check(
         "the difference between none and the book's two plus three standard errors is below 0.05",
         abs(gap) + 3 * error < 0.05,
     )
-    weights = [training.parameters(config, images) for config in depths.values()]
     page.check("without them, a ninth of the parameters suffice", weights[0] < weights[2] / 9)
     with page.figure("6.2d", "Accuracy by number of hidden dense layers", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("hidden dense layers"), weights)
@@ -214,7 +210,7 @@ def the_best_learning_rate_lies_between_too_slow_and_chance(page: Page) -> None:
     page.say("A run that diverges counts as chance level, 0.1.")
     images = data.load(valid=HELD_OUT)
     rates = {f"{lr:g}": training.modern(lr=lr) for lr in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
-    scores = training.measure(page, rates, images)
+    scores, _ = training.measure(page, rates, images)
     best = training.best(scores)
     gap, error = training.gap(scores["0.01"], scores[best])
     page.check(
@@ -243,7 +239,7 @@ def small_initial_weights_stay_at_chance_level(page: Page) -> None:
     images = data.load(valid=HELD_OUT)
     names = ("normal", "pytorch", "xavier_uniform", "he_normal", "orthogonal")
     inits = {name: training.modern(init=name) for name in names}
-    scores = training.measure(page, inits, images)
+    scores, _ = training.measure(page, inits, images)
     page.check(
         "with normal weights of standard deviation 0.01, every run stays at chance level",
         scores["normal"].max() < 0.2,
@@ -328,8 +324,8 @@ def digits_are_easier_than_clothes(page: Page) -> None:
     """
     digits, clothes = (data.load(name, valid=HELD_OUT) for name in ("mnist", "fashion_mnist"))
     page.say("The same network, with the same learning rate, on both datasets:")
-    of_digits = training.measure(page, {"MNIST": training.modern(dataset="mnist")}, digits)
-    of_clothes = training.measure(page, {"Fashion-MNIST": training.modern()}, clothes)
+    of_digits, _ = training.measure(page, {"MNIST": training.modern(dataset="mnist")}, digits)
+    of_clothes, _ = training.measure(page, {"Fashion-MNIST": training.modern()}, clothes)
     scores = of_digits | of_clothes
     tests = {name: score[:, 1] for name, score in scores.items()}
     page.check(
@@ -536,19 +532,3 @@ def stripes(count: int) -> np.ndarray:
     angle, phase = rng.uniform(0, 2 * np.pi, (2, count, 1, 1))
     across = i[None] * np.cos(angle) + j[None] * np.sin(angle)
     return 0.5 + 0.5 * np.sin(2 * np.pi * across / rng.uniform(3, 14, (count, 1, 1)) + phase)
-
-
-EXERCISES = (
-    Exercise("6.1a", "R", max_pooling_learns_sooner_than_average_pooling, seconds=90),
-    Exercise("6.1b", "R", relu_learns_sooner_than_sigmoid, seconds=150),
-    Exercise("6.2a", "R", the_window_changes_little_in_one_epoch, seconds=50),
-    Exercise("6.2b", "R", channels_change_little_in_one_epoch, seconds=50),
-    Exercise("6.2c", "R", each_convolution_leaves_fewer_parameters, seconds=50),
-    Exercise("6.2d", "R", hidden_dense_layers_are_hardly_needed, seconds=60),
-    Exercise("6.2e", "R", the_best_learning_rate_lies_between_too_slow_and_chance, seconds=70),
-    Exercise("6.2f", "R", small_initial_weights_stay_at_chance_level, seconds=75),
-    Exercise("6.2g", "R", more_epochs_overfit, seconds=60),
-    Exercise("6.3", "R", digits_are_easier_than_clothes, seconds=30),
-    Exercise("6.4", "R", sweaters_and_coats_separate_in_the_dense_layers, seconds=30),
-    Exercise("6.5", "R", strange_images_fade_on_their_way_up, seconds=30),
-)

@@ -14,7 +14,6 @@ from jax import Array, lax
 from lenet import ops
 from lenet.chapter import cost
 from lenet.chapter.exercises.draws import integers
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, receptive_field
@@ -152,13 +151,12 @@ def mirror_padding_makes_no_false_edge(page: Page) -> None:
             style.matrix(axes, image[at][:, at], windows=frame)
         upper[1].set_title(page.t("mirrored, border repeated"))
         upper[2].set_title(page.t("mirrored, border not repeated"))
-        style.matrix(
-            lower[0], by_zeros[0, :, :, 0], title=page.t("edges, zero padding"), signed=True
-        )
-        style.matrix(
-            lower[1], by_mirror[0, :, :, 0], title=page.t("edges, mirror padding"), signed=True
-        )
-        style.matrix(lower[2], edge[:, :, 0, 0], title=page.t("edge kernel"), signed=True)
+        for axes, values, title in (
+            (lower[0], by_zeros[0, :, :, 0], page.t("edges, zero padding")),
+            (lower[1], by_mirror[0, :, :, 0], page.t("edges, mirror padding")),
+            (lower[2], edge[:, :, 0, 0], page.t("edge kernel")),
+        ):
+            style.matrix(axes, values, title=title, signed=True)
     page.answer(
         "Mirror padding needs only indexing. It keeps a constant image constant, where zero "
         "padding creates false edges, but it loses the slope at the border."
@@ -430,14 +428,3 @@ def shape_by_lax(n: int, k: int, padding: tuple[int, int], stride: int) -> int:
     """Return the output size that lax gives for n rows; only shapes are computed."""
     convolve = partial(lax.conv_general_dilated, window_strides=(stride,), padding=[padding])
     return jax.eval_shape(convolve, cost.floats(1, 1, n), cost.floats(1, 1, k)).shape[2]
-
-
-EXERCISES = (
-    Exercise("3.1", "R", four_windows_fit_the_last_example),
-    Exercise("3.2", "R", stride_two_halves_the_sampling_rate),
-    Exercise("3.3", "R", mirror_padding_makes_no_false_edge),
-    Exercise("3.4", "R", stride_s_saves_s_squared),
-    Exercise("3.5", "R", neighbours_say_the_same),
-    Exercise("3.6", "R", stride_one_half_doubles_the_size),
-    Exercise("3.7", "R", the_formula_holds_for_every_combination),
-)

@@ -13,7 +13,6 @@ from jax import Array
 from lenet import ops
 from lenet.chapter import cost, rounding
 from lenet.chapter.exercises.draws import integers, normal
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import layers
@@ -400,14 +399,3 @@ def softmax_pool(x: Array, window: int, beta: float | Array = 1.0) -> Array:
     values = ops.patches(x, window, stride=window)
     values = values.reshape(*values.shape[:3], window * window, x.shape[3])
     return (jax.nn.softmax(beta * values, axis=3) * values).sum(3)
-
-
-EXERCISES = (
-    Exercise("5.1", "P", average_pooling_is_a_convolution),
-    Exercise("5.2", "P", max_pooling_is_not_linear),
-    Exercise("5.3", "P", max_pooling_from_relu),
-    Exercise("5.4", "R", pooling_is_cheap),
-    Exercise("5.5", "R", maximum_and_mean_see_different_things),
-    Exercise("5.6", "P", min_pooling_is_max_pooling_with_two_signs),
-    Exercise("5.7", "R", softmax_pooling_lies_between_mean_and_maximum),
-)

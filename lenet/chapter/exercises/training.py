@@ -38,12 +38,6 @@ def modern(**changes: Any) -> Config:
     return Config(**PRESETS["modern"] | short | changes)
 
 
-def parameters(config: Config, data: Data) -> int:
-    """Return the number of parameters of the network of `config`."""
-    model = network(config, data.num_classes)
-    return sum(layer.parameters for layer in layers.layers(model, data.image_shape))
-
-
 def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Config:
     """Return `config` with the learning rate of best validation accuracy, from one run each."""
     tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
@@ -61,12 +55,14 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
     return dataclasses.replace(config, lr=rates[int(np.argmax(found))])
 
 
-def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str, np.ndarray]:
+def measure(
+    page: Page, settings: Mapping[str, Config], data: Data
+) -> tuple[dict[str, np.ndarray], list[int]]:
     """Train each setting with each seed; print the amount of training and the accuracies.
 
     Returns:
       by name of the setting: accuracy [S, 2] of each seed on validation and on test images; a run
-      that diverged counts as chance level, 1/K
+      that diverged counts as chance level, 1/K. Then the number of parameters of each setting
     """
     images = len(data.train.labels)
     page.say(
@@ -82,14 +78,17 @@ def measure(page: Page, settings: Mapping[str, Config], data: Data) -> dict[str,
     ]
     found = np.array([accuracies(run, data) for run in page.track(runs, "training")])
     scores = dict(zip(settings, found.reshape(-1, len(SEEDS), 2), strict=True))
+    networks = [network(config, data.num_classes) for config in settings.values()]
+    tables = [layers.layers(model, data.image_shape) for model in networks]
+    counts = [sum(layer.parameters for layer in table) for table in tables]
     rows = [
-        (name, f"{parameters(settings[name], data):,}", *map(spread, score.T))
-        for name, score in scores.items()
+        (name, f"{count:,}", *map(spread, score.T))
+        for (name, score), count in zip(scores.items(), counts, strict=True)
     ]
     align = ("left", "right", "right", "right")
     headers = page.t("setting | parameters | validation | test")
     page.table(rows, headers, colalign=align, disable_numparse=True)
-    return scores
+    return scores, counts
 
 
 def accuracies(config: Config, data: Data) -> tuple[float, float]:

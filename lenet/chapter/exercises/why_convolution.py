@@ -12,7 +12,6 @@ from jax import Array
 from lenet import ops
 from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.draws import integers
-from lenet.chapter.exercises.exercise import Exercise
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect.receptive_field import Window, influence, receptive_field, uses
@@ -276,13 +275,10 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
     )
     page.show("[depth(n, 3) for n in (5, 20, 100)]", [depth(n, 3) for n in (5, 20, 100)])
     with page.figure("1.4", "“not good” as a kernel", (9, 3.6)) as figure:
-        for column, sentence in zip(
-            figure.subplots(2, 2, height_ratios=(5, 1)).T,
-            ("film was not good", "film was not very good"),
-            strict=True,
-        ):
+        columns = figure.subplots(2, 2, height_ratios=(5, 1)).T
+        two = ("film was not good", "film was not very good")
+        for (upper, lower), sentence in zip(columns, two, strict=True):
             x = one_hot(words, sentence)
-            upper, lower = column
             style.matrix(upper, x[0, 0].T, numbers=False, windows=[(0, 2, 2, 2)])
             upper.set_xticks(range(x.shape[2]), sentence.split())
             upper.set_yticks(range(5), words)
@@ -300,9 +296,8 @@ def a_kernel_over_words_finds_a_phrase(page: Page) -> None:
 
 def one_hot(words: list[str], sentence: str) -> Array:
     """Return a sentence as [1, 1, n, words]: a 1 at each of its words."""
-    return jax.nn.one_hot(jnp.array([words.index(w) for w in sentence.split()]), len(words))[
-        None, None
-    ]
+    places = jnp.array([words.index(word) for word in sentence.split()])
+    return jax.nn.one_hot(places, len(words))[None, None]
 
 
 def strongest(words: list[str], sentence: str, kernel: Array) -> float:
@@ -421,13 +416,3 @@ PAIRED = "(h,w),(k,l)->(m,n)"
 convolve = np.vectorize(scipy.signal.convolve2d, signature=PAIRED)
 correlate_all = np.vectorize(scipy.signal.correlate2d, signature=PAIRED)
 """Convolve or cross-correlate [B, H, W] with [B, kh, kw] pair by pair, wherever they overlap."""
-
-
-EXERCISES = (
-    Exercise("1.1", "P", one_by_one_is_a_network_for_each_pixel),
-    Exercise("1.2", "R", sound_is_an_image_of_height_one),
-    Exercise("1.3", "R", place_is_what_pooling_over_the_image_forgets),
-    Exercise("1.4", "R", a_kernel_over_words_finds_a_phrase),
-    Exercise("1.5", "R", the_border_is_seen_less),
-    Exercise("1.6", "P", convolution_commutes),
-)

@@ -48,9 +48,8 @@ def pooling(page: Page) -> None:
     with page.figure("pooling", "Edges overlap only after pooling", (9, 4.6)) as figure:
         axes = figure.subplots(2, 3)
         titles = (page.t("image"), page.t("detected edge"), page.t("max pooling, stride 1"))
-        for row, maps in zip(
-            axes, ((edge, found, wide), (moved, found_moved, wide_moved)), strict=True
-        ):
+        rows = ((edge, found, wide), (moved, found_moved, wide_moved))
+        for row, maps in zip(axes, rows, strict=True):
             for place, values, title in zip(row, maps, titles, strict=True):
                 style.matrix(place, values[0, :, :, 0], title=title)
 
