@@ -782,8 +782,9 @@ def test_one_changed_pixel_of_fashion_mnist_is_refused(published: checksums.Raw)
     images[31_415, 14, 14] ^= 1
     for shuffled, part in ((False, "train-images-idx3-ubyte"), (True, "training set")):
         with pytest.raises(DataError, match=f"here: {part}: expected"):
-            changed = published._replace(train_images=images, shuffled=shuffled)
-            checksums.verify("fashion_mnist", changed)
+            checksums.verify(
+                "fashion_mnist", published._replace(train_images=images, shuffled=shuffled)
+            )
 
 
 def test_shuffled_fashion_mnist_is_recognised(published: checksums.Raw) -> None:
