@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from commands import python
+from record_rows import timeless
 
 from lenet import train
 from lenet.config import Config
@@ -58,10 +59,6 @@ def alone(config: Config, data: Data) -> tuple[list[Row], sgd.Params]:
         rows.append(row)
         params = jax.device_get(state.params)
     return rows, params
-
-
-def timeless(rows: list[Row]) -> list[Row]:
-    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
 
 
 RUNS = variants(
