@@ -23,7 +23,7 @@ from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
 from lenet.engine.stacking import stack
 from lenet.errors import DataError, DivergedError, UsageError
-from lenet.model import PRECISIONS, network
+from lenet.model import FORMS, PRECISIONS, network
 
 of_small = partial(Config, dataset="synthetic")
 """Settings of a run on the data of `small`."""
@@ -48,6 +48,10 @@ def _forget() -> None:
 
 
 MOMENTUM = {"momentum": 0.9, "weight_decay": 1e-3}
+RELU = partial(
+    of_small, channels=(2, 3), hidden=(8,), batch_size=64, activation="relu", pool="max", epochs=2
+)
+"""Runs of one program."""
 
 
 def fit(config: Config, data: Data) -> list[Row]:
@@ -306,7 +310,7 @@ def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
 
 
 def test_a_run_is_determined_by_its_seed_however_it_is_started(small):
-    config = of_small(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
+    config = RELU(lr=0.1)
     row, params = train.run(config, small)
     start = train.start(config, small)
     for _ in range(2):  # a start can be fitted again
@@ -319,10 +323,7 @@ def test_a_run_is_determined_by_its_seed_however_it_is_started(small):
 
 
 def test_both_forms_of_convolution_train_alike(small):
-    losses = [
-        fit(of_small(batch_size=64, epochs=1, conv=form), small)[0].train_loss
-        for form in ("matmul", "lax")
-    ]
+    losses = [fit(RELU(epochs=1, lr=0.1, conv=form), small)[0].train_loss for form in FORMS]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
@@ -391,8 +392,8 @@ def test_schedules_fall_to_zero_and_warm_up_rises():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lr": 1e6, "epochs": 3}, r"diverged: .*epoch 1.*Lower the learning rate"),
-        ({"lr": 1e30, "epochs": 3}, r"diverged: .*epoch 1.*Lower the learning rate"),
+        ({"lr": 1e6}, r"diverged: .*epoch 1.*Lower the learning rate"),
+        ({"lr": 1e30}, r"diverged: .*epoch 1.*Lower the learning rate"),
         # in its last step: it has not finished
         pytest.param(
             {"lr": 1e30, "epochs": 1, "batch_size": 700}, "after epoch 1", marks=pytest.mark.slow
@@ -401,7 +402,7 @@ def test_schedules_fall_to_zero_and_warm_up_rises():
 )
 def test_a_run_that_diverges_says_where(small, changes, said):
     with pytest.raises(DivergedError, match=said):
-        fit(of_small(**{"batch_size": 64, "activation": "relu"} | changes), small)
+        fit(RELU(**changes), small)
 
 
 @pytest.mark.parametrize(
@@ -420,7 +421,7 @@ def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said)
 
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
-    config = Config()
+    config = Config(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     params = train.init(model, config, (28, 28, 1)).params
     found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
