@@ -14,7 +14,9 @@ from commands import python
 from benchmarks import flax_plain, forms, rounds, scaling, table
 from benchmarks.contenders import BY_NAME, CONTENDERS
 from benchmarks.worker import Worker, WorkerError
+from lenet import export
 from lenet.config import PRESETS, Config
+from lenet.model import network
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = 300  # two batches, the second short
@@ -27,7 +29,10 @@ def asked(name: str) -> dict[str, dict]:
         return {piece: worker.ask(piece, **work.get(piece, {})) for piece in pieces}
 
 
-def check(answers: dict[str, dict]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet", "torch_eager"])
+def test_a_worker_trains_and_answers_for_it(name, torch):
+    answers = asked(name)
     assert answers["epoch"]["examples"] == EXAMPLES
     assert answers["inference"]["examples"] == 10_000
     for piece in ("epoch", "inference"):
@@ -37,19 +42,9 @@ def check(answers: dict[str, dict]) -> None:
     assert 5e7 < answers["memory"]["host"] < 1e11
     assert answers["memory"]["device"] is None
     assert answers["kernels"] == {"kernels": None}
-
-
-@pytest.mark.slow
-def test_a_worker_trains_ours_and_answers_for_it():
-    check(asked("lenet"))
-
-
-@pytest.mark.slow
-def test_a_worker_trains_pytorch_and_answers_for_it(torch):
-    answers = asked("torch_eager")
-    check(answers)
-    assert answers["environment"]["torch"] == torch.__version__
-    assert answers["environment"]["threads"] == len(os.sched_getaffinity(0))
+    if name != "lenet":
+        assert answers["environment"]["torch"] == torch.__version__
+        assert answers["environment"]["threads"] == len(os.sched_getaffinity(0))
 
 
 def test_a_worker_says_in_one_line_what_went_wrong():
@@ -67,6 +62,7 @@ def test_a_worker_that_is_gone_is_an_error_and_not_a_wait():
 
 @pytest.mark.parametrize("preset", ["book", "modern"])
 def test_the_networks_are_the_same(preset, torch):
+    """With Flax's weights PyTorch's network gives Flax's logits."""
     from benchmarks import pytorch
 
     config = Config(**PRESETS[preset])
@@ -76,15 +72,10 @@ def test_the_networks_are_the_same(preset, torch):
     assert sum(p.size for p in jax.tree.leaves(params)) == 61_706
     net = pytorch.network(config)
     assert sum(p.numel() for p in net.parameters()) == 61_706
-    # With Flax's weights PyTorch's network gives Flax's logits; it flattens maps as CHW, not HWC.
-    layers = [layer for layer in net if hasattr(layer, "weight")]
-    for layer, (name, values) in zip(layers, params.items(), strict=True):
-        kernel = values["kernel"]
-        if name == "Dense_0":
-            kernel = kernel.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
-        moved = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-        layer.weight.data = torch.tensor(jax.device_get(moved))
-        layer.bias.data = torch.tensor(jax.device_get(values["bias"]))
+    names = ("conv1", "conv2", "dense1", "dense2", "dense3")
+    ours = dict(zip(names, params.values(), strict=True))
+    arrays = export.to_torch(network(config, 10), jax.device_get(ours), (28, 28, 1))
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     theirs = net(torch.tensor(jax.device_get(images.transpose(0, 3, 1, 2)))).detach().numpy()
     assert jnp.allclose(model.apply({"params": params}, images), theirs, atol=1e-5)
 

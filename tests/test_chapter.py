@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lenet.chapter import CHAPTER, CLAIMS, NAMES, SECTIONS, Page, claims, walk
+from lenet.chapter import CHAPTER, CLAIMS, EXERCISES, NAMES, SECTIONS, Page, claims, walk
 from lenet.chapter.claims import VERDICTS
 from lenet.chapter.page import CheckError, console
 from lenet.errors import DataError, UsageError
@@ -99,6 +99,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         walk.choose(["claim"], ["claims"], "section")
     with pytest.raises(UsageError, match=r"section 'pading'\. Did you mean padding or pooling\?"):
         walk.choose(["pading"], SECTIONS, "section")
+    with pytest.raises(UsageError, match=r"^unknown exercise '2\.2e'\. Did you mean .*2\.2d"):
+        walk.choose(["2.2e"], EXERCISES, "exercise")
 
 
 @pytest.mark.parametrize("directory", ["", "/dev/null", "/proc/none"])

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from experiments.cli import progress
 from lenet import config, data, records, stopping
 from lenet.engine.rows import Row
 from lenet.engine.sgd import logits
-from lenet.errors import RecordError
 
 train = partial(command, "train", "--noreport")
 
@@ -75,15 +73,6 @@ def test_the_trained_network_comes_back_as_it_was(trained, tiny):
     hits = np.asarray(logits(model, params, test.images)).argmax(-1) == test.labels
     result = json.loads((run_dir / "result.json").read_text())
     assert hits.mean() == pytest.approx(result["test_accuracy"])
-    with pytest.raises(RecordError, match="no checkpoint yet"):
-        records.load(_without_checkpoints(run_dir))
-
-
-def _without_checkpoints(run_dir: Path) -> Path:
-    copy = run_dir.parent / "copy"
-    copy.mkdir()
-    (copy / "config.json").write_bytes((run_dir / "config.json").read_bytes())
-    return copy
 
 
 def test_a_second_run_in_the_same_directory_is_refused_and_changes_nothing(trained):
@@ -111,17 +100,12 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
     [
         (["--lrr=1"], "unknown flag --lrr, did you mean --lr?"),
         (["--lr=ten"], "--lr=ten: expected a number"),
-        (["--lr=-1"], "--lr=-1.0: must be above 0"),
-        (["--lr=nan"], "--lr=nan: must be a finite number"),
         (["--lr=1e400"], "--lr=inf: must be a finite number"),
-        (["--epochs=0"], "--epochs=0: must be at least 1"),
         (["--epochs=1.5"], "--epochs=1.5: expected an integer"),
         (["--learning_rate=1"], "unknown flag --learning_rate, did you mean --lr?"),
-        (["--batch_size=0"], "--batch_size=0: must be at least 1"),
         (["--activation=swish"], "sigmoid|relu|tanh"),
         (["--preset=bok"], "book|book-en|modern"),
         (["--channels=6,x"], "--channels=6,x"),
-        (["--seed=-1"], "--seed=-1: must be at least 0"),
         (["--warmup=10"], "--warmup=10: must be below --epochs=10"),
         (["extra"], "unexpected argument 'extra'"),
         (["--run_dir="], "--run_dir=: name a directory"),
@@ -175,21 +159,6 @@ def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
 popen = partial(start, "-m", "experiments.train", "--noreport")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_with_one_line(tiny, tmp_path, number, status):
-    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=100000")
-    with popen(*flags, "--run_dir=run", cwd=tmp_path) as process:
-        assert process.stdout is not None
-        while not process.stdout.readline().startswith("epoch "):
-            assert process.poll() is None
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=300)  # else it would hang
-    assert process.returncode == status
-    assert stderr.count("\n") == 1
-    assert (tmp_path / "run/metrics.jsonl").exists()
-
-
 def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
     """As when it arrives in a callback of the garbage collector."""
     monkeypatch.setattr(stopping, "_asked", [])
@@ -198,18 +167,6 @@ def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
         stopping.ask(signal.SIGTERM, None)
     with pytest.raises(stopping.Stopped):
         stopping.stop_if_asked()
-
-
-def test_it_trains_to_the_end_when_nobody_reads_any_more(tiny, tmp_path):
-    flags = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=64", "--epochs=2")
-    with popen(*flags, "--run_dir=run", cwd=tmp_path) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr is not None
-        stderr = process.stderr.read()
-    assert (process.returncode, stderr) == (0, "")
-    assert (tmp_path / "run/result.json").exists()
 
 
 def test_a_full_disk_is_status_7_and_leaves_no_torn_file(tiny, tmp_path):

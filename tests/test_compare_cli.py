@@ -50,7 +50,6 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):
         ("--tuning_seeds=0", "--tuning_seeds=0: must be at least 1"),
         ("--valid=0", "--valid=0: must be at least 1"),
         ("--lr=0.1,0.1", "--lr=0.1,0.1: duplicate value 0.1"),
-        ("--lr=-1", "--lr=-1.0: must be above 0"),
         ("--resume", "--resume: name the directory with --run_dir"),
     ],
 )

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+import record_rows
 from PIL import Image
 
 from lenet.analysis import comparison, comparison_findings
@@ -19,15 +20,8 @@ FINAL = {
 
 
 def run(which, lr, seed, *accuracies, valid=()) -> Run:
-    return Run(
-        activation=which[0],
-        pool=which[1],
-        lr=lr,
-        seed=seed,
-        valid_accuracy=list(valid),
-        test_accuracy=list(accuracies),
-        test_loss=[1 - a for a in accuracies],
-    )
+    losses = [1 - a for a in accuracies]
+    return record_rows.compared_run(which, lr, seed, accuracies, valid=valid, loss=losses)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Where data comes from, in which order, and that nothing unchecked gets through."""
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import http.server
@@ -18,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 import platformdirs
@@ -98,9 +100,14 @@ def prepare(
     return root / dataset / version
 
 
-def same(split: data.Split, images: np.ndarray, labels: np.ndarray) -> None:
+def equal(split: data.Split, images: np.ndarray, labels: np.ndarray) -> None:
     np.testing.assert_array_equal(split.images.reshape(images.shape), images)
     np.testing.assert_array_equal(split.labels, labels)
+
+
+def same(loaded: data.Data, four: list[np.ndarray]) -> None:
+    equal(loaded.train, *four[:2])
+    equal(loaded.test, *four[2:])
 
 
 def rows(split: data.Split) -> list[bytes]:
@@ -109,10 +116,6 @@ def rows(split: data.Split) -> list[bytes]:
         image.tobytes() + bytes([label])
         for image, label in zip(split.images, split.labels, strict=True)
     )
-
-
-def refuse(*_: object) -> None:
-    raise DataError("asked in vain")
 
 
 @pytest.fixture(autouse=True)
@@ -128,17 +131,26 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    """Where the set called tiny is cached."""
+    return tmp_path / "xdg/lenet/tiny"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> list[np.ndarray]:
+    """The arrays of a set called tiny that lies where the system has its own."""
+    four = arrays()
+    put(tmp_path / "system/tiny", four)
+    return four
+
+
 def test_a_set_of_ones_own_is_read_anew_where_it_lies(tmp_path: Path) -> None:
     for seed in (1, 2):  # the second is other data under the same name
         four = arrays(seed=seed)
         put(tmp_path / "system/mine", four)
-        same(data.load("mine").train, four[0], four[1])
+        same(data.load("mine"), four)
     assert not (tmp_path / "xdg/lenet/mine").exists()
-
-
-@pytest.fixture
-def entry(tmp_path: Path) -> Path:
-    return tmp_path / "xdg/lenet/tiny"
 
 
 # What comes out
@@ -150,8 +162,7 @@ def test_a_folder(tmp_path: Path, suffix: str, place: str) -> None:
     four = arrays()
     put(tmp_path / "in" / place, four, suffix)
     loaded = data.load("tiny_set", data_dir=tmp_path / "in")
-    same(loaded.train, four[0], four[1])
-    same(loaded.test, four[2], four[3])
+    same(loaded, four)
     assert loaded.train.images.shape == (12, 5, 6, 1)
     assert loaded.image_shape == (5, 6, 1)
     assert loaded.train.images.dtype == np.uint8
@@ -161,13 +172,6 @@ def test_a_folder(tmp_path: Path, suffix: str, place: str) -> None:
     assert loaded.num_classes == 3
     assert str(tmp_path / "in") in loaded.source
     assert "not verified" in loaded.source
-
-
-def test_a_directory_with_a_line_break_in_its_name_stays_in_one_line(tmp_path: Path) -> None:
-    put(tmp_path / "a\nb", damaged(arrays(), 1, lambda labels: labels[:-1]))
-    with pytest.raises(DataError) as caught:
-        data.load("tiny", data_dir=tmp_path / "a\nb")
-    assert "\n" not in str(caught.value)
 
 
 def test_one_image_is_a_data_set(tmp_path: Path) -> None:
@@ -181,7 +185,7 @@ def test_colour_keeps_its_channels_through_folder_and_cache(tmp_path: Path, entr
     put(tmp_path / "system/tiny", four)
     for _ in range(2):
         loaded = data.load("tiny")
-        same(loaded.train, four[0], four[1])
+        same(loaded, four)
         assert loaded.image_shape == (5, 6, 3)
     assert str(entry) in loaded.source
 
@@ -200,9 +204,8 @@ def test_valid_holds_out_the_same_examples_always(tmp_path: Path) -> None:
     # RandomState's stream is frozen, so these are the indices on every machine.
     held = np.sort(np.random.RandomState(0).permutation(40)[:5])
     assert held.tolist() == [4, 10, 20, 22, 25]
-    same(five.valid, four[0][held], four[1][held])
-    same(five.train, np.delete(four[0], held, 0), np.delete(four[1], held))
-    same(five.test, four[2], four[3])
+    equal(five.valid, four[0][held], four[1][held])
+    same(five, [np.delete(four[0], held, 0), np.delete(four[1], held), *four[2:]])
 
 
 @pytest.mark.parametrize("valid", [-1, 12, 13, 10**9])
@@ -231,73 +234,60 @@ def test_synthetic_takes_no_directory(tmp_path: Path) -> None:
 # What is refused
 
 
-def damaged(four: list[np.ndarray], part: int, change: Callable[[np.ndarray], Any]) -> list[Any]:
-    return [change(array) if i == part else array for i, array in enumerate(four)]
-
-
-def set_label(index: int, value: int) -> Callable[[np.ndarray], np.ndarray]:
-    def change(labels: np.ndarray) -> np.ndarray:
-        labels = labels.copy()
-        labels[index] = value
-        return labels
-
-    return change
+def changed(part: int, change: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """Make the four arrays, one of them changed."""
+    return [change(array) if i == part else array for i, array in enumerate(arrays())]
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "message"),
+    ("name", "four", "message"),
     [
         (
-            1,
-            lambda labels: labels[:-1],
+            "kmnist",
+            changed(1, lambda labels: labels[:-1]),
             r"train.labels: expected shape \[12\].*, found \[11\]",
         ),
         (
-            3,
-            lambda labels: np.append(labels, labels),
+            "kmnist",
+            changed(3, lambda labels: np.append(labels, labels)),
             r"shape \[4\].*, found \[8\]",
         ),
         (
-            2,
-            lambda images: images[:, :4],
+            "kmnist",
+            changed(2, lambda images: images[:, :4]),
             r"of \[5, 6, 1\] as in train, found \[4, 6, 1\]",
         ),
-        (1, set_label(7, 10), r"train.labels\[7\] is 10: expected 0 to 9"),
-        (3, set_label(2, 255), r"test.labels\[2\] is 255: expected 0 to 9"),
+        (
+            "kmnist",
+            changed(1, lambda labels: np.where(np.arange(12) == 7, np.uint8(10), labels)),
+            r"train.labels\[7\] is 10: expected 0 to 9",
+        ),
+        (
+            "kmnist",
+            changed(3, lambda labels: np.where(np.arange(4) == 2, np.uint8(255), labels)),
+            r"test.labels\[2\] is 255: expected 0 to 9",
+        ),
+        ("tiny", arrays(0, 4), "at least one"),
+        ("tiny", arrays(12, 0), "at least one"),
+        ("tiny", arrays(shape=(0, 6)), r"expected shape .*, found \[12, 0, 6, 1\]"),
+        ("fashion_mnist", arrays(), "train-images-idx3-ubyte: expected sha256"),
+        ("mnist", arrays(), "train-images-idx3-ubyte: expected sha256"),
     ],
 )
-def test_a_set_that_does_not_hold_together(
-    tmp_path: Path, part: int, change: Callable[[np.ndarray], Any], message: str
+def test_what_is_no_set_or_not_the_published_one_is_refused_in_a_line(
+    tmp_path: Path, name: str, four: list[np.ndarray], message: str
 ) -> None:
-    put(tmp_path, damaged(arrays(), part, change))
-    with pytest.raises(DataError, match=message):
-        data.load("kmnist", data_dir=tmp_path)
+    """Even where the name of the directory has a line break."""
+    with pytest.raises(DataError, match=message) as caught:
+        data.load(name, data_dir=put(tmp_path / "a\nb", four))
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("counts", [(0, 4), (12, 0)])
-def test_an_empty_split(tmp_path: Path, counts: tuple[int, int]) -> None:
-    with pytest.raises(DataError, match="at least one"):
-        data.load("tiny", data_dir=put(tmp_path, arrays(*counts)))
-
-
-def test_images_without_pixels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected shape .*, found \[12, 0, 6, 1\]"):
-        data.load("tiny", data_dir=put(tmp_path, arrays(shape=(0, 6))))
-
-
-@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
-def test_other_contents_than_published_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="train-images-idx3-ubyte: expected sha256"):
-        data.load(name, data_dir=put(tmp_path, arrays()))
-
-
-def test_data_dir_is_the_only_place_asked(tmp_path: Path, monkeypatch: Any) -> None:
-    put(tmp_path / "system/tiny", arrays())
-    put(tmp_path / "xdg/lenet/tiny", arrays())
-    for directory in ("absent", "."):
-        with pytest.raises(DataError):
-            data.load("tiny", data_dir=tmp_path / directory / "in")
+def test_data_dir_is_the_only_place_asked(tmp_path: Path, installed: list[np.ndarray]) -> None:
+    put(tmp_path / "xdg/lenet/tiny", installed)
     (tmp_path / "in").mkdir()
+    with pytest.raises(DataError):
+        data.load("tiny", data_dir=tmp_path / "absent")
     with pytest.raises(
         DataError, match=r"train-images-idx3-ubyte, train-labels.* nor a dataset tiny prepared"
     ):
@@ -396,10 +386,12 @@ def test_a_cached_set_is_the_set_and_is_verified_again(tmp_path: Path, entry: Pa
     four = arrays()
     put(tmp_path / "system/tiny", four, ".gz")
     data.load("tiny")
+    manifest = json.loads((entry / "manifest.json").read_text())
+    assert manifest["source"].startswith(str(tmp_path / "system/tiny"))
+    assert set(manifest["sha256"]) == set(checksums.FILES)
     (tmp_path / "system").rename(tmp_path / "gone")
     cached = data.load("tiny")
-    same(cached.train, four[0], four[1])
-    same(cached.test, four[2], four[3])
+    same(cached, four)
     assert str(entry) in cached.source
     assert sorted(os.listdir(entry.parent)) == ["tiny"]  # nothing temporary stays
 
@@ -407,21 +399,19 @@ def test_a_cached_set_is_the_set_and_is_verified_again(tmp_path: Path, entry: Pa
 @pytest.mark.parametrize("file", [*checksums.FILES, "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_entry_is_moved_aside_with_a_warning_and_read_anew(
-    tmp_path: Path, entry: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
+    installed: list[np.ndarray],
+    entry: Path,
+    caplog: pytest.LogCaptureFixture,
+    file: str,
+    damage: str,
 ) -> None:
-    four = arrays()
-    put(tmp_path / "system/tiny", four)
     data.load("tiny")
     contents = bytearray((entry / file).read_bytes())
     contents[-2 if file == "manifest.json" else -1] ^= 4
+    (entry / file).write_bytes(contents[: {"cut": -3, "empty": 0}.get(damage)])
     if damage == "gone":
         (entry / file).unlink()
-    else:
-        whole = len(contents)
-        length = {"flip": whole, "cut": whole - 3, "empty": 0}[damage]
-        (entry / file).write_bytes(contents[:length])
-    loaded = data.load("tiny")
-    same(loaded.train, four[0], four[1])
+    same(data.load("tiny"), installed)
     (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     (aside,) = [path for path in entry.parent.iterdir() if path != entry]
     assert aside.name in warning.getMessage()
@@ -431,30 +421,41 @@ def test_a_damaged_entry_is_moved_aside_with_a_warning_and_read_anew(
     assert str(entry) in data.load("tiny").source
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     "manifest", [b"[]", b"{}", b"null", b'{"sha256": 1}', b"\xff", b"[" * 9999]
 )
 def test_a_manifest_of_another_kind_is_damage(tmp_path: Path, entry: Path, manifest: bytes) -> None:
-    put(tmp_path / "system/tiny", arrays())
     data.load("tiny")
     (entry / "manifest.json").write_bytes(manifest)
     assert str(tmp_path / "system") in data.load("tiny").source
 
 
-def test_a_cache_that_is_a_file_costs_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def user_cache_path(*_: object, **__: object) -> Path:
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("what", ["a file", "no home", "no home, by an error"])
+def test_a_cache_that_cannot_be_costs_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
-    put(tmp_path / "system/tiny", arrays())
-    (tmp_path / "xdg").write_text("")
+    monkeypatch.chdir(tmp_path)
+    if what == "a file":
+        (tmp_path / "xdg").write_text("")
+    else:
+        relative = lambda *_, **__: Path("~/.cache/lenet")  # noqa: E731
+        found = relative if what == "no home" else user_cache_path
+        monkeypatch.setattr(platformdirs, "user_cache_path", found)
     assert data.load("tiny").num_classes == 3
     assert "could not cache tiny" in caplog.text
+    assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.usefixtures("installed")
 def test_a_full_disk_costs_a_warning_and_leaves_no_half_entry(
-    tmp_path: Path, entry: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    entry: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(tmp_path / "system/tiny", arrays())
-
     def full(path: Path, array: np.ndarray) -> None:
         raise OSError(28, "No space left on device")
 
@@ -462,26 +463,6 @@ def test_a_full_disk_costs_a_warning_and_leaves_no_half_entry(
     assert data.load("tiny").num_classes == 3
     assert "No space left on device" in caplog.text
     assert os.listdir(entry.parent) == []
-
-
-@pytest.mark.parametrize("raises", [False, True])
-def test_no_home_is_no_error(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    raises: bool,
-) -> None:
-    def user_cache_path(*_: object, **__: object) -> Path:
-        if raises:
-            raise RuntimeError("could not determine the home directory")
-        return Path("~/.cache/lenet")
-
-    put(tmp_path / "system/tiny", arrays())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(platformdirs, "user_cache_path", user_cache_path)
-    assert data.load("tiny").num_classes == 3
-    assert "could not cache tiny" in caplog.text
-    assert not (tmp_path / "~").exists()
 
 
 def test_processes_that_cache_at_once_leave_one_whole_entry(tmp_path: Path, entry: Path) -> None:
@@ -532,7 +513,7 @@ def test_a_prepared_set_by_its_default_directory_then_from_the_cache(
         assert loaded.image_shape == (5, 6, 3)
         expected = data.Split(four[0], four[1].astype(np.int32))
         assert rows(loaded.train) == rows(expected)
-    same(second.train, first.train.images, first.train.labels)
+    equal(second.train, first.train.images, first.train.labels)
     assert str(entry) in second.source
 
 
@@ -551,29 +532,27 @@ def test_a_prepared_set_by_data_dir_at_any_level_and_of_the_newest_version(tmp_p
         data.load("other", data_dir=newest)
 
 
-def test_a_prepared_set_without_a_test_split_is_refused(tmp_path: Path) -> None:
-    prepare(tmp_path, arrays(6, 0, shape=(5, 6, 1)))
-    with pytest.raises(DataError, match="no split test, only train"):
-        data.load("tiny", data_dir=tmp_path)
-
-
 @pytest.mark.parametrize(
-    "damage", ["dataset_info.json", "features.json", "tiny-train.array_record"]
+    ("name", "tests", "damage", "message"),
+    [
+        ("tiny", 0, None, "no split test, only train"),
+        ("fashion_mnist", 3, None, "training set: expected sha256 fb88a2f5"),
+        ("tiny", 3, "dataset_info.json", "tiny"),
+        ("tiny", 3, "features.json", "tiny"),
+        ("tiny", 3, "tiny-train.array_record", "tiny"),
+    ],
 )
-def test_a_damaged_prepared_set_is_one_line(tmp_path: Path, damage: str) -> None:
-    place = prepare(tmp_path, arrays(6, 3, shape=(5, 6, 1)))
-    (path,) = place.glob(damage + "*")
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(DataError) as caught:
-        data.load("tiny", data_dir=tmp_path)
+def test_a_prepared_set_that_is_damaged_or_not_the_published_one_is_refused_in_a_line(
+    tmp_path: Path, name: str, tests: int, damage: str | None, message: str
+) -> None:
+    place = prepare(tmp_path, arrays(6, tests, shape=(5, 6, 1)), name)
+    if damage:
+        (path,) = place.glob(damage + "*")
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError, match=message) as caught:
+        data.load(name, data_dir=tmp_path)
     assert str(place) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_prepared_set_under_a_published_name_must_have_its_contents(tmp_path: Path) -> None:
-    prepare(tmp_path, arrays(6, 3, shape=(5, 6, 1)), "fashion_mnist")
-    with pytest.raises(DataError, match="training set: expected sha256 fb88a2f5"):
-        data.load("fashion_mnist", data_dir=tmp_path)
 
 
 def test_tensorflow_is_never_imported_even_where_it_is_installed(tmp_path: Path) -> None:
@@ -599,95 +578,83 @@ def test_tensorflow_is_never_imported_even_where_it_is_installed(tmp_path: Path)
 # The network
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A local host that serves what is in `answers` and remembers what it was asked."""
+@pytest.fixture
+def list_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """List the set in `origin` at a local port, as the registry would; no proxy is asked."""
+    put(tmp_path / "origin", arrays(), ".gz")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    answers: dict[str, bytes]
-    asked: list[str]
+    def address(port: int, name: str) -> download.Address:
+        content = (tmp_path / "origin" / name).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        return download.Address(f"http://127.0.0.1:{port}/{name}", len(content), digest, name)
+
+    def at(port: int) -> None:
+        listed = [address(port, f"{file}.gz") for file in checksums.FILES]
+        monkeypatch.setattr(download, "addresses", lambda name: listed)
+
+    return at
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the name is http.server's
-            assert isinstance(self.server, Server)
-            self.server.asked.append(self.path)
-            answer = self.server.answers.get(self.path)
-            self.send_response(404 if answer is None else 200)
-            self.end_headers()
-            self.wfile.write(answer or b"")
+def asked(tmp_path: Path, list_at: Callable[[int], None]) -> Iterator[list[str]]:
+    """What a local host that serves `origin` was asked."""
+    paths: list[str] = []
 
+    class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.answers, running.asked = {}, []
+        def log_request(self, *_: object) -> None:
+            paths.append(self.path)
+
+    handler = functools.partial(Handler, directory=str(tmp_path / "origin"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        list_at(running.server_port)
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
-        yield running
+        yield paths
         running.shutdown()
         thread.join()
 
 
-def addresses_at(port: int, answers: dict[str, bytes]) -> list[download.Address]:
-    """List what the registry would, with the four files of `answers` at a local port."""
-    return [
-        download.Address(
-            f"http://127.0.0.1:{port}/{file}.gz",
-            len(answers[f"/{file}.gz"]),
-            hashlib.sha256(answers[f"/{file}.gz"]).hexdigest(),
-            f"{file}.gz",
-        )
-        for file in checksums.FILES
-    ]
-
-
-@pytest.fixture
-def served(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """Serve a set and list it in the registry, reachable without a proxy."""
-    put(tmp_path / "origin", arrays(), ".gz")
-    server.answers = {
-        f"/{path.name}": path.read_bytes() for path in (tmp_path / "origin").iterdir()
-    }
-    listed = addresses_at(server.server_port, server.answers)
-    monkeypatch.setattr(download, "addresses", lambda name: listed)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return server
-
-
-def test_a_download_is_checked_and_cached(served: Server, entry: Path) -> None:
-    four = arrays()
+def test_a_download_is_checked_and_cached(asked: list[str], entry: Path) -> None:
     for where in ("127.0.0.1 (verified)", f"{entry} (unchanged since it was cached)"):
         loaded = data.load("tiny")
-        same(loaded.train, four[0], four[1])
+        same(loaded, arrays())
         assert loaded.source == where
-    assert len(served.asked) == 4
+    assert len(asked) == 4
 
 
-@pytest.mark.parametrize("change", ["page", "absent", "flipped", "endless"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda right: b"<html>sorry</html>", "with sha256"),
+        (lambda right: right[:-1] + bytes([right[-1] ^ 1]), "with sha256"),
+        (lambda right: right + bytes(10**7), "with sha256"),
+        (None, "404"),
+    ],
+    ids=["a page", "flipped", "endless", "absent"],
+)
 def test_a_download_of_other_bytes_is_refused_at_the_first_file(
-    served: Server, change: str
+    tmp_path: Path, asked: list[str], change: Callable[[bytes], bytes] | None, message: str
 ) -> None:
-    path = f"/{download.addresses('tiny')[0].filename}"
-    right = served.answers.pop(path)
-    if change != "absent":
-        served.answers[path] = {
-            "page": b"<html>sorry</html>",
-            "flipped": right[:-1] + bytes([right[-1] ^ 1]),
-            "endless": right + bytes(10**7),
-        }[change]
-    with pytest.raises(DataError, match="404" if change == "absent" else "with sha256") as caught:
+    path = tmp_path / "origin" / f"{checksums.FILES[0]}.gz"
+    right = path.read_bytes()
+    path.unlink()
+    if change:
+        path.write_bytes(change(right))
+    with pytest.raises(DataError, match=message) as caught:
         download.fetch("tiny")
-    assert served.asked == [path]
+    assert asked == [f"/{path.name}"]
     assert "10,000" not in str(caught.value)  # it hung up before the end
 
 
-def test_a_host_that_refuses_or_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    answers = {f"/{file}.gz": b"x" for file in checksums.FILES}
+def test_a_host_that_refuses_or_hangs_up_is_asked_once(
+    list_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
+        list_at(listening.getsockname()[1])
         visits = []
 
         def hang_up() -> None:
@@ -702,26 +669,19 @@ def test_a_host_that_refuses_or_hangs_up_is_asked_once(monkeypatch: pytest.Monke
             download.fetch("tiny")
         assert len(visits) == 1
         listening.shutdown(socket.SHUT_RDWR)
-    tries = []
-    get = requests.get
-
-    def counted(*arguments: Any, **options: Any) -> requests.Response:
-        tries.append(arguments)
-        return get(*arguments, **options)
-
-    monkeypatch.setattr(requests, "get", counted)
+    get = mock.Mock(side_effect=requests.get)
+    monkeypatch.setattr(requests, "get", get)
     with pytest.raises(DataError, match=r"download from 127\.0\.0\.1: no connection"):
         download.fetch("tiny")  # the port is closed now
-    assert len(tries) == 1
+    get.assert_called_once()
 
 
-def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_a_host_that_never_answers_is_given_up(
+    list_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.1)
-    answers = {f"/{file}.gz": b"x" for file in checksums.FILES}
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        monkeypatch.setattr(download, "addresses", lambda name: addresses_at(port, answers))
+        list_at(silent.getsockname()[1])
         with pytest.raises(DataError, match="no answer within"):
             download.fetch("tiny")
 
@@ -767,17 +727,19 @@ esac""",
     return tmp_path
 
 
-def test_debian_without_lists_fetches_private_ones(apt: Path) -> None:
+@pytest.mark.parametrize(
+    ("lists", "asked"),
+    [(True, [debian.PACKAGE]), (False, [debian.PACKAGE, "update", debian.PACKAGE])],
+)
+def test_debian_fetches_lists_of_its_own_if_there_are_none(
+    apt: Path, lists: bool, asked: list[str]
+) -> None:
+    if lists:
+        (apt / "lists").touch()
     assert len(debian.fetch("fashion_mnist").train_labels) == 12
-    asked = (apt / "log").read_text().splitlines()
-    assert [line.split()[-1] for line in asked] == [debian.PACKAGE, "update", debian.PACKAGE]
-    assert all("Acquire::Retries=0" in line for line in asked)
-
-
-def test_debian_with_lists_asks_once(apt: Path) -> None:
-    (apt / "lists").touch()
-    assert len(debian.fetch("fashion_mnist").train_labels) == 12
-    assert len((apt / "log").read_text().splitlines()) == 1
+    lines = (apt / "log").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == asked
+    assert all("Acquire::Retries=0" in line for line in lines)
 
 
 def test_debian_unreachable_is_one_line_after_one_attempt(apt: Path) -> None:
@@ -806,54 +768,40 @@ def test_fashion_mnist_is_what_the_text_says(fashion_mnist: data.Data) -> None:
     assert "(verified" in fashion_mnist.source
 
 
-def test_one_changed_pixel_of_fashion_mnist_is_refused(fashion_mnist: data.Data) -> None:
-    images = fashion_mnist.train.images.copy()
-    images[31_415, 14, 14] ^= 1
-    raw = checksums.Raw(
-        images[..., 0],
-        fashion_mnist.train.labels.astype(np.uint8),
-        fashion_mnist.test.images[..., 0],
-        fashion_mnist.test.labels.astype(np.uint8),
-        source="here",
+@pytest.fixture
+def published(fashion_mnist: data.Data) -> checksums.Raw:
+    train, test = (
+        (split.images[..., 0], split.labels.astype(np.uint8))
+        for split in (fashion_mnist.train, fashion_mnist.test)
     )
+    return checksums.Raw(*train, *test, source="here")
+
+
+def test_one_changed_pixel_of_fashion_mnist_is_refused(published: checksums.Raw) -> None:
+    images = published.train_images.copy()
+    images[31_415, 14, 14] ^= 1
     for shuffled, part in ((False, "train-images-idx3-ubyte"), (True, "training set")):
         with pytest.raises(DataError, match=f"here: {part}: expected"):
-            checksums.verify("fashion_mnist", raw._replace(shuffled=shuffled))
+            checksums.verify(
+                "fashion_mnist", published._replace(train_images=images, shuffled=shuffled)
+            )
 
 
-def test_shuffled_fashion_mnist_is_recognised(fashion_mnist: data.Data) -> None:
+def test_shuffled_fashion_mnist_is_recognised(published: checksums.Raw) -> None:
     order = np.random.default_rng(0).permutation(60_000)
-    raw = checksums.Raw(
-        fashion_mnist.train.images[order],
-        fashion_mnist.train.labels[order],
-        fashion_mnist.test.images,
-        fashion_mnist.test.labels,
-        source="here",
-        shuffled=True,
-    )
+    images, labels = published.train_images[order], published.train_labels[order]
+    raw = published._replace(train_images=images, train_labels=labels, shuffled=True)
     assert checksums.verify("fashion_mnist", raw).verdict.startswith("verified")
-    swapped = raw.train_labels.copy()
+    swapped = labels.copy()
     swapped[:2] = 3, 4
     with pytest.raises(DataError, match="training set"):
         checksums.verify("fashion_mnist", raw._replace(train_labels=swapped))
 
 
-def test_manifest_is_json_that_says_where_the_set_came_from(tmp_path: Path, entry: Path) -> None:
-    put(tmp_path / "system/tiny", arrays())
-    data.load("tiny")
-    manifest = json.loads((entry / "manifest.json").read_text())
-    assert manifest["source"].startswith(str(tmp_path / "system/tiny"))
-    assert set(manifest["sha256"]) == set(checksums.FILES)
-
-
 def test_take_keeps_the_first_of_each_split(tmp_path: Path) -> None:
-    put(tmp_path, arrays())
-    whole = data.load("tiny", data_dir=tmp_path, valid=2)
+    whole = data.load("tiny", data_dir=put(tmp_path, arrays()), valid=2)
     some = data.take(whole, train=7, test=3)
-    assert (some.train.images == whole.train.images[:7]).all()
-    assert (some.train.labels == whole.train.labels[:7]).all()
-    assert (some.test.images == whole.test.images[:3]).all()
-    assert (some.test.labels == whole.test.labels[:3]).all()
+    same(some, [x[:n] for split, n in ((whole.train, 7), (whole.test, 3)) for x in split])
     assert some.valid is whole.valid
     assert len(data.take(whole, train=1).test.labels) == 4
     assert len(whole.train.labels) == 10

@@ -48,15 +48,6 @@ def test_the_chapters_exercises_are_all_there():
 ask = partial(python, "-m", "experiments.exercises")
 
 
-def test_an_unknown_number_is_one_line_with_the_nearest():
-    done = ask("2.2e")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: unknown exercise '2.2e'. Did you mean ")
-    assert "2.2d" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
 def test_the_list_names_all_of_a_section_with_what_takes_long():
     done = ask("--list", "6", "--lang=zh")
     assert done.returncode == 0

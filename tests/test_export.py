@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+import torch_network
 from commands import python
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from skipping import skip
 from lenet import data, export, records
 from lenet.engine import sgd
 from lenet.errors import RecordError, UsageError
-from lenet.model import LeNet
+from lenet.model import FORMS, LeNet
 
 NETWORKS = {
     "book": (LeNet(), (28, 28, 1)),
@@ -62,22 +63,6 @@ def nchw(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-def texts_net(torch, model: LeNet):
-    """The texts' nn.Sequential for any of our networks; PyTorch finds out the sizes itself."""
-    nn = torch.nn
-    active = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}[model.activation]
-    pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[model.pool]
-    layers = []
-    for i, channels in enumerate(model.channels):
-        padding = "same" if i == 0 else 0
-        layers += [nn.LazyConv2d(channels, model.kernel_size, padding=padding), active()]
-        layers += [pool(2, 2)]
-    layers.append(nn.Flatten())
-    for units in model.hidden:
-        layers += [nn.LazyLinear(units), active()]
-    return nn.Sequential(*layers, nn.LazyLinear(model.num_classes))
-
-
 def test_onnx_runtime_gives_our_logits_at_any_batch_size(onnxruntime, network):
     model, params, shape, images = network
     started = session(onnxruntime, export.to_onnx(model, params, shape))
@@ -94,18 +79,12 @@ def test_pytorch_loads_the_state_dict_into_the_texts_network(torch, network):
             export.to_torch_file(model, params, shape)
         return
     content = export.to_torch_file(model, params, shape)
-    state = torch.load(io.BytesIO(content), weights_only=True)
-    net = texts_net(torch, model)
-    net.load_state_dict(state)
-    expected = applied(model, params, images)
+    net = torch_network.network(torch, model)
+    net.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     logits = net(torch.from_numpy(nchw(images))).detach().numpy()
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
-
-
-def test_a_state_dict_comes_back_to_the_bit(network):
-    model, params, shape, _ = network
-    back = export.from_torch(model, export.to_torch(model, params, shape), shape)
-    jax.tree.map(np.testing.assert_array_equal, back, params)
+    for form in FORMS:
+        expected = applied(model.clone(conv=form), params, images)
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
 
 
 def test_a_state_dict_of_another_network_is_refused(network):
@@ -177,7 +156,7 @@ def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     tmp_path,
 ):
     model = LeNet(activation="relu", pool="max", channels=(3, 5), hidden=(9, 8), kernel_size=3)
-    net = texts_net(torch, model)
+    net = torch_network.network(torch, model)
     images = data.load("tiny", data_dir=tiny).test.images
     scaled = torch.from_numpy(nchw(images.astype(np.float32) / 255))
     expected = net(scaled).detach().numpy()
@@ -231,9 +210,7 @@ def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, 
         None, {"images": nchw(scaled)}
     )
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
-    net = texts_net(torch, model)
-    arrays = export.to_torch(model, state.params, shape)
-    net.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
+    net = torch_network.network(torch, model, state.params)
     theirs = net(torch.from_numpy(nchw(scaled))).detach().numpy()
     np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-4)
 

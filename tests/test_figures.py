@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+import record_rows
 import scipy
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from lenet.analysis import comparison as compared
 from lenet.analysis import published, summary
 from lenet.analysis.terms import TERMS, VALUES
 from lenet.config import Config
@@ -28,12 +28,10 @@ LATIN = {*map(chr, range(32, 127)), *"·×−±"}
 """What Liberation Sans, which vl-convert brings, has for sure."""
 
 
-def row(epoch: int, accuracy: float, valid: float | None = None) -> Row:
+def row(epoch: int, accuracy: float) -> Row:
     running = [(epoch - 1 + i / 5, 2.0 / epoch, accuracy) for i in range(1, 6)]
-    valid_loss = None if valid is None else 1.0
-    return Row(
-        *(epoch, 2.0 / epoch, accuracy, valid_loss, valid, 2.0, accuracy, 100, 1.0, 100.0, running)
-    )
+    numbers = {"train_loss": 2.0 / epoch, "train_accuracy": accuracy, "running": running}
+    return record_rows.row(epoch, test_loss=2.0, test_accuracy=accuracy, **numbers)
 
 
 ROWS = [row(1, 0.1), row(2, 0.5), row(3, 0.7)]
@@ -51,30 +49,6 @@ def entries() -> list[Entry]:
     return found
 
 
-def compare() -> compared.Comparison:
-    def one(which: compared.Cell, lr: float, seed: int) -> compared.Run:
-        lost = lr > 1 and which[1] == "max"
-        accuracies = [] if lost else [0.3, 0.5 + 0.01 * seed + 0.1 * (which[0] == "relu")]
-        return compared.Run(
-            activation=which[0],
-            pool=which[1],
-            lr=lr,
-            seed=seed,
-            valid_accuracy=accuracies,
-            test_accuracy=accuracies,
-            test_loss=accuracies,
-        )
-
-    cells = compared.CELLS
-    return compared.Comparison(
-        epochs=2,
-        rates=[0.1, 3.0],
-        tuning=[one(c, lr, seed) for c in cells for lr in (0.1, 3.0) for seed in (8, 9)],
-        final=[one(c, 0.1, seed) for c in cells for seed in (0, 1, 2)],
-        texts=[one(cells[0], 0.9, seed) for seed in (0, 1, 2)],
-    )
-
-
 def every() -> dict[str, vega.Chart]:
     """All charts there are of a run, a sweep and a comparison."""
     band = published.band()
@@ -82,7 +56,7 @@ def every() -> dict[str, vega.Chart]:
     found |= {end: run.published(end, [dict.fromkeys(run.ENDS, 0.5)]) for end in run.ENDS}
     found |= sweep.charts(entries(), ["lr", "pool", "channels"])
     found |= sweep.charts([e for e in entries() if e.config.pool == "max"], ["lr", "channels"])
-    return found | {f"compare {n}": c for n, c in comparison.charts(compare()).items()}
+    return found | {f"compare {n}": c for n, c in comparison.charts(record_rows.compared()).items()}
 
 
 def said(svg: str) -> str:
@@ -180,7 +154,7 @@ def test_the_page_and_the_files_draw_the_same_charts():
     asked = {"command": "", "flags": {}, "runs": len(entries()), "environment": {}}
     report = of_sweep.report(of_sweep.Sweep("s", entries(), axes, Config(), {}, asked))
     on_page, drawn = page.merged(report.parts).charts, sweep.charts(entries(), axes)
-    assert on_page.keys() == drawn.keys()
+    assert on_page.keys() == drawn.keys() == {"curves", "rates", "settings", "parallel"}
     t = functools.partial(translate, "zh")
     for name, chart in drawn.items():
         assert chart.draw(t) == on_page[name].draw(t)
@@ -193,7 +167,7 @@ def test_a_run_that_diverged_is_a_cross_and_no_accuracy():
     lost = {(r["series"], r["lr"], r["diverged"], r["n"]) for r in rates.rows["diverged"]}
     assert lost == {(f"pooling max, output channels {c}", 1.5, 1, 2) for c in ("6", "16,6")}
     assert said(vega.svg([rates])).count("×") == 2 + 1  # and what it means
-    tuned = comparison.charts(compare())["rates"]
+    tuned = comparison.charts(record_rows.compared())["rates"]
     assert {r["lr"] for r in tuned.rows["diverged"]} == {3.0}
     assert min(r["low"] for r in tuned.rows["rates"]) > 0.4
 

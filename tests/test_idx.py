@@ -70,21 +70,6 @@ def test_write_keeps_strided_order_and_refuses_what_it_cannot_hold(tmp_path: Pat
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    idx.write(tmp_path / "a", SMALL)
-
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        idx.write(tmp_path / "a", SMALL + 1)
-    np.testing.assert_array_equal(idx.read(tmp_path / "a"), SMALL)
-    assert os.listdir(tmp_path) == ["a"]
-
-
 @pytest.mark.parametrize("contents", [PLAIN, gzip.compress(PLAIN, mtime=0)], ids=["plain", "gzip"])
 def test_every_truncation_is_refused(tmp_path: Path, contents: bytes) -> None:
     for length in range(len(contents)):

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lenet import inspect, train
 from lenet.config import Config
@@ -29,11 +27,6 @@ def test_probabilities_are_the_softmax_of_the_logits_in_batches_of_any_size(netw
     assert found.shape == (600, 10)
 
 
-def test_confusion_counts_truth_by_rows():
-    found = inspect.confusion(np.array([0, 0, 2, 1]), np.array([0, 2, 2, 1]), 3)
-    assert found.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
-
-
 def test_the_surest_mistakes_come_first():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
     labels = np.array([1, 1, 0, 0])  # wrong, right, wrong, wrong
@@ -54,17 +47,6 @@ def test_one_that_says_what_it_is_worth_is_calibrated():
     probabilities = np.tile([0.75, 0.25], (400, 1))
     labels = np.repeat([0, 0, 0, 1], 100)
     assert inspect.calibration(labels, probabilities).error == pytest.approx(0, abs=1e-12)
-
-
-@given(down=st.integers(-4, 4), right=st.integers(-4, 4))
-def test_a_shift_moves_every_pixel_and_lets_none_in_at_the_other_side(down, right):
-    images = np.random.default_rng(0).integers(1, 256, (2, 6, 7, 1), np.uint8)
-    found = inspect.shift(images, down, right)
-    for i in range(6):
-        for j in range(7):
-            inside = 0 <= i - down < 6 and 0 <= j - right < 7
-            wanted = images[:, i - down, j - right] if inside else np.zeros((2, 1))
-            assert (found[:, i, j] == wanted).all()
 
 
 def test_noise_has_its_deviation_and_its_seed():

@@ -2,57 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lenet.inspect.layers import layers, table
-from lenet.model import BIAS_INITIALIZERS, KERNEL_INITIALIZERS, Conv2D, LeNet, feature_maps
-
-
-def torch_lenet(torch, params):
-    """The texts' nn.Sequential, with the weights of `params`."""
-    nn = torch.nn
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2, 2)),
-        *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
-        *(nn.Linear(400, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10)),
-    )
-    for layer, name in ((0, "conv1"), (3, "conv2"), (7, "dense1"), (9, "dense2"), (11, "dense3")):
-        kernel = np.asarray(params[name]["kernel"])
-        if name.startswith("conv"):
-            kernel = kernel.transpose(3, 2, 0, 1)
-        else:
-            if name == "dense1":  # PyTorch flattens [C, H, W], we flatten [H, W, C]
-                kernel = kernel.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
-            kernel = kernel.T
-        net[layer].weight.data = torch.tensor(kernel.copy())
-        net[layer].bias.data = torch.tensor(np.array(params[name]["bias"]))
-    return net
-
-
-@pytest.mark.parametrize("form", ["matmul", "lax"])
-def test_logits_are_pytorchs(torch, form):
-    images = np.random.default_rng(0).random((64, 28, 28, 1), np.float32)
-    model = LeNet(conv=form)
-    variables = model.init(jax.random.key(0), images)
-    net = torch_lenet(torch, variables["params"])
-    expected = net(torch.tensor(images.transpose(0, 3, 1, 2))).detach().numpy()
-    logits = jax.jit(model.apply)(variables, images)
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
-
-
-def test_it_has_the_texts_parameters():
-    params = LeNet().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
-    sizes = {name: sum(p.size for p in jax.tree.leaves(leaves)) for name, leaves in params.items()}
-    assert sizes == {
-        "conv1": 156,
-        "conv2": 2416,
-        "dense1": 48120,
-        "dense2": 10164,
-        "dense3": 850,
-    }
-    assert sum(sizes.values()) == 61_706
-    assert all(set(leaves) == {"kernel", "bias"} for leaves in params.values())
+from lenet.model import BIAS_INITIALIZERS, KERNEL_INITIALIZERS, Conv2D, LeNet
 
 
 def test_the_table_has_the_texts_numbers():
@@ -84,8 +38,17 @@ NETWORKS = st.builds(
 )
 
 
-def check_forms_and_table(model, shape):
-    """Both forms give the same logits and gradients, and the table counts the parameters."""
+@pytest.mark.slow
+@given(NETWORKS, st.integers(8, 50), st.integers(8, 50), st.integers(1, 3))
+@example({}, 28, 28, 1)
+@example({"pool": "max", "activation": "relu", "hidden": ()}, 31, 30, 3)
+@example({"channels": (2,), "kernel_size": 3}, 30, 30, 1)
+@example({"channels": (2, 3, 2), "kernel_size": 4}, 45, 46, 1)
+def test_both_forms_and_the_table_agree_for_any_network_and_image(
+    settings, height, width, channels
+):
+    """Both give the same logits and gradients, and the table counts the parameters."""
+    model, shape = LeNet(**settings), (height, width, channels)
     try:
         rows = layers(model, shape)
     except ValueError:
@@ -107,43 +70,6 @@ def check_forms_and_table(model, shape):
         np.testing.assert_allclose(matmul, lax, rtol=1e-3, atol=1e-4 * (1 + np.abs(lax).max()))
     assert sum(row.parameters for row in rows) == sum(p.size for p in jax.tree.leaves(params))
     assert rows[-1].output_shape == (model.num_classes,)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "shape"),
-    [
-        (LeNet(), (28, 28, 1)),
-        (LeNet(pool="max", activation="relu", hidden=()), (31, 30, 3)),
-        (LeNet(channels=(2,), kernel_size=3), (30, 30, 1)),
-        (LeNet(channels=(2, 3, 2), kernel_size=4), (45, 46, 1)),
-    ],
-)
-def test_both_forms_and_the_table_agree(model, shape):
-    check_forms_and_table(model, shape)
-
-
-@pytest.mark.slow
-@given(NETWORKS, st.integers(8, 50), st.integers(8, 50), st.integers(1, 3))
-def test_both_forms_and_the_table_agree_for_any_network_and_image(
-    settings, height, width, channels
-):
-    check_forms_and_table(LeNet(**settings), (height, width, channels))
-
-
-def test_receptive_fields_are_where_the_gradient_is_not_zero():
-    """Ask the network itself: which pixels move the middle of the last feature map?"""
-    model = LeNet(activation="tanh", conv="lax")
-    images = jax.random.normal(jax.random.key(0), (1, 28, 28, 1))
-    variables = model.init(jax.random.key(1), images)
-
-    def middle(images):
-        _, state = model.apply(variables, images, capture_intermediates=True)
-        return state["intermediates"]["conv2"]["__call__"][0][0, 5, 5].sum()
-
-    rows, columns = np.nonzero(np.asarray(jax.grad(middle)(images))[0, ..., 0])
-    expected = {row.name: row.receptive_field for row in layers(model, (28, 28, 1))}["conv2"]
-    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == expected
 
 
 FAN_IN, FAN_OUT = 25 * 6, 25 * 16
@@ -179,18 +105,14 @@ def test_orthogonal_weights_are_orthogonal():
 
 def test_initial_biases_are_zero_or_pytorchs():
     images = jnp.zeros((1, 28, 28, 1))
-    zeros = LeNet(bias_init="zeros").init(jax.random.key(0), images)["params"]
+    zeros, drawn = (
+        jax.jit(LeNet(bias_init=name).init)(jax.random.key(0), images)["params"]
+        for name in ("zeros", "pytorch")
+    )
     assert not any(layer["bias"].any() for layer in zeros.values())
-    params = LeNet(bias_init="pytorch").init(jax.random.key(0), images)["params"]
-    for name, fan_in in (
-        ("conv1", 25),
-        ("conv2", 150),
-        ("dense1", 400),
-        ("dense2", 120),
-        ("dense3", 84),
-    ):
-        largest = float(jnp.abs(params[name]["bias"]).max()) * fan_in**0.5
-        assert 0.5 < largest <= 1
+    fans_in = {"conv1": 25, "conv2": 150, "dense1": 400, "dense2": 120, "dense3": 84}
+    for name, fan_in in fans_in.items():
+        assert 0.5 < float(jnp.abs(drawn[name]["bias"]).max()) * fan_in**0.5 <= 1
 
 
 def test_conv2d_is_a_layer_of_its_own():
@@ -251,7 +173,3 @@ def test_the_lax_form_can_be_differentiated_forwards():
     call = jax.jit(lambda x: model.apply(variables, x)[0, 0])
     _, forward = jax.jvp(call, (images,), (images,))
     np.testing.assert_allclose(forward, (jax.grad(call)(images) * images).sum(), rtol=1e-4)
-
-
-def test_feature_maps_of_the_text():
-    assert feature_maps(LeNet(), (28, 28)) == [((28, 28), (14, 14)), ((10, 10), (5, 5))]

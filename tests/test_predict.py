@@ -57,11 +57,14 @@ def test_runs_together_give_the_mean(shown, tmp_path):
         (("RUN", "evil\x1b[31m.png"), 3, r"evil\x1b[31m.png: not a readable PNG or JPEG"),
         ((".", "0.png"), 4, "no checkpoint yet"),
         (("RUN", "0.png", "--explain=0.png"), 2, "--explain=0.png"),
+        (("sweep", "0.png"), 4, "sweeps and comparisons save results, not networks"),
     ],
 )
 def test_what_cannot_be_is_one_line(shown, tmp_path, arguments, status, said):
     run_dir, _ = shown
     (tmp_path / "evil\x1b[31m.png").write_text("text")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text("{}")
     given = (str(run_dir) if x == "RUN" else x for x in arguments)
     done = predict(*given, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
@@ -99,10 +102,3 @@ def test_a_picture_on_white_is_told_of_invert(shown, tmp_path):
     hint = "paper.png looks dark-on-light; use --invert"
     assert hint in predict(str(run_dir), "paper.png", cwd=tmp_path).stdout
     assert "light at" not in predict(str(run_dir), "--invert", "paper.png", cwd=tmp_path).stdout
-
-
-def test_a_sweep_has_no_network_to_ask(tmp_path):
-    (tmp_path / "sweep.json").write_text("{}")
-    done = predict(str(tmp_path), "x.png", cwd=tmp_path)
-    assert done.returncode == 4
-    assert "sweeps and comparisons save results, not networks" in done.stderr

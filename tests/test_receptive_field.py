@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import ops
-from lenet.inspect.receptive_field import ReceptiveField, Window, influence, receptive_field
+from lenet.inspect.receptive_field import Window, influence, receptive_field
 
 # A stride above the window's size would leave holes in the field; under as much padding as that
 # size, a unit would see nothing of the layer below.
@@ -37,17 +37,6 @@ def test_the_arithmetic_is_what_gradients_see(windows):
     for unit in {0, inside}:
         seen = np.flatnonzero(measure(jnp.ones(N), unit))
         assert seen.tolist() == [i for i in field.pixels(unit) if i >= 0]
-
-
-def test_lenet_by_hand():
-    conv1, conv2, pool = Window(5, padding=2), Window(5), Window(2, stride=2)
-    assert receptive_field([]) == ReceptiveField(1, 1, 0)
-    assert receptive_field([conv1]) == ReceptiveField(5, 1, -2)
-    assert receptive_field([conv1, pool]) == ReceptiveField(6, 2, -2)
-    assert receptive_field([conv1, pool, conv2]) == ReceptiveField(14, 2, -2)
-    last = receptive_field([conv1, pool, conv2, pool])
-    assert last == ReceptiveField(16, 4, -2)
-    assert last.pixels(2) == range(6, 22)
 
 
 def test_lenet_as_its_gradients_see_it():

@@ -1,11 +1,12 @@
 import errno
-import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lenet import files, records
+from lenet.data import idx
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
 
 
@@ -64,18 +65,26 @@ def test_a_path_that_cannot_be_a_directory_is_a_usage_error(tmp_path, name):
         pass
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "result.json"
-    files.write_json(path, {"epoch": 1})
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path, number: files.write_json(path, {"epoch": number}),
+        lambda path, number: idx.write(path, np.full(3, number, np.uint8)),
+    ],
+)
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, write):
+    path = tmp_path / "file"
+    write(path, 1)
+    before = path.read_bytes()
 
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(DiskError, match="No space left on device"):
-        files.write_json(path, {"epoch": 2})
-    assert json.loads(path.read_text()) == {"epoch": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+    with pytest.raises((DiskError, OSError), match="No space left on device"):
+        write(path, 2)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_rows_survive_and_a_bad_line_is_named(tmp_path):

@@ -32,12 +32,8 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
     assert statistics.fmean(off) >= 0.8
 
 
-@pytest.mark.parametrize("script", ["readme.py", "studies.py"])
-def test_the_readmes_are_written_from_the_records(script):
-    done = python(f"scripts/{script}", "--check")
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_pages_are_written_from_the_record_and_say_what_the_code_says():
-    done = python("scripts/pages.py", "--check")
+@pytest.mark.parametrize("script", ["readme", "studies", "pages", "translations"])
+def test_what_is_written_from_records_and_code_says_what_they_say(script):
+    """The READMEs, the pages of docs, and the Chinese catalogue."""
+    done = python(f"scripts/{script}.py", "--check")
     assert done.returncode == 0, done.stderr

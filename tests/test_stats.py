@@ -51,12 +51,6 @@ def test_intervals_contain_the_true_mean_as_often_as_they_say():
     assert abs(np.mean(hits) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)  # four standard errors
 
 
-def test_places_by_hand():
-    assert [stats.place(x, [1, 2, 2, 3]) for x in (0, 1, 2, 2.5, 3, 4)] == [
-        *(0, 12.5, 50, 75, 87.5, 100)
-    ]
-
-
 @given(HALVES, samples(1, 30))
 def test_a_place_is_scipys_and_the_complement_of_its_mirror_image(value, others):
     found = stats.place(value, others)
@@ -140,6 +134,9 @@ def test_effects_are_those_of_least_squares(seed, runs):
         (lambda: stats.equal_distributions([1, 1], [1, 2]), "no spread"),
         (lambda: stats.main_effects(np.zeros((2, 3, 4))), r"\(2, 3, 4\): expected \(2, 2, R\)"),
         (lambda: stats.main_effects(np.zeros((2, 2, 1))), "at least 2"),
+        *((lambda v=v: stats.crossed(v), "expected") for v in ([1, 2], [[1, 2]])),
+        (lambda: stats.crossed([[1, 1], [1, 1]]), "spread"),
+        (lambda: stats.crossed([[1, 2], [3, math.nan]]), "finite"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(call, said):
@@ -172,9 +169,3 @@ def test_a_source_that_adds_nothing_is_not_negative():
     assert stats.crossed([[0, 1], [1, 0]]).rows.variance == 0
     exact = stats.crossed([[0, 1], [0, 1]])  # no rest, either
     assert (exact.rows.p, exact.columns.p) == (1, 0)
-
-
-@pytest.mark.parametrize("values", [[1, 2], [[1, 2]], [[1, 1], [1, 1]], [[1, 2], [3, np.nan]]])
-def test_what_cannot_be_split_is_refused(values):
-    with pytest.raises(ValueError, match=r"expected|spread|finite"):
-        stats.crossed(values)

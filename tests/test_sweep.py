@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from commands import python
+from record_rows import timeless
 
 from lenet import train
 from lenet.config import Config
@@ -60,10 +61,6 @@ def alone(config: Config, data: Data) -> tuple[list[Row], sgd.Params]:
     return rows, params
 
 
-def timeless(rows: list[Row]) -> list[Row]:
-    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
-
-
 RUNS = variants(
     {},
     {"seed": 3},
@@ -75,22 +72,50 @@ RUNS = variants(
 )
 
 
-def check_bits(configs, data, choose) -> None:
-    for run, (rows, params) in results(configs, data, choose).items():
+def check_bits(configs, data, found) -> None:
+    for run, (rows, params) in found.items():
         expected_rows, expected = alone(configs[run], data)
         assert timeless(rows) == timeless(expected_rows)
         chex.assert_trees_all_equal(params, expected)
 
 
-def test_a_run_of_a_sweep_is_the_run_alone_bit_for_bit(small):
-    check_bits(RUNS, small, one_by_one(3))
+@pytest.fixture
+def fresh():
+    """Programs of other tests must not be found."""
+    sweep.epoch.clear_cache()
+    yield
+    sweep.epoch.clear_cache()
+
+
+def test_a_group_compiles_once_and_each_run_has_the_bits_of_the_run_alone(
+    small, fresh, monkeypatch
+):
+    """Counted where jax traces, and where XLA compiles what trains."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **about: (
+            compiled.append(about.get("fun_name"))
+            if event == "/jax/core/compile/backend_compile_duration"
+            else None
+        )
+    )
+    assert len(groups(RUNS)) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
+        # The last chunk of the first group is short.
+        found = results(RUNS, small, one_by_one(2))
+        assert sum(name in ("jit(epoch)", "epoch") for name in compiled) == 2, compiled
+        with pytest.raises(AssertionError, match="traced"):
+            results(variants({"activation": "tanh"}), small, one_by_one(2))
+    check_bits(RUNS, small, found)
 
 
 ON_DEVICES = """
 import jax
-from test_sweep import RUNS, check_bits, hold_out, one_by_one, synthetic
+from test_sweep import RUNS, check_bits, hold_out, one_by_one, results, synthetic
 assert jax.local_device_count() == {devices}
-check_bits(RUNS{some}, hold_out(synthetic.make(350, 50), 50), one_by_one(1, split={split}))
+runs, small = RUNS{some}, hold_out(synthetic.make(350, 50), 50)
+check_bits(runs, small, results(runs, small, one_by_one(1, split={split})))
 """
 
 
@@ -135,32 +160,6 @@ def test_a_run_that_diverges_is_reported_and_leaves_the_others_their_bits(small)
 def test_where_all_have_diverged_nothing_more_is_trained(small):
     bad = variants(*({"activation": "relu", "lr": 1e30, "seed": seed} for seed in range(2)))
     assert len(list(train.sweep(bad, small, choose=one_by_one(2)))) == 1
-
-
-@pytest.fixture
-def fresh():
-    """Programs of other tests must not be found."""
-    sweep.epoch.clear_cache()
-    yield
-    sweep.epoch.clear_cache()
-
-
-def test_a_group_compiles_once(small, fresh, monkeypatch):
-    """Counted where jax traces, and where XLA compiles what trains."""
-    monkeypatch.setattr(sgd, "step", chex.assert_max_traces(sgd.step, n=2))
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, _, **about: (
-            compiled.append(about.get("fun_name"))
-            if event == "/jax/core/compile/backend_compile_duration"
-            else None
-        )
-    )
-    assert len(groups(RUNS)) == 2
-    results(RUNS, small, one_by_one(2))  # the last chunk of the first group is short
-    assert sum(name == "jit(epoch)" or name == "epoch" for name in compiled) == 2, compiled
-    with pytest.raises(AssertionError, match="traced"):
-        results(variants({"activation": "tanh"}), small, one_by_one(2))
 
 
 def test_runs_are_grouped_by_choices_and_epochs():

@@ -4,10 +4,8 @@ import contextlib
 import io
 import json
 import shutil
-import signal
 import socket
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
 
@@ -64,34 +62,6 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     assert record["environment"]["versions"]["jax"]
 
 
-@pytest.mark.slow
-def test_killed_and_resumed_it_ends_with_the_same_summary(swept, tiny, tmp_path):
-    run_dir, _ = swept
-    flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
-    with start(*alone, *flags, cwd=tmp_path) as process:
-        path = tmp_path / "run" / "runs.jsonl"
-        while process.poll() is None:
-            with contextlib.suppress(OSError):
-                if path.read_bytes().count(b"\n"):
-                    process.send_signal(signal.SIGKILL)
-            time.sleep(0.001)
-    finished = path.read_bytes().splitlines()[:1]  # whatever came before the signal did
-    path.write_bytes(finished[0] + b'\n{"run": 3, "conf')  # and a line that was being written
-    for name in ("summary.csv",):
-        (tmp_path / "run" / name).unlink(missing_ok=True)
-    done = sweep(*flags, "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "1 of 4 runs are in" in done.stdout
-    assert path.read_bytes().splitlines()[0] == finished[0]
-    assert len(ledger(tmp_path / "run")) == 4
-    expected = (run_dir / "summary.csv").read_text()
-    assert (tmp_path / "run" / "summary.csv").read_text() == expected
-    # Nothing but the directory has to be said again.
-    again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
-    assert "Resuming: 4 of 4 runs already finished" in again.stdout
-    assert (tmp_path / "run" / "summary.csv").read_text() == expected
-
-
 def test_another_sweep_is_not_resumed(swept, tiny):
     run_dir, _ = swept
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
@@ -120,17 +90,15 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):
     ("flags", "said"),
     [
         (["--seed=5:5"], "--seed=5:5: empty range"),
-        (["--lr=0.01..1:log"], "--lr=0.01..1:log: expected a value like"),
         (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2 values, --seed has 3 values"),
         (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
         (["--seed=0:1000000"], "1,000,000 runs would take about"),
         (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
-        (["--activation=gelu"], "--activation=gelu: must be one of"),
-        (["--nesterov=perhaps"], "--nesterov=perhaps: expected true"),
         (["--random=3"], "--random=3: must be at least 1 and at most 1, the number"),
         (["--zip", "--random=1"], "--zip and --random exclude each other"),
         (["--resume"], "--resume: name the directory with --run_dir"),
         (["--lrs=0.1"], "did you mean --lr?"),
+        (["--study=depth"], "window"),
         (["--dataset=synthetic", "--batch_size=70000"], "--batch_size=70000: must be at most"),
     ],
 )
@@ -170,23 +138,6 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "4 of 4 runs" in again.stdout
-
-
-def test_an_unknown_study_is_one_line(tmp_path):
-    done = sweep("--study=depth", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "window" in done.stderr
-
-
-def test_three_axes_are_drawn_side_by_side(tiny, tmp_path):
-    axes = ("--lr=0.05,0.1", "--momentum=0,0.9", "--weight_decay=0,0.01")
-    done = sweep(
-        *SIZES, *axes, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    picture = (tmp_path / "run" / "parallel.png").read_bytes()
-    assert Image.open(io.BytesIO(picture)).size[0] > 600
 
 
 def free_port() -> int:

@@ -48,14 +48,3 @@ def test_fewer_test_images_do_not_change_the_training_images(made: data.Data) ->
 
 def test_labels_tell_the_classes_apart_but_not_trivially(made: data.Data) -> None:
     assert 0.3 < nearest_mean_accuracy(made) < 0.95
-
-
-def test_load_reaches_it_by_name_alone() -> None:
-    loaded = data.load("synthetic", valid=10_000)
-    assert loaded.name == "synthetic"
-    assert loaded.valid is not None
-    assert [len(split.labels) for split in (loaded.train, loaded.valid, loaded.test)] == [
-        50_000,
-        10_000,
-        10_000,
-    ]

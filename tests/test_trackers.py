@@ -71,21 +71,17 @@ def test_tensorboard_reads_what_it_was_told(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_knows_the_settings_of_a_run(tmp_path):
-    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
-    from tensorboard.summary.writer import record_writer  # noqa: F401  the format is theirs
 
     tell_all("tensorboard", tmp_path)
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-
     (path,) = (tmp_path / "tensorboard").iterdir()
-    values = [
+    (start,) = (
         value
-        for raw in RawEventFileLoader(str(path)).Load()
-        for value in Event.FromString(raw).summary.value
-        if value.metadata.plugin_data.plugin_name == "hparams"
-    ]
-    start = next(value for value in values if "session_start" in value.tag)
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if "session_start" in value.tag
+    )
     settings = parse_session_start_info_plugin_data(start.metadata.plugin_data.content).hparams
     assert settings["lr"].number_value == 0.9
     assert settings["channels"].string_value == "6,16"
@@ -138,46 +134,38 @@ def test_weights_and_biases_keeps_what_it_was_told_without_a_network(tmp_path):
     assert settings["lr"] == 0.9
 
 
-def test_a_tracker_that_fails_is_said_once_and_ends_nothing(tmp_path, monkeypatch, caplog):
-    told = []
+@pytest.fixture
+def flaky(monkeypatch) -> list[int]:
+    """A tracker by the name of a module that is there, which fails in epoch 1; what it logged."""
+    logged = []
 
-    @contextlib.contextmanager
-    def flaky(directory, title, config):
-        def tell(epoch, numbers):
-            told.append(epoch)
-            if epoch == 1:
-                raise ConnectionError("gone")
+    def log(epoch, numbers):
+        logged.append(epoch)
+        if epoch == 1:
+            raise ConnectionError("gone")
 
-        yield tell
+    monkeypatch.setitem(trackers.TRACKERS, "json", lambda *_: contextlib.nullcontext(log))
+    return logged
 
-    monkeypatch.setitem(trackers.TRACKERS, "json", flaky)  # a module that is there
+
+def test_a_tracker_that_fails_is_said_once_and_ends_nothing(flaky, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         tell_all("json", tmp_path)
-    assert told == [0, 1]
+    assert flaky == [0, 1]
     assert [record.message for record in caplog.records] == [
         "logging to json failed and is now off (ConnectionError('gone')); training continues"
     ]
 
 
-def test_without_patience_a_tracker_that_fails_is_an_error(tmp_path, monkeypatch):
-    @contextlib.contextmanager
-    def full(directory, title, config):
-        def tell(epoch, numbers):
-            raise ConnectionError("gone")
-
-        yield tell
-
-    monkeypatch.setitem(trackers.TRACKERS, "json", full)
+def test_without_patience_a_tracker_that_fails_is_an_error(flaky, tmp_path):
     with pytest.raises(UsageError, match="tracker=json: logging failed: ConnectionError"):
         tell_all("json", tmp_path, patient=False)
 
 
 def test_one_that_cannot_begin_is_one_line(tmp_path, monkeypatch):
-    @contextlib.contextmanager
     def locked(directory, title, config):
         (directory / "json").mkdir()
         raise RuntimeError("not logged in")
-        yield
 
     monkeypatch.setitem(trackers.TRACKERS, "json", locked)
     with pytest.raises(UsageError, match="tracker=json: could not start: not logged in"):
@@ -185,12 +173,9 @@ def test_one_that_cannot_begin_is_one_line(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())  # so that the run can be begun again
 
 
-def test_what_goes_wrong_in_the_run_is_not_taken_for_the_tracker_s_fault(tmp_path, monkeypatch):
-    monkeypatch.setitem(trackers.TRACKERS, "json", lambda *_: contextlib.nullcontext(print))
-    with (
-        pytest.raises(ZeroDivisionError),
-        trackers.tracking("json", tmp_path, "a run", {}),
-    ):
+@pytest.mark.usefixtures("flaky")
+def test_what_goes_wrong_in_the_run_is_not_taken_for_the_tracker_s_fault(tmp_path):
+    with pytest.raises(ZeroDivisionError), trackers.tracking("json", tmp_path, "a run", {}):
         _ = 1 / 0
 
 

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+import torch_network
 from hypothesis import given
 from hypothesis import strategies as st
-from test_model import torch_lenet
+from record_rows import timeless
 
 from lenet import train
 from lenet.config import PRESETS, Config
@@ -22,7 +23,7 @@ from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
 from lenet.engine.stacking import stack
 from lenet.errors import DataError, DivergedError, UsageError
-from lenet.model import PRECISIONS, network
+from lenet.model import FORMS, PRECISIONS, network
 
 of_small = partial(Config, dataset="synthetic")
 """Settings of a run on the data of `small`."""
@@ -46,11 +47,11 @@ def _forget() -> None:
         function.clear_cache()
 
 
-def _timeless(rows: list[Row]) -> list[Row]:
-    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row in rows]
-
-
 MOMENTUM = {"momentum": 0.9, "weight_decay": 1e-3}
+RELU = partial(
+    of_small, channels=(2, 3), hidden=(8,), batch_size=64, activation="relu", pool="max", epochs=2
+)
+"""Runs of one program."""
 
 
 def fit(config: Config, data: Data) -> list[Row]:
@@ -210,12 +211,6 @@ def test_a_wrong_shape_raises_at_the_edge(small):
         train.start(of_small(), dataclasses.replace(small, train=flat))
 
 
-def test_a_start_can_be_fitted_twice(small):
-    run = train.start(of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=1), small)
-    first, second = ([row for row, _ in train.fit(run)] for _ in range(2))
-    assert _timeless(first) == _timeless(second)
-
-
 @pytest.mark.slow
 def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
     for form in ("matmul", "lax"):
@@ -226,13 +221,6 @@ def test_training_runs_in_float32_where_jax_defaults_to_float64(small):
             ((row, state),) = train.fit(run)
         assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state.params))
         assert row.train_loss == pytest.approx(expected, rel=1e-2)
-
-
-@pytest.mark.slow
-def test_a_run_that_diverges_in_its_last_step_has_not_finished(small):
-    config = of_small(lr=1e30, batch_size=700, epochs=1, activation="relu")
-    with pytest.raises(DivergedError, match="after epoch 1"):
-        fit(config, small)
 
 
 @pytest.mark.parametrize("preset", ["book", "modern"])
@@ -305,7 +293,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
         for chosen in (two, one)
     )
     for epoch, other in zip(*runs, strict=True):
-        assert _timeless([epoch.rows[0]]) == _timeless([other.rows[0]])
+        assert timeless([epoch.rows[0]]) == timeless([other.rows[0]])
         chex.assert_trees_all_equal(*map(jax.device_get, (epoch.state, other.state)))
 
 
@@ -321,18 +309,21 @@ def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
     assert whole.count == halves.count == 700
 
 
-def test_the_same_run_twice_gives_the_same_bits(small):
-    config = of_small(batch_size=64, epochs=2, activation="relu", pool="max", lr=0.1)
-    assert _timeless(fit(config, small)) == _timeless(fit(config, small))
-    other = dataclasses.replace(config, seed=1)
-    assert fit(config, small)[0].train_loss != fit(other, small)[0].train_loss
+def test_a_run_is_determined_by_its_seed_however_it_is_started(small):
+    config = RELU(lr=0.1)
+    row, params = train.run(config, small)
+    start = train.start(config, small)
+    for _ in range(2):  # a start can be fitted again
+        *_, (again, state) = train.fit(start)
+        assert again.epoch == 2
+        assert timeless([again]) == timeless([row])
+        chex.assert_trees_all_equal(jax.device_get(state.params), jax.device_get(params))
+    other, _ = train.run(dataclasses.replace(config, seed=1), small)
+    assert other.train_loss != row.train_loss
 
 
 def test_both_forms_of_convolution_train_alike(small):
-    losses = [
-        fit(of_small(batch_size=64, epochs=1, conv=form), small)[0].train_loss
-        for form in ("matmul", "lax")
-    ]
+    losses = [fit(RELU(epochs=1, lr=0.1, conv=form), small)[0].train_loss for form in FORMS]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
@@ -366,7 +357,7 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     config = Config(lr=0.9 if not options else 0.1, **options)
     model = network(config, 10)
     state = train.init(model, config, (28, 28, 1))
-    net = torch_lenet(torch, state.params)
+    net = torch_network.network(torch, model, state.params)
     theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
     rows, mask = sgd.order(config, 0, 60_000)
     step = jax.jit(sgd.step, static_argnums=(0, 2))
@@ -398,11 +389,20 @@ def test_schedules_fall_to_zero_and_warm_up_rises():
     np.testing.assert_allclose(rising, [0.05 * min(i + 1, 10) for i in range(12)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("lr", [1e6, 1e30])
-def test_a_run_that_diverges_says_where(small, lr):
-    config = of_small(lr=lr, batch_size=64, epochs=3, activation="relu")
-    with pytest.raises(DivergedError, match=r"diverged: .*epoch 1.*Lower the learning rate"):
-        fit(config, small)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": 1e6}, r"diverged: .*epoch 1.*Lower the learning rate"),
+        ({"lr": 1e30}, r"diverged: .*epoch 1.*Lower the learning rate"),
+        # in its last step: it has not finished
+        pytest.param(
+            {"lr": 1e30, "epochs": 1, "batch_size": 700}, "after epoch 1", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_run_that_diverges_says_where(small, changes, said):
+    with pytest.raises(DivergedError, match=said):
+        fit(RELU(**changes), small)
 
 
 @pytest.mark.parametrize(
@@ -421,18 +421,8 @@ def test_what_cannot_be_trained_is_refused_before_compiling(small, change, said)
 
 
 def test_real_evaluation_counts_ten_thousand(fashion_mnist):
-    config = Config()
+    config = Config(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     params = train.init(model, config, (28, 28, 1)).params
     found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000
-
-
-def test_a_run_ends_with_the_last_row_and_parameters_of_fit(small):
-    config = of_small(channels=(2, 3), hidden=(8,), batch_size=100, epochs=2)
-    row, params = train.run(config, small)
-    *_, (expected, state) = train.fit(train.start(config, small))
-    assert row.epoch == 2
-    assert _timeless([row]) == _timeless([expected])
-    for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(state.params), strict=True):
-        assert (a == b).all()

@@ -34,47 +34,38 @@ AT_CHANCE, LEARNED = (1.0, 0.0), (0.3, 0.8)
 
 
 @pytest.mark.parametrize("classes", CLASSES)
-def test_a_run_that_leaves_the_plateau_is_told_the_epoch(classes):
-    found = of_run([AT_CHANCE, AT_CHANCE, LEARNED, LEARNED], classes)
-    assert (found.state, texts(found)) == ("good", [verdict.LEFT])
-    assert found.messages[0].values["left"] == 3
-    assert of_run([LEARNED], classes).messages[0].values["left"] == 1
-    again = of_run([LEARNED, AT_CHANCE, LEARNED], classes)
-    assert again.messages[0].values["left"] == 3
-    # Steps that went too far at first are no learning.
-    assert of_run([(1.5, 0.0), LEARNED], classes).messages[0].values["left"] == 2
+@pytest.mark.parametrize(
+    ("curve", "epochs", "state", "said"),
+    [
+        ([AT_CHANCE, LEARNED], 2, "good", [verdict.LEFT]),
+        ([(1.2, 0.6)], 1, "good", [verdict.LEFT]),  # a rough first epoch that has learned
+        ([AT_CHANCE] * 3, 3, "bad", [verdict.STUCK]),
+        ([LEARNED, AT_CHANCE], 2, "bad", [verdict.STUCK]),
+        ([(1.04, 0.001)] * 3, 3, "bad", [verdict.STUCK]),
+        ([LEARNED, (2.0, 0.0)], 2, "bad", [verdict.DIVERGED]),
+        ([(0.2, 0.0)], 1, "bad", [verdict.MEMORISED]),  # learned by heart
+        ([AT_CHANCE, LEARNED], 5, "open", [verdict.INCOMPLETE, verdict.LEFT]),
+        ([AT_CHANCE], 5, "open", [verdict.INCOMPLETE, verdict.WAITING]),
+        ([AT_CHANCE] * 3, 5, "bad", [verdict.INCOMPLETE, verdict.STUCK]),
+    ],
+)
+def test_a_run_is_judged_by_its_curve_and_its_classes(classes, curve, epochs, state, said):
+    found = of_run(curve, classes, epochs=epochs)
+    assert (found.state, texts(found)) == (state, said)
+    assert found.messages[-1].values.get("classes", classes) == classes
 
 
-@pytest.mark.parametrize("classes", CLASSES)
-def test_a_run_that_stays_on_the_plateau_is_stuck(classes):
-    for curve in ([AT_CHANCE] * 3, [LEARNED, AT_CHANCE], [(1.04, 0.001)] * 3):
-        found = of_run(curve, classes)
-        assert (found.state, texts(found)) == ("bad", [verdict.STUCK])
-    assert found.messages[0].values["classes"] == classes
-
-
-@pytest.mark.parametrize("classes", CLASSES)
-def test_a_loss_above_chance_level_is_divergence(classes):
-    found = of_run([LEARNED, (2.0, 0.0)], classes)
-    assert (found.state, texts(found)) == ("bad", [verdict.DIVERGED])
-    high = of_run([(1.2, 0.6)], classes)  # a rough first epoch that has learned
-    assert high.state == "good"
-
-
-@pytest.mark.parametrize("classes", CLASSES)
-def test_images_learned_by_heart_are_no_success(classes):
-    found = of_run([(0.2, 0.0)], classes)
-    assert (found.state, texts(found)) == ("bad", [verdict.MEMORISED])
-
-
-@pytest.mark.parametrize("classes", CLASSES)
-def test_an_unfinished_run_is_said_to_be_incomplete_first(classes):
-    found = of_run([AT_CHANCE, LEARNED], classes, epochs=5)
-    assert (found.state, texts(found)) == ("open", [verdict.INCOMPLETE, verdict.LEFT])
-    found = of_run([AT_CHANCE], classes, epochs=5)
-    assert (found.state, texts(found)) == ("open", [verdict.INCOMPLETE, verdict.WAITING])
-    found = of_run([AT_CHANCE] * 3, classes, epochs=5)
-    assert (found.state, texts(found)) == ("bad", [verdict.INCOMPLETE, verdict.STUCK])
+@pytest.mark.parametrize(
+    ("curve", "epoch"),
+    [
+        ([AT_CHANCE, AT_CHANCE, LEARNED, LEARNED], 3),
+        ([LEARNED], 1),
+        ([LEARNED, AT_CHANCE, LEARNED], 3),
+        ([(1.5, 0.0), LEARNED], 2),  # steps that went too far at first are no learning
+    ],
+)
+def test_a_run_that_leaves_the_plateau_is_told_the_epoch(curve, epoch):
+    assert of_run(curve, 10).messages[0].values["left"] == epoch
 
 
 def test_only_a_place_among_the_published_runs_makes_a_run_normal():

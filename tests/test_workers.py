@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+from record_rows import timeless
 
 from lenet import train
 from lenet.config import Config
@@ -51,9 +52,7 @@ def by_run(rows) -> dict[int, list]:
     """What was yielded, by run, without the times."""
     found: dict[int, list] = {run: [] for run in range(len(RUNS))}
     for run, row in rows:
-        timed = {"seconds": 0.0, "examples_per_second": 0.0}
-        is_row = not isinstance(row, DivergedError)
-        found[run].append(dataclasses.replace(row, **timed) if is_row else str(row))
+        found[run] += [str(row)] if isinstance(row, DivergedError) else timeless([row])
     return found
 
 

@@ -185,13 +185,3 @@ def test_one_of_two_processes_trains(fault, runner, whole, tmp_path, resumed):
         assert statuses[1] == 6, ended
         assert outcome(run_dir) == outcome(whole)
         fault.count("detected", "recovered", "bit-equal")
-
-
-@pytest.mark.slow
-@pytest.mark.fault("a lock whose process is dead")
-def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path):
-    for i in fault.times(1, 2):
-        run_dir = tmp_path / str(i)
-        runner.kill(run_dir, after_epoch=2)
-        check_recovers(runner, run_dir, whole)
-        fault.count("detected", "recovered", "bit-equal")
