@@ -15,8 +15,9 @@ from typing import Any
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
 from lenet import files, records
-from lenet.analysis import findings, frameworks, summary, terms
-from lenet.config import PRESETS, Config, from_dict, to_dict
+from lenet.analysis import findings, terms
+from lenet.analysis.summary import Sweep
+from lenet.config import from_dict, to_dict
 from lenet.engine.rows import Row
 from lenet.figures.sweep import charts
 from lenet.figures.vega import png
@@ -85,9 +86,9 @@ def collect(name: str, sweep_dir: Path) -> None:
     )
 
 
-def entries_of(record: dict[str, Any]) -> list[Entry]:
-    """Return the runs of a record, each with its last epoch alone, nan where it was not kept."""
-    return [
+def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
+    """Return a recorded study: of each run the last epoch alone, nan where it was not kept."""
+    entries = [
         Entry(
             run=number,
             config=from_dict(record["config"] | run["config"]),
@@ -96,38 +97,34 @@ def entries_of(record: dict[str, Any]) -> list[Entry]:
         )
         for number, run in enumerate(record["runs"])
     ]
+    return Sweep.of_record(entries, record | {"flags": {"study": name}})
 
 
 def section(name: str, record: dict[str, Any], language: str) -> str:
     """One study: its question, command, picture, table and what it says."""
     study, t = STUDIES[name], partial(translate, language)
-    entries, axes = entries_of(record), summary.varied(record["axes"])
-    num_classes = summary.classes(record["data"])
-    settings = summary.ranked(entries, num_classes)
-    preset = Config(**PRESETS[record["preset"]])
-    said = frameworks.said(name, entries, axes, preset, num_classes)
-    alt = t("{what} of each setting", what=terms.named(summary.selection(entries)))
+    sweep = sweep_of(name, record)
+    alt = t("{what} of each setting", what=terms.named(sweep.measure))
     parts = [
         f"## `{name}`",
-        translate(language, study.question),
+        t(study.question),
         f"    {record['command']}",
         f"![{alt}](studies/{language}/{name}.png)",
-        *([findings.table(settings, axes, preset, language)] if axes else []),
-        *(translate(language, each) for each in said),
+        *([findings.table(sweep, language)] if sweep.axes else []),
+        *map(t, findings.findings(sweep)),
         t(
             "{runs} runs. {machine}.",
-            runs=len(entries),
+            runs=len(sweep.entries),
             machine=table_of_bench.machine(record["environment"]),
         ),
     ]
     return "\n\n".join(parts)
 
 
-def picture(record: dict[str, Any], language: str) -> bytes:
+def picture(sweep: Sweep, language: str) -> bytes:
     """The figure of a study: by learning rate, by pair of seeds, or by setting."""
-    entries, axes = entries_of(record), summary.varied(record["axes"])
-    which = "rates" if axes == ["lr"] else "settings" if axes else "seeds"
-    return png([charts(entries, axes)[which]], language)
+    which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
+    return png([charts(sweep)[which]], language)
 
 
 def known() -> dict[str, dict[str, Any]]:
@@ -167,7 +164,7 @@ def main(arguments: list[str]) -> None:
     for name, record in known().items():
         for language in PAGES:
             path = ROOT / "docs" / "studies" / language / f"{name}.png"
-            files.write(path, picture(record, language))
+            files.write(path, picture(sweep_of(name, record), language))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from PIL import Image
 from lenet import files
 from lenet import language as words
 from lenet.analysis import comparison
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.data import Data, Split, checksums
 from lenet.errors import RecordError
@@ -103,8 +104,7 @@ def sweep(*, valid: bool = False, draws: int = 0) -> page.Report:
     entries = [entry(run, *cell) for run, cell in enumerate(cells)]
     command = "python -m experiments.sweep <x>"
     asked = {"command": command, "runs": len(cells) + 1, "environment": {}, "flags": {}}
-    found = of_sweep.Sweep("s", entries, ["lr", "pool"], Config(epochs=2), {}, asked)
-    return of_sweep.report(found)
+    return of_sweep.report("s", Sweep(entries, ["lr", "pool"], Config(epochs=2)), asked)
 
 
 def compared() -> page.Report:

@@ -4,7 +4,7 @@ Values are one number a run, [R]; all are finite. What is paired is paired by se
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy  # scipy.stats takes a while to import: scipy does so when it is first used
@@ -21,6 +21,11 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         """Return a difference with its interval, such as +0.0120 [−0.0010, +0.0250]."""
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "−")
+
+    @property
+    def side(self) -> Literal["higher", "lower", "open"]:
+        """On which side of 0 it lies; "open" where it contains 0."""
+        return "higher" if self.low > 0 else "lower" if self.high < 0 else "open"
 
 
 class Outcome(NamedTuple):

@@ -6,10 +6,9 @@ Functions of recorded numbers that return data: a state, and messages in no lang
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from lenet.analysis import findings
+from lenet.analysis import findings, terms
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import Setting
-from lenet.config import Config
+from lenet.analysis.summary import Sweep
 from lenet.engine import chance
 from lenet.language import Message, mark, message
 
@@ -47,11 +46,6 @@ PLACE = mark(
     "Test accuracy {accuracy:.3f} is at percentile {percentile:.0f} of {runs} published PyTorch "
     "runs."
 )
-
-MEASURES = {
-    "valid_accuracy": message("validation accuracy"),
-    "test_accuracy": message("test accuracy"),
-}
 
 State = Literal["good", "open", "bad"]
 
@@ -142,39 +136,31 @@ AGAINST = {
 MISSING = mark("The sweep is incomplete: {missing} runs are missing.")
 
 
-def of_sweep(
-    settings: Sequence[Setting],
-    axes: Sequence[str],
-    preset: Config,
-    measure: str,
-    missing: int = 0,
-) -> Verdict:
+def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     """Return the best setting of a sweep, and whether it is better than the preset's.
 
     Args:
-      settings: ranked; at least one run of the first finished.
-      axes: names of what varies, seeds apart.
-      preset: the settings to compare with.
-      measure: the accuracy that ranks, a key of MEASURES.
+      sweep: at least one run of its best setting finished.
       missing: runs that have not finished.
     """
-    best, base = settings[0], findings.base(settings, axes, preset)
+    settings = sweep.settings
     finished = sum(len(setting.rows) for setting in settings)
-    runs = finished + sum(setting.diverged for setting in settings)
     state: State = "open" if missing > 0 else "good"
     said = [message(MISSING, missing=missing)] if missing > 0 else []
     if finished == sum(setting.stuck for setting in settings):
+        runs = finished + sum(setting.diverged for setting in settings)
         return Verdict("bad", (*said, message(LOST, runs=runs)))
     if len(settings) == 1:
-        final = best.final(measure)
+        final = settings[0].final(sweep.measure)
         mean = final.mean if final else float("nan")
-        said.append(message(ONE, measure=MEASURES[measure], mean=mean, runs=finished))
+        said.append(message(ONE, measure=terms.named(sweep.measure), mean=mean, runs=finished))
         return Verdict(state, tuple(said))
-    said.append(findings.best(settings, axes, preset, measure))
-    by = findings.differences(settings, base)[0][1] if base and base is not best else None
-    if base and by:
-        label = findings.label(base, axes)
-        said.append(message(AGAINST[_side(by)], base=label, difference=by))
+    said.append(findings.best(sweep))
+    if sweep.base and sweep.base is not settings[0]:
+        by = findings.differences(sweep)[0][1]
+        if by:
+            label = findings.label(sweep.base, sweep.axes)
+            said.append(message(AGAINST[by.side], base=label, difference=by))
     return Verdict(state, tuple(said))
 
 
@@ -202,10 +188,5 @@ def of_comparison(whole: Interval) -> Verdict:
     >>> of_comparison(Interval(0.0, -0.1, 0.1)).state
     'open'
     """
-    side = _side(whole)
-    return Verdict("open" if side == "open" else "good", (message(WHOLE[side], whole=whole),))
-
-
-def _side(by: Interval) -> Literal["higher", "lower", "open"]:
-    """On which side of 0 an interval lies; "open" where it contains 0."""
-    return "higher" if by.low > 0 else "lower" if by.high < 0 else "open"
+    state: State = "open" if whole.side == "open" else "good"
+    return Verdict(state, (message(WHOLE[whole.side], whole=whole),))

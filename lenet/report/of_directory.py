@@ -10,7 +10,7 @@ from lenet import config as config_module
 from lenet import data as datasets
 from lenet import records
 from lenet.analysis import summary
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS
 from lenet.data import Data
 from lenet.errors import DataError, RecordError
 from lenet.records import directory, ledger
@@ -92,13 +92,11 @@ def _of_sweep(run_dir: Path) -> Report:
     entries = ledger.read(run_dir / directory.LEDGER)
     if all(entry.diverged for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
-    preset = Config(**PRESETS[asked["preset"]])
     try:
-        num_classes = summary.classes(asked.get("data", []))
+        sweep = summary.Sweep.of_record(entries, asked)
     except (KeyError, TypeError):
         raise RecordError(f"{path}: data: does not name datasets with their classes") from None
-    name, varied = run_dir.resolve().name, summary.varied(axes)
-    return of_sweep.report(of_sweep.Sweep(name, entries, varied, preset, num_classes, asked))
+    return of_sweep.report(run_dir.resolve().name, sweep, asked)
 
 
 def _of_comparison(run_dir: Path) -> Report:
