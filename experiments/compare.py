@@ -157,8 +157,7 @@ def _compare(
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
-        effects = comparison_findings.effects(found)
-        paragraphs = [*map(t, said), comparison_findings.effects_table(effects, language.asked())]
+        paragraphs = [*map(t, said), comparison_findings.effects_table(found, language.asked())]
     report = "\n\n".join([comparison_findings.table(found, language.asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin

@@ -108,7 +108,7 @@ def comparison_section(language: str) -> str:
     said = [
         translate(language, each) for each in comparison_findings.findings(runs, data, num_classes)
     ]
-    effects = comparison_findings.effects_table(comparison_findings.effects(runs), language)
+    effects = comparison_findings.effects_table(runs, language)
     table = comparison_findings.table(runs, language)
     return "\n\n".join(
         [f"![{alt}](docs/results/{language}/compare.png)", table, note, *said, effects, code]
@@ -188,12 +188,12 @@ def equality(language: str, book: dict) -> str:
             "{mean:.4f} (95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
             measure=Message(name),
             d=equal.ks.statistic,
-            ks=equal.ks.p,
+            ks=equal.ks.pvalue,
             mean=equal.difference.mean,
             low=equal.difference.low,
             high=equal.difference.high,
             t=equal.welch.statistic,
-            welch=equal.welch.p,
+            welch=equal.welch.pvalue,
         )
         for name, equal in (
             ("test accuracy", found["test_accuracy"]),

@@ -58,19 +58,19 @@ def test_a_cell_takes_the_rate_with_the_best_mean_and_a_run_that_diverged_counts
 
 
 def test_effects_are_contrasts_within_a_seed(runs):
-    found = comparison.effects(runs, "test_accuracy")
-    assert found.first.mean == pytest.approx((0.20 + 0.26) / 2)
-    assert found.second.mean == pytest.approx((0.10 + 0.08) / 2)
+    found = comparison.parts(runs, "test_accuracy")
+    assert found.activation.mean == pytest.approx((0.20 + 0.26) / 2)
+    assert found.pool.mean == pytest.approx((0.10 + 0.08) / 2)
     assert found.interaction.mean == pytest.approx((0.00 + 0.04) / 2)
-    loss = comparison.effects(runs, "test_loss")
-    assert loss.first.mean == pytest.approx(-found.first.mean)
+    loss = comparison.parts(runs, "test_loss")
+    assert loss.activation.mean == pytest.approx(-found.activation.mean)
 
 
 def test_the_parts_add_up_to_the_whole(runs):
     parts = comparison.parts(runs, "test_accuracy")
     assert parts.whole.mean == pytest.approx((0.40 + 0.44) / 2)
     assert parts.rate.mean == pytest.approx(0.1)
-    assert sum(part.mean for part in parts[1:]) == pytest.approx(parts.whole.mean)
+    assert sum(part.mean for part in parts[1:4]) == pytest.approx(parts.whole.mean)
 
 
 def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
@@ -96,15 +96,15 @@ def test_the_tables_say_the_numbers(runs, language):
     assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
     assert "0.4500" in table[2]  # the book's
     assert "0.8700" in table[-1]
-    effects = comparison_findings.effects(runs)
-    total, _, activation, *_ = comparison_findings.effects_table(effects, language).splitlines()[2:]
+    total, _, activation, *_ = comparison_findings.effects_table(runs, language).splitlines()[2:]
     assert "+0.4200" in total
     assert "+0.2300" in activation
     assert "−0.2300" in activation  # the loss
 
 
 def test_the_verdict_comes_first_and_names_what_is_clear(runs):
-    clear = [effect.name for effect in comparison_findings.effects(runs) if effect.clear]
+    effects = comparison_findings.effects(runs)
+    clear = [name for name, (accuracy, _) in effects.items() if accuracy.side != "open"]
     assert clear == ["whole", "rate"]  # differences of two seeds: 0.40 and 0.44, 0.1 and 0.1
     verdict, *_, limits = comparison_findings.findings(runs, "some data")
     assert [each.values["name"] for each in verdict.values["clear"].items] == [
@@ -154,7 +154,7 @@ def test_a_run_at_the_chance_level_of_its_classes_is_said(runs, num_classes, acc
 def test_too_few_seeds_are_no_comparison(runs):
     runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
     with pytest.raises(ValueError, match="at least 2"):
-        comparison.effects(runs, "test_accuracy")
+        comparison.parts(runs, "test_accuracy")
 
 
 def test_the_picture_is_one_even_where_a_cell_diverged(runs):

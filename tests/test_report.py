@@ -128,7 +128,7 @@ def compared() -> page.Report:
         texts=[run(comparison.CELLS[0], 0.9, seed) for seed in (0, 1, 2)],
     )
     asked = {"command": "python -m experiments.compare", "settings": {"dataset": "noise"}}
-    return of_comparison.report(of_comparison.Compared("c", runs, asked))
+    return of_comparison.report("c", asked | {"comparison": runs, "environment": {}})
 
 
 @pytest.fixture(scope="module", params=["run", "sweep", "comparison"])

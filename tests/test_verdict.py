@@ -18,9 +18,15 @@ CLASSES = (2, 10, 100)
 
 def of_run(curve, classes, *, epochs=None, published=None) -> verdict.Verdict:
     """The verdict of (loss, accuracy) by epoch: shares of log K, and of the way from 1/K to 1."""
-    losses = [share * math.log(classes) for share, _ in curve]
-    accuracies = [1 / classes + share * (1 - 1 / classes) for _, share in curve]
-    found = verdict.of_run(losses, accuracies, epochs or len(curve), classes, published)
+    rows = [
+        record_rows.row(
+            train_loss=loss * math.log(classes),
+            test_accuracy=1 / classes + share * (1 - 1 / classes),
+        )
+        for loss, share in curve
+    ]
+    place = published and {"percentile": {"test_accuracy": published[0]}, "runs": published[1]}
+    found = verdict.of_run(rows, epochs or len(curve), classes, place)
     assert found is not None
     for language in LANGUAGES:  # every {name} has its value
         assert "{" not in sentences(language, found.messages)
@@ -89,8 +95,8 @@ def test_only_a_place_among_the_published_runs_makes_a_run_normal():
 
 
 def test_nothing_is_said_without_records_or_classes():
-    assert verdict.of_run([], [], 2, 10) is None
-    assert verdict.of_run([0.0], [1.0], 1, 1) is None
+    assert verdict.of_run([], 2, 10) is None
+    assert verdict.of_run([record_rows.row(train_loss=0.0, test_accuracy=1.0)], 1, 1) is None
 
 
 # ---- sweeps ----

@@ -132,9 +132,9 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
                     "Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), Welch t = {t:.2f} "
                     "(p = {welch:.2g})",
                     d=found.ks.statistic,
-                    ks=found.ks.p,
+                    ks=found.ks.pvalue,
                     t=found.welch.statistic,
-                    welch=found.welch.p,
+                    welch=found.welch.pvalue,
                 )
             )
         lines.append(f"  {t(listed(said, '; '))}")

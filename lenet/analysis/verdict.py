@@ -3,13 +3,14 @@
 Functions of recorded numbers that return data: a state, and messages in no language yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lenet.analysis import findings, terms
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import Sweep
 from lenet.engine import chance
+from lenet.engine.rows import Row
 from lenet.language import Message, mark, message
 
 EARLY = 2
@@ -58,54 +59,46 @@ class Verdict(NamedTuple):
 
 
 def of_run(
-    losses: Sequence[float],
-    accuracies: Sequence[float],
-    epochs: int,
-    num_classes: int,
-    published: tuple[float, int] | None = None,
+    rows: Sequence[Row], epochs: int, num_classes: int, place: Mapping[str, Any] | None = None
 ) -> Verdict | None:
     """Return whether a run learned; None without records, or of a single class.
 
     Args:
-      losses: training loss of each finished epoch, in nats.
-      accuracies: test accuracy after each of them.
+      rows: its finished epochs.
       epochs: that the run is to have.
       num_classes: K, which sets chance level: a loss of log K and an accuracy of 1/K.
-      published: the percentile of the last accuracy among the published runs, and how many those
-        are; None of another experiment.
-
-    >>> of_run([2.303, 1.2], [0.1, 0.5], epochs=2, num_classes=10).messages[0].values["left"]
-    2
+      place: as `published.place` returns it.
     """
-    done, guess = len(losses), chance.loss(num_classes)
-    if not done or num_classes < 2:
+    if not rows or num_classes < 2:
         return None
+    done, last, guess = len(rows), rows[-1], chance.loss(num_classes)
     # A loss above log K says no more than log K itself: the network has learned nothing yet.
     learned = [
-        not chance.on_plateau(min(loss, guess), accuracy, num_classes)
-        for loss, accuracy in zip(losses, accuracies, strict=True)
+        not chance.on_plateau(min(row.train_loss, guess), row.test_accuracy, num_classes)
+        for row in rows
     ]
+    percentile = place["percentile"]["test_accuracy"] if place else None
     values: dict[str, Any] = {
-        "loss": losses[-1],
-        "accuracy": accuracies[-1],
+        "loss": last.train_loss,
+        "accuracy": last.test_accuracy,
         "classes": num_classes,
         "guess": guess,
         "done": done,
         "all": epochs,
         "left": 1 + max((i for i, each in enumerate(learned, 1) if not each), default=0),
+        "percentile": percentile,
+        "runs": place["runs"] if place else 0,
     }
-    percentile, values["runs"] = published or (None, 0)
-    values["percentile"] = percentile
     texts: list[str] = []
     state: State = "bad"
     if not learned[-1]:
-        if not chance.on_plateau(losses[-1], accuracies[-1], num_classes):
+        if not chance.on_plateau(last.train_loss, last.test_accuracy, num_classes):
             texts = [DIVERGED]
         elif done < epochs and done <= EARLY:
             state, texts = "open", [WAITING]
         else:
             texts = [STUCK]
-    elif chance.at_level(accuracies[-1], num_classes):
+    elif chance.at_level(last.test_accuracy, num_classes):
         texts = [MEMORISED]
     else:
         normal = percentile is not None and values["left"] <= EARLY and percentile >= USUAL

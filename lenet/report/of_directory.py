@@ -107,9 +107,8 @@ def _of_comparison(run_dir: Path) -> Report:
             f"{run_dir}: the comparison is not finished. To continue: "
             f"python -m experiments.compare --run_dir={run_dir} --resume"
         )
-    found = of_comparison.Compared(run_dir.resolve().name, asked["comparison"], asked)
     try:
-        return of_comparison.report(found)
+        return of_comparison.report(run_dir.resolve().name, asked)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RecordError(f"{path}: not the record of a comparison: {error!r}") from None
 
