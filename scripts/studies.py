@@ -5,16 +5,17 @@ python scripts/studies.py                    write the pages and pictures from r
 python scripts/studies.py --check            fail if that would change a page
 """
 
-import json
 import math
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import readme
+
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
-from lenet import files, records
+from lenet import records
 from lenet.analysis import findings, terms
 from lenet.analysis.summary import Sweep
 from lenet.config import from_dict, to_dict
@@ -81,9 +82,7 @@ def collect(name: str, sweep_dir: Path) -> None:
             for config, entry in zip(configs, entries, strict=True)
         ],
     }
-    files.write(
-        RECORDS / f"{name}.json", (json.dumps(record, separators=(",", ":")) + "\n").encode()
-    )
+    readme.keep(RECORDS / f"{name}.json", record)
 
 
 def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
@@ -121,12 +120,6 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     return "\n\n".join(parts)
 
 
-def picture(sweep: Sweep, language: str) -> bytes:
-    """The figure of a study: by learning rate, by pair of seeds, or by setting."""
-    which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
-    return png([charts(sweep)[which]], language)
-
-
 def known() -> dict[str, dict[str, Any]]:
     """Return the records by name, in the order of the studies."""
     paths = {name: RECORDS / f"{name}.json" for name in STUDIES}
@@ -145,26 +138,27 @@ def rendered() -> dict[Path, bytes]:
     return pages
 
 
-def main(arguments: list[str]) -> None:
-    """Collect, write or check."""
-    if len(arguments) == 3 and arguments[0] == "collect" and arguments[1] in STUDIES:
-        collect(arguments[1], Path(arguments[2]))
-        return
-    if arguments not in ([], ["--check"]):
-        sys.exit(__doc__)
-    stale = [
-        path.name
-        for path, content in rendered().items()
-        if not path.exists() or path.read_bytes() != content
-    ]
-    if arguments:
-        sys.exit(f"error: run scripts/studies.py: {', '.join(stale)}" if stale else 0)
-    for path, content in rendered().items():
-        files.write(path, content)
+def pictures() -> dict[Path, bytes]:
+    """Return the figures: by learning rate, by pair of seeds, or by setting."""
+    drawn = {}
     for name, record in known().items():
+        sweep = sweep_of(name, record)
+        which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
         for language in PAGES:
             path = ROOT / "docs" / "studies" / language / f"{name}.png"
-            files.write(path, picture(sweep_of(name, record), language))
+            drawn[path] = png([charts(sweep)[which]], language)
+    return drawn
+
+
+def main(arguments: list[str]) -> None:
+    """Collect, write or check."""
+    match arguments:
+        case ["collect", name, sweep_dir] if name in STUDIES:
+            collect(name, Path(sweep_dir))
+        case [] | ["--check"]:
+            readme.refresh(arguments, rendered(), pictures)
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

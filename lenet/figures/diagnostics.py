@@ -7,7 +7,7 @@ import numpy as np
 
 from lenet.figures import vega
 from lenet.figures.vega import INK, WHOLE, Chart, Spec, Translate, channel, layer, percent
-from lenet.inspect import Calibration
+from lenet.inspect.predictions import Calibration
 from lenet.language import mark
 
 ROBUSTNESS = {  # by what is done to the images: title, and the axis of how much
