@@ -84,11 +84,6 @@ def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
     assert message(comparison_findings.LOST, n=1) in comparison_findings.findings(runs, "data")
 
 
-def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
-    assert comparison.first_epochs(runs["final"], ("relu", "max"), 0.3) == [1, 1]
-    assert comparison.first_epochs(runs["final"], ("sigmoid", "avg"), 0.55) == [None, 2]
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_say_the_numbers(runs, language):
     table = comparison_findings.table(runs, language).splitlines()
@@ -118,10 +113,15 @@ def test_the_verdict_comes_first_and_names_what_is_clear(runs):
     )
 
 
-def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
-    assert comparison_findings._reached([1, 3, 8]) == "3"
-    assert comparison_findings._reached([1, None, 8]) == "8 (2/3)"
-    assert comparison_findings._reached([1, None, None]) == "- (1/3)"
+@pytest.mark.parametrize(
+    ("firsts", "said"), [((1, 3, 8), "3"), ((1, 9, 8), "8 (2/3)"), ((1, 9, 9), "- (1/3)")]
+)
+def test_epochs_to_a_level_are_those_of_the_median_run_and_say_how_many_got_there(firsts, said):
+    def learned(first: int) -> list[float]:
+        return [0.1] * (first - 1) + [0.3] * (9 - first)
+
+    runs = [run(CELLS[0], 0.3, seed, *learned(first)) for seed, first in enumerate(firsts)]
+    assert comparison_findings._reached(runs, 0.3) == said
 
 
 def test_a_best_rate_at_the_end_of_the_grid_is_said(runs):

@@ -106,23 +106,15 @@ def rates_near_best(tuning: Iterable[Run], which: Cell) -> list[float]:
     return [rate for rate, mean in means.items() if mean >= max(means.values()) - NEAR]
 
 
-def last(runs: Iterable[Run], measure: str) -> dict[Cell, dict[int, float]]:
-    """Return a measure after the last epoch by cell and seed, without runs that diverged."""
-    found: dict[Cell, dict[int, float]] = {}
-    for run in runs:
-        values = run[measure]  # type: ignore[literal-required]
-        if values:
-            found.setdefault(cell(run), {})[run["seed"]] = values[-1]
-    return found
-
-
 def paired(comparison: Comparison, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the final runs [2, 2, R] and the book's [R], of the seeds of which no run diverged."""
-    final = last(comparison["final"], measure)
-    texts = last(comparison["texts"], measure).get(CELLS[0], {})
-    seeds = sorted(set(texts).intersection(*(final.get(which, {}) for which in CELLS)))
-    cells = [[[final[a, p][seed] for seed in seeds] for p in POOLS] for a in ACTIVATIONS]
-    return np.array(cells), np.array([texts[seed] for seed in seeds])
+    final, texts = (
+        {(cell(run), run["seed"]): values[-1] for run in runs if (values := run[measure])}  # type: ignore[literal-required]
+        for runs in (comparison["final"], comparison["texts"])
+    )
+    seeds = sorted(seed for which, seed in texts if all((which, seed) in final for which in CELLS))
+    cells = [[[final[(a, p), seed] for seed in seeds] for p in POOLS] for a in ACTIVATIONS]
+    return np.array(cells), np.array([texts[CELLS[0], seed] for seed in seeds])
 
 
 def parts(comparison: Comparison, measure: str) -> Parts:
@@ -137,12 +129,3 @@ def parts(comparison: Comparison, measure: str) -> Parts:
     y, texts = paired(comparison, measure)
     whole, rate = stats.interval(y[1, 1] - texts), stats.interval(y[0, 0] - texts)
     return Parts(whole, rate, *stats.main_effects(y))
-
-
-def first_epochs(runs: Iterable[Run], which: Cell, level: float) -> list[int | None]:
-    """Return the first epoch after which test accuracy is at least `level`, for each run."""
-    return [
-        next((i for i, value in enumerate(run["test_accuracy"], 1) if value >= level), None)
-        for run in runs
-        if cell(run) == which
-    ]

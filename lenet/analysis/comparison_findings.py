@@ -128,9 +128,8 @@ def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Me
     lists = {"clear": listed(clear) if clear else NONE, "open": listed(open_) if open_ else NONE}
     found = [message(VERDICT, **lists)]
     for which in CELLS:
-        ends = [
-            r["test_accuracy"][-1] for r in runs["final"] if cell(r) == which and r["test_accuracy"]
-        ]
+        mine = [r["test_accuracy"] for r in runs["final"] if cell(r) == which]
+        ends = [accuracies[-1] for accuracies in mine if accuracies]
         if stuck := sum(chance.at_level(accuracy, num_classes) for accuracy in ends):
             rate = comparison.best_rate(runs["tuning"], which)
             found.append(message(STUCK, stuck=stuck, n=len(ends), cell=named(which), rate=rate))
@@ -165,14 +164,17 @@ def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> 
         str(sum(bool(run["test_accuracy"]) for run in mine)),
     ]
     for measure in ("test_accuracy", "test_loss"):
-        values = [*comparison.last(mine, measure).get(which, {}).values()]
+        values = [run[measure][-1] for run in mine if run[measure]]
         row.append(str(estimate(values)) if values else message("diverged"))
-    return row + [_reached(comparison.first_epochs(mine, which, level)) for level in LEVELS]
+    return row + [_reached(mine, level) for level in LEVELS]
 
 
-def _reached(epochs: Sequence[int | None]) -> str:
-    """The epochs of the median run, and how many got there where not all did."""
-    median = statistics.median(epoch or math.inf for epoch in epochs)
+def _reached(runs: Sequence[Run], level: float) -> str:
+    """The epochs of the median run to a test accuracy, and how many got there where not all did."""
+    epochs = [
+        next((i for i, x in enumerate(run["test_accuracy"], 1) if x >= level), math.inf)
+        for run in runs
+    ]
+    median, there = statistics.median(epochs), sum(map(math.isfinite, epochs))
     shown = f"{median:g}" if math.isfinite(median) else "-"
-    there = sum(epoch is not None for epoch in epochs)
     return shown if there == len(epochs) else f"{shown} ({there}/{len(epochs)})"

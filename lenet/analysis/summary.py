@@ -113,10 +113,14 @@ class Sweep:
     @classmethod
     def of_record(cls, entries: Sequence[Entry], record: Mapping[str, Any]) -> "Sweep":
         """Return the sweep that sweep.json describes."""
-        preset = Config(**PRESETS[record["preset"]])
-        num_classes = classes(record.get("data", []))
-        study = record["flags"].get("study")
-        return cls(entries, varied(record["axes"]), preset, num_classes, study)
+        several = (name for name, values in record["axes"].items() if len(values) > 1)
+        return cls(
+            entries,
+            axes=[name for name in several if name not in SEEDS],
+            preset=Config(**PRESETS[record["preset"]]),
+            num_classes=classes(record.get("data", [])),
+            study=record["flags"].get("study"),
+        )
 
     @cached_property
     def measure(self) -> str:
@@ -168,15 +172,6 @@ def classes(data: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     {'mine': 2}
     """
     return {each["name"]: len(each["class_names"]) for each in data if "class_names" in each}
-
-
-def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Return which axes of a sweep make its settings: those of several values, seeds apart.
-
-    >>> varied({"lr": [0.1, 0.9], "pool": ["avg"], "seed": [0, 1]})
-    ['lr']
-    """
-    return [name for name, values in axes.items() if len(values) > 1 and name not in SEEDS]
 
 
 def to_csv(sweep: Sweep) -> str:

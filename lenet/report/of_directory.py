@@ -1,8 +1,6 @@
 """The report of a run directory, whatever it holds: a run, a sweep or a comparison."""
 
-import functools
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +29,12 @@ def report(run_dir: Path, data: Data | None = None, data_dir: str | None = None)
     Raises:
       RecordError: if there is none of them, or a damaged one.
     """
-    kinds: dict[str, Callable[[], Report]] = {
-        "config.json": functools.partial(_of_run, run_dir, data, data_dir),
-        "sweep.json": functools.partial(_of_sweep, run_dir),
-        "compare.json": functools.partial(_of_comparison, run_dir),
-    }
-    for name, made in kinds.items():
-        if records.exists(run_dir, name):
-            return made()
+    if records.exists(run_dir, "config.json"):
+        return _of_run(run_dir, data, data_dir)
+    if records.exists(run_dir, "sweep.json"):
+        return _of_sweep(run_dir)
+    if records.exists(run_dir, "compare.json"):
+        return _of_comparison(run_dir)
     raise RecordError(f"{run_dir}: contains no run, sweep or comparison")
 
 

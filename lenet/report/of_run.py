@@ -38,11 +38,6 @@ class Run(NamedTuple):
     image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
 
-    @property
-    def finished(self) -> bool:
-        """Whether the parameters are those after the last epoch."""
-        return len(self.rows) == self.config.epochs
-
 
 def report(run: Run, data: Data | None, why: str = "") -> Report:
     """Return the report of a run.
@@ -102,7 +97,8 @@ def _shown(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _curves(run: Run) -> Part:
     """The verdict, and the curves and the end of the run beside the published runs."""
-    place = published.place(run.config, run.rows[-1]) if run.rows and run.finished else None
+    finished = len(run.rows) == run.config.epochs
+    place = published.place(run.config, run.rows[-1]) if finished else None
     compares = bool(run.rows) and published.comparable(run.config)
     band = published.band() if compares else None
     concluded = verdict.of_run(run.rows, run.config.epochs, len(run.class_names), place)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lenet.analysis import findings, published, verdict
-from lenet.analysis.summary import MEASURES, Setting, Sweep, shown
+from lenet.analysis.summary import MEASURES, Sweep, shown
 from lenet.analysis.terms import TERMS, VALUES
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
@@ -33,9 +33,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     values = {
         "sweep": sweep,
         "command": asked["command"],
-        "settings": [
-            _row(rank, setting, sweep.axes) for rank, setting in enumerate(settings[:MOST_ROWS], 1)
-        ],
+        "settings": settings[:MOST_ROWS],
         "ranked": len(settings),
         "diverged": sum(setting.diverged for setting in settings),
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
@@ -56,18 +54,6 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
     )
     return Report("sweep.html", name, [Part(values, drawn)], result)
-
-
-def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
-    """A row of the table of settings."""
-    return {
-        "rank": rank,
-        "values": [setting.shown(axis) for axis in axes],
-        "n": len(setting.rows),
-        "diverged": setting.diverged,
-        "stuck": setting.stuck,
-        "finals": {measure: setting.final(measure) for measure in MEASURES},
-    }
 
 
 def _run(entry: Entry, axes: Sequence[str], measure: str) -> dict[str, Any]:
