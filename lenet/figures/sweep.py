@@ -134,19 +134,16 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
             data,
             title,
             height=max(100, 34 * len(order[down])),
+            encoding={"x": x, "y": y},
             layer=[
                 layer(
                     {"type": "rect"},
                     transform=[{"filter": "isValid(datum.mean)"}],
-                    x=x,
-                    y=y,
                     color=colour,
                 ),
                 layer(
                     {"type": "text", "fontSize": 11},
                     transform=[{"calculate": shown, "as": "text"}],
-                    x=x,
-                    y=y,
                     text={"field": "text", "type": "nominal"},
                     color={"condition": dark, "value": INK},
                     tooltip=[x, y, percent("mean", title), channel("n", t("runs"))],
@@ -196,8 +193,6 @@ def parallel(sweep: Sweep) -> Chart:
         label = channel("label", _labels(best, axes, measure).heading(t), "nominal")
         line = layer(
             {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
-            x=x,
-            y=y,
             detail={"field": "rank", "type": "nominal"},
             color=channel("mean", title, legend={"format": "~%"}),
             opacity={"condition": {"param": "hovered", "value": 1}, "value": 0.1},
@@ -209,8 +204,6 @@ def parallel(sweep: Sweep) -> Chart:
                 {"type": "text", "fontSize": 11, "color": INK, **more},
                 data="parallel_levels",
                 transform=[{"calculate": f"({json.dumps(shown)})[datum.value]", "as": "text"}],
-                x=x,
-                y=y,
                 text={"field": "text", "type": "nominal"},
             )
             for more in ({}, {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"})
@@ -220,6 +213,7 @@ def parallel(sweep: Sweep) -> Chart:
             "parallel",
             t("Settings side by side, each line one of them"),
             height=320,
+            encoding={"x": x, "y": y},
             layer=[line | hover, halo, text],
         )
 
