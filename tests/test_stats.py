@@ -102,7 +102,7 @@ def test_equal_distributions_are_told_apart_as_seldom_as_p_says_and_others_are()
         rejected = np.mean([getattr(f, test).pvalue < 0.05 for f in found])
         assert rejected < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 300)
     wider = [stats.equal_distributions(x, 8 * y) for x, y in zip(ours, theirs, strict=True)]
-    assert np.mean([f.ks.p < 0.05 for f in wider]) > 0.5  # same mean, other spread
+    assert np.mean([f.ks.pvalue < 0.05 for f in wider]) > 0.5  # same mean, other spread
     higher = stats.equal_distributions(ours[0], theirs[0] + 2)
     assert higher.welch.pvalue < 0.001
 
