@@ -84,7 +84,7 @@ def precision_table(language: str) -> str:
     )
     exact, rounded = record["runs"].values()
     rows = [
-        (name, len(runs), *(_spread([run[key] for run in runs]) for key in KEPT))
+        (name, len(runs), *(spread([run[key] for run in runs]) for key in KEPT))
         for name, runs in record["runs"].items()
     ]
     difference = stats.interval(
@@ -104,6 +104,11 @@ def precision_table(language: str) -> str:
 
 
 KEPT = ("train_loss", "train_accuracy", "test_accuracy")
+
+
+def spread(values: list[float]) -> str:
+    """Return mean ± standard deviation."""
+    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
 def collect_precisions(*sweep_dirs: Path) -> None:
@@ -127,7 +132,3 @@ def collect_precisions(*sweep_dirs: Path) -> None:
         "runs": {name: [found[seed] for seed in seeds] for name, found in runs.items()},
     }
     files.write_json(PRECISION, record)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"

@@ -120,17 +120,7 @@ def _compare(
     begin = time.monotonic()
     tuned_over = {"rates": len(rates), "seeds": FLAGS.tuning_seeds}
     print(t("tuning: {rates} learning rates × {seeds} seeds for each of 4 networks", **tuned_over))
-    tuned = [comparison.kept(entry) for entry in many.train(tuning, data, run_dir / "tuning.jsonl")]
-    final = [
-        dataclasses.replace(base, activation=a, pool=p, lr=rate, seed=seed)
-        for a, p in comparison.CELLS
-        for rate in [comparison.best_rate(tuned, (a, p))]
-        for seed in range(FLAGS.seeds)
-    ]
-    texts = [
-        dataclasses.replace(base, lr=comparison.TEXTS_RATE, seed=seed)
-        for seed in range(FLAGS.seeds)
-    ]
+    tuned = [*map(comparison.kept, many.train(tuning, data, run_dir / "tuning.jsonl"))]
     chosen = {cell: comparison.best_rate(tuned, cell) for cell in comparison.CELLS}
     best = [
         message("{cell} {rate:g}", cell=comparison_findings.named(cell), rate=rate)
@@ -139,15 +129,18 @@ def _compare(
     print(t("best learning rates: {rates}", rates=listed(best)))
     seeds = FLAGS.seeds
     print(t("final: {seeds} seeds for each network, and for the book's network", seeds=seeds))
-    trained = [
-        comparison.kept(entry) for entry in many.train(final + texts, data, run_dir / "final.jsonl")
+    networks = [
+        *(dataclasses.replace(base, activation=a, pool=p, lr=lr) for (a, p), lr in chosen.items()),
+        dataclasses.replace(base, lr=comparison.TEXTS_RATE),
     ]
+    final = [dataclasses.replace(each, seed=seed) for each in networks for seed in range(seeds)]
+    trained = [*map(comparison.kept, many.train(final, data, run_dir / "final.jsonl"))]
     found = comparison.Comparison(
         epochs=FLAGS.epochs,
         rates=rates,
         tuning=tuned,
-        final=trained[: len(final)],
-        texts=trained[len(final) :],
+        final=trained[:-seeds],
+        texts=trained[-seeds:],
     )
     name = t("SYNTHETIC DATA") if FLAGS.dataset == "synthetic" else FLAGS.dataset
     if comparison.paired(found, "test_accuracy")[1].size < 2:
@@ -157,8 +150,7 @@ def _compare(
     else:
         num_classes = data[FLAGS.dataset, 0].num_classes
         said = comparison_findings.findings(found, name, num_classes)
-        effects = comparison_findings.effects(found)
-        paragraphs = [*map(t, said), comparison_findings.effects_table(effects, language.asked())]
+        paragraphs = [*map(t, said), comparison_findings.effects_table(found, language.asked())]
     report = "\n\n".join([comparison_findings.table(found, language.asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin

@@ -38,7 +38,7 @@ from lenet.language import listed, message, wrapped
 from lenet.records import directory
 
 if TYPE_CHECKING:
-    from lenet.records.ledger import Entry
+    from lenet.analysis.summary import Sweep
     from lenet.runs import DataSets
 
 axes.define()
@@ -144,6 +144,7 @@ def _sweep(
     Returns whether any run finished without diverging.
     """
     from lenet import runs
+    from lenet.analysis import summary
     from lenet.records import ledger
 
     record = _describe(configs, varied, data)
@@ -156,7 +157,7 @@ def _sweep(
         files.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     _share(configs, record, data, path, here)
     entries = ledger.gather(path)
-    _summarise(entries, path, varied, record["data"])
+    _summarise(summary.Sweep.of_record(entries, record), path)
     return not all(entry.diverged for entry in entries)
 
 
@@ -204,29 +205,23 @@ def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> di
     }
 
 
-def _summarise(
-    entries: "list[Entry]", path: Path, varied: list[Axis], about: list[dict[str, Any]]
-) -> None:
+def _summarise(sweep: "Sweep", path: Path) -> None:
     from experiments.cli import progress
-    from lenet.analysis import frameworks, published, summary
+    from lenet.analysis import findings, published, summary
     from lenet.figures import sweep as sweep_plots
 
-    names = summary.varied({axis.name: axis.values for axis in varied})
-    num_classes = summary.classes(about)
-    settings, measure = summary.ranked(entries, num_classes), summary.selection(entries)
-    files.write(path.with_name("summary.csv"), summary.to_csv(settings, names).encode())
-    pictures = sweep_plots.pictures(entries, names, language.asked())
-    if placed := published.placed(entries):
+    files.write(path.with_name("summary.csv"), summary.to_csv(sweep).encode())
+    pictures = sweep_plots.pictures(sweep, language.asked())
+    if placed := published.placed(sweep.entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
     for name, picture in pictures.items():
         files.write(path.with_name(name), picture)
-    print(summary.table(settings, names, language.asked()))
-    if any(setting.config.dataset == "synthetic" for setting in settings):
+    print(summary.table(sweep, language.asked()))
+    if any(entry.config.dataset == "synthetic" for entry in sweep.entries):
         print(language.t("(synthetic data)"))
-    preset = Config(**PRESETS[FLAGS.preset])
-    for finding in frameworks.said(FLAGS.study, entries, names, preset, num_classes):
+    for finding in findings.findings(sweep):
         print(*wrapped(language.t(finding), 100), sep="\n")
-    if measure == "test_accuracy" and len(settings) > 1:
+    if sweep.measure == "test_accuracy" and len(sweep.settings) > 1:
         note = language.t(
             "note: settings were ranked on the test set. Use --valid=10000 to rank them on "
             "held-out images."

@@ -141,7 +141,7 @@ def _train(run: "Run") -> None:
         )
         print(said)
         _log(run, log, run.rows())
-        bar = stack.enter_context(progress.bar(run.config.epochs))
+        bar = stack.enter_context(progress.Bar(run.config.epochs))
         compares = published.comparable(run.config)
         classes = run.program.data.num_classes
         try:

@@ -8,11 +8,13 @@ python scripts/readme.py --check             fail if that would change a page
 """
 
 import json
+import re
 import statistics
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -36,7 +38,12 @@ COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
-LANGUAGES = {"README.md": "en", "README.zh-CN.md": "zh"}
+SUFFIXES = {"en": ".md", "zh": ".zh-CN.md"}
+
+
+def keep(path: Path, record: dict[str, Any]) -> None:
+    """Write a record, on one line."""
+    files.write(path, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
 def collect(sweep_dir: Path) -> None:
@@ -62,7 +69,7 @@ def collect(sweep_dir: Path) -> None:
             for entry in entries
         ],
     }
-    files.write(BOOK, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+    keep(BOOK, record)
 
 
 def collect_comparison(run_dir: Path) -> None:
@@ -73,7 +80,7 @@ def collect_comparison(run_dir: Path) -> None:
     if record["settings"]["dataset"] == "synthetic":
         sys.exit(f"error: {run_dir}: of synthetic data")
     record["run_dir"] = str(run_dir)
-    files.write(COMPARE, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+    keep(COMPARE, record)
 
 
 def comparison_section(language: str) -> str:
@@ -108,7 +115,7 @@ def comparison_section(language: str) -> str:
     said = [
         translate(language, each) for each in comparison_findings.findings(runs, data, num_classes)
     ]
-    effects = comparison_findings.effects_table(comparison_findings.effects(runs), language)
+    effects = comparison_findings.effects_table(runs, language)
     table = comparison_findings.table(runs, language)
     return "\n\n".join(
         [f"![{alt}](docs/results/{language}/compare.png)", table, note, *said, effects, code]
@@ -118,16 +125,6 @@ def comparison_section(language: str) -> str:
 def last(book: dict, key: str) -> list[float]:
     """What our runs ended with."""
     return [run["rows"][-1][key] for run in book["runs"]]
-
-
-def theirs(framework: str, key: str) -> list[float]:
-    """What the published runs of a framework ended with."""
-    return getattr(published.runs(framework), published.COLUMNS[key]).tolist()
-
-
-def spread(values: list[float]) -> str:
-    """Mean ± standard deviation."""
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
 
 
 def table(language: str, book: dict) -> str:
@@ -147,7 +144,7 @@ def table(language: str, book: dict) -> str:
         f"**{t(run.OURS)}**",
         len(book["runs"]),
         *(
-            f"{spread(values)} [{min(values):.3f}, {max(values):.3f}]"
+            f"{sections.spread(values)} [{min(values):.3f}, {max(values):.3f}]"
             for values in (last(book, key) for key in published.COLUMNS)
         ),
         f"{off} / {len(book['runs'])}",
@@ -157,21 +154,15 @@ def table(language: str, book: dict) -> str:
         (
             t(name),
             published.band(framework).runs,
-            *(spread(theirs(framework, key)) for key in published.COLUMNS),
+            *(
+                sections.spread(getattr(published.runs(framework), column))
+                for column in published.COLUMNS.values()
+            ),
             f"{left} / {runs}" if framework == "pytorch" else "",
         )
         for framework, name in published.NAMES.items()
     ]
     return tabulate([ours, *others], headers=heads, tablefmt="github", disable_numparse=True)
-
-
-def facts(language: str, book: dict) -> str:
-    """What the numbers of the table are, hardware and versions."""
-    return translate(
-        language,
-        "n seeds; mean ± standard deviation [range]; {machine}.",
-        machine=table_of_bench.machine(book["environment"]),
-    )
 
 
 def equality(language: str, book: dict) -> str:
@@ -188,12 +179,12 @@ def equality(language: str, book: dict) -> str:
             "{mean:.4f} (95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
             measure=Message(name),
             d=equal.ks.statistic,
-            ks=equal.ks.p,
+            ks=equal.ks.pvalue,
             mean=equal.difference.mean,
             low=equal.difference.low,
             high=equal.difference.high,
             t=equal.welch.statistic,
-            welch=equal.welch.p,
+            welch=equal.welch.pvalue,
         )
         for name, equal in (
             ("test accuracy", found["test_accuracy"]),
@@ -209,36 +200,16 @@ def equality(language: str, book: dict) -> str:
     return f"![{alt}](docs/results/{language}/published.png)\n\n{said}".replace(" -", " −")
 
 
-def rendered() -> dict[Path, bytes]:
-    """Every generated file with its content."""
-    book = json.loads(BOOK.read_text(encoding="utf-8"))
-    files: dict[Path, bytes] = {}
-    for name, language in LANGUAGES.items():
-        text = (ROOT / name).read_text(encoding="utf-8")
-        code = f"```bash\n{COMMANDS}\n```"
-        parts = (table(language, book), facts(language, book), equality(language, book), code)
-        text = between(text, "book", "\n\n".join(parts))
-        if sections.BENCH.exists():
-            text = between(text, "bench", sections.speed(language))
-        if COMPARE.exists():
-            text = between(text, "compare", comparison_section(language))
-        if REPORT.exists():
-            text = between(text, "report", report_section(language))
-        files[ROOT / name] = text.encode()
-    for name, language in (("faults.md", "en"), ("faults.zh-CN.md", "zh")):
-        path = ROOT / "docs" / name
-        text = path.read_text(encoding="utf-8")
-        if FAULTS.exists():
-            text = between(text, "faults", faults_section(language))
-        files[path] = text.encode()
-    for name, language in (("speed.md", "en"), ("speed.zh-CN.md", "zh")):
-        path = ROOT / "docs" / name
-        text = between(path.read_text(encoding="utf-8"), "forms", sections.forms_table(language))
-        text = between(text, "runs", sections.runs_table(language))
-        if sections.PRECISION.exists():
-            text = between(text, "precision", sections.precision_table(language))
-        files[path] = text.encode()
-    return files
+def book_section(language: str) -> str:
+    """The distributions of the book's runs and ours."""
+    book = records.read_json(BOOK)
+    facts = translate(
+        language,
+        "n seeds; mean ± standard deviation [range]; {machine}.",
+        machine=table_of_bench.machine(book["environment"]),
+    )
+    code = f"```bash\n{COMMANDS}\n```"
+    return "\n\n".join((table(language, book), facts, equality(language, book), code))
 
 
 def report_section(language: str) -> str:
@@ -307,55 +278,87 @@ def faults_section(language: str) -> str:
     return f"    {record['command']}\n\n{table}\n\n{said}"
 
 
+SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
+    "README": {
+        "book": book_section,
+        "bench": sections.speed,
+        "compare": comparison_section,
+        "report": report_section,
+    },
+    "docs/faults": {"faults": faults_section},
+    "docs/speed": {
+        "forms": sections.forms_table,
+        "runs": sections.runs_table,
+        "precision": sections.precision_table,
+    },
+}
+"""What is written into each page, by the comments that it stands between."""
+
+
+def rendered() -> dict[Path, bytes]:
+    """Every generated file with its content."""
+    pages = {}
+    for page, parts in SECTIONS.items():
+        for language, suffix in SUFFIXES.items():
+            path = ROOT / f"{page}{suffix}"
+            text = path.read_text(encoding="utf-8")
+            for name, section in parts.items():
+                text = between(text, name, section(language))
+            pages[path] = text.encode()
+    return pages
+
+
 def between(text: str, name: str, body: str) -> str:
     """Put `body` between the two comments that `name` names."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    if begin not in text or end not in text:
-        sys.exit(f"error: a page has no {begin} ... {end}")
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{body}\n{end}{after}"
+    marks = rf"(<!-- {name}: begin -->\n).*?(\n<!-- {name}: end -->)"
+    found = re.search(marks, text, re.DOTALL)
+    if not found:
+        sys.exit(f"error: a page has no <!-- {name}: begin --> ... <!-- {name}: end -->")
+    return f"{text[: found.end(1)]}{body}{text[found.start(2) :]}"
 
 
 def pictures() -> dict[Path, bytes]:
     """The figures in both languages: our first run, all runs over one another, the comparison."""
-    book = json.loads(BOOK.read_text(encoding="utf-8"))
+    book, record = records.read_json(BOOK), records.read_json(COMPARE)
     rows = [Row.from_dict(row) for row in book["first_run"]]
     config = config_module.from_dict(book["config"])
     ours = [{end: each["rows"][-1][end] for end in run.ENDS} for each in book["runs"]]
     drawn = {}
-    for language in LANGUAGES.values():
+    for language in SUFFIXES:
         docs = ROOT / "docs" / "results" / language
         drawn[docs / "book.png"] = run.curves(rows, config, language)
         drawn[docs / "published.png"] = run.among_published(ours, language)
-        if COMPARE.exists():
-            record = records.read_json(COMPARE)
-            drawn[docs / "compare.png"] = comparison_plots.picture(
-                record["comparison"], record["settings"]["dataset"], language
-            )
+        drawn[docs / "compare.png"] = comparison_plots.picture(
+            record["comparison"], record["settings"]["dataset"], language
+        )
     return drawn
+
+
+def refresh(
+    arguments: list[str], pages: dict[Path, bytes], pictures: Callable[[], dict[Path, bytes]]
+) -> None:
+    """Write pages and pictures; with --check, exit with an error if that would change a page."""
+    if arguments == ["--check"]:
+        old = {path: path.read_bytes() if path.exists() else None for path in pages}
+        stale = [path.name for path, content in pages.items() if content != old[path]]
+        sys.exit(f"error: run scripts/{Path(sys.argv[0]).name}: {', '.join(stale)}" if stale else 0)
+    for path, content in (pages | pictures()).items():
+        files.write(path, content)
 
 
 def main(arguments: list[str]) -> None:
     """Collect, write or check."""
-    collectors: dict[str, Callable[..., None]] = {
-        "book": collect,
-        "precision": sections.collect_precisions,
-        "compare": collect_comparison,
-    }
-    directories = {"book": 1, "precision": 2, "compare": 1}
-    if arguments and directories.get(arguments[0]) == len(arguments) - 1:
-        collectors[arguments[0]](*map(Path, arguments[1:]))
-        return
-    if arguments not in ([], ["--check"]):
-        sys.exit(__doc__)
-    stale = [path for path, content in rendered().items() if path.read_bytes() != content]
-    if arguments:
-        sys.exit(
-            f"error: run scripts/readme.py: {', '.join(p.name for p in stale)}" if stale else 0
-        )
-    for path, content in (rendered() | pictures()).items():
-        files.write(path, content)
+    match arguments:
+        case ["book", sweep_dir]:
+            collect(Path(sweep_dir))
+        case ["precision", *sweep_dirs] if len(sweep_dirs) == 2:
+            sections.collect_precisions(*map(Path, sweep_dirs))
+        case ["compare", run_dir]:
+            collect_comparison(Path(run_dir))
+        case [] | ["--check"]:
+            refresh(arguments, rendered(), pictures)
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

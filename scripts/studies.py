@@ -5,18 +5,20 @@ python scripts/studies.py                    write the pages and pictures from r
 python scripts/studies.py --check            fail if that would change a page
 """
 
-import json
 import math
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import readme
+
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
-from lenet import files, records
-from lenet.analysis import findings, frameworks, summary, terms
-from lenet.config import PRESETS, Config, from_dict, to_dict
+from lenet import records
+from lenet.analysis import findings, terms
+from lenet.analysis.summary import Sweep
+from lenet.config import from_dict, to_dict
 from lenet.engine.rows import Row
 from lenet.figures.sweep import charts
 from lenet.figures.vega import png
@@ -80,14 +82,12 @@ def collect(name: str, sweep_dir: Path) -> None:
             for config, entry in zip(configs, entries, strict=True)
         ],
     }
-    files.write(
-        RECORDS / f"{name}.json", (json.dumps(record, separators=(",", ":")) + "\n").encode()
-    )
+    readme.keep(RECORDS / f"{name}.json", record)
 
 
-def entries_of(record: dict[str, Any]) -> list[Entry]:
-    """Return the runs of a record, each with its last epoch alone, nan where it was not kept."""
-    return [
+def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
+    """Return a recorded study: of each run the last epoch alone, nan where it was not kept."""
+    entries = [
         Entry(
             run=number,
             config=from_dict(record["config"] | run["config"]),
@@ -96,38 +96,28 @@ def entries_of(record: dict[str, Any]) -> list[Entry]:
         )
         for number, run in enumerate(record["runs"])
     ]
+    return Sweep.of_record(entries, record | {"flags": {"study": name}})
 
 
 def section(name: str, record: dict[str, Any], language: str) -> str:
     """One study: its question, command, picture, table and what it says."""
     study, t = STUDIES[name], partial(translate, language)
-    entries, axes = entries_of(record), summary.varied(record["axes"])
-    num_classes = summary.classes(record["data"])
-    settings = summary.ranked(entries, num_classes)
-    preset = Config(**PRESETS[record["preset"]])
-    said = frameworks.said(name, entries, axes, preset, num_classes)
-    alt = t("{what} of each setting", what=terms.named(summary.selection(entries)))
+    sweep = sweep_of(name, record)
+    alt = t("{what} of each setting", what=terms.named(sweep.measure))
     parts = [
         f"## `{name}`",
-        translate(language, study.question),
+        t(study.question),
         f"    {record['command']}",
         f"![{alt}](studies/{language}/{name}.png)",
-        *([findings.table(settings, axes, preset, language)] if axes else []),
-        *(translate(language, each) for each in said),
+        *([findings.table(sweep, language)] if sweep.axes else []),
+        *map(t, findings.findings(sweep)),
         t(
             "{runs} runs. {machine}.",
-            runs=len(entries),
+            runs=len(sweep.entries),
             machine=table_of_bench.machine(record["environment"]),
         ),
     ]
     return "\n\n".join(parts)
-
-
-def picture(record: dict[str, Any], language: str) -> bytes:
-    """The figure of a study: by learning rate, by pair of seeds, or by setting."""
-    entries, axes = entries_of(record), summary.varied(record["axes"])
-    which = "rates" if axes == ["lr"] else "settings" if axes else "seeds"
-    return png([charts(entries, axes)[which]], language)
 
 
 def known() -> dict[str, dict[str, Any]]:
@@ -148,26 +138,27 @@ def rendered() -> dict[Path, bytes]:
     return pages
 
 
-def main(arguments: list[str]) -> None:
-    """Collect, write or check."""
-    if len(arguments) == 3 and arguments[0] == "collect" and arguments[1] in STUDIES:
-        collect(arguments[1], Path(arguments[2]))
-        return
-    if arguments not in ([], ["--check"]):
-        sys.exit(__doc__)
-    stale = [
-        path.name
-        for path, content in rendered().items()
-        if not path.exists() or path.read_bytes() != content
-    ]
-    if arguments:
-        sys.exit(f"error: run scripts/studies.py: {', '.join(stale)}" if stale else 0)
-    for path, content in rendered().items():
-        files.write(path, content)
+def pictures() -> dict[Path, bytes]:
+    """Return the figures: by learning rate, by pair of seeds, or by setting."""
+    drawn = {}
     for name, record in known().items():
+        sweep = sweep_of(name, record)
+        which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
         for language in PAGES:
             path = ROOT / "docs" / "studies" / language / f"{name}.png"
-            files.write(path, picture(record, language))
+            drawn[path] = png([charts(sweep)[which]], language)
+    return drawn
+
+
+def main(arguments: list[str]) -> None:
+    """Collect, write or check."""
+    match arguments:
+        case ["collect", name, sweep_dir] if name in STUDIES:
+            collect(name, Path(sweep_dir))
+        case [] | ["--check"]:
+            readme.refresh(arguments, rendered(), pictures)
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

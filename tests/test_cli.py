@@ -228,7 +228,7 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     screen = io.StringIO()
     terminal = partial(Console, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda file, **_: terminal(file=screen))
-    with progress.bar(2) as bar:
+    with progress.Bar(2) as bar:
         bar.say(progress.line(row(1, 0.5, 0.8), 2))
         bar.advance(row(1, 0.5, 0.8), 2)
     shown = screen.getvalue()

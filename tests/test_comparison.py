@@ -52,19 +52,19 @@ def test_a_cell_takes_the_rate_with_the_best_mean_and_a_run_that_diverged_counts
 
 
 def test_effects_are_contrasts_within_a_seed(runs):
-    found = comparison.effects(runs, "test_accuracy")
-    assert found.first.mean == pytest.approx((0.20 + 0.26) / 2)
-    assert found.second.mean == pytest.approx((0.10 + 0.08) / 2)
+    found = comparison.parts(runs, "test_accuracy")
+    assert found.activation.mean == pytest.approx((0.20 + 0.26) / 2)
+    assert found.pool.mean == pytest.approx((0.10 + 0.08) / 2)
     assert found.interaction.mean == pytest.approx((0.00 + 0.04) / 2)
-    loss = comparison.effects(runs, "test_loss")
-    assert loss.first.mean == pytest.approx(-found.first.mean)
+    loss = comparison.parts(runs, "test_loss")
+    assert loss.activation.mean == pytest.approx(-found.activation.mean)
 
 
 def test_the_parts_add_up_to_the_whole(runs):
     parts = comparison.parts(runs, "test_accuracy")
     assert parts.whole.mean == pytest.approx((0.40 + 0.44) / 2)
     assert parts.rate.mean == pytest.approx(0.1)
-    assert sum(part.mean for part in parts[1:]) == pytest.approx(parts.whole.mean)
+    assert sum(part.mean for part in parts[1:4]) == pytest.approx(parts.whole.mean)
 
 
 def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
@@ -78,11 +78,6 @@ def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
     assert message(comparison_findings.LOST, n=1) in comparison_findings.findings(runs, "data")
 
 
-def test_the_first_epoch_at_a_level_and_none_where_it_is_not_reached(runs):
-    assert comparison.first_epochs(runs["final"], ("relu", "max"), 0.3) == [1, 1]
-    assert comparison.first_epochs(runs["final"], ("sigmoid", "avg"), 0.55) == [None, 2]
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_say_the_numbers(runs, language):
     table = comparison_findings.table(runs, language).splitlines()
@@ -90,15 +85,15 @@ def test_the_tables_say_the_numbers(runs, language):
     assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
     assert "0.4500" in table[2]  # the book's
     assert "0.8700" in table[-1]
-    effects = comparison_findings.effects(runs)
-    total, _, activation, *_ = comparison_findings.effects_table(effects, language).splitlines()[2:]
+    total, _, activation, *_ = comparison_findings.effects_table(runs, language).splitlines()[2:]
     assert "+0.4200" in total
     assert "+0.2300" in activation
     assert "−0.2300" in activation  # the loss
 
 
 def test_the_verdict_comes_first_and_names_what_is_clear(runs):
-    clear = [effect.name for effect in comparison_findings.effects(runs) if effect.clear]
+    effects = comparison_findings.effects(runs)
+    clear = [name for name, (accuracy, _) in effects.items() if accuracy.side != "open"]
     assert clear == ["whole", "rate"]  # differences of two seeds: 0.40 and 0.44, 0.1 and 0.1
     verdict, *_, limits = comparison_findings.findings(runs, "some data")
     assert [each.values["name"] for each in verdict.values["clear"].items] == [
@@ -112,10 +107,15 @@ def test_the_verdict_comes_first_and_names_what_is_clear(runs):
     )
 
 
-def test_epochs_are_those_of_the_median_run_and_say_how_many_got_there(runs):
-    assert comparison_findings._reached([1, 3, 8]) == "3"
-    assert comparison_findings._reached([1, None, 8]) == "8 (2/3)"
-    assert comparison_findings._reached([1, None, None]) == "- (1/3)"
+@pytest.mark.parametrize(
+    ("firsts", "said"), [((1, 3, 8), "3"), ((1, 9, 8), "8 (2/3)"), ((1, 9, 9), "- (1/3)")]
+)
+def test_epochs_to_a_level_are_those_of_the_median_run_and_say_how_many_got_there(firsts, said):
+    def learned(first: int) -> list[float]:
+        return [0.1] * (first - 1) + [0.3] * (9 - first)
+
+    runs = [run(CELLS[0], 0.3, seed, *learned(first)) for seed, first in enumerate(firsts)]
+    assert comparison_findings._reached(runs, 0.3) == said
 
 
 def test_a_best_rate_at_the_end_of_the_grid_is_said(runs):
@@ -148,7 +148,7 @@ def test_a_run_at_the_chance_level_of_its_classes_is_said(runs, num_classes, acc
 def test_too_few_seeds_are_no_comparison(runs):
     runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
     with pytest.raises(ValueError, match="at least 2"):
-        comparison.effects(runs, "test_accuracy")
+        comparison.parts(runs, "test_accuracy")
 
 
 def test_the_picture_is_one_even_where_a_cell_diverged(runs):

@@ -15,7 +15,8 @@ import scipy
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from lenet.analysis import published, summary
+from lenet.analysis import published
+from lenet.analysis.summary import Sweep
 from lenet.analysis.terms import TERMS, VALUES
 from lenet.config import Config
 from lenet.engine.rows import Row
@@ -49,13 +50,17 @@ def entries() -> list[Entry]:
     return found
 
 
+def charts(entries: list[Entry], axes: list[str]) -> dict[str, vega.Chart]:
+    return sweep.charts(Sweep(entries, axes, Config()))
+
+
 def every() -> dict[str, vega.Chart]:
     """All charts there are of a run, a sweep and a comparison."""
     band = published.band()
     found = {"losses": run.losses(ROWS, 3), "accuracies": run.accuracies(ROWS, 3, band)}
     found |= {end: run.published(end, [dict.fromkeys(run.ENDS, 0.5)]) for end in run.ENDS}
-    found |= sweep.charts(entries(), ["lr", "pool", "channels"])
-    found |= sweep.charts([e for e in entries() if e.config.pool == "max"], ["lr", "channels"])
+    found |= charts(entries(), ["lr", "pool", "channels"])
+    found |= charts([e for e in entries() if e.config.pool == "max"], ["lr", "channels"])
     return found | {f"compare {n}": c for n, c in comparison.charts(record_rows.compared()).items()}
 
 
@@ -81,8 +86,8 @@ def test_every_character_is_in_a_font_that_comes_along(name):
 
 
 def test_a_picture_is_wide_white_and_the_same_each_time():
-    charts = [run.losses(ROWS, 3), run.accuracies(ROWS, 3, None)]
-    first, second, chinese = (vega.png(charts, language) for language in ("en", "en", "zh"))
+    both = [run.losses(ROWS, 3), run.accuracies(ROWS, 3, None)]
+    first, second, chinese = (vega.png(both, language) for language in ("en", "en", "zh"))
     assert first == second != chinese
     picture = pixels(first)
     assert abs(picture.shape[1] - vega.PIXELS) <= 1
@@ -135,10 +140,10 @@ def test_the_gap_between_two_lines_is_the_statistic_of_kolmogorov_and_smirnov():
 @pytest.mark.parametrize("seed", range(3))
 def test_axes_are_in_the_order_of_their_values_whatever_the_order_of_the_runs(seed):
     shuffled = random.Random(seed).sample(entries(), len(entries()))
-    settings = summary.ranked(shuffled)
+    settings = Sweep(shuffled, [], Config()).settings
     assert sweep.levels(settings, "lr") == ["0.02", "0.3", "1.5"]
     assert sweep.levels(settings, "channels") == ["6", "16,6"]
-    chart = sweep.charts(shuffled, ["lr", "pool", "channels"])["settings"]
+    chart = charts(shuffled, ["lr", "pool", "channels"])["settings"]
     labels = re.findall(r">([\d.]+ · \w+ · [\d,]+)<", vega.svg([chart]))
     expected = [
         f"{lr} · {pool} · {channels}"
@@ -152,8 +157,8 @@ def test_axes_are_in_the_order_of_their_values_whatever_the_order_of_the_runs(se
 def test_the_page_and_the_files_draw_the_same_charts():
     axes = ["lr", "pool", "channels"]
     asked = {"command": "", "flags": {}, "runs": len(entries()), "environment": {}}
-    report = of_sweep.report(of_sweep.Sweep("s", entries(), axes, Config(), {}, asked))
-    on_page, drawn = page.merged(report.parts).charts, sweep.charts(entries(), axes)
+    report = of_sweep.report("s", Sweep(entries(), axes, Config()), asked)
+    on_page, drawn = page.merged(report.parts).charts, charts(entries(), axes)
     assert on_page.keys() == drawn.keys() == {"curves", "rates", "settings", "parallel"}
     t = functools.partial(translate, "zh")
     for name, chart in drawn.items():
@@ -162,7 +167,7 @@ def test_the_page_and_the_files_draw_the_same_charts():
 
 
 def test_a_run_that_diverged_is_a_cross_and_no_accuracy():
-    rates = sweep.charts(entries(), ["lr", "pool", "channels"])["rates"]
+    rates = charts(entries(), ["lr", "pool", "channels"])["rates"]
     assert min(r["low"] for r in rates.rows["rates"]) > 0.5
     lost = {(r["series"], r["lr"], r["diverged"], r["n"]) for r in rates.rows["diverged"]}
     assert lost == {(f"pooling max, output channels {c}", 1.5, 1, 2) for c in ("6", "16,6")}
@@ -176,14 +181,14 @@ def test_a_map_has_a_cross_where_every_run_diverged():
     grid = [e for e in entries() if e.config.channels == (6,) and e.config.pool == "max"]
     grid += [e._replace(config=e.config.__class__(pool="avg", lr=e.config.lr)) for e in grid]
     grid = [e._replace(diverged="far" if e.config.lr > 1 else None) for e in grid]
-    chart = sweep.charts(grid, ["lr", "pool"])["map"]
+    chart = charts(grid, ["lr", "pool"])["map"]
     assert said(vega.svg([chart])).count("×") == 2
     assert [r["mean"] for r in chart.rows["map"] if r["lr"] == "1.5"] == [None, None]
 
 
 def test_a_sweep_whose_runs_all_diverged_is_drawn():
     lost = [entry for entry in entries() if entry.diverged]
-    drawn = sweep.pictures(lost, ["lr", "channels"], "zh")
+    drawn = sweep.pictures(Sweep(lost, ["lr", "channels"], Config()), "zh")
     assert drawn.keys() == {"curves.png", "rates.png", "settings.png", "map.png"}
     assert all(pixels(png).shape[0] > 100 for png in drawn.values())
 
@@ -201,7 +206,7 @@ def test_single_runs_are_thin_lines_and_many_are_a_band():
 
 
 def test_an_axis_by_powers_of_ten_has_a_tick_at_each():
-    svg = vega.svg([sweep.charts(entries(), ["lr", "pool", "channels"])["rates"]])
+    svg = vega.svg([charts(entries(), ["lr", "pool", "channels"])["rates"]])
     assert {"0.1", "1"} <= set(re.findall(r">([\d.]+)<", svg))
 
 

@@ -3,8 +3,9 @@ import pytest
 import record_rows
 from scipy import stats as scipy_stats
 
-from lenet.analysis import findings, summary, terms
+from lenet.analysis import findings, terms
 from lenet.analysis.stats import Interval
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.language import LANGUAGES, Message, listed, message, translate
 from lenet.records.ledger import Entry
@@ -32,7 +33,7 @@ def window(size: int):
 
 def of_windows(entries: list[Entry], **classes: int) -> dict[str, dict]:
     """The values of each finding, by its text."""
-    return dict(findings.findings(entries, ["kernel_size"], PRESET, classes))
+    return dict(findings.findings(Sweep(entries, ["kernel_size"], PRESET, classes)))
 
 
 def names(group: Message) -> list:
@@ -42,10 +43,9 @@ def names(group: Message) -> list:
 
 def test_settings_are_compared_with_the_preset_s_by_seed():
     entries = windows((3, [0.80, 0.70, 0.75]), (5, [0.81, 0.72, 0.76]), (7, [0.1, 0.7, 0.8]))
-    settings = summary.ranked(entries)
-    base = findings.base(settings, ["kernel_size"], PRESET)
-    assert base.config.kernel_size == 5
-    by = {s.config.kernel_size: found for s, found in findings.differences(settings, base)}
+    sweep = Sweep(entries, ["kernel_size"], PRESET)
+    assert sweep.base.config.kernel_size == 5
+    by = {s.config.kernel_size: found for s, found in findings.differences(sweep)}
     assert by.keys() == {3, 7}
     expected = scipy_stats.ttest_1samp([-0.01, -0.02, -0.01], 0).confidence_interval(0.975)
     assert (by[3].low, by[3].high) == pytest.approx(tuple(expected))
@@ -94,7 +94,8 @@ def test_a_2x2_design_gives_effects_from_the_preset_s_values_to_the_others():
             (b, o, s) for b in ("zeros", "pytorch") for o in ("batches", "examples") for s in (0, 1)
         )
     ]
-    found = dict(findings.findings(entries, ["bias_init", "order"], PRESET))[findings.EFFECTS]
+    sweep = Sweep(entries, ["bias_init", "order"], PRESET)
+    found = dict(findings.findings(sweep))[findings.EFFECTS]
     assert [translate("en", found[axis]) for axis in ("first", "second")] == [
         "bias initialisation all zero instead of PyTorch",
         "shuffling of batches instead of examples",
@@ -112,25 +113,25 @@ def test_crossed_seeds_split_the_variance_the_largest_source_first():
         for j, o in enumerate(orders)
     ]
     assert findings.crossed(entries, "test_accuracy").shape == (4, 3)
-    accuracy, loss = findings.findings(entries, [], PRESET)
+    accuracy, loss = findings.findings(Sweep(entries, [], PRESET))
     assert (accuracy.values["rows"], accuracy.values["columns"]) == (4, 3)
     first = accuracy.values["sources"].items[0]
     assert first.text == findings.SOURCES["rows"]
     assert first.values["share"] > 0.99
     assert loss.values["sources"].items[0].text == findings.SOURCES["columns"]
     assert findings.crossed(entries[:-1], "test_accuracy") is None
-    assert findings.findings(entries[:-1], [], PRESET) == []
+    assert findings.findings(Sweep(entries[:-1], [], PRESET)) == []
 
 
 def test_runs_that_all_end_the_same_have_no_variance_to_split():
     entries = [entry(2 * i + j, 0.1, seed=i, order_seed=j) for i in (0, 1) for j in (0, 1)]
-    assert findings.findings(entries, [], PRESET) == []
+    assert findings.findings(Sweep(entries, [], PRESET)) == []
 
 
 def test_the_table_leaves_out_columns_without_values():
     def head(entries: list[Entry], language: str) -> str:
-        settings = summary.ranked(entries)
-        return findings.table(settings, ["kernel_size"], PRESET, language).splitlines()[0]
+        sweep = Sweep(entries, ["kernel_size"], PRESET)
+        return findings.table(sweep, language).splitlines()[0]
 
     learned = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
     assert "validation accuracy" in head(learned, "en")
@@ -145,7 +146,7 @@ def test_of_many_settings_the_best_is_compared_at_the_confidence_of_all():
         for i, (lr, each) in enumerate(tests.items())
         for seed, test in enumerate(each)
     ]
-    against = dict(findings.findings(entries, ["lr"], PRESET))[findings.AGAINST]
+    against = dict(findings.findings(Sweep(entries, ["lr"], PRESET)))[findings.AGAINST]
     assert against["count"] == 19
     paired = [a - b for a, b in zip(tests[2.0], tests[0.9], strict=True)]
     expected = scipy_stats.ttest_1samp(paired, 0).confidence_interval(1 - 0.05 / 19)
@@ -171,9 +172,8 @@ def test_that_seeds_are_few_is_said_with_what_would_do():
 def test_findings_are_prose_in_both_languages(language):
     entries = windows((3, [0.1, 0.70]), (5, [0.81, 0.72]))
     entries.append(entry(99, 0.5, valid=0.5, kernel_size=7)._replace(diverged="..."))
-    said = [
-        translate(language, each) for each in findings.findings(entries, ["kernel_size"], PRESET)
-    ]
+    sweep = Sweep(entries, ["kernel_size"], PRESET)
+    said = [translate(language, each) for each in findings.findings(sweep)]
     assert {
         "en": "Highest mean validation accuracy: kernel size 5 (test accuracy 0.7650 ± 0.5718; the "
         "preset's own setting).",

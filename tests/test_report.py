@@ -22,6 +22,7 @@ from PIL import Image
 
 from lenet import files
 from lenet import language as words
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.errors import RecordError
@@ -109,13 +110,13 @@ def sweep(*, valid: bool = False, draws: int = 0) -> page.Report:
     entries = [entry(run, *cell) for run, cell in enumerate(cells)]
     command = "python -m experiments.sweep <x>"
     asked = {"command": command, "runs": len(cells) + 1, "environment": {}, "flags": {}}
-    found = of_sweep.Sweep("s", entries, ["lr", "pool"], Config(epochs=2), {}, asked)
-    return of_sweep.report(found)
+    return of_sweep.report("s", Sweep(entries, ["lr", "pool"], Config(epochs=2)), asked)
 
 
 def compared() -> page.Report:
     asked = {"command": "python -m experiments.compare", "settings": {"dataset": "noise"}}
-    return of_comparison.report(of_comparison.Compared("c", record_rows.compared(), asked))
+    record = asked | {"comparison": record_rows.compared(), "environment": {}}
+    return of_comparison.report("c", record)
 
 
 @pytest.fixture(scope="module", params=["run", "sweep", "comparison"])
@@ -209,7 +210,7 @@ def test_all_that_a_page_says_is_there_in_chinese(monkeypatch, of_noise):
     for report in (of_noise, sweep(), sweep(valid=True), compared()):
         page.render(report)
     assert len(asked) > 150
-    alike = {" + ", "Fashion-MNIST", "ReLU", "n", "sigmoid", "{text}"}  # in both languages
+    alike = {" + ", "Fashion-MNIST", "ReLU", "n", "{text}"}  # in both languages
     assert asked - known.keys() == alike
 
 

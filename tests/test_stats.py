@@ -71,7 +71,7 @@ def test_equality_by_hand():
     t = -1.5 / math.sqrt(ours + theirs)
     freedom = (ours + theirs) ** 2 / (ours**2 / 2 + theirs**2 / 3)
     assert found.welch.statistic == pytest.approx(t)
-    assert found.welch.p == pytest.approx(2 * scipy.stats.t.cdf(t, freedom))
+    assert found.welch.pvalue == pytest.approx(2 * scipy.stats.t.cdf(t, freedom))
     half = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(ours + theirs)
     np.testing.assert_allclose(found.difference, (-1.5, -1.5 - half, -1.5 + half))
 
@@ -83,7 +83,7 @@ def test_equality_does_not_depend_on_order_origin_or_unit(ours, theirs, shift, s
     x, y = (scale * np.array(values) + shift for values in (ours, theirs))
     other = stats.equal_distributions(y, x)
     np.testing.assert_allclose(one.ks, other.ks)
-    assert one.welch.p == pytest.approx(other.welch.p)
+    assert one.welch.pvalue == pytest.approx(other.welch.pvalue)
     assert one.welch.statistic == pytest.approx(-other.welch.statistic)
     mean, low, high = other.difference
     np.testing.assert_allclose(one.difference, (-mean / scale, -high / scale, -low / scale))
@@ -93,12 +93,12 @@ def test_equal_distributions_are_told_apart_as_seldom_as_p_says_and_others_are()
     ours, theirs = np.random.default_rng(1).normal(size=(2, 300, 20))
     found = [stats.equal_distributions(x, y) for x, y in zip(ours, theirs, strict=True)]
     for test in ("ks", "welch"):
-        rejected = np.mean([getattr(f, test).p < 0.05 for f in found])
+        rejected = np.mean([getattr(f, test).pvalue < 0.05 for f in found])
         assert rejected < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 300)
     wider = [stats.equal_distributions(x, 8 * y) for x, y in zip(ours, theirs, strict=True)]
-    assert np.mean([f.ks.p < 0.05 for f in wider]) > 0.5  # same mean, other spread
+    assert np.mean([f.ks.pvalue < 0.05 for f in wider]) > 0.5  # same mean, other spread
     higher = stats.equal_distributions(ours[0], theirs[0] + 2)
-    assert higher.welch.p < 0.001
+    assert higher.welch.pvalue < 0.001
 
 
 def test_effects_by_hand():

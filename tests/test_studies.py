@@ -4,11 +4,11 @@ import record_rows
 
 from experiments.cli import axes
 from experiments.cli.studies import STUDIES
-from lenet.analysis import frameworks, published
+from lenet.analysis import findings, frameworks, published
 from lenet.analysis.stats import Interval
+from lenet.analysis.summary import Sweep
 from lenet.config import Config, check
 from lenet.language import LANGUAGES, Message, translate
-from lenet.records.ledger import Entry
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -41,12 +41,13 @@ def test_what_is_left_is_as_unsure_as_both_together():
     assert tuple(rest) == pytest.approx((0.2, 0.15, 0.25))
 
 
-def runs(worth: dict[tuple[str, str], float]) -> list[Entry]:
+def between(worth: dict[tuple[str, str], float]) -> list[Message]:
+    """What the study says of runs, given what each pair of settings adds to their accuracy."""
     noise = np.random.default_rng(0).normal(0, 0.002, (len(worth), 16))
-    return [
+    entries = [
         record_rows.entry(
             16 * i + seed,
-            [record_rows.row(test_accuracy=0.8 + more + noise[i, seed])],
+            [record_rows.row(test_accuracy=0.8 + more + float(noise[i, seed]))],
             bias_init=bias,
             order=order,
             seed=seed,
@@ -54,14 +55,17 @@ def runs(worth: dict[tuple[str, str], float]) -> list[Entry]:
         for i, ((bias, order), more) in enumerate(worth.items())
         for seed in range(16)
     ]
+    sweep = Sweep(entries, ["bias_init", "order"], Config(), study="frameworks")
+    return [each for each in findings.findings(sweep) if each.text == frameworks.BETWEEN]
 
 
 def test_the_frameworks_differ_as_published_and_ours_are_set_against_it():
-    gap = published.runs("tensorflow").test_acc.mean() - published.runs("pytorch").test_acc.mean()
+    pytorch, others = (published.runs(name).test_acc for name in ("pytorch", "tensorflow"))
+    gap = float(others.mean() - pytorch.mean())
     assert gap == pytest.approx(0.0131, abs=1e-4)
     cells = {("pytorch", "examples"): 0.0, ("zeros", "examples"): 0.0, ("zeros", "batches"): gap}
-    mxnet, tensorflow = (found.values for found in frameworks.between_frameworks(runs(cells)))
+    mxnet, tensorflow = (found.values for found in between(cells))
     assert (mxnet["name"], mxnet["theirs"].mean) == ("MXNet", pytest.approx(0.0079, abs=1e-4))
     assert mxnet["verdict"] == Message(frameworks.VERDICTS["none"])
     assert tensorflow["verdict"] == Message(frameworks.VERDICTS["all"])
-    assert frameworks.between_frameworks(runs({("zeros", "batches"): 0.0})) == []
+    assert between({("zeros", "batches"): 0.0}) == []

@@ -7,6 +7,8 @@ import record_rows
 import scipy
 
 from lenet.analysis import summary
+from lenet.analysis.summary import Sweep
+from lenet.config import Config
 from lenet.records.ledger import Entry
 
 
@@ -29,12 +31,12 @@ ENTRIES = [
 
 
 def test_settings_are_ranked_by_validation_and_seeds_are_taken_together():
-    settings = summary.ranked(ENTRIES)
-    assert [s.config.lr for s in settings] == [0.3, 0.1, 0.9]
-    assert [(len(s.rows), s.diverged) for s in settings] == [(1, 1), (2, 0), (0, 2)]
-    assert summary.selection(ENTRIES) == "valid_accuracy"
+    sweep = Sweep(ENTRIES, ["lr"], Config())
+    assert [s.config.lr for s in sweep.settings] == [0.3, 0.1, 0.9]
+    assert [(len(s.rows), s.diverged) for s in sweep.settings] == [(1, 1), (2, 0), (0, 2)]
+    assert sweep.measure == "valid_accuracy"
     without = [e._replace(rows=[record_rows.row()] * len(e.rows)) for e in ENTRIES]
-    assert summary.selection(without) == "test_accuracy"
+    assert Sweep(without, ["lr"], Config()).measure == "test_accuracy"
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,14 @@ def test_a_run_is_stuck_at_the_chance_level_of_its_dataset(num_classes, accuraci
         for seed, a in enumerate(accuracies)
     ]
     about = [{"name": "mine", "class_names": ["a class"] * num_classes}]
-    (setting,) = summary.ranked(entries, summary.classes(about))
+    (setting,) = Sweep(entries, [], Config(), summary.classes(about)).settings
     assert setting.stuck == stuck
 
 
 def test_a_record_that_names_no_classes_is_of_ten():
     entries = [record_rows.entry(0, [record_rows.row(test_accuracy=0.15)])]
     for about in ([], [{"name": "fashion_mnist"}], [{"name": "mnist", "class_names": ["a", "b"]}]):
-        (setting,) = summary.ranked(entries, summary.classes(about))
+        (setting,) = Sweep(entries, [], Config(), summary.classes(about)).settings
         assert setting.stuck == 1
 
 
@@ -67,8 +69,8 @@ def test_the_interval_is_students():
 
 
 def test_the_table_and_the_csv_say_the_same():
-    settings = summary.ranked(ENTRIES)
-    best, second, last = csv.DictReader(io.StringIO(summary.to_csv(settings, ["lr"])))
+    sweep = Sweep(ENTRIES, ["lr"], Config())
+    best, second, last = csv.DictReader(io.StringIO(summary.to_csv(sweep)))
     assert (best["lr"], best["n"], best["diverged"], best["valid_accuracy_sd"]) == (
         *("0.3", "1", "1", ""),
     )
@@ -76,5 +78,5 @@ def test_the_table_and_the_csv_say_the_same():
     half = 12.7062 * 0.1  # t(0.975; 1) · 0.1414 / √2
     assert float(second["valid_accuracy_high95"]) == pytest.approx(0.6 + half, rel=1e-5)
     assert last["test_loss_mean"] == ""
-    assert "0.6000 ± 1.2706" in summary.table(settings, ["lr"])
-    assert "… 1 more" in summary.table(settings, ["lr"], most=2)
+    assert "0.6000 ± 1.2706" in summary.table(sweep)
+    assert "… 1 more" in summary.table(sweep, most=2)

@@ -1,25 +1,32 @@
 """The verdict of a report, as data: each case with 2, 10 and 100 classes."""
 
-import dataclasses
+import itertools
 import math
 
 import pytest
-from record_rows import ROW
+import record_rows
 
 from lenet.analysis import findings, verdict
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import Setting
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.language import LANGUAGES, sentences
+from lenet.records.ledger import Entry
 
 CLASSES = (2, 10, 100)
 
 
 def of_run(curve, classes, *, epochs=None, published=None) -> verdict.Verdict:
     """The verdict of (loss, accuracy) by epoch: shares of log K, and of the way from 1/K to 1."""
-    losses = [share * math.log(classes) for share, _ in curve]
-    accuracies = [1 / classes + share * (1 - 1 / classes) for _, share in curve]
-    found = verdict.of_run(losses, accuracies, epochs or len(curve), classes, published)
+    rows = [
+        record_rows.row(
+            train_loss=loss * math.log(classes),
+            test_accuracy=1 / classes + share * (1 - 1 / classes),
+        )
+        for loss, share in curve
+    ]
+    place = published and {"percentile": {"test_accuracy": published[0]}, "runs": published[1]}
+    found = verdict.of_run(rows, epochs or len(curve), classes, place)
     assert found is not None
     for language in LANGUAGES:  # every {name} has its value
         assert "{" not in sentences(language, found.messages)
@@ -79,21 +86,29 @@ def test_only_a_place_among_the_published_runs_makes_a_run_normal():
 
 
 def test_nothing_is_said_without_records_or_classes():
-    assert verdict.of_run([], [], 2, 10) is None
-    assert verdict.of_run([0.0], [1.0], 1, 1) is None
+    assert verdict.of_run([], 2, 10) is None
+    assert verdict.of_run([record_rows.row(train_loss=0.0, test_accuracy=1.0)], 1, 1) is None
 
 
 # ---- sweeps ----
 
 
-def setting(lr: float, *accuracies: float, diverged: int = 0, classes: int = 10) -> Setting:
-    rows = [[dataclasses.replace(ROW, test_accuracy=each)] for each in accuracies]
-    seeds = [(seed, -1) for seed in range(len(rows))]
-    return Setting(Config(lr=lr), rows, diverged, seeds, classes)
+def setting(lr: float, *accuracies: float, valid: float | None = None) -> list[Entry]:
+    return [
+        record_rows.entry(
+            seed,
+            [record_rows.row(test_accuracy=each, valid_accuracy=valid)],
+            "diverged: ..." if math.isnan(each) else None,
+            lr=lr,
+            seed=seed,
+        )
+        for seed, each in enumerate(accuracies)
+    ]
 
 
-def of_sweep(*settings: Setting, missing: int = 0) -> verdict.Verdict:
-    found = verdict.of_sweep(settings, ["lr"], Config(), "test_accuracy", missing)
+def of_sweep(*settings: list[Entry], missing: int = 0, classes: int = 10) -> verdict.Verdict:
+    sweep = Sweep([*itertools.chain(*settings)], ["lr"], Config(), {"fashion_mnist": classes})
+    found = verdict.of_sweep(sweep, missing)
     for language in LANGUAGES:
         assert "{" not in sentences(language, found.messages)
     return found
@@ -107,11 +122,12 @@ def test_the_best_setting_is_compared_with_the_preset_s():
     better, near = setting(0.5, 0.90, 0.911, 0.901), setting(0.5, 0.83, 0.80, 0.81)
     assert texts(of_sweep(better, base)) == [BEST, verdict.AGAINST["higher"]]
     assert texts(of_sweep(near, base)) == [BEST, verdict.AGAINST["open"]]
-    assert texts(of_sweep(base, near)) == [BEST]
+    assert texts(of_sweep(base, setting(0.5, 0.79, 0.80, 0.79))) == [BEST]
     assert texts(of_sweep(better, setting(0.1, 0.8, 0.8))) == [BEST]
     # Ranked by validation accuracy, the best may be worse on the test set.
-    worse = setting(0.5, 0.70, 0.711, 0.70)
-    assert texts(of_sweep(worse, base)) == [BEST, verdict.AGAINST["lower"]]
+    worse = setting(0.5, 0.70, 0.711, 0.70, valid=0.9)
+    held_out = of_sweep(worse, setting(0.9, 0.80, 0.81, 0.80, valid=0.8))
+    assert texts(held_out) == [findings.BEST["valid_accuracy"], verdict.AGAINST["lower"]]
     assert sentences("en", of_sweep(better, base).messages).startswith(
         "Highest mean test accuracy: learning rate 0.5 (0.9040 ± "
     )
@@ -119,8 +135,8 @@ def test_the_best_setting_is_compared_with_the_preset_s():
 
 @pytest.mark.parametrize("classes", CLASSES)
 def test_a_sweep_that_learned_nothing_says_so(classes):
-    stuck = setting(0.1, 1 / classes, 1 / classes, classes=classes)
-    found = of_sweep(stuck, setting(9.0, diverged=2, classes=classes))
+    stuck = setting(0.1, 1 / classes, 1 / classes)
+    found = of_sweep(stuck, setting(9.0, math.nan, math.nan), classes=classes)
     assert (found.state, texts(found)) == ("bad", [verdict.LOST])
     assert found.messages[0].values["runs"] == 4
 

@@ -138,7 +138,7 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
 
     if not todo:
         return
-    with progress.tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
+    with progress.Tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
         for rows, finished in runs.many(todo, data, path):
             for entry in finished:
                 if entry.diverged:

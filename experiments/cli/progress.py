@@ -4,17 +4,16 @@ import datetime
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
 )
 
@@ -132,99 +131,82 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
                     "Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), Welch t = {t:.2f} "
                     "(p = {welch:.2g})",
                     d=found.ks.statistic,
-                    ks=found.ks.p,
+                    ks=found.ks.pvalue,
                     t=found.welch.statistic,
-                    welch=found.welch.p,
+                    welch=found.welch.pvalue,
                 )
             )
         lines.append(f"  {t(listed(said, '; '))}")
     return "\n".join(lines)
 
 
-@contextmanager
-def bar(epochs: int) -> Iterator["Bar"]:
-    """Show lines, and below them a progress bar over epochs if stdout is a terminal."""
-    console = Console(file=sys.stdout, highlight=False)
-    columns = (
-        SpinnerColumn("line"),
-        BarColumn(bar_width=10),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    if not console.is_terminal:
-        yield Bar(None, TaskID(0))
-        return
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(
-            progress, progress.add_task("", total=epochs, text=t("epochs, first in progress"))
+class _Lines:
+    """Lines, and progress below them if stdout is a terminal."""
+
+    def __init__(self, *columns: ProgressColumn, total: int, text: str) -> None:
+        console = Console(file=sys.stdout, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn("line"),
+            BarColumn(bar_width=10),
+            *columns,
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         )
+        self._task = self._progress.add_task("", total=total, text=text)
 
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
 
-class Bar:
-    """A progress bar over epochs; without a terminal, only its lines are printed."""
-
-    def __init__(self, progress: Progress | None, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+    def __exit__(self, *_: object) -> None:
+        if not self._progress.disable:  # rich 13 would print an empty line
+            self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        if self._progress is None:
+        """Print a line, above the progress if it is shown."""
+        if self._progress.disable:
             print(text, flush=True)
         else:
             self._progress.console.print(text, markup=False, soft_wrap=True)
 
+
+class Bar(_Lines):
+    """Lines, and below them a progress bar over epochs if stdout is a terminal."""
+
+    def __init__(self, epochs: int) -> None:
+        text = t("epochs, first in progress")
+        super().__init__(MofNCompleteColumn(), total=epochs, text=text)
+
     def advance(self, row: Row, epochs: int) -> None:
         """Advance the bar by one epoch."""
-        if self._progress is not None:
-            # Based on the last epoch, because the first may include compilation.
-            left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
-            text = t(
-                "loss {loss:.3f}, test acc {accuracy:.3f}, {speed:,.0f} examples/s, {left} left",
-                loss=row.train_loss,
-                accuracy=row.test_accuracy,
-                speed=row.examples_per_second,
-                left=left,
-            )
-            self._progress.update(self._task, advance=1, text=text)
+        # Based on the last epoch, because the first may include compilation.
+        left = datetime.timedelta(seconds=round((epochs - row.epoch) * row.seconds))
+        text = t(
+            "loss {loss:.3f}, test acc {accuracy:.3f}, {speed:,.0f} examples/s, {left} left",
+            loss=row.train_loss,
+            accuracy=row.test_accuracy,
+            speed=row.examples_per_second,
+            left=left,
+        )
+        self._progress.update(self._task, advance=1, text=text)
 
 
-@contextmanager
-def tally(runs: int, epochs: int) -> Iterator["Tally"]:
-    """Show the progress of a sweep on one line of a terminal, otherwise a line per finished group.
+class Tally(_Lines):
+    """The progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
     Args:
       runs: number of runs to train.
       epochs: of all runs together.
     """
-    console = Console(file=sys.stdout, highlight=False)
-    columns = (SpinnerColumn("line"), BarColumn(bar_width=10), TextColumn("{task.fields[text]}"))
-    if not console.is_terminal:
-        yield Tally(runs, epochs, Bar(None, TaskID(0)), None)
-        return
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=epochs, text=t("0/{runs} runs, compiling", runs=runs))
-        yield Tally(
-            runs,
-            epochs,
-            Bar(progress, task),
-            lambda done, text: progress.update(task, completed=done, text=text),
-        )
 
-
-class Tally:
-    """Progress of a sweep."""
-
-    def __init__(
-        self, runs: int, epochs: int, bar: Bar, show: Callable[[int, str], None] | None
-    ) -> None:
-        self._runs, self._epochs, self._bar, self._show = runs, epochs, bar, show
+    def __init__(self, runs: int, epochs: int) -> None:
+        super().__init__(total=epochs, text=t("0/{runs} runs, compiling", runs=runs))
+        self._runs, self._epochs = runs, epochs
         self._finished, self._trained, self._examples = 0, 0, 0
         self._begin = time.monotonic()
         self._first: float | None = None  # when the first epoch began, once all was compiled
-
-    def say(self, text: str) -> None:
-        """Print a line above the progress."""
-        self._bar.say(text)
 
     def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
         """Count one epoch of a run, or of a group of runs that train together.
@@ -240,8 +222,6 @@ class Tally:
         now = time.monotonic()
         if self._first is None:
             self._first = now - max((row.seconds for row in rows), default=0.0)
-        if self._show is None and not finished:
-            return
         speed = self._examples / max(now - self._first, 1e-9)
         spent = now - self._begin
         left = round(spent / self._trained * (self._epochs - self._trained))
@@ -252,7 +232,6 @@ class Tally:
             speed=speed,
             left=datetime.timedelta(seconds=left),
         )
-        if self._show is None:
+        self._progress.update(self._task, completed=self._trained, text=text)
+        if self._progress.disable and finished:
             self.say(text)
-        else:
-            self._show(self._trained, text)

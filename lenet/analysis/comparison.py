@@ -18,7 +18,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 
 from lenet.analysis import stats
-from lenet.analysis.stats import Effects, Interval
+from lenet.analysis.stats import Interval
 from lenet.config import Config
 from lenet.records.ledger import Entry
 
@@ -63,6 +63,7 @@ class Parts(NamedTuple):
     rate: Interval  # of tuning the rate of sigmoid and average pooling
     activation: Interval  # the main effects, which add up to the rest
     pool: Interval
+    interaction: Interval  # of the two
 
 
 def kept(entry: Entry) -> Run:
@@ -84,53 +85,36 @@ def cell(run: Run | Config) -> Cell:
     return (run["activation"], run["pool"]) if isinstance(run, dict) else (run.activation, run.pool)
 
 
-def by_rate(tuning: Iterable[Run], which: Cell) -> dict[float, list[float]]:
-    """Return the validation accuracies after the last epoch, by rate; 0 for a run that diverged."""
+def mean_by_rate(tuning: Iterable[Run], which: Cell) -> dict[float, float]:
+    """Return mean validation accuracy after the last epoch, by rate; a run that diverged has 0."""
     found: dict[float, list[float]] = {}
     for run in tuning:
         if cell(run) == which:
             found.setdefault(run["lr"], []).append((run["valid_accuracy"] or [0.0])[-1])
-    return dict(sorted(found.items()))
+    return {rate: statistics.fmean(accuracies) for rate, accuracies in sorted(found.items())}
 
 
 def best_rate(tuning: Iterable[Run], which: Cell) -> float:
     """Return the rate with the highest mean validation accuracy; of equal ones the smallest."""
-    means = {rate: statistics.fmean(x) for rate, x in by_rate(tuning, which).items()}
+    means = mean_by_rate(tuning, which)
     return max(means, key=lambda rate: means[rate])
 
 
 def rates_near_best(tuning: Iterable[Run], which: Cell) -> list[float]:
     """Return the rates whose mean validation accuracy is at most NEAR below the best."""
-    means = {rate: statistics.fmean(x) for rate, x in by_rate(tuning, which).items()}
+    means = mean_by_rate(tuning, which)
     return [rate for rate, mean in means.items() if mean >= max(means.values()) - NEAR]
-
-
-def last(runs: Iterable[Run], measure: str) -> dict[Cell, dict[int, float]]:
-    """Return a measure after the last epoch by cell and seed, without runs that diverged."""
-    found: dict[Cell, dict[int, float]] = {}
-    for run in runs:
-        values = run[measure]  # type: ignore[literal-required]
-        if values:
-            found.setdefault(cell(run), {})[run["seed"]] = values[-1]
-    return found
 
 
 def paired(comparison: Comparison, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the final runs [2, 2, R] and the book's [R], of the seeds of which no run diverged."""
-    final = last(comparison["final"], measure)
-    texts = last(comparison["texts"], measure).get(CELLS[0], {})
-    seeds = sorted(set(texts).intersection(*(final.get(which, {}) for which in CELLS)))
-    cells = [[[final[a, p][seed] for seed in seeds] for p in POOLS] for a in ACTIVATIONS]
-    return np.array(cells), np.array([texts[seed] for seed in seeds])
-
-
-def effects(comparison: Comparison, measure: str) -> Effects:
-    """Return what the activation and the pooling change, and their interaction: paired by seed.
-
-    Raises:
-      ValueError: if fewer than 2 seeds came through in every cell.
-    """
-    return stats.main_effects(paired(comparison, measure)[0])
+    final, texts = (
+        {(cell(run), run["seed"]): values[-1] for run in runs if (values := run[measure])}  # type: ignore[literal-required]
+        for runs in (comparison["final"], comparison["texts"])
+    )
+    seeds = sorted(seed for which, seed in texts if all((which, seed) in final for which in CELLS))
+    cells = [[[final[(a, p), seed] for seed in seeds] for p in POOLS] for a in ACTIVATIONS]
+    return np.array(cells), np.array([texts[CELLS[0], seed] for seed in seeds])
 
 
 def parts(comparison: Comparison, measure: str) -> Parts:
@@ -138,18 +122,10 @@ def parts(comparison: Comparison, measure: str) -> Parts:
 
     whole = rate + activation + pool, exactly: the main effects are the mean over both orders of
     changing one thing after the other.
+
+    Raises:
+      ValueError: if fewer than 2 seeds came through in every cell.
     """
     y, texts = paired(comparison, measure)
-    both = stats.main_effects(y)
-    return Parts(
-        stats.interval(y[1, 1] - texts), stats.interval(y[0, 0] - texts), both.first, both.second
-    )
-
-
-def first_epochs(runs: Iterable[Run], which: Cell, level: float) -> list[int | None]:
-    """Return the first epoch after which test accuracy is at least `level`, for each run."""
-    return [
-        next((i for i, value in enumerate(run["test_accuracy"], 1) if value >= level), None)
-        for run in runs
-        if cell(run) == which
-    ]
+    whole, rate = stats.interval(y[1, 1] - texts), stats.interval(y[0, 0] - texts)
+    return Parts(whole, rate, *stats.main_effects(y))

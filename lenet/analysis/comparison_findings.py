@@ -3,19 +3,16 @@
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from tabulate import tabulate
 
-from lenet.analysis import comparison
+from lenet.analysis import comparison, terms
 from lenet.analysis.comparison import CELLS, Cell, Comparison, Run, cell
 from lenet.analysis.findings import NONE
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import CLASSES, estimate
 from lenet.engine import chance
 from lenet.language import Listed, Message, listed, mark, message, translate
-
-NAMES = {"sigmoid": "sigmoid", "relu": "ReLU", "avg": mark("average"), "max": mark("max")}
 
 LEVELS = (0.7, 0.75, 0.8, 0.85)
 """Test accuracies whose first epoch is looked for."""
@@ -73,27 +70,17 @@ STUCK = mark(
 LOST = mark("{n} seeds are left out because one of their runs diverged.")
 
 
-class Effect(NamedTuple):
-    """What one part of the change adds to each measure."""
-
-    name: str  # a key of EFFECTS
-    accuracy: Interval
-    loss: Interval
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval of the test accuracy excludes 0."""
-        return self.accuracy.low > 0 or self.accuracy.high < 0
-
-
 def table(runs: Comparison, language: str = "en") -> str:
     """Return `rows` under `heads`, as Markdown."""
     return _markdown(rows(runs), heads(), language)
 
 
-def effects_table(effects: Sequence[Effect], language: str = "en") -> str:
-    """Return the effects, as Markdown."""
-    cells = [(Message(EFFECTS[each.name]), str(each.accuracy), str(each.loss)) for each in effects]
+def effects_table(runs: Comparison, language: str = "en") -> str:
+    """Return `effects` under EFFECT_HEADS, as Markdown."""
+    cells: list[list[str | Message]] = [
+        [Message(EFFECTS[name]), str(accuracy), str(loss)]
+        for name, (accuracy, loss) in effects(runs).items()
+    ]
     return _markdown(cells, [Message(head) for head in EFFECT_HEADS], language)
 
 
@@ -108,18 +95,14 @@ def rows(runs: Comparison) -> list[list[str | Message]]:
     return [_row(runs, runs["texts"], CELLS[0], near=False), *cells]
 
 
-def effects(runs: Comparison) -> list[Effect]:
-    """Return the total change from the book's network to ReLU with max pooling, and its parts.
+def effects(runs: Comparison) -> dict[str, tuple[Interval, Interval]]:
+    """Return what each part, by a key of EFFECTS, adds to test accuracy and to test loss.
 
     Raises:
-      ValueError: if fewer than 2 seeds came through in every cell.
+      ValueError: as `comparison.parts`.
     """
-    accuracy, loss = (
-        comparison.parts(runs, m)._asdict()
-        | {"interaction": comparison.effects(runs, m).interaction}
-        for m in ("test_accuracy", "test_loss")
-    )
-    return [Effect(name, accuracy[name], loss[name]) for name in EFFECTS]
+    both = (comparison.parts(runs, measure) for measure in ("test_accuracy", "test_loss"))
+    return dict(zip(comparison.Parts._fields, zip(*both, strict=True), strict=True))
 
 
 def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Message]:
@@ -131,24 +114,22 @@ def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Me
       num_classes: its number of classes.
 
     Raises:
-      ValueError: if fewer than 2 seeds came through in every cell.
+      ValueError: as `comparison.parts`.
     """
     n = comparison.paired(runs, "test_accuracy")[1].size
     lost = len({run["seed"] for run in runs["final"]}) - n
-    groups: dict[bool, list[Message]] = {True: [], False: []}
-    for effect in effects(runs):
-        name = Message(SHORT[effect.name])
-        groups[effect.clear].append(
-            message("{name} ({change})", name=name, change=effect.accuracy)
-            if effect.clear
-            else name
-        )
-    clear, open_ = (listed(groups[which]) if groups[which] else NONE for which in (True, False))
-    found = [message(VERDICT, clear=clear, open=open_)]
+    changes = comparison.parts(runs, "test_accuracy")._asdict().items()
+    clear = [
+        message("{name} ({change})", name=Message(SHORT[name]), change=change)
+        for name, change in changes
+        if change.side != "open"
+    ]
+    open_ = [Message(SHORT[name]) for name, change in changes if change.side == "open"]
+    lists = {"clear": listed(clear) if clear else NONE, "open": listed(open_) if open_ else NONE}
+    found = [message(VERDICT, **lists)]
     for which in CELLS:
-        ends = [
-            r["test_accuracy"][-1] for r in runs["final"] if cell(r) == which and r["test_accuracy"]
-        ]
+        mine = [r["test_accuracy"] for r in runs["final"] if cell(r) == which]
+        ends = [accuracies[-1] for accuracies in mine if accuracies]
         if stuck := sum(chance.at_level(accuracy, num_classes) for accuracy in ends):
             rate = comparison.best_rate(runs["tuning"], which)
             found.append(message(STUCK, stuck=stuck, n=len(ends), cell=named(which), rate=rate))
@@ -163,7 +144,7 @@ def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Me
 
 def named(which: Cell) -> Listed:
     """Return what a cell is called, such as "ReLU + average"."""
-    return listed((Message(NAMES[part]) for part in which), " + ")
+    return listed(map(terms.valued, which), " + ")
 
 
 def _markdown(
@@ -177,23 +158,23 @@ def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> 
     mine = [run for run in among if cell(run) == which]
     rates = comparison.rates_near_best(runs["tuning"], which)
     row: list[str | Message] = [
-        *(Message(NAMES[part]) for part in which),
+        *map(terms.valued, which),
         f"{mine[0]['lr']:.3g}",
         ", ".join(f"{rate:.3g}" for rate in rates) if near else "",
         str(sum(bool(run["test_accuracy"]) for run in mine)),
     ]
     for measure in ("test_accuracy", "test_loss"):
-        row.append(_mean(list(comparison.last(mine, measure).get(which, {}).values())))
-    return row + [_reached(comparison.first_epochs(mine, which, level)) for level in LEVELS]
+        values = [run[measure][-1] for run in mine if run[measure]]
+        row.append(str(estimate(values)) if values else message("diverged"))
+    return row + [_reached(mine, level) for level in LEVELS]
 
 
-def _reached(epochs: Sequence[int | None]) -> str:
-    """The epochs of the median run, and how many got there where not all did."""
-    median = statistics.median(epoch or math.inf for epoch in epochs)
+def _reached(runs: Sequence[Run], level: float) -> str:
+    """The epochs of the median run to a test accuracy, and how many got there where not all did."""
+    epochs = [
+        next((i for i, x in enumerate(run["test_accuracy"], 1) if x >= level), math.inf)
+        for run in runs
+    ]
+    median, there = statistics.median(epochs), sum(map(math.isfinite, epochs))
     shown = f"{median:g}" if math.isfinite(median) else "-"
-    there = sum(epoch is not None for epoch in epochs)
     return shown if there == len(epochs) else f"{shown} ({there}/{len(epochs)})"
-
-
-def _mean(values: Sequence[float]) -> str | Message:
-    return str(estimate(values)) if values else Message(mark("diverged"))

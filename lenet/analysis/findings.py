@@ -1,14 +1,13 @@
 """What the runs of a sweep say, and what they do not: a table, and findings as Messages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from tabulate import tabulate
 
-from lenet.analysis import stats, terms
+from lenet.analysis import frameworks, stats, terms
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import SEEDS, Setting, plus_minus, ranked, selection
-from lenet.config import Config
+from lenet.analysis.summary import SEEDS, Setting, Sweep, shown
 from lenet.language import Listed, Message, listed, mark, message, translate
 from lenet.records.ledger import Entry
 
@@ -71,90 +70,51 @@ def label(setting: Setting, axes: Sequence[str]) -> Listed:
     return listed(terms.setting(axis, setting.shown(axis)) for axis in axes)
 
 
-def base(settings: Sequence[Setting], axes: Sequence[str], preset: Config) -> Setting | None:
-    """Return the setting whose values on all axes are those of a preset, if there is one."""
+def differences(sweep: Sweep) -> list[tuple[Setting, Interval | None]]:
+    """Return the other settings, each with its difference from the preset's own, if there is one.
 
-    def at(config: Config) -> list[object]:
-        return [getattr(config, axis) for axis in axes]
-
-    return next((s for s in settings if at(s.config) == at(preset)), None)
-
-
-def difference(
-    setting: Setting, other: Setting, confidence: float = 0.95, measure: str = MEASURE
-) -> Interval | None:
-    """Return the seed-paired difference in the final measure, `setting` minus `other`, with its CI.
-
-    None if they share fewer than 2 seeds.
+    The intervals hold together: each at a confidence of 1 − 0.05/(settings − 1), after Bonferroni.
     """
-    ours, theirs = (each.by_seed(measure) for each in (setting, other))
-    shared = sorted(ours.keys() & theirs.keys())
-    if len(shared) < 2:
-        return None
-    return stats.interval([ours[seed] - theirs[seed] for seed in shared], confidence)
-
-
-def differences(
-    settings: Sequence[Setting], other: Setting
-) -> list[tuple[Setting, Interval | None]]:
-    """Return `difference` from `other` of all other settings; their intervals hold together.
-
-    Each at a confidence of 1 − 0.05/(settings − 1), after Bonferroni: so also that of the best.
-    """
-    rest = [setting for setting in settings if setting is not other]
+    if sweep.base is None:
+        return []
+    rest = [setting for setting in sweep.settings if setting is not sweep.base]
     confidence = 1 - 0.05 / max(len(rest), 1)
-    return [(setting, difference(setting, other, confidence)) for setting in rest]
+    return [(setting, setting.minus(sweep.base, confidence)) for setting in rest]
 
 
-def table(
-    settings: Sequence[Setting], axes: Sequence[str], preset: Config, language: str = "en"
-) -> str:
+def table(sweep: Sweep, language: str = "en") -> str:
     """Return the settings as a table for a page: mean ± 95% CI, difference from the preset's."""
-    compared = base(settings, axes, preset)
-    by: dict[int, Interval | None] = {}
-    if compared:
-        by = {id(setting): found for setting, found in differences(settings, compared)}
+    by = {id(setting): found for setting, found in differences(sweep)}
     rows = [
         [
-            *(translate(language, terms.valued(setting.shown(axis))) for axis in axes),
-            len(setting.rows),
-            setting.stuck or "",
-            *(plus_minus(setting.final(measure)) for measure in ("valid_accuracy", MEASURE)),
-            by.get(id(setting)) or "",
+            *(translate(language, terms.valued(setting.shown(axis))) for axis in sweep.axes),
+            str(len(setting.rows)),
+            str(setting.stuck or ""),
+            *(str(setting.final(measure) or "") for measure in ("valid_accuracy", MEASURE)),
+            str(by.get(id(setting)) or ""),
         ]
-        for setting in settings
+        for setting in sweep.settings
     ]
-    heads = [translate(language, head) for head in (*map(terms.named, axes), *map(Message, HEADS))]
-    kept = [i for i in range(len(heads)) if i < len(axes) or any(str(row[i]) for row in rows)]
-    cells = [[str(row[i]) for i in kept] for row in rows]
-    return tabulate(cells, [heads[i] for i in kept], tablefmt="github", disable_numparse=True)
+    heads = (*map(terms.named, sweep.axes), *map(Message, HEADS))
+    columns = zip((translate(language, head) for head in heads), *rows, strict=True)
+    kept = [x for i, x in enumerate(columns) if i < len(sweep.axes) or any(x[1:])]
+    head, *cells = zip(*kept, strict=True)
+    return tabulate(cells, head, tablefmt="github", disable_numparse=True)
 
 
-def findings(
-    entries: Sequence[Entry],
-    axes: Sequence[str],
-    preset: Config,
-    num_classes: Mapping[str, int] | None = None,
-) -> list[Message]:
+def findings(sweep: Sweep) -> list[Message]:
     """Return what the runs of a sweep say: conclusions first, then what limits them.
 
-    Args:
-      entries: its finished runs.
-      axes: names of what varies, seeds apart.
-      preset: the settings to compare with.
-      num_classes: by dataset, as `summary.ranked` takes it.
+    Those of the study `frameworks` also answer its question.
     """
-    settings = ranked(entries, num_classes)
+    several = len(sweep.settings) > 1
     found: list[Message] = []
-    if len(settings) > 1 and settings[0].rows:
-        found += _best(settings, axes, preset, selection(entries))
-    found += _effects(settings, axes, preset)
-    found += _variance(entries)
-    if len(settings) > 1:
-        found += _lost(settings, axes)
-    if found and max(len(setting.rows) for setting in settings) < FEW:
+    if several and sweep.settings[0].rows:
+        found += _best(sweep)
+    found += [*_effects(sweep), *_variance(sweep.entries), *(_lost(sweep) if several else [])]
+    if found and max(len(setting.rows) for setting in sweep.settings) < FEW:
         found.append(message(TOO_FEW, n=FEW))
-    return found
+    return found + (frameworks.between(sweep.settings) if sweep.study == "frameworks" else [])
 
 
 def crossed(entries: Sequence[Entry], measure: str) -> np.ndarray | None:
@@ -171,46 +131,54 @@ def crossed(entries: Sequence[Entry], measure: str) -> np.ndarray | None:
     return np.array([[runs[i, j] for j in columns] for i in rows])
 
 
-def best(settings: Sequence[Setting], axes: Sequence[str], preset: Config, measure: str) -> Message:
-    """Return which of several ranked settings is the best, by the measure that ranks them."""
+def best(sweep: Sweep) -> Message:
+    """Return which of several settings is the best, by the measure that ranks them."""
+    first = sweep.settings[0]
     return message(
-        BEST[measure],
-        label=label(settings[0], axes),
-        test=settings[0].final(MEASURE),
-        preset=Message(ITSELF) if base(settings, axes, preset) is settings[0] else "",
+        BEST[sweep.measure],
+        label=label(first, sweep.axes),
+        test=first.final(MEASURE),
+        preset=Message(ITSELF) if sweep.base is first else "",
     )
 
 
-def _best(
-    settings: Sequence[Setting], axes: Sequence[str], preset: Config, measure: str
-) -> list[Message]:
+def _best(sweep: Sweep) -> Iterable[Message]:
     """The best setting, and how the others differ from the preset's."""
-    compared = base(settings, axes, preset)
-    found = [best(settings, axes, preset, measure)]
-    if compared is not None and compared.rows:
-        pairs = differences(settings, compared)
-        groups: dict[str, list[Message]] = {"better": [], "worse": [], "open": []}
+    yield best(sweep)
+    if sweep.base and sweep.base.rows:
+        pairs = differences(sweep)
+        groups: dict[str, list[Message]] = {"higher": [], "lower": [], "open": []}
         for setting, by in pairs if len(pairs) < MOST else pairs[:1]:
             if by is not None:
-                which = "better" if by.low > 0 else "worse" if by.high < 0 else "open"
-                groups[which].append(
-                    message("{label} ({difference})", label=label(setting, axes), difference=by)
+                said = message(
+                    "{label} ({difference})", label=label(setting, sweep.axes), difference=by
                 )
+                groups[by.side].append(said)
         if any(groups.values()):
-            lists = {name: listed(group, "; ") if group else NONE for name, group in groups.items()}
-            found.append(message(AGAINST, base=label(compared, axes), count=len(pairs), **lists))
-    return found + ([message(ON_TEST)] if measure == MEASURE else [])
+            better, worse, open_ = (listed(x, "; ") if x else NONE for x in groups.values())
+            yield message(
+                AGAINST,
+                base=label(sweep.base, sweep.axes),
+                count=len(pairs),
+                better=better,
+                worse=worse,
+                open=open_,
+            )
+    if sweep.measure == MEASURE:
+        yield message(ON_TEST)
 
 
-def _lost(settings: Sequence[Setting], axes: Sequence[str]) -> Iterable[Message]:
+def _lost(sweep: Sweep) -> Iterable[Message]:
     """Which runs learned nothing, and which diverged; at most MOST settings of each by name."""
     for text, numbers in (
-        (STUCK, [setting.stuck for setting in settings]),
-        (DIVERGED, [setting.diverged for setting in settings]),
+        (STUCK, [setting.stuck for setting in sweep.settings]),
+        (DIVERGED, [setting.diverged for setting in sweep.settings]),
     ):
         runs = [
-            message(SOME, some=some, n=len(each.rows) + each.diverged, label=label(each, axes))
-            for each, some in zip(settings, numbers, strict=True)
+            message(
+                SOME, some=some, n=len(each.rows) + each.diverged, label=label(each, sweep.axes)
+            )
+            for each, some in zip(sweep.settings, numbers, strict=True)
             if some
         ]
         if runs:
@@ -218,41 +186,40 @@ def _lost(settings: Sequence[Setting], axes: Sequence[str]) -> Iterable[Message]
             yield message(text, runs=listed([*runs[:MOST], *more], "; "))
 
 
-def _effects(settings: Sequence[Setting], axes: Sequence[str], preset: Config) -> Iterable[Message]:
-    """Return the main effects of a 2×2 design with enough finished seeds; None otherwise."""
-    if len(axes) != 2 or len(settings) != 4:
+def _effects(sweep: Sweep) -> Iterable[Message]:
+    """The main effects of a 2×2 design with enough finished seeds."""
+    levels: list[list[str]] = []
+    for axis in sweep.axes:
+        values = {setting.shown(axis) for setting in sweep.settings}
+        usual = shown(getattr(sweep.preset, axis))  # first: what is changed
+        levels.append(sorted(values, key=lambda value: (value != usual, value)))
+    if [len(values) for values in levels] != [2, 2] or len(sweep.settings) != 4:
         return
-    levels = [sorted({setting.shown(axis) for setting in settings}) for axis in axes]
-    if [len(level) for level in levels] != [2, 2]:
-        return
-    usual = Setting(preset, [], 0, [], 0)
-    for axis, values in zip(axes, levels, strict=True):  # the preset's first: what is changed
-        values.sort(key=lambda value: value != usual.shown(axis))
-    at = {tuple(map(setting.shown, axes)): setting for setting in settings}
-    shared = sorted(set.intersection(*(set(setting.seeds) for setting in settings)))
+    shared = sorted(set.intersection(*(set(setting.seeds) for setting in sweep.settings)))
     if len(shared) < 2:
         return
 
     def effects(measure: str) -> stats.Effects:
-        runs = {key: setting.by_seed(measure) for key, setting in at.items()}
+        runs = {
+            tuple(map(setting.shown, sweep.axes)): setting.by_seed(measure)
+            for setting in sweep.settings
+        }
         return stats.main_effects(
             [[[runs[a, b][seed] for seed in shared] for b in levels[1]] for a in levels[0]]
         )
 
+    first, second = (
+        message(INSTEAD, name=terms.named(axis), usual=terms.valued(usual), new=terms.valued(new))
+        for axis, (usual, new) in zip(sweep.axes, levels, strict=True)
+    )
     yield message(
         EFFECTS,
-        first=_instead(axes[0], *levels[0]),
-        second=_instead(axes[1], *levels[1]),
+        first=first,
+        second=second,
         effects=effects(MEASURE),
         losses=effects("train_loss"),
         n=len(shared),
     )
-
-
-def _instead(axis: str, usual: str, new: str) -> Message:
-    """Return the change of one setting in words."""
-    values = {"usual": terms.valued(usual), "new": terms.valued(new)}
-    return message(INSTEAD, name=terms.named(axis), **values)
 
 
 def _variance(entries: Sequence[Entry]) -> Iterable[Message]:

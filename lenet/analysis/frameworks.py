@@ -1,13 +1,12 @@
 """Why the published frameworks disagree: what the study `frameworks` says of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from lenet.analysis import findings, published, stats, summary
+from lenet.analysis import published, stats
 from lenet.analysis.stats import Interval
-from lenet.config import Config
+from lenet.analysis.summary import Setting
 from lenet.language import Message, mark, message
-from lenet.records.ledger import Entry
 
 FRAMEWORKS = {
     "pytorch": ("pytorch", "examples"),
@@ -32,30 +31,13 @@ VERDICTS = {
 }
 
 
-def said(
-    study: str | None,
-    entries: Sequence[Entry],
-    axes: Sequence[str],
-    preset: Config,
-    num_classes: Mapping[str, int] | None = None,
-) -> list[Message]:
-    """Return what the runs of a sweep say, a study's own question included.
-
-    Args:
-      study: its name; None of a sweep without one.
-      entries, axes, preset, num_classes: as `findings.findings`.
-    """
-    found = findings.findings(entries, axes, preset, num_classes)
-    return found + (between_frameworks(entries) if study == "frameworks" else [])
-
-
-def between_frameworks(entries: Sequence[Entry]) -> list[Message]:
+def between(settings: Sequence[Setting]) -> list[Message]:
     """Return what the study `frameworks` says of the differences between the published means."""
-    cells = {(s.config.bias_init, s.config.order): s for s in summary.ranked(entries)}
+    cells = {(s.config.bias_init, s.config.order): s for s in settings}
     found = []
     for name in ("mxnet", "tensorflow"):
         here, other = (cells.get(FRAMEWORKS[each]) for each in (name, "pytorch"))
-        ours = here and other and findings.difference(here, other)
+        ours = here and other and here.minus(other)
         if not ours:
             continue
         theirs = stats.equal_distributions(
@@ -88,9 +70,8 @@ def explains(ours: Interval, rest: Interval) -> str:
     If our interval contains 0: "none" if `rest` excludes 0, else "open" (inconclusive). Otherwise:
     "all" if `rest` contains 0, "part" if it has the sign of our difference, else "more".
     """
-    something_left = rest.low > 0 or rest.high < 0
-    if ours.low <= 0 <= ours.high:
-        return "none" if something_left else "open"
-    if not something_left:
+    if ours.side == "open":
+        return "open" if rest.side == "open" else "none"
+    if rest.side == "open":
         return "all"
-    return "part" if (rest.mean > 0) == (ours.mean > 0) else "more"
+    return "part" if rest.side == ours.side else "more"

@@ -90,15 +90,14 @@ def as_printed(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(values, np.float64).round(3)
 
 
-def place(config: Config, row: Row, framework: str = "pytorch") -> dict[str, Any] | None:
-    """Return the percentiles of a run among the published ones; None if it was another experiment.
+def place(config: Config, row: Row) -> dict[str, Any] | None:
+    """Return the percentiles of a run among PyTorch's; None if it was another experiment.
 
-    PyTorch's are the default because our biases start as PyTorch's do.
+    Among PyTorch's because our biases start as PyTorch's do.
 
     Args:
       config: of the run.
       row: its last epoch.
-      framework: a key of NAMES.
 
     >>> row = Row(10, 0.1, 0.9, None, None, 0.2, 0.9, 60_000, 2.0, 30_000.0, [])  # better than all
     >>> place(Config(), row)["percentile"]
@@ -106,12 +105,12 @@ def place(config: Config, row: Row, framework: str = "pytorch") -> dict[str, Any
     """
     if not comparable(config) or config.epochs != EPOCHS:
         return None
-    others = runs(framework)
+    others = runs("pytorch")
     percentile = {
         ours: stats.place(float(as_printed(getattr(row, ours))), getattr(others, theirs))
         for ours, theirs in COLUMNS.items()
     }
-    return {"framework": framework, "runs": len(others.framework), "percentile": percentile}
+    return {"framework": "pytorch", "runs": len(others.framework), "percentile": percentile}
 
 
 def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -126,26 +125,22 @@ def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         at = None if entry.diverged else place(entry.config, entry.rows[-1])
         if at is not None:
             row = {"run": entry.run, "seed": entry.config.seed}
-            for key in COLUMNS:
-                last = getattr(entry.rows[-1], key)
-                row |= {key: last, f"{key}_percentile": at["percentile"][key]}
+            for key, percentile in at["percentile"].items():
+                row |= {key: getattr(entry.rows[-1], key), f"{key}_percentile": percentile}
             found.append(row | {"others": at["runs"]})
     return found
 
 
-def equality(
-    ours: Mapping[str, ArrayLike], framework: str = "pytorch"
-) -> dict[str, stats.Equality]:
-    """Test, quantity by quantity, whether our runs and the published ones are of one distribution.
+def equality(ours: Mapping[str, ArrayLike]) -> dict[str, stats.Equality]:
+    """Test, quantity by quantity, whether our runs and PyTorch's are of one distribution.
 
     Args:
       ours: by a key of COLUMNS, what our runs ended with, [R].
-      framework: a key of NAMES.
 
     Raises:
       ValueError: as `stats.equal_distributions`.
     """
-    others = runs(framework)
+    others = runs("pytorch")
     return {
         key: stats.equal_distributions(as_printed(values), getattr(others, COLUMNS[key]))
         for key, values in ours.items()

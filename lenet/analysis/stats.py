@@ -4,7 +4,7 @@ Values are one number a run, [R]; all are finite. What is paired is paired by se
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy  # scipy.stats takes a while to import: scipy does so when it is first used
@@ -22,19 +22,17 @@ class Interval(NamedTuple):
         """Return a difference with its interval, such as +0.0120 [−0.0010, +0.0250]."""
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]".replace("-", "−")
 
-
-class Outcome(NamedTuple):
-    """The statistic of a test and the chance of one as far out if nothing differs."""
-
-    statistic: float
-    p: float
+    @property
+    def side(self) -> Literal["higher", "lower", "open"]:
+        """On which side of 0 it lies; "open" where it contains 0."""
+        return "higher" if self.low > 0 else "lower" if self.high < 0 else "open"
 
 
 class Equality(NamedTuple):
     """How two independent sets of runs differ: anywhere in distribution, and in the mean."""
 
-    ks: Outcome  # Kolmogorov and Smirnov's
-    welch: Outcome
+    ks: Any  # Kolmogorov and Smirnov's test: a scipy result with statistic and pvalue
+    welch: Any  # Welch's
     difference: Interval  # of the means, by Welch
 
 
@@ -119,10 +117,10 @@ def equal_distributions(ours: ArrayLike, theirs: ArrayLike) -> Equality:
       ValueError: for fewer than 2 values, one that is not finite, or a set without any spread.
 
     >>> found = equal_distributions([1, 2], [3, 4])
-    >>> found.ks.statistic, round(found.ks.p, 4)  # 2 of 6 orders
-    (1.0, 0.3333)
-    >>> round(found.welch.statistic, 4), found.difference.mean
-    (-2.8284, -2.0)
+    >>> print(found.ks.statistic, found.ks.pvalue.round(4))  # 2 of 6 orders
+    1.0 0.3333
+    >>> print(found.welch.statistic.round(4), found.difference.mean)
+    -2.8284 -2.0
     """
     x, y = _sample(ours, "ours"), _sample(theirs, "theirs")
     if not (np.ptp(x) and np.ptp(y)):
@@ -132,15 +130,11 @@ def equal_distributions(ours: ArrayLike, theirs: ArrayLike) -> Equality:
         warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful")
         anywhere = scipy.stats.ks_2samp(x, y)
     welch = scipy.stats.ttest_ind(x, y, equal_var=False)
-    low, high = welch.confidence_interval()
-    return Equality(
-        Outcome(float(anywhere.statistic), float(anywhere.pvalue)),
-        Outcome(float(welch.statistic), float(welch.pvalue)),
-        Interval(float(x.mean() - y.mean()), float(low), float(high)),
-    )
+    low, high = map(float, welch.confidence_interval())
+    return Equality(anywhere, welch, Interval(float(x.mean() - y.mean()), low, high))
 
 
-def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
+def main_effects(cells: ArrayLike) -> Effects:
     """Return main effects and interaction of a 2×2 design as contrasts within each seed.
 
     With y_ij the run at level i of the first factor and j of the second, all under one seed:
@@ -153,7 +147,6 @@ def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
 
     Args:
       cells: [2, 2, R], R at least 2: first factor, second factor, seed.
-      confidence: of the intervals.
 
     Raises:
       ValueError: as `interval` does, or for another shape.
@@ -171,7 +164,7 @@ def main_effects(cells: ArrayLike, confidence: float = 0.95) -> Effects:
         (y01 + y11 - y00 - y10) / 2,
         (y11 - y10) - (y01 - y00),
     )
-    return Effects(*(interval(contrast, confidence) for contrast in contrasts))
+    return Effects(*map(interval, contrasts))
 
 
 def crossed(values: ArrayLike) -> Crossed:
@@ -199,31 +192,19 @@ def crossed(values: ArrayLike) -> Crossed:
         raise ValueError("equal values: have no spread to split")
     rows, columns = y.shape
     by_row, by_column = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
-    free = (rows - 1, columns - 1, (rows - 1) * (columns - 1))
-    squares = (
-        columns * float(((by_row - y.mean()) ** 2).sum()) / free[0],
-        rows * float(((by_column - y.mean()) ** 2).sum()) / free[1],
-        float(((y - by_row - by_column + y.mean()) ** 2).sum()) / free[2],
-    )
-    rest = squares[2]
-    variances = (
-        max(squares[0] - rest, 0.0) / columns,
-        max(squares[1] - rest, 0.0) / rows,
-        rest,
-    )
-    tests = [
-        float(scipy.stats.f.sf(squares[i] / rest, free[i], free[2]))
-        if rest
-        else float(squares[i] == 0)
-        for i in range(2)
-    ]
-    shares = [variance / sum(variances) for variance in variances]
-    return Crossed(
-        *(
-            Component(variance, share, p)
-            for variance, share, p in zip(variances, shares, [*tests, None], strict=True)
-        )
-    )
+    left = y - by_row - by_column + y.mean()
+    free = (rows - 1) * (columns - 1)
+    rest = float((left**2).sum()) / free
+
+    def source(means: np.ndarray, per: int) -> tuple[float, float]:
+        """Variance and p of a source, from its means, each over so many runs."""
+        square = per * float(((means - y.mean()) ** 2).sum()) / (means.size - 1)
+        p = scipy.stats.f.sf(square / rest, means.size - 1, free) if rest else square == 0
+        return max(square - rest, 0.0) / per, float(p)
+
+    found = (source(by_row, columns), source(by_column, rows), (rest, None))
+    total = sum(variance for variance, _ in found)
+    return Crossed(*(Component(variance, variance / total, p) for variance, p in found))
 
 
 def _sample(values: ArrayLike, name: str) -> NDArray[np.float64]:

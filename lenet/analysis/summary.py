@@ -5,13 +5,14 @@ import dataclasses
 import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
 from lenet.analysis import stats, terms
-from lenet.config import Config
+from lenet.analysis.stats import Interval
+from lenet.config import PRESETS, Config
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.language import translate
@@ -39,10 +40,8 @@ class Estimate(NamedTuple):
         return f"{self.mean:.4f}" + ("" if self.half is None else f" ± {self.half:.4f}")
 
 
-def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Return the mean of a sample and its interval by Student's t.
-
-    half = t(1 − (1 − level)/2; n − 1) · sd / √n
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of a sample and its 95% CI by Student's t: half = t(0.975; n − 1) · sd/√n.
 
     Raises:
       ValueError: for no value.
@@ -54,7 +53,7 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     if n < 2:
         return Estimate(n, mean, None, None)
     sd = statistics.stdev(values)
-    _, low, high = stats.interval(values, level)
+    _, low, high = stats.interval(values)
     return Estimate(n, mean, sd, (high - low) / 2)
 
 
@@ -80,6 +79,17 @@ class Setting(NamedTuple):
         """Return a measure after the last epoch by the values of SEEDS."""
         return dict(zip(self.seeds, self.finals(measure), strict=True))
 
+    def minus(self, other: "Setting", confidence: float = 0.95) -> Interval | None:
+        """Return the difference in test accuracy, paired by seed, with its CI.
+
+        None if the two share fewer than 2 seeds.
+        """
+        ours, theirs = (each.by_seed("test_accuracy") for each in (self, other))
+        shared = sorted(ours.keys() & theirs.keys())
+        if len(shared) < 2:
+            return None
+        return stats.interval([ours[seed] - theirs[seed] for seed in shared], confidence)
+
     def shown(self, axis: str) -> str:
         """Return its value on an axis, in short."""
         return shown(getattr(self.config, axis))
@@ -88,6 +98,71 @@ class Setting(NamedTuple):
     def stuck(self) -> int:
         """How many runs ended at chance level."""
         return sum(chance.at_level(x, self.num_classes) for x in self.finals("test_accuracy"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """The finished runs of a sweep, and the settings that they make."""
+
+    entries: Sequence[Entry]
+    axes: Sequence[str]  # what varies, seeds apart
+    preset: Config  # the settings to compare with
+    num_classes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by dataset
+    study: str | None = None  # its name, if it has one
+
+    @classmethod
+    def of_record(cls, entries: Sequence[Entry], record: Mapping[str, Any]) -> "Sweep":
+        """Return the sweep that sweep.json describes."""
+        several = (name for name, values in record["axes"].items() if len(values) > 1)
+        return cls(
+            entries,
+            axes=[name for name in several if name not in SEEDS],
+            preset=Config(**PRESETS[record["preset"]]),
+            num_classes=classes(record.get("data", [])),
+            study=record["flags"].get("study"),
+        )
+
+    @cached_property
+    def measure(self) -> str:
+        """What ranks: accuracy on the validation split, or on the test set without one."""
+        held_out = all(row.valid_accuracy is not None for e in self.entries for row in e.rows)
+        return "valid_accuracy" if held_out else "test_accuracy"
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """By the mean of `measure`, the best first; equal ones in the order of the sweep.
+
+        Those of which every run diverged come last.
+        """
+        found: dict[Config, list[Entry]] = {}
+        for entry in self.entries:
+            without = dataclasses.replace(entry.config, seed=0, order_seed=0)
+            found.setdefault(without, []).append(entry)
+        settings = []
+        for runs in found.values():
+            finished = [run for run in runs if run.diverged is None]
+            settings.append(
+                Setting(
+                    runs[0].config,
+                    [run.rows for run in finished],
+                    len(runs) - len(finished),
+                    [tuple(getattr(run.config, seed) for seed in SEEDS) for run in finished],
+                    self.num_classes.get(runs[0].config.dataset, CLASSES),
+                )
+            )
+
+        def score(setting: Setting) -> float:
+            final = setting.final(self.measure)
+            return -final.mean if final else 1.0  # below any accuracy
+
+        return sorted(settings, key=score)
+
+    @cached_property
+    def base(self) -> Setting | None:
+        """The setting whose values on all axes are those of the preset, if there is one."""
+        usual = [getattr(self.preset, axis) for axis in self.axes]
+        same = (s for s in self.settings if [getattr(s.config, a) for a in self.axes] == usual)
+        return next(same, None)
 
 
 def classes(data: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -99,69 +174,23 @@ def classes(data: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {each["name"]: len(each["class_names"]) for each in data if "class_names" in each}
 
 
-def varied(axes: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Return which axes of a sweep make its settings: those of several values, seeds apart.
-
-    >>> varied({"lr": [0.1, 0.9], "pool": ["avg"], "seed": [0, 1]})
-    ['lr']
-    """
-    return [name for name, values in axes.items() if len(values) > 1 and name not in SEEDS]
-
-
-def selection(entries: Sequence[Entry]) -> str:
-    """Return the measure that ranks: of the validation split, or of the test set without one."""
-    held_out = all(row.valid_accuracy is not None for entry in entries for row in entry.rows)
-    return "valid_accuracy" if held_out else "test_accuracy"
-
-
-def ranked(entries: Sequence[Entry], num_classes: Mapping[str, int] | None = None) -> list[Setting]:
-    """Return the settings by the mean of the measure that selects, the best first.
-
-    Those of which every run diverged come last. Equal ones stay in the order of the sweep.
-
-    Args:
-      entries: the finished runs.
-      num_classes: by dataset, as `classes` returns it; CLASSES where it names none.
-    """
-    found: dict[Config, list[Entry]] = {}
-    for entry in entries:
-        without = dataclasses.replace(entry.config, seed=0, order_seed=0)
-        found.setdefault(without, []).append(entry)
-    settings = []
-    for runs in found.values():
-        finished = [run for run in runs if run.diverged is None]
-        settings.append(
-            Setting(
-                runs[0].config,
-                [run.rows for run in finished],
-                len(runs) - len(finished),
-                [tuple(getattr(run.config, seed) for seed in SEEDS) for run in finished],
-                (num_classes or {}).get(runs[0].config.dataset, CLASSES),
-            )
-        )
-    measure = selection(entries)
-
-    def score(setting: Setting) -> float:
-        final = setting.final(measure)
-        return -final.mean if final else 1.0  # below any accuracy
-
-    return sorted(settings, key=score)
-
-
-def to_csv(settings: Sequence[Setting], axes: Sequence[str]) -> str:
-    """Return summary.csv: a line for each setting, the columns of `axes` first."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    parts = ("mean", "sd", "low95", "high95")
-    columns = [f"{measure}_{part}" for measure in MEASURES for part in parts]
-    writer.writerow(["rank", *axes, "n", "diverged", *columns])
-    for rank, setting in enumerate(settings, start=1):
-        cells: list[Any] = [rank, *map(setting.shown, axes)]
-        cells += [len(setting.rows), setting.diverged]
+def to_csv(sweep: Sweep) -> str:
+    """Return summary.csv: a line for each setting, the columns of its axes first."""
+    rows = []
+    for rank, setting in enumerate(sweep.settings, start=1):
+        row: dict[str, Any] = {"rank": rank} | {axis: setting.shown(axis) for axis in sweep.axes}
+        row |= {"n": len(setting.rows), "diverged": setting.diverged}
         for measure in MEASURES:
-            cells += _cells(setting.final(measure))
-        writer.writerow(cells)
-    return file.getvalue()
+            numbers: dict[str, float] = {}
+            if final := setting.final(measure):
+                numbers["mean"] = final.mean
+                if final.sd is not None and final.half is not None:
+                    low, high = final.mean - final.half, final.mean + final.half
+                    numbers |= {"sd": final.sd, "low95": low, "high95": high}
+            for part in ("mean", "sd", "low95", "high95"):
+                row[f"{measure}_{part}"] = f"{numbers[part]:.6g}" if part in numbers else ""
+        rows.append(row)
+    return rows_csv(rows)
 
 
 def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -173,40 +202,25 @@ def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return file.getvalue()
 
 
-def _cells(final: Estimate | None) -> list[str]:
-    if final is None:
-        return [""] * 4
-    ends = (
-        (None, None) if final.half is None else (final.mean - final.half, final.mean + final.half)
-    )
-    return ["" if x is None else f"{x:.6g}" for x in (final.mean, final.sd, *ends)]
-
-
-def table(
-    settings: Sequence[Setting], axes: Sequence[str], language: str = "en", most: int = 20
-) -> str:
+def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
     """Return the ranked settings for a terminal, at most so many: mean ± 95% CI."""
     t = partial(translate, language)
-    measures = [m for m in MEASURES if any(s.final(m) for s in settings)]
+    measures = [m for m in MEASURES if any(s.final(m) for s in sweep.settings)]
     rows = [
         [
             rank,
-            *(t(terms.valued(setting.shown(axis))) for axis in axes),
+            *(t(terms.valued(setting.shown(axis))) for axis in sweep.axes),
             len(setting.rows),
             setting.diverged or "",
-            *(plus_minus(setting.final(measure)) or "-" for measure in measures),
+            *(setting.final(measure) or "-" for measure in measures),
         ]
-        for rank, setting in enumerate(settings[:most], start=1)
+        for rank, setting in enumerate(sweep.settings[:most], start=1)
     ]
-    heads = ["", *map(t, map(terms.named, axes)), "n", t("diverged")]
+    heads = ["", *map(t, map(terms.named, sweep.axes)), "n", t("diverged")]
     heads += [t(terms.named(measure)) for measure in measures]
+    more = len(sweep.settings) - most
     text = tabulate(rows, heads, disable_numparse=True)
-    return text + (t("\n… {n} more", n=len(settings) - most) if len(settings) > most else "")
-
-
-def plus_minus(final: Estimate | None) -> str:
-    """Return an estimate such as 0.8123 ± 0.0045; nothing for none."""
-    return "" if final is None else str(final)
+    return text + (t("\n… {n} more", n=more) if more > 0 else "")
 
 
 def shown(value: Any) -> str:

@@ -3,14 +3,14 @@
 Functions of recorded numbers that return data: a state, and messages in no language yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lenet.analysis import findings
+from lenet.analysis import findings, terms
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import Setting
-from lenet.config import Config
+from lenet.analysis.summary import Sweep
 from lenet.engine import chance
+from lenet.engine.rows import Row
 from lenet.language import Message, mark, message
 
 EARLY = 2
@@ -48,11 +48,6 @@ PLACE = mark(
     "runs."
 )
 
-MEASURES = {
-    "valid_accuracy": message("validation accuracy"),
-    "test_accuracy": message("test accuracy"),
-}
-
 State = Literal["good", "open", "bad"]
 
 
@@ -64,54 +59,46 @@ class Verdict(NamedTuple):
 
 
 def of_run(
-    losses: Sequence[float],
-    accuracies: Sequence[float],
-    epochs: int,
-    num_classes: int,
-    published: tuple[float, int] | None = None,
+    rows: Sequence[Row], epochs: int, num_classes: int, place: Mapping[str, Any] | None = None
 ) -> Verdict | None:
     """Return whether a run learned; None without records, or of a single class.
 
     Args:
-      losses: training loss of each finished epoch, in nats.
-      accuracies: test accuracy after each of them.
+      rows: its finished epochs.
       epochs: that the run is to have.
       num_classes: K, which sets chance level: a loss of log K and an accuracy of 1/K.
-      published: the percentile of the last accuracy among the published runs, and how many those
-        are; None of another experiment.
-
-    >>> of_run([2.303, 1.2], [0.1, 0.5], epochs=2, num_classes=10).messages[0].values["left"]
-    2
+      place: as `published.place` returns it.
     """
-    done, guess = len(losses), chance.loss(num_classes)
-    if not done or num_classes < 2:
+    if not rows or num_classes < 2:
         return None
+    done, last, guess = len(rows), rows[-1], chance.loss(num_classes)
     # A loss above log K says no more than log K itself: the network has learned nothing yet.
     learned = [
-        not chance.on_plateau(min(loss, guess), accuracy, num_classes)
-        for loss, accuracy in zip(losses, accuracies, strict=True)
+        not chance.on_plateau(min(row.train_loss, guess), row.test_accuracy, num_classes)
+        for row in rows
     ]
+    percentile = place["percentile"]["test_accuracy"] if place else None
     values: dict[str, Any] = {
-        "loss": losses[-1],
-        "accuracy": accuracies[-1],
+        "loss": last.train_loss,
+        "accuracy": last.test_accuracy,
         "classes": num_classes,
         "guess": guess,
         "done": done,
         "all": epochs,
         "left": 1 + max((i for i, each in enumerate(learned, 1) if not each), default=0),
+        "percentile": percentile,
+        "runs": place["runs"] if place else 0,
     }
-    percentile, values["runs"] = published or (None, 0)
-    values["percentile"] = percentile
     texts: list[str] = []
     state: State = "bad"
     if not learned[-1]:
-        if not chance.on_plateau(losses[-1], accuracies[-1], num_classes):
+        if not chance.on_plateau(last.train_loss, last.test_accuracy, num_classes):
             texts = [DIVERGED]
         elif done < epochs and done <= EARLY:
             state, texts = "open", [WAITING]
         else:
             texts = [STUCK]
-    elif chance.at_level(accuracies[-1], num_classes):
+    elif chance.at_level(last.test_accuracy, num_classes):
         texts = [MEMORISED]
     else:
         normal = percentile is not None and values["left"] <= EARLY and percentile >= USUAL
@@ -142,39 +129,31 @@ AGAINST = {
 MISSING = mark("The sweep is incomplete: {missing} runs are missing.")
 
 
-def of_sweep(
-    settings: Sequence[Setting],
-    axes: Sequence[str],
-    preset: Config,
-    measure: str,
-    missing: int = 0,
-) -> Verdict:
+def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     """Return the best setting of a sweep, and whether it is better than the preset's.
 
     Args:
-      settings: ranked; at least one run of the first finished.
-      axes: names of what varies, seeds apart.
-      preset: the settings to compare with.
-      measure: the accuracy that ranks, a key of MEASURES.
+      sweep: at least one run of its best setting finished.
       missing: runs that have not finished.
     """
-    best, base = settings[0], findings.base(settings, axes, preset)
+    settings = sweep.settings
     finished = sum(len(setting.rows) for setting in settings)
-    runs = finished + sum(setting.diverged for setting in settings)
     state: State = "open" if missing > 0 else "good"
     said = [message(MISSING, missing=missing)] if missing > 0 else []
     if finished == sum(setting.stuck for setting in settings):
+        runs = finished + sum(setting.diverged for setting in settings)
         return Verdict("bad", (*said, message(LOST, runs=runs)))
     if len(settings) == 1:
-        final = best.final(measure)
+        final = settings[0].final(sweep.measure)
         mean = final.mean if final else float("nan")
-        said.append(message(ONE, measure=MEASURES[measure], mean=mean, runs=finished))
+        said.append(message(ONE, measure=terms.named(sweep.measure), mean=mean, runs=finished))
         return Verdict(state, tuple(said))
-    said.append(findings.best(settings, axes, preset, measure))
-    by = findings.differences(settings, base)[0][1] if base and base is not best else None
-    if base and by:
-        label = findings.label(base, axes)
-        said.append(message(AGAINST[_side(by)], base=label, difference=by))
+    said.append(findings.best(sweep))
+    if sweep.base and sweep.base is not settings[0]:
+        by = findings.differences(sweep)[0][1]
+        if by:
+            label = findings.label(sweep.base, sweep.axes)
+            said.append(message(AGAINST[by.side], base=label, difference=by))
     return Verdict(state, tuple(said))
 
 
@@ -202,10 +181,5 @@ def of_comparison(whole: Interval) -> Verdict:
     >>> of_comparison(Interval(0.0, -0.1, 0.1)).state
     'open'
     """
-    side = _side(whole)
-    return Verdict("open" if side == "open" else "good", (message(WHOLE[side], whole=whole),))
-
-
-def _side(by: Interval) -> Literal["higher", "lower", "open"]:
-    """On which side of 0 an interval lies; "open" where it contains 0."""
-    return "higher" if by.low > 0 else "lower" if by.high < 0 else "open"
+    state: State = "open" if whole.side == "open" else "good"
+    return Verdict(state, (message(WHOLE[whole.side], whole=whole),))

@@ -1,10 +1,9 @@
 """Charts of a comparison: its tuning, its networks, and how they got there."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from lenet.analysis import terms
-from lenet.analysis.comparison import CELLS, Cell, Comparison, Run, cell
+from lenet.analysis.comparison import CELLS, Cell, Comparison, cell
 from lenet.figures import groups
 from lenet.figures.vega import Chart, png
 from lenet.language import translate
@@ -13,15 +12,12 @@ AXES = ("activation", "pool", "lr")
 
 
 def picture(comparison: Comparison, data: str, language: str = "en") -> bytes:
-    """Draw the tuning of the learning rates, the networks, and their way there.
+    """Draw `charts` beside one another; return a PNG.
 
     Args:
       comparison: all runs.
       data: the name of the dataset.
       language: of the text.
-
-    Returns:
-      a PNG
     """
     t = partial(translate, language)
     title = t("LeNet, {dataset}, {n} epochs", dataset=terms.valued(data), n=comparison["epochs"])
@@ -40,9 +36,15 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
         ends.append(run["valid_accuracy"][-1] if run["valid_accuracy"] else None)
     finals = {_key(which): [r for r in comparison["final"] if cell(r) == which] for which in CELLS}
     finals["the book's"] = comparison["texts"]
-    there = {key: [run for run in runs if run["test_accuracy"]] for key, runs in finals.items()}
-    there = {key: runs for key, runs in there.items() if runs}
-    parts = {key: _parts(runs[0], ["book"] * (key not in tuned)) for key, runs in there.items()}
+    there = {
+        key: trained
+        for key, runs in finals.items()
+        if (trained := [run for run in runs if run["test_accuracy"]])
+    }
+    parts = {
+        key: [*cell(runs[0]), f"{runs[0]['lr']:.2g}", *(["book"] if key not in tuned else [])]
+        for key, runs in there.items()
+    }
     last = {key: [(r["seed"], r["test_accuracy"][-1]) for r in runs] for key, runs in there.items()}
     whole = {key: [(r["seed"], r["test_accuracy"]) for r in runs] for key, runs in there.items()}
     tuning = groups.Labels("valid_accuracy", AXES[:2], {_key(which): which for which in CELLS})
@@ -56,7 +58,3 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
 
 def _key(which: Cell) -> str:
     return " + ".join(which)
-
-
-def _parts(run: Run, more: Sequence[str]) -> list[str]:
-    return [*cell(run), f"{run['lr']:.2g}", *more]

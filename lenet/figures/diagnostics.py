@@ -1,13 +1,23 @@
 """Charts of diagnosis: the statistics of layers, calibration and robustness."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
+
+import numpy as np
 
 from lenet.figures import vega
 from lenet.figures.vega import INK, WHOLE, Chart, Spec, Translate, channel, layer, percent
+from lenet.inspect.predictions import Calibration
 from lenet.language import mark
 
+ROBUSTNESS = {  # by what is done to the images: title, and the axis of how much
+    "shift": (mark("Accuracy on shifted images"), mark("shift (pixels)"), WHOLE),
+    "noise": (
+        mark("Accuracy on noisy images"),
+        mark("noise (standard deviation, % of the pixel range)"),
+        {"format": "%"},
+    ),
+}
 STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
     "across": (mark("Variation across images (std)"), True),
     "gradient": (mark("Weight gradient (RMS)"), True),
@@ -47,66 +57,65 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
     return Chart(draw, {"statistics": rows})
 
 
-def calibration(rows: Sequence[Mapping[str, Any]]) -> Chart:
-    """Return accuracy against confidence.
+def calibration(found: Calibration) -> Chart:
+    """Return accuracy against confidence, of the bins that are not empty."""
+    bins = len(found.counts)
+    rows = [
+        {
+            "low": i / bins,
+            "high": (i + 1) / bins,
+            "accuracy": float(found.accuracy[i]),
+            "confidence": float(found.confidence[i]),
+            "count": int(found.counts[i]),
+        }
+        for i in np.flatnonzero(found.counts).tolist()
+    ]
 
-    Args:
-      rows: by tenths of confidence, from `low` to `high`, the mean confidence, the accuracy and the
-        count of predictions.
-    """
-    return Chart(_calibration, {"calibration": rows})
+    def draw(t: Translate) -> Spec:
+        title = t("confidence: the largest probability")
+        x = channel("low", title, bin={"binned": True, "step": 0.1})
+        x |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}}
+        bars = layer(
+            {"type": "bar", "tooltip": True},
+            x=x,
+            x2={"field": "high"},
+            y=channel("accuracy", t("accuracy"), scale={"domain": [0, 1]}, axis={"format": "%"}),
+            opacity=channel("count", t("predictions"), scale={"range": [0.35, 1]}, legend=None),
+            tooltip=[
+                percent("confidence", t("mean confidence")),
+                percent("accuracy", t("accuracy")),
+                channel("count", t("predictions"), format=","),
+            ],
+        )
+        diagonal = layer(
+            {"type": "line", "strokeDash": [6, 4], "color": INK},
+            x={"field": "x", "type": "quantitative"},
+            y={"field": "y", "type": "quantitative"},
+        ) | {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
+        return vega.chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
 
-
-def _calibration(t: Translate) -> Spec:
-    x = channel("low", t("confidence: the largest probability"), bin={"binned": True, "step": 0.1})
-    x |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}}
-    y = channel("accuracy", t("accuracy"), scale={"domain": [0, 1]}, axis={"format": "%"})
-    bars = layer(
-        {"type": "bar", "tooltip": True},
-        x=x,
-        x2={"field": "high"},
-        y=y,
-        opacity=channel("count", t("predictions"), scale={"range": [0.35, 1]}, legend=None),
-        tooltip=[
-            percent("confidence", t("mean confidence")),
-            percent("accuracy", t("accuracy")),
-            channel("count", t("predictions"), format=","),
-        ],
-    )
-    diagonal = layer(
-        {"type": "line", "strokeDash": [6, 4], "color": INK},
-        x={"field": "x", "type": "quantitative"},
-        y={"field": "y", "type": "quantitative"},
-    ) | {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
-    return vega.chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
+    return Chart(draw, {"calibration": rows})
 
 
 def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:
     """Return accuracy on images that were moved or are noisy.
 
     Args:
-      what: "shift" or "noise".
+      what: a key of ROBUSTNESS.
       accuracies: by pixels, or by standard deviation of the noise.
     """
+    title, amount, axis = ROBUSTNESS[what]
     rows = [{"amount": amount, "accuracy": share} for amount, share in accuracies.items()]
-    return Chart(partial(_robustness, what=what), {what: rows})
 
+    def draw(t: Translate) -> Spec:
+        x = channel("amount", t(amount), axis=axis)
+        accuracy = percent("accuracy", t("test accuracy"))
+        y = channel("accuracy", t("test accuracy"), scale={"domainMin": 0}, axis={"format": "%"})
+        return vega.chart(
+            what,
+            t(title),
+            mark={"type": "line", "point": {"size": 50, "filled": True}},
+            encoding={"x": x, "y": y, "tooltip": [x | {"axis": None}, accuracy]},
+        )
 
-def _robustness(t: Translate, what: str) -> Spec:
-    if what == "shift":
-        x = channel("amount", t("shift (pixels)"), axis=WHOLE)
-    else:
-        title = t("noise (standard deviation, % of the pixel range)")
-        x = channel("amount", title, axis={"format": "%"})
-    return vega.chart(
-        what,
-        t("Accuracy on shifted images") if what == "shift" else t("Accuracy on noisy images"),
-        mark={"type": "line", "point": {"size": 50, "filled": True}},
-        encoding={
-            "x": x,
-            "y": channel(
-                "accuracy", t("test accuracy"), scale={"domainMin": 0}, axis={"format": "%"}
-            ),
-            "tooltip": [x | {"axis": None}, percent("accuracy", t("test accuracy"))],
-        },
-    )
+    return Chart(draw, {what: rows})

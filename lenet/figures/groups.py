@@ -56,13 +56,13 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
         title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t("lines: means; bands: lowest to highest run")]
-        spec = _means(t, "rates", title, x, names, labels, [_band(t, x, names, labels)])
+        spec = _means(t, "rates", title, x, names, labels, [_band(t, names, labels)])
         if lost:
             notes.append(t("×: a run diverged"))
             cross = {"type": "text", "text": "×", "fontSize": 16, "dy": 8, "color": INK}
             tooltip = [x, channel("diverged", t("diverged")), channel("n", t("runs"))]
             top = {"value": 0}
-            spec["layer"].append(layer(cross, data="diverged", x=x, y=top, tooltip=tooltip))
+            spec["layer"].append(layer(cross, data="diverged", y=top, tooltip=tooltip))
         spec["usermeta"]["note"] = t(listed(notes, "; "))
         return spec
 
@@ -94,13 +94,12 @@ def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: 
         names, behind = labels.names(t, groups), []
         if len(few) < len(groups):  # Vega warns of a layer without rows
             many = {"filter": {"not": {"field": "series", "oneOf": few}}}
-            behind.append(_band(t, x, names, labels, many))
+            behind.append(_band(t, names, labels, many))
         if few:
             thin = layer(
                 {"type": "line", "strokeWidth": 0.8, "opacity": 0.35},
                 data="runs",
                 transform=[vega.named(names)],
-                x=x,
                 y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
                 color=vega.coloured(names, labels.heading(t)),
                 detail={"field": "run", "type": "nominal"},
@@ -131,12 +130,11 @@ def _means(
     return vega.lines(data, title, x, y, names, tooltip, behind, labels.heading(t))
 
 
-def _band(t: Translate, x: Spec, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
+def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
     """From the lowest to the highest run."""
     return layer(
         {"type": "area", "opacity": 0.15},
         transform=[vega.named(names), *keep],
-        x=x,
         y=channel("low", t(terms.named(labels.measure)), scale=vega.NEAR),
         y2={"field": "high"},
         color=vega.coloured(names, labels.heading(t)),
@@ -172,24 +170,22 @@ def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels)
             t("{what} of each setting", what=what),
             usermeta={"note": t("dots: runs; diamonds: means with 95% CI")},
             height=max(80, 26 * len(groups)),
+            encoding={"y": y},
             layer=[
                 layer(
                     dot | {"size": 22, "opacity": 0.5},
                     data="dots",
                     x=x,
-                    y=y,
                     tooltip=[label, seed, percent("value", what)],
                 ),
                 layer(
                     {"type": "rule", "strokeWidth": 2, "color": INK},
                     x=x | {"field": "low"},
                     x2={"field": "high"},
-                    y=y,
                 ),
                 layer(
                     mean,
                     x=x | {"field": "mean"},
-                    y=y,
                     tooltip=[label, percent("mean", t("mean")), *ends, channel("n", t("runs"))],
                 ),
             ],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,9 +29,7 @@ def activations(
         name: np.asarray(x[0]) for name, x in given(model, params, jnp.asarray(image[None])).items()
     }
     *hidden, last = layers
-    logits = layers[last]
-    probabilities = np.exp(logits - logits.max())
-    probabilities /= probabilities.sum()
+    probabilities = np.asarray(jax.nn.softmax(layers[last]))
     rows = len(hidden) + 2
     with style.style():
         figure = Figure(figsize=(9, 1.15 * rows + 0.6), layout="constrained")

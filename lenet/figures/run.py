@@ -62,7 +62,7 @@ def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
             spec["usermeta"]["note"] = t(
                 "band: test accuracy, 10th to 90th percentile of {n} published runs", n=band.runs
             )
-            spec["layer"].insert(0, _band(t, epochs))
+            spec["layer"].insert(0, _band(t))
         return spec
 
     behind = zip(*band[1:], strict=True) if band else ()
@@ -92,20 +92,16 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
 
 
 def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
+    x = channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
     names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
     tooltip = [channel("epoch", t("epoch"), format=".1f"), y | {"format": form}]
-    return vega.lines(data, description, _epochs(t, epochs), y, names, tooltip)
+    return vega.lines(data, description, x, y, names, tooltip)
 
 
-def _epochs(t: Translate, epochs: int) -> Spec:
-    return channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
-
-
-def _band(t: Translate, epochs: int) -> Spec:
+def _band(t: Translate) -> Spec:
     return layer(
         {"type": "area", "opacity": 0.18, "clip": True},  # of 10 epochs, whatever this run has
         data="published_band",
-        x=_epochs(t, epochs),
         y=channel("low", t("accuracy")),
         y2={"field": "high"},
         color={"value": {"expr": "bandColour"}},

@@ -7,11 +7,10 @@ from statistics import fmean
 from typing import Any
 
 from lenet.analysis import findings, published, terms
-from lenet.analysis.summary import CLASSES, SEEDS, Setting, ranked, selection
+from lenet.analysis.summary import CLASSES, SEEDS, Setting, Sweep
 from lenet.figures import groups, run, vega
 from lenet.figures.vega import INK, PAPER, Chart, Spec, Translate, channel, layer, percent, png
 from lenet.language import translate
-from lenet.records.ledger import Entry
 
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""
@@ -19,93 +18,71 @@ MOST_SETTINGS = 40
 """Settings of which each has a row or a line of a chart."""
 
 
-def pictures(
-    entries: Sequence[Entry], axes: Sequence[str], language: str = "en"
-) -> dict[str, bytes]:
-    """Draw a sweep.
-
-    Args:
-      entries: its finished runs.
-      axes: names of what varies, seeds apart.
-      language: of the text.
-
-    Returns:
-      PNGs, by the name of their file
-    """
+def pictures(sweep: Sweep, language: str = "en") -> dict[str, bytes]:
+    """Draw a sweep; return PNGs, by the name of their file."""
     t = partial(translate, language)
-    title = ", ".join(dict.fromkeys(t(terms.valued(entry.config.dataset)) for entry in entries))
+    datasets = dict.fromkeys(entry.config.dataset for entry in sweep.entries)
+    title = ", ".join(t(terms.valued(dataset)) for dataset in datasets)
     drawn = {
-        f"{name}.png": png([each], language, title=title)
-        for name, each in charts(entries, axes).items()
+        f"{name}.png": png([each], language, title=title) for name, each in charts(sweep).items()
     }
-    if placed := published.placed(entries):
+    if placed := published.placed(sweep.entries):
         drawn["published.png"] = run.among_published(placed, language)
     return drawn
 
 
-def charts(entries: Sequence[Entry], axes: Sequence[str]) -> dict[str, Chart]:
-    """Return what there is to draw of a sweep, by name; args are those of `pictures`."""
-    settings, measure = ranked(entries), selection(entries)
-    found = {"curves": by_epoch(settings, axes, measure)}
-    if "lr" in axes:
-        found["rates"] = by_rate(settings, axes, measure)
-    if axes:
-        found["settings"] = by_setting(settings, axes, measure)
-    if len(axes) == 2:
-        found["map"] = heat("map", settings, axes, measure)
-    if len(axes) > 2:
-        found["parallel"] = parallel(settings, axes, measure)
-    if findings.crossed(entries, measure) is not None:
-        apart = [Setting(e.config, [e.rows], 0, [()], CLASSES) for e in entries]
-        found["seeds"] = heat("pairs", apart, SEEDS, measure)
+def charts(sweep: Sweep) -> dict[str, Chart]:
+    """Return what there is to draw of a sweep, by name."""
+    found = {"curves": by_epoch(sweep)}
+    if "lr" in sweep.axes:
+        found["rates"] = by_rate(sweep)
+    if sweep.axes:
+        found["settings"] = by_setting(sweep)
+    if len(sweep.axes) == 2:
+        found["map"] = heat("map", sweep.settings, sweep.axes, sweep.measure)
+    if len(sweep.axes) > 2:
+        found["parallel"] = parallel(sweep)
+    if findings.crossed(sweep.entries, sweep.measure) is not None:
+        apart = [Setting(e.config, [e.rows], 0, [()], CLASSES) for e in sweep.entries]
+        found["seeds"] = heat("pairs", apart, SEEDS, sweep.measure)
     return found
 
 
-def by_rate(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
-    """Return accuracy against learning rate, a line for each of the best other settings.
-
-    Args:
-      settings: ranked.
-      axes: names of what varies between them.
-      measure: such as "valid_accuracy".
-    """
-    others = [axis for axis in axes if axis != "lr"]
+def by_rate(sweep: Sweep) -> Chart:
+    """Return accuracy against learning rate, a line for each of the best other settings."""
+    others = [axis for axis in sweep.axes if axis != "lr"]
     ends: dict[str, dict[float, list[float | None]]] = {}
-    for setting in settings:
+    for setting in sweep.settings:
         by_lr = ends.setdefault(_key(setting, others), {})
-        by_lr[setting.config.lr] = [*setting.finals(measure), *[None] * setting.diverged]
+        by_lr[setting.config.lr] = [*setting.finals(sweep.measure), *[None] * setting.diverged]
     best = dict(list(ends.items())[:MOST_LINES])
-    return groups.rates(best, _labels(settings, others, measure))
+    return groups.rates(best, _labels(sweep.settings, others, sweep.measure))
 
 
-def by_epoch(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
-    """Return accuracy by epoch of the best settings; args are those of `by_rate`."""
-    best = [setting for setting in settings if setting.rows][:MOST_LINES]
+def by_epoch(sweep: Sweep) -> Chart:
+    """Return accuracy by epoch of the best settings."""
+    best = [setting for setting in sweep.settings if setting.rows][:MOST_LINES]
     values = {
-        _key(setting, axes): [
-            (seeds[0], [getattr(row, measure) for row in rows])
+        _key(setting, sweep.axes): [
+            (seeds[0], [getattr(row, sweep.measure) for row in rows])
             for seeds, rows in zip(setting.seeds, setting.rows, strict=True)
         ]
         for setting in best
     }
-    return groups.epochs(values, _labels(best, axes, measure))
+    return groups.epochs(values, _labels(best, sweep.axes, sweep.measure))
 
 
-def by_setting(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
-    """Return the accuracy of the best settings, in the order of their values.
-
-    Args are those of `by_rate`.
-    """
-    best = [setting for setting in settings if setting.rows][:MOST_SETTINGS]
-    best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in axes])
+def by_setting(sweep: Sweep) -> Chart:
+    """Return the accuracy of the best settings, in the order of their values."""
+    best = [setting for setting in sweep.settings if setting.rows][:MOST_SETTINGS]
+    best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in sweep.axes])
     values = {
-        _key(setting, axes): [
-            (seeds[0], final)
-            for seeds, final in zip(setting.seeds, setting.finals(measure), strict=True)
+        _key(setting, sweep.axes): [
+            (seeds[0], final) for seeds, final in setting.by_seed(sweep.measure).items()
         ]
         for setting in best
     }
-    return groups.intervals(values, _labels(best, axes, measure))
+    return groups.intervals(values, _labels(best, sweep.axes, sweep.measure))
 
 
 def _key(setting: Setting, axes: Sequence[str]) -> str:
@@ -126,7 +103,11 @@ def levels(settings: Sequence[Setting], axis: str) -> list[str]:
 def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
     """Return the mean accuracy over two axes as a map; crosses where every run diverged.
 
-    Args are those of `by_rate`, and the name of its rows.
+    Args:
+      data: the name of its rows.
+      settings: to draw.
+      axes: down and across.
+      measure: such as "valid_accuracy".
     """
     down, across = axes
     order = {axis: levels(settings, axis) for axis in axes}
@@ -153,19 +134,16 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
             data,
             title,
             height=max(100, 34 * len(order[down])),
+            encoding={"x": x, "y": y},
             layer=[
                 layer(
                     {"type": "rect"},
                     transform=[{"filter": "isValid(datum.mean)"}],
-                    x=x,
-                    y=y,
                     color=colour,
                 ),
                 layer(
                     {"type": "text", "fontSize": 11},
                     transform=[{"calculate": shown, "as": "text"}],
-                    x=x,
-                    y=y,
                     text={"field": "text", "type": "nominal"},
                     color={"condition": dark, "value": INK},
                     tooltip=[x, y, percent("mean", title), channel("n", t("runs"))],
@@ -176,12 +154,10 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
     return Chart(draw, {data: rows})
 
 
-def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
-    """Return a line for each setting through its value on every axis, to its mean accuracy.
-
-    Args are those of `by_rate`.
-    """
-    best = [setting for setting in settings if setting.rows][:MOST_SETTINGS]
+def parallel(sweep: Sweep) -> Chart:
+    """Return a line for each setting through its value on every axis, to its mean accuracy."""
+    axes, measure = sweep.axes, sweep.measure
+    best = [setting for setting in sweep.settings if setting.rows][:MOST_SETTINGS]
     order = {axis: levels(best, axis) for axis in axes}
     means = [fmean(setting.finals(measure)) for setting in best]
     low, high = min(means, default=0.0), max(means, default=1.0)
@@ -217,8 +193,6 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
         label = channel("label", _labels(best, axes, measure).heading(t), "nominal")
         line = layer(
             {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
-            x=x,
-            y=y,
             detail={"field": "rank", "type": "nominal"},
             color=channel("mean", title, legend={"format": "~%"}),
             opacity={"condition": {"param": "hovered", "value": 1}, "value": 0.1},
@@ -230,8 +204,6 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
                 {"type": "text", "fontSize": 11, "color": INK, **more},
                 data="parallel_levels",
                 transform=[{"calculate": f"({json.dumps(shown)})[datum.value]", "as": "text"}],
-                x=x,
-                y=y,
                 text={"field": "text", "type": "nominal"},
             )
             for more in ({}, {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"})
@@ -241,6 +213,7 @@ def parallel(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> 
             "parallel",
             t("Settings side by side, each line one of them"),
             height=320,
+            encoding={"x": x, "y": y},
             layer=[line | hover, halo, text],
         )
 

@@ -134,7 +134,7 @@ def lines(
     Args:
       data: the name of the rows, which have a `series`.
       description: of the chart.
-      x, y: channels.
+      x, y: channels; x also of the layers behind.
       names: of the series, in this language, in their order.
       tooltip: channels, beside the name.
       behind: layers that are drawn first.
@@ -145,7 +145,6 @@ def lines(
     line = layer(
         {"type": "line", "point": {"size": 24, "filled": True}},
         transform=[named(names)],
-        x=x,
         y=y,
         color=colour,
         strokeDash={**colour, "legend": None},
@@ -154,7 +153,8 @@ def lines(
     )
     pick = {"name": picked, "select": {"type": "point", "fields": ["name"]}, "bind": "legend"}
     usermeta = {"names": list(names.values())}  # for the width of the legend
-    return chart(data, description, usermeta=usermeta, layer=[*behind, line | {"params": [pick]}])
+    layers = [*behind, line | {"params": [pick]}]
+    return chart(data, description, usermeta=usermeta, encoding={"x": x}, layer=layers)
 
 
 THEME: Spec = {

@@ -22,8 +22,12 @@ MISTAKES = 24
 def part(model: LeNet, params: Params, test: Split, class_names: Sequence[str]) -> Part:
     """Return the sections of a run that need the test set."""
     probabilities = inspect.probabilities(model, params, test.images)
-    parts = [_pictures(test, probabilities, len(class_names)), _calibration(test, probabilities)]
-    return merged([*parts, _robustness(model, params, test)])
+    calibration = inspect.calibration(test.labels, probabilities)
+    robust = inspect.robustness(model, params, test)
+    drawn = {"calibration": diagnostics.calibration(calibration)}
+    drawn |= {what: diagnostics.robustness(what, by) for what, by in robust.items()}
+    found = Part({"calibration": calibration, "robust": robust}, drawn)
+    return merged([_pictures(test, probabilities, len(class_names)), found])
 
 
 def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
@@ -59,30 +63,6 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
         "cells": {f"{t},{p}": [place[i] for i in some] for (t, p), some in cells.items()},
     }
     return Part(values, payload=payload)
-
-
-def _calibration(test: Split, probabilities: np.ndarray) -> Part:
-    """Accuracy by confidence."""
-    found = inspect.calibration(test.labels, probabilities)
-    bins = len(found.counts)
-    rows = [
-        {
-            "low": i / bins,
-            "high": (i + 1) / bins,
-            "accuracy": float(found.accuracy[i]),
-            "confidence": float(found.confidence[i]),
-            "count": int(found.counts[i]),
-        }
-        for i in np.flatnonzero(found.counts).tolist()
-    ]
-    return Part({"calibration": found}, {"calibration": diagnostics.calibration(rows)})
-
-
-def _robustness(model: LeNet, params: Params, test: Split) -> Part:
-    """Accuracy on shifted and noisy images."""
-    found = inspect.robustness(model, params, test)
-    drawn = {what: diagnostics.robustness(what, by) for what, by in found.items()}
-    return Part({"robust": found}, drawn)
 
 
 def _cells(

@@ -1,7 +1,7 @@
 """The report of the comparison of activations and poolings."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from lenet.analysis import comparison, comparison_findings, verdict
 from lenet.analysis.comparison import TEXTS_RATE, Comparison, paired
@@ -11,26 +11,23 @@ from lenet.language import message
 from lenet.report.page import Part, Report
 
 
-class Compared(NamedTuple):
-    """The records of a comparison."""
+def report(name: str, asked: Mapping[str, Any]) -> Report:
+    """Return the report of a finished comparison.
 
-    name: str  # of the directory
-    runs: Comparison
-    asked: Mapping[str, Any]  # compare.json
-
-
-def report(found: Compared) -> Report:
-    """Return the report of a finished comparison."""
-    runs = found.runs
-    dataset = found.asked["settings"]["dataset"]
-    num_classes = classes(found.asked.get("data", [])).get(dataset, CLASSES)
+    Args:
+      name: of the directory.
+      asked: compare.json.
+    """
+    runs: Comparison = asked["comparison"]
+    dataset = asked["settings"]["dataset"]
+    num_classes = classes(asked.get("data", [])).get(dataset, CLASSES)
     enough = paired(runs, "test_accuracy")[1].size >= 2
     whole = comparison.parts(runs, "test_accuracy").whole if enough else None
     values = {
-        "compared": found,
+        "command": asked["command"],
         "cell_heads": comparison_findings.heads(),
         "cells": comparison_findings.rows(runs),
-        "effects": comparison_findings.effects(runs) if enough else [],
+        "effects": comparison_findings.effects(runs) if enough else {},
         "effect_heads": comparison_findings.EFFECT_HEADS,
         "effect_names": comparison_findings.EFFECTS,
         "said": comparison_findings.findings(runs, dataset, num_classes) if enough else [],
@@ -38,7 +35,7 @@ def report(found: Compared) -> Report:
         "verdict": whole and verdict.of_comparison(whole),
         "rate": f"{TEXTS_RATE:g}",
         "synthetic": dataset == "synthetic",
-        "environment": found.asked.get("environment", {}),
+        "environment": asked["environment"],
     }
     result = whole and message("{whole:+.3f} test accuracy", whole=whole.mean)
-    return Report("comparison.html", found.name, [Part(values, charts(runs))], result)
+    return Report("comparison.html", name, [Part(values, charts(runs))], result)

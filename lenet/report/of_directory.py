@@ -1,8 +1,6 @@
 """The report of a run directory, whatever it holds: a run, a sweep or a comparison."""
 
-import functools
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ from lenet import config as config_module
 from lenet import data as datasets
 from lenet import records
 from lenet.analysis import summary
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS
 from lenet.data import Data
 from lenet.errors import DataError, RecordError
 from lenet.records import directory, ledger
@@ -31,14 +29,12 @@ def report(run_dir: Path, data: Data | None = None, data_dir: str | None = None)
     Raises:
       RecordError: if there is none of them, or a damaged one.
     """
-    kinds: dict[str, Callable[[], Report]] = {
-        "config.json": functools.partial(_of_run, run_dir, data, data_dir),
-        "sweep.json": functools.partial(_of_sweep, run_dir),
-        "compare.json": functools.partial(_of_comparison, run_dir),
-    }
-    for name, made in kinds.items():
-        if records.exists(run_dir, name):
-            return made()
+    if records.exists(run_dir, "config.json"):
+        return _of_run(run_dir, data, data_dir)
+    if records.exists(run_dir, "sweep.json"):
+        return _of_sweep(run_dir)
+    if records.exists(run_dir, "compare.json"):
+        return _of_comparison(run_dir)
     raise RecordError(f"{run_dir}: contains no run, sweep or comparison")
 
 
@@ -92,13 +88,11 @@ def _of_sweep(run_dir: Path) -> Report:
     entries = ledger.read(run_dir / directory.LEDGER)
     if all(entry.diverged for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
-    preset = Config(**PRESETS[asked["preset"]])
     try:
-        num_classes = summary.classes(asked.get("data", []))
+        sweep = summary.Sweep.of_record(entries, asked)
     except (KeyError, TypeError):
         raise RecordError(f"{path}: data: does not name datasets with their classes") from None
-    name, varied = run_dir.resolve().name, summary.varied(axes)
-    return of_sweep.report(of_sweep.Sweep(name, entries, varied, preset, num_classes, asked))
+    return of_sweep.report(run_dir.resolve().name, sweep, asked)
 
 
 def _of_comparison(run_dir: Path) -> Report:
@@ -109,9 +103,8 @@ def _of_comparison(run_dir: Path) -> Report:
             f"{run_dir}: the comparison is not finished. To continue: "
             f"python -m experiments.compare --run_dir={run_dir} --resume"
         )
-    found = of_comparison.Compared(run_dir.resolve().name, asked["comparison"], asked)
     try:
-        return of_comparison.report(found)
+        return of_comparison.report(run_dir.resolve().name, asked)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RecordError(f"{path}: not the record of a comparison: {error!r}") from None
 

@@ -12,6 +12,7 @@ from lenet.engine.rows import Row
 from lenet.engine.sgd import Params
 from lenet.figures import diagnostics
 from lenet.figures import run as curves
+from lenet.figures.vega import Chart
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
 from lenet.language import message
@@ -37,11 +38,6 @@ class Run(NamedTuple):
     image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
 
-    @property
-    def finished(self) -> bool:
-        """Whether the parameters are those after the last epoch."""
-        return len(self.rows) == self.config.epochs
-
 
 def report(run: Run, data: Data | None, why: str = "") -> Report:
     """Return the report of a run.
@@ -51,42 +47,19 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
       data: the training data; without it, sections that evaluate the network are missing.
       why: reason for which there is no data, shown to the reader.
     """
-    compares = published.comparable(run.config)
     test = data.test if data else None
+    last = run.rows[-1] if run.rows else None
     parts = [
         _records(run, why),
-        _verdict(run),
-        _curves(run, compares) if run.rows else Part({"band": None}),
-        _published(run) if compares and run.rows else Part(),
+        _curves(run),
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test
         else Part({"confusion": None, "robust": None}),
         network.part(run.model, run.params, run.image_shape, run.class_names, test),
     ]
-    result = (
-        message("{accuracy:.3f} test accuracy", accuracy=run.rows[-1].test_accuracy)
-        if run.rows
-        else None
-    )
+    result = message("{accuracy:.3f} test accuracy", accuracy=last.test_accuracy) if last else None
     return Report("run.html", run.name, parts, result)
-
-
-def _verdict(run: Run) -> Part:
-    """The verdict, and the percentile among the published runs."""
-    place = _place(run)
-    found = verdict.of_run(
-        [row.train_loss for row in run.rows],
-        [row.test_accuracy for row in run.rows],
-        run.config.epochs,
-        len(run.class_names),
-        (place["percentile"]["test_accuracy"], place["runs"]) if place else None,
-    )
-    return Part({"verdict": found, "place": place})
-
-
-def _place(run: Run) -> dict[str, Any] | None:
-    return published.place(run.config, run.rows[-1]) if run.rows and run.finished else None
 
 
 def _records(run: Run, why: str) -> Part:
@@ -122,23 +95,21 @@ def _shown(values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _curves(run: Run, compares: bool) -> Part:
-    """Loss and accuracy by epoch, over the band of the published runs."""
+def _curves(run: Run) -> Part:
+    """The verdict, and the curves and the end of the run beside the published runs."""
+    finished = len(run.rows) == run.config.epochs
+    place = published.place(run.config, run.rows[-1]) if finished else None
+    compares = bool(run.rows) and published.comparable(run.config)
     band = published.band() if compares else None
-    drawn = {
-        "losses": curves.losses(run.rows, run.config.epochs),
-        "accuracies": curves.accuracies(run.rows, run.config.epochs, band),
-    }
-    return Part({"band": band}, drawn)
-
-
-def _published(run: Run) -> Part:
-    """The run beside the published runs."""
-    last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
-    return Part(
-        {},
-        {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS},
-    )
+    concluded = verdict.of_run(run.rows, run.config.epochs, len(run.class_names), place)
+    drawn: dict[str, Chart] = {}
+    if run.rows:
+        drawn["losses"] = curves.losses(run.rows, run.config.epochs)
+        drawn["accuracies"] = curves.accuracies(run.rows, run.config.epochs, band)
+    if compares:
+        last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
+        drawn |= {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS}
+    return Part({"verdict": concluded, "place": place, "band": band}, drawn)
 
 
 def _statistics(run: Run) -> Part:

@@ -1,12 +1,11 @@
 """The report of a sweep, from its ledger."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from lenet.analysis import frameworks, published, verdict
-from lenet.analysis.summary import MEASURES, Setting, ranked, selection, shown
+from lenet.analysis import findings, published, verdict
+from lenet.analysis.summary import MEASURES, Sweep, shown
 from lenet.analysis.terms import TERMS, VALUES
-from lenet.config import Config
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message
@@ -17,39 +16,24 @@ MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
 
 
-class Sweep(NamedTuple):
-    """The records of a sweep."""
+def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
+    """Return the report of a sweep with at least one finished run that did not diverge.
 
-    name: str  # of the directory
-    entries: Sequence[Entry]  # the finished runs
-    axes: Sequence[str]  # what varies, seeds apart
-    preset: Config
-    num_classes: Mapping[str, int]  # by dataset
-    asked: Mapping[str, Any]  # sweep.json
-
-
-def report(sweep: Sweep) -> Report:
-    """Return the report of a sweep with at least one finished run that did not diverge."""
-    settings = ranked(sweep.entries, sweep.num_classes)
-    measure = selection(sweep.entries)
+    Args:
+      name: of the directory.
+      sweep: its finished runs.
+      asked: sweep.json.
+    """
+    settings, measure = sweep.settings, sweep.measure
     placed = published.placed(sweep.entries)
-    drawn = sweep_charts.charts(sweep.entries, sweep.axes)
-    missing = sweep.asked.get("runs", len(sweep.entries)) - len(sweep.entries)
-    concluded = verdict.of_sweep(settings, sweep.axes, sweep.preset, measure, missing)
-    said = frameworks.said(
-        sweep.asked["flags"].get("study"),
-        sweep.entries,
-        sweep.axes,
-        sweep.preset,
-        sweep.num_classes,
-    )
+    drawn = sweep_charts.charts(sweep)
+    concluded = verdict.of_sweep(sweep, asked["runs"] - len(sweep.entries))
     if placed:
         drawn |= {f"published_{end}": run.published(end, placed) for end in run.ENDS}
     values = {
         "sweep": sweep,
-        "settings": [
-            _row(rank, setting, sweep.axes) for rank, setting in enumerate(settings[:MOST_ROWS], 1)
-        ],
+        "command": asked["command"],
+        "settings": settings[:MOST_ROWS],
         "ranked": len(settings),
         "diverged": sum(setting.diverged for setting in settings),
         "measures": [m for m in MEASURES if any(s.final(m) for s in settings)],
@@ -57,31 +41,19 @@ def report(sweep: Sweep) -> Report:
         "values": VALUES,
         "measure": measure,
         "verdict": concluded,
-        "said": [each for each in said if each not in concluded.messages],
+        "said": [x for x in findings.findings(sweep) if x not in concluded.messages],
         "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_ROWS]],
         "placed": len(placed),
         "lines": sweep_charts.MOST_LINES,
         "most": sweep_charts.MOST_SETTINGS,
         "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
-        "environment": sweep.asked.get("environment", {}),
+        "environment": asked["environment"],
     }
     best = settings[0].final(measure)
     result = best and message(
         "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
     )
-    return Report("sweep.html", sweep.name, [Part(values, drawn)], result)
-
-
-def _row(rank: int, setting: Setting, axes: Sequence[str]) -> dict[str, Any]:
-    """A row of the table of settings."""
-    return {
-        "rank": rank,
-        "values": [setting.shown(axis) for axis in axes],
-        "n": len(setting.rows),
-        "diverged": setting.diverged,
-        "stuck": setting.stuck,
-        "finals": {measure: setting.final(measure) for measure in MEASURES},
-    }
+    return Report("sweep.html", name, [Part(values, drawn)], result)
 
 
 def _run(entry: Entry, axes: Sequence[str], measure: str) -> dict[str, Any]:

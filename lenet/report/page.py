@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jinja2
@@ -21,15 +20,12 @@ from lenet.report import names
 SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
 
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
 class Part(NamedTuple):
     """The contents of one part of a page."""
 
-    values: Mapping[str, Any] = NOTHING  # for the template
-    charts: Mapping[str, Chart] = NOTHING  # by id in the template
-    payload: Mapping[str, Any] = NOTHING  # for the scripts
+    values: Mapping[str, Any] = {}  # for the template
+    charts: Mapping[str, Chart] = {}  # by id in the template
+    payload: Mapping[str, Any] = {}  # for the scripts
 
 
 class Report(NamedTuple):
@@ -49,8 +45,9 @@ def render(report: Report, language: str = "en") -> bytes:
       language: the language shown first; a button changes it.
     """
     whole = merged(report.parts)
-    scripts = [_vega(), "".join(_file(name) for name in SCRIPTS)]
-    style = _file("page.css")
+    files = resources.files("lenet.report")
+    style, *own = ((files / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
+    scripts = [_vega(), "".join(own)]
     specs = {
         name: {each: chart.draw(functools.partial(translate, each)) for each in LANGUAGES}
         for name, chart in whole.charts.items()
@@ -117,10 +114,6 @@ def _vega() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def _file(name: str) -> str:
-    return resources.files("lenet.report").joinpath(name).read_text(encoding="utf-8")
-
-
 def _hash(content: str) -> str:
     """What a content security policy calls a script or style of this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
@@ -134,11 +127,8 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         lstrip_blocks=True,
     )
-    environment.globals["t"] = both
+    environment.globals |= {"t": both, "m": message, "paragraph": paragraph, "say": translate}
     environment.globals["recorded"] = names.RECORDED
-    environment.globals["m"] = message
-    environment.globals["paragraph"] = paragraph
-    environment.globals["say"] = translate
     return environment
 
 
