@@ -1,14 +1,13 @@
 """Ask a trained network questions: predictions, mistakes, activations, receptive fields."""
 
+from lenet.inspect.confusion import confusion, worst
 from lenet.inspect.predictions import (
     accuracy,
     add_noise,
     calibration,
-    confusion,
     logits,
     probabilities,
     robustness,
-    worst,
 )
 from lenet.inspect.transforms import permute_pixels, shift
 

@@ -1,4 +1,7 @@
-"""Predictions of a trained network: probabilities, mistakes, calibration, robustness."""
+"""Predictions of a trained network: probabilities, calibration, robustness.
+
+For mistakes see `confusion`, for the outputs of single layers `activations`.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -41,29 +44,6 @@ def logits(
 def _logits(model: LeNet, params: Params, images: Array) -> Array:
     with jax.default_matmul_precision("highest"):
         return sgd.logits(model, params, images)
-
-
-def confusion(
-    labels: Int[np.ndarray, " N"], predicted: Int[np.ndarray, " N"], num_classes: int
-) -> Int[np.ndarray, "K K"]:
-    """Return the confusion matrix; rows are true classes, columns predictions.
-
-    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    counts = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
-
-
-def worst(
-    labels: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int
-) -> Int[np.ndarray, " M"]:
-    """Return the indices of at most `count` misclassified examples, most confident first."""
-    predicted = probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != labels)
-    surest = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
-    return wrong[surest[:count]]
 
 
 class Calibration(NamedTuple):
