@@ -50,7 +50,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
 # Shapes are drawn at random and each compiles anew: few examples, no deadline.
 hypothesis.settings.register_profile("quick", max_examples=5, deadline=None)
-hypothesis.settings.register_profile("thorough", max_examples=200, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("quick")
 
 
