@@ -238,7 +238,7 @@ def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
         own.locator("input[type=file]").set_input_files(photo)
         tab.wait_for_function("() => window.made")
         made = np.array(tab.evaluate("() => window.made")).reshape(28, 28)
-        expected = pictures.read(photo, (28, 28, 1))[:, :, 0]
+        expected = pictures.fit(pictures.grey(photo), (28, 28, 1))[:, :, 0]
         exact = photo.suffix == ".png" and photo.stem != "clear"
         assert np.abs(made - expected).max() <= (1 if exact else 4), photo.name
         assert photo.name != "right.png" or (made == expected).all()
@@ -251,7 +251,7 @@ def test_what_is_no_still_picture_is_refused_as_predict_refuses_it(own, tmp_path
     (tmp_path / "no.png").write_text("<script>")
     for name in ("a.png", "a.gif", "no.png"):
         with pytest.raises(DataError):
-            pictures.read(tmp_path / name, (28, 28, 1))
+            pictures.grey(tmp_path / name)
         own.locator("input[type=file]").set_input_files(tmp_path / name)
         own.locator(".readout", has_text=f"{name}: not a still PNG or JPEG").wait_for()
 
