@@ -51,12 +51,7 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     """Return a line that says whether a loss at chance level is normal; None if the network learns.
 
     The best loss of a network that ignores its input is log K, 2.303 for ten classes. Networks with
-    sigmoids start at this plateau.
-
-    Args:
-      row: of the epoch.
-      num_classes: K.
-      published: whether the run repeats the published experiment.
+    sigmoids start at this plateau. `published`: whether the run repeats the published experiment.
     """
     if not chance.on_plateau(row.train_loss, row.test_accuracy, num_classes):
         return None
@@ -100,11 +95,7 @@ def place(place: dict[str, Any]) -> str:
 
 
 def places(placed: Sequence[dict[str, Any]]) -> str:
-    """Return lines with the percentiles of runs, and tests of equality with the published ones.
-
-    Args:
-      placed: rows as `published.placed` returns them, at least one.
-    """
+    """Return the percentiles of runs from `published.placed`, and tests of equality, as lines."""
     lines = [
         t(
             "{count} runs repeat the published experiment; compared with {others} PyTorch runs:",

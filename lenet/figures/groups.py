@@ -36,9 +36,7 @@ class Labels(NamedTuple):
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
     """Return accuracy against learning rate: means, ranges, and crosses where a run diverged.
 
-    Args:
-      groups: by learning rate what each run ended with; None if it diverged.
-      labels: of the chart.
+    `groups` has by learning rate what each run ended with; None if it diverged.
     """
     runs = [
         (group, lr, [end for end in ends if end is not None], len(ends))
@@ -72,9 +70,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
 def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:
     """Return accuracy by epoch: means over thin lines for few runs, over their range for many.
 
-    Args:
-      groups: seed and accuracies by epoch of each run.
-      labels: of the chart.
+    `groups` has the seed of each run and its accuracies by epoch.
     """
     rows = [
         spread(group, values, epoch=epoch)
@@ -144,9 +140,7 @@ def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -
 def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
     """Return the accuracy of each group: a dot for each run, the mean and its 95% CI.
 
-    Args:
-      groups: seed and accuracy of each run; in their order.
-      labels: of the chart.
+    `groups` has, in their order, the seed and accuracy of each run.
     """
     means = [interval(group, [end for _, end in runs]) for group, runs in groups.items()]
     single = [
