@@ -187,9 +187,7 @@ class Bar(_Lines):
 class Tally(_Lines):
     """The progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
-    Args:
-      runs: number of runs to train.
-      epochs: of all runs together.
+    `epochs` are those of all runs together.
     """
 
     def __init__(self, runs: int, epochs: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from lenet.analysis import terms
@@ -200,9 +201,8 @@ def spread(series: str, values: Sequence[float], **at: Any) -> dict[str, Any]:
     >>> spread("max", [0.75, 0.25], epoch=1)
     {'series': 'max', 'mean': 0.5, 'low': 0.25, 'high': 0.75, 'n': 2, 'epoch': 1}
     """
-    found = estimate(values)
-    low, high = min(values), max(values)
-    return {"series": series, "mean": found.mean, "low": low, "high": high, "n": found.n, **at}
+    ends = {"low": min(values), "high": max(values)}
+    return {"series": series, "mean": fmean(values), **ends, "n": len(values), **at}
 
 
 def interval(label: str, values: Sequence[float]) -> dict[str, Any]:
