@@ -32,11 +32,12 @@ WIDTH = 1100
 def measure(run_dir: Path, to: Path) -> dict[str, Any]:
     """Make a report; return its size and the seconds that the command took."""
     about = next(filter(Path.exists, (run_dir / "config.json", run_dir / "sweep.json")))
-    report = [sys.executable, "-P", "-m", "experiments.report", run_dir, f"--to={to}", "--lang=en"]
+    options = [f"--to={to}", "--lang=en"]
+    command = [sys.executable, "-P", "-m", "experiments.report", str(run_dir), *options]
     seconds = []
     for _ in range(REPEATS):
         begin = time.monotonic()
-        subprocess.run(report, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         seconds.append(round(time.monotonic() - begin, 2))
     trained = records.read_json(about)["command"]
     return {"bytes": to.stat().st_size, "seconds": seconds, "command": trained}
