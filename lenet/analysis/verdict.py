@@ -135,7 +135,7 @@ def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     At least one run of the best setting finished; `missing` runs did not.
     """
     settings = sweep.settings
-    finished = sum(len(setting.rows) for setting in settings)
+    finished = sum(len(setting.runs) for setting in settings)
     state: State = "open" if missing > 0 else "good"
     said = [message(MISSING, missing=missing)] if missing > 0 else []
     if finished == sum(setting.stuck for setting in settings):
