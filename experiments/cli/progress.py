@@ -21,7 +21,7 @@ from experiments.cli.language import t
 from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.engine import chance
 from lenet.engine.rows import Row
-from lenet.language import Message, listed, message
+from lenet.language import Message, listed, mark, message
 
 
 def line(row: Row, epochs: int) -> str:
@@ -57,27 +57,21 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
         return None
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     if not published:
-        advice = message(
-            "Common in the first epochs with sigmoid; otherwise change --lr or --init."
-        )
+        advice = mark("Common in the first epochs with sigmoid; otherwise change --lr or --init.")
     elif row.epoch < 2:
-        advice = message(
-            "Normal this early: {left} of {runs} published runs left this plateau by epoch 2.",
-            left=left,
-            runs=runs,
+        advice = mark(
+            "Normal this early: {left} of {runs} published runs left this plateau by epoch 2."
         )
     else:
-        advice = message(
+        advice = mark(
             "Unusual after epoch 2 ({left} of {runs} published runs had left it). Let it run, or "
-            "try another --seed.",
-            left=left,
-            runs=runs,
+            "try another --seed."
         )
     return t(
         "loss is still near ln({num_classes}) = {guess:.3f}, the loss of random guessing. {advice}",
         num_classes=num_classes,
         guess=chance.loss(num_classes),
-        advice=advice,
+        advice=message(advice, left=left, runs=runs),
     )
 
 

@@ -78,7 +78,7 @@ def by_setting(sweep: Sweep) -> Chart:
     best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in sweep.axes])
     values = {
         _key(setting, sweep.axes): [
-            (seeds[0], final) for seeds, final in setting.by_seed(sweep.measure).items()
+            (each.config.seed, getattr(each.rows[-1], sweep.measure)) for each in setting.runs
         ]
         for setting in best
     }
