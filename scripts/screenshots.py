@@ -31,18 +31,9 @@ WIDTH = 1100
 
 def measure(run_dir: Path, to: Path) -> dict[str, Any]:
     """Make a report; return its size and the seconds that the command took."""
-    about = next(
-        run_dir / name for name in ("config.json", "sweep.json") if (run_dir / name).exists()
-    )
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "experiments.report",
-        str(run_dir),
-        f"--to={to}",
-        "--lang=en",
-    ]
+    about = next(filter(Path.exists, (run_dir / "config.json", run_dir / "sweep.json")))
+    options = [f"--to={to}", "--lang=en"]
+    command = [sys.executable, "-P", "-m", "experiments.report", str(run_dir), *options]
     seconds = []
     for _ in range(REPEATS):
         begin = time.monotonic()

@@ -31,7 +31,6 @@ from lenet.figures.groups import interval
 from lenet.records import ledger
 from lenet.records.ledger import Entry
 from lenet.report import (
-    binary,
     examples,
     names,
     network,
@@ -312,7 +311,7 @@ def test_a_cell_has_its_surest_pictures_and_all_cells_no_more_than_there_is_room
 
 def test_a_colour_set_has_pictures_too():
     images = report_pages.data((12, 14, 3)).test.images
-    assert (np.asarray(picture(binary.sprite(images[:1]))) == images[0]).all()
+    assert (np.asarray(picture(examples.sprite(images[:1]))) == images[0]).all()
 
 
 @pytest.mark.parametrize(

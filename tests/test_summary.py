@@ -33,7 +33,7 @@ ENTRIES = [
 def test_settings_are_ranked_by_validation_and_seeds_are_taken_together():
     sweep = Sweep(ENTRIES, ["lr"], Config())
     assert [s.config.lr for s in sweep.settings] == [0.3, 0.1, 0.9]
-    assert [(len(s.rows), s.diverged) for s in sweep.settings] == [(1, 1), (2, 0), (0, 2)]
+    assert [(len(s.runs), s.diverged) for s in sweep.settings] == [(1, 1), (2, 0), (0, 2)]
     assert sweep.measure == "valid_accuracy"
     without = [e._replace(rows=[record_rows.row()] * len(e.rows)) for e in ENTRIES]
     assert Sweep(without, ["lr"], Config()).measure == "test_accuracy"

@@ -21,7 +21,7 @@ from experiments.cli.language import t
 from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.engine import chance
 from lenet.engine.rows import Row
-from lenet.language import Message, listed, message
+from lenet.language import Message, listed, mark, message
 
 
 def line(row: Row, epochs: int) -> str:
@@ -51,38 +51,27 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
     """Return a line that says whether a loss at chance level is normal; None if the network learns.
 
     The best loss of a network that ignores its input is log K, 2.303 for ten classes. Networks with
-    sigmoids start at this plateau.
-
-    Args:
-      row: of the epoch.
-      num_classes: K.
-      published: whether the run repeats the published experiment.
+    sigmoids start at this plateau. `published`: whether the run repeats the published experiment.
     """
     if not chance.on_plateau(row.train_loss, row.test_accuracy, num_classes):
         return None
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     if not published:
-        advice = message(
-            "Common in the first epochs with sigmoid; otherwise change --lr or --init."
-        )
+        advice = mark("Common in the first epochs with sigmoid; otherwise change --lr or --init.")
     elif row.epoch < 2:
-        advice = message(
-            "Normal this early: {left} of {runs} published runs left this plateau by epoch 2.",
-            left=left,
-            runs=runs,
+        advice = mark(
+            "Normal this early: {left} of {runs} published runs left this plateau by epoch 2."
         )
     else:
-        advice = message(
+        advice = mark(
             "Unusual after epoch 2 ({left} of {runs} published runs had left it). Let it run, or "
-            "try another --seed.",
-            left=left,
-            runs=runs,
+            "try another --seed."
         )
     return t(
         "loss is still near ln({num_classes}) = {guess:.3f}, the loss of random guessing. {advice}",
         num_classes=num_classes,
         guess=chance.loss(num_classes),
-        advice=advice,
+        advice=message(advice, left=left, runs=runs),
     )
 
 
@@ -100,11 +89,7 @@ def place(place: dict[str, Any]) -> str:
 
 
 def places(placed: Sequence[dict[str, Any]]) -> str:
-    """Return lines with the percentiles of runs, and tests of equality with the published ones.
-
-    Args:
-      placed: rows as `published.placed` returns them, at least one.
-    """
+    """Return the percentiles of runs from `published.placed`, and tests of equality, as lines."""
     lines = [
         t(
             "{count} runs repeat the published experiment; compared with {others} PyTorch runs:",
@@ -196,9 +181,7 @@ class Bar(_Lines):
 class Tally(_Lines):
     """The progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
-    Args:
-      runs: number of runs to train.
-      epochs: of all runs together.
+    `epochs` are those of all runs together.
     """
 
     def __init__(self, runs: int, epochs: int) -> None:

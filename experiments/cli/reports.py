@@ -30,13 +30,7 @@ def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
 
 
 def write(report: "Report", to: Path, language: str) -> None:
-    """Write a report, and print its path and size.
-
-    Args:
-      report: from `of_directory.report`.
-      to: output file.
-      language: shown first, "en" or "zh".
-    """
+    """Write a report, and print its path and size; `language` is shown first."""
     from lenet.report import page
 
     content = page.render(report, language)

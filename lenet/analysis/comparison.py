@@ -19,7 +19,6 @@ import numpy as np
 
 from lenet.analysis import stats
 from lenet.analysis.stats import Interval
-from lenet.config import Config
 from lenet.records.ledger import Entry
 
 ACTIVATIONS, POOLS = ("sigmoid", "relu"), ("avg", "max")
@@ -80,9 +79,9 @@ def kept(entry: Entry) -> Run:
     )
 
 
-def cell(run: Run | Config) -> Cell:
+def cell(run: Run) -> Cell:
     """Return which cell a run belongs to."""
-    return (run["activation"], run["pool"]) if isinstance(run, dict) else (run.activation, run.pool)
+    return run["activation"], run["pool"]
 
 
 def mean_by_rate(tuning: Iterable[Run], which: Cell) -> dict[float, float]:

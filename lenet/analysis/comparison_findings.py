@@ -106,12 +106,7 @@ def effects(runs: Comparison) -> dict[str, tuple[Interval, Interval]]:
 
 
 def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Message]:
-    """Return what the runs say: the verdict first, then what limits it.
-
-    Args:
-      runs: all of them.
-      data: the name of the dataset.
-      num_classes: its number of classes.
+    """Return what the runs on the dataset `data` say: the verdict first, then what limits it.
 
     Raises:
       ValueError: as `comparison.parts`.

@@ -88,7 +88,7 @@ def table(sweep: Sweep, language: str = "en") -> str:
     rows = [
         [
             *(translate(language, terms.valued(setting.shown(axis))) for axis in sweep.axes),
-            str(len(setting.rows)),
+            str(len(setting.runs)),
             str(setting.stuck or ""),
             *(str(setting.final(measure) or "") for measure in ("valid_accuracy", MEASURE)),
             str(by.get(id(setting)) or ""),
@@ -109,10 +109,10 @@ def findings(sweep: Sweep) -> list[Message]:
     """
     several = len(sweep.settings) > 1
     found: list[Message] = []
-    if several and sweep.settings[0].rows:
+    if several and sweep.settings[0].runs:
         found += _best(sweep)
     found += [*_effects(sweep), *_variance(sweep.entries), *(_lost(sweep) if several else [])]
-    if found and max(len(setting.rows) for setting in sweep.settings) < FEW:
+    if found and max(len(setting.runs) for setting in sweep.settings) < FEW:
         found.append(message(TOO_FEW, n=FEW))
     return found + (frameworks.between(sweep.settings) if sweep.study == "frameworks" else [])
 
@@ -145,7 +145,7 @@ def best(sweep: Sweep) -> Message:
 def _best(sweep: Sweep) -> Iterable[Message]:
     """The best setting, and how the others differ from the preset's."""
     yield best(sweep)
-    if sweep.base and sweep.base.rows:
+    if sweep.base and sweep.base.runs:
         pairs = differences(sweep)
         groups: dict[str, list[Message]] = {"higher": [], "lower": [], "open": []}
         for setting, by in pairs if len(pairs) < MOST else pairs[:1]:
@@ -176,7 +176,7 @@ def _lost(sweep: Sweep) -> Iterable[Message]:
     ):
         runs = [
             message(
-                SOME, some=some, n=len(each.rows) + each.diverged, label=label(each, sweep.axes)
+                SOME, some=some, n=len(each.runs) + each.diverged, label=label(each, sweep.axes)
             )
             for each, some in zip(sweep.settings, numbers, strict=True)
             if some
@@ -195,15 +195,13 @@ def _effects(sweep: Sweep) -> Iterable[Message]:
         levels.append(sorted(values, key=lambda value: (value != usual, value)))
     if [len(values) for values in levels] != [2, 2] or len(sweep.settings) != 4:
         return
-    shared = sorted(set.intersection(*(set(setting.seeds) for setting in sweep.settings)))
+    seeds = (set(setting.by_seed(MEASURE)) for setting in sweep.settings)
+    shared = sorted(set.intersection(*seeds))
     if len(shared) < 2:
         return
 
     def effects(measure: str) -> stats.Effects:
-        runs = {
-            tuple(map(setting.shown, sweep.axes)): setting.by_seed(measure)
-            for setting in sweep.settings
-        }
+        runs = {tuple(map(s.shown, sweep.axes)): s.by_seed(measure) for s in sweep.settings}
         return stats.main_effects(
             [[[runs[a, b][seed] for seed in shared] for b in levels[1]] for a in levels[0]]
         )

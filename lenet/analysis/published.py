@@ -91,13 +91,9 @@ def as_printed(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def place(config: Config, row: Row) -> dict[str, Any] | None:
-    """Return the percentiles of a run among PyTorch's; None if it was another experiment.
+    """Return the percentiles of a run, by its last row; None if it was another experiment.
 
-    Among PyTorch's because our biases start as PyTorch's do.
-
-    Args:
-      config: of the run.
-      row: its last epoch.
+    They are those among PyTorch's runs, because our biases start as PyTorch's do.
 
     >>> row = Row(10, 0.1, 0.9, None, None, 0.2, 0.9, 60_000, 2.0, 30_000.0, [])  # better than all
     >>> place(Config(), row)["percentile"]
@@ -114,11 +110,9 @@ def place(config: Config, row: Row) -> dict[str, Any] | None:
 
 
 def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return how the runs of a ledger that are the published experiment ended, and where they lie.
+    """Return the runs that are the published experiment: run, seed, how they ended and `place`.
 
-    Returns:
-      for each of them run, seed, the numbers of COLUMNS, the percentile of each among PyTorch's and
-      how many others those are
+    The numbers are those of COLUMNS, each with its percentile; `others` is how many PyTorch's are.
     """
     found = []
     for entry in entries:
@@ -132,10 +126,7 @@ def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def equality(ours: Mapping[str, ArrayLike]) -> dict[str, stats.Equality]:
-    """Test, quantity by quantity, whether our runs and PyTorch's are of one distribution.
-
-    Args:
-      ours: by a key of COLUMNS, what our runs ended with, [R].
+    """Test whether what our runs ended with, [R] by a key of COLUMNS, is distributed as PyTorch's.
 
     Raises:
       ValueError: as `stats.equal_distributions`.

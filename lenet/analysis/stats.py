@@ -87,12 +87,8 @@ def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 def place(value: float, others: ArrayLike) -> float:
     """Return the percentile of `value` among `others`, from 0 to 100; ties count half (mid-rank).
 
-    100 · (those below + those equal/2) / R. scipy.stats.percentileofscore rounds a place above all
-    to 100.00000000000001, and is slow to import.
-
-    Args:
-      value: a number of one run.
-      others: [R], R at least 1.
+    100 · (those below + those equal/2) / R, R at least 1. scipy.stats.percentileofscore rounds a
+    place above all to 100.00000000000001, and is slow to import.
 
     >>> place(3, [1, 2, 3, 4])
     62.5

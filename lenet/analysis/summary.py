@@ -14,7 +14,6 @@ from lenet.analysis import stats, terms
 from lenet.analysis.stats import Interval
 from lenet.config import PRESETS, Config
 from lenet.engine import chance
-from lenet.engine.rows import Row
 from lenet.language import translate
 from lenet.records.ledger import Entry
 
@@ -61,14 +60,13 @@ class Setting(NamedTuple):
     """The runs that differ in nothing but their seeds."""
 
     config: Config  # that of the first
-    rows: list[list[Row]]  # of each run that finished, an epoch each
+    runs: list[Entry]  # that finished
     diverged: int  # runs that did not
-    seeds: list[tuple[int, ...]]  # of each run that finished, the values of SEEDS
     num_classes: int
 
     def finals(self, measure: str) -> list[float]:
         """Return a field of Row after the last epoch of each run that finished."""
-        return [getattr(rows[-1], measure) for rows in self.rows]
+        return [getattr(run.rows[-1], measure) for run in self.runs]
 
     def final(self, measure: str) -> Estimate | None:
         """Return the estimate of a measure after the last epoch; None where there is none."""
@@ -77,7 +75,8 @@ class Setting(NamedTuple):
 
     def by_seed(self, measure: str) -> dict[tuple[int, ...], float]:
         """Return a measure after the last epoch by the values of SEEDS."""
-        return dict(zip(self.seeds, self.finals(measure), strict=True))
+        seeds = (tuple(getattr(run.config, seed) for seed in SEEDS) for run in self.runs)
+        return dict(zip(seeds, self.finals(measure), strict=True))
 
     def minus(self, other: "Setting", confidence: float = 0.95) -> Interval | None:
         """Return the difference in test accuracy, paired by seed, with its CI.
@@ -140,16 +139,9 @@ class Sweep:
             found.setdefault(without, []).append(entry)
         settings = []
         for runs in found.values():
-            finished = [run for run in runs if run.diverged is None]
-            settings.append(
-                Setting(
-                    runs[0].config,
-                    [run.rows for run in finished],
-                    len(runs) - len(finished),
-                    [tuple(getattr(run.config, seed) for seed in SEEDS) for run in finished],
-                    self.num_classes.get(runs[0].config.dataset, CLASSES),
-                )
-            )
+            config, finished = runs[0].config, [run for run in runs if run.diverged is None]
+            num_classes = self.num_classes.get(config.dataset, CLASSES)
+            settings.append(Setting(config, finished, len(runs) - len(finished), num_classes))
 
         def score(setting: Setting) -> float:
             final = setting.final(self.measure)
@@ -179,7 +171,7 @@ def to_csv(sweep: Sweep) -> str:
     rows = []
     for rank, setting in enumerate(sweep.settings, start=1):
         row: dict[str, Any] = {"rank": rank} | {axis: setting.shown(axis) for axis in sweep.axes}
-        row |= {"n": len(setting.rows), "diverged": setting.diverged}
+        row |= {"n": len(setting.runs), "diverged": setting.diverged}
         for measure in MEASURES:
             numbers: dict[str, float] = {}
             if final := setting.final(measure):
@@ -210,7 +202,7 @@ def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
         [
             rank,
             *(t(terms.valued(setting.shown(axis))) for axis in sweep.axes),
-            len(setting.rows),
+            len(setting.runs),
             setting.diverged or "",
             *(setting.final(measure) or "-" for measure in measures),
         ]

@@ -132,12 +132,10 @@ MISSING = mark("The sweep is incomplete: {missing} runs are missing.")
 def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     """Return the best setting of a sweep, and whether it is better than the preset's.
 
-    Args:
-      sweep: at least one run of its best setting finished.
-      missing: runs that have not finished.
+    At least one run of the best setting finished; `missing` runs did not.
     """
     settings = sweep.settings
-    finished = sum(len(setting.rows) for setting in settings)
+    finished = sum(len(setting.runs) for setting in settings)
     state: State = "open" if missing > 0 else "good"
     said = [message(MISSING, missing=missing)] if missing > 0 else []
     if finished == sum(setting.stuck for setting in settings):
@@ -173,10 +171,7 @@ WHOLE = {
 
 
 def of_comparison(whole: Interval) -> Verdict:
-    """Return whether ReLU with max pooling beats the book's network.
-
-    Args:
-      whole: the difference in test accuracy, the book's network subtracted.
+    """Return whether ReLU with max pooling beats the book's network: by `whole` in test accuracy.
 
     >>> of_comparison(Interval(0.0, -0.1, 0.1)).state
     'open'

@@ -12,13 +12,7 @@ AXES = ("activation", "pool", "lr")
 
 
 def picture(comparison: Comparison, data: str, language: str = "en") -> bytes:
-    """Draw `charts` beside one another; return a PNG.
-
-    Args:
-      comparison: all runs.
-      data: the name of the dataset.
-      language: of the text.
-    """
+    """Return a PNG of `charts` beside one another; `data` is the name of the dataset."""
     t = partial(translate, language)
     title = t("LeNet, {dataset}, {n} epochs", dataset=terms.valued(data), n=comparison["epochs"])
     return png(list(charts(comparison).values()), language, title=title)

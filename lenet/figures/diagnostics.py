@@ -27,10 +27,10 @@ STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by power
 
 
 def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence[str]) -> Chart:
-    """Return what each of some layers did before the first epoch (0) and after each.
+    """Return what some layers did before the first epoch (0) and after each.
 
     Args:
-      rows: an epoch and a layer, its `series`, each, with all measures.
+      rows: one for each epoch and layer, its `series`, with all measures.
       measure: a key of STATISTICS.
       layers: to draw.
     """

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from lenet.analysis import terms
@@ -36,9 +37,7 @@ class Labels(NamedTuple):
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
     """Return accuracy against learning rate: means, ranges, and crosses where a run diverged.
 
-    Args:
-      groups: by learning rate what each run ended with; None if it diverged.
-      labels: of the chart.
+    `groups` has by learning rate what each run ended with; None if it diverged.
     """
     runs = [
         (group, lr, [end for end in ends if end is not None], len(ends))
@@ -72,9 +71,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
 def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:
     """Return accuracy by epoch: means over thin lines for few runs, over their range for many.
 
-    Args:
-      groups: seed and accuracies by epoch of each run.
-      labels: of the chart.
+    `groups` has the seed of each run and its accuracies by epoch.
     """
     rows = [
         spread(group, values, epoch=epoch)
@@ -144,9 +141,7 @@ def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -
 def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
     """Return the accuracy of each group: a dot for each run, the mean and its 95% CI.
 
-    Args:
-      groups: seed and accuracy of each run; in their order.
-      labels: of the chart.
+    `groups` has, in their order, the seed and accuracy of each run.
     """
     means = [interval(group, [end for _, end in runs]) for group, runs in groups.items()]
     single = [
@@ -206,9 +201,8 @@ def spread(series: str, values: Sequence[float], **at: Any) -> dict[str, Any]:
     >>> spread("max", [0.75, 0.25], epoch=1)
     {'series': 'max', 'mean': 0.5, 'low': 0.25, 'high': 0.75, 'n': 2, 'epoch': 1}
     """
-    found = estimate(values)
-    low, high = min(values), max(values)
-    return {"series": series, "mean": found.mean, "low": low, "high": high, "n": found.n, **at}
+    ends = {"low": min(values), "high": max(values)}
+    return {"series": series, "mean": fmean(values), **ends, "n": len(values), **at}
 
 
 def interval(label: str, values: Sequence[float]) -> dict[str, Any]:

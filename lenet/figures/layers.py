@@ -17,13 +17,9 @@ from lenet.model import LeNet
 def activations(
     model: LeNet, params: Params, image: np.ndarray, class_names: Sequence[str]
 ) -> bytes:
-    """Draw what every layer gives for one image, down to the probabilities; return a PNG.
+    """Return a PNG of what every layer gives for an image, uint8 [H, W, C], and the probabilities.
 
-    Args:
-      model: the network.
-      params: its parameters.
-      image: uint8 [H, W, C].
-      class_names: [K].
+    `class_names` are K.
     """
     layers = {
         name: np.asarray(x[0]) for name, x in given(model, params, jnp.asarray(image[None])).items()

@@ -20,16 +20,7 @@ ENDS = ("test_accuracy", "train_loss")
 
 
 def curves(rows: Sequence[Row], config: Config, language: str = "en") -> bytes:
-    """Draw loss and accuracy by epoch, over the published runs' where the two compare.
-
-    Args:
-      rows: the epochs so far.
-      config: of the run.
-      language: of the text.
-
-    Returns:
-      a PNG
-    """
+    """Return a PNG of loss and accuracy by epoch, over the published runs if they compare."""
     t = partial(translate, language)
     title = t(
         "LeNet, {activation} and {pool} pooling, {dataset}\n"
@@ -115,15 +106,7 @@ def _band(t: Translate) -> Spec:
 
 
 def among_published(ours: Sequence[Mapping[str, float]], language: str = "en") -> bytes:
-    """Draw what our runs ended with among the published ones.
-
-    Args:
-      ours: what each ended with, by ENDS.
-      language: of the text.
-
-    Returns:
-      a PNG
-    """
+    """Return a PNG of what each of our runs ended with, by ENDS, among the published ones."""
     return png([published(field, ours) for field in ENDS], language)
 
 

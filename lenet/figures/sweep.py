@@ -43,7 +43,7 @@ def charts(sweep: Sweep) -> dict[str, Chart]:
     if len(sweep.axes) > 2:
         found["parallel"] = parallel(sweep)
     if findings.crossed(sweep.entries, sweep.measure) is not None:
-        apart = [Setting(e.config, [e.rows], 0, [()], CLASSES) for e in sweep.entries]
+        apart = [Setting(e.config, [e], 0, CLASSES) for e in sweep.entries]
         found["seeds"] = heat("pairs", apart, SEEDS, sweep.measure)
     return found
 
@@ -61,11 +61,11 @@ def by_rate(sweep: Sweep) -> Chart:
 
 def by_epoch(sweep: Sweep) -> Chart:
     """Return accuracy by epoch of the best settings."""
-    best = [setting for setting in sweep.settings if setting.rows][:MOST_LINES]
+    best = [setting for setting in sweep.settings if setting.runs][:MOST_LINES]
     values = {
         _key(setting, sweep.axes): [
-            (seeds[0], [getattr(row, sweep.measure) for row in rows])
-            for seeds, rows in zip(setting.seeds, setting.rows, strict=True)
+            (each.config.seed, [getattr(row, sweep.measure) for row in each.rows])
+            for each in setting.runs
         ]
         for setting in best
     }
@@ -74,11 +74,11 @@ def by_epoch(sweep: Sweep) -> Chart:
 
 def by_setting(sweep: Sweep) -> Chart:
     """Return the accuracy of the best settings, in the order of their values."""
-    best = [setting for setting in sweep.settings if setting.rows][:MOST_SETTINGS]
+    best = [setting for setting in sweep.settings if setting.runs][:MOST_SETTINGS]
     best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in sweep.axes])
     values = {
         _key(setting, sweep.axes): [
-            (seeds[0], final) for seeds, final in setting.by_seed(sweep.measure).items()
+            (each.config.seed, getattr(each.rows[-1], sweep.measure)) for each in setting.runs
         ]
         for setting in best
     }
@@ -157,7 +157,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
 def parallel(sweep: Sweep) -> Chart:
     """Return a line for each setting through its value on every axis, to its mean accuracy."""
     axes, measure = sweep.axes, sweep.measure
-    best = [setting for setting in sweep.settings if setting.rows][:MOST_SETTINGS]
+    best = [setting for setting in sweep.settings if setting.runs][:MOST_SETTINGS]
     order = {axis: levels(best, axis) for axis in axes}
     means = [fmean(setting.finals(measure)) for setting in best]
     low, high = min(means, default=0.0), max(means, default=1.0)

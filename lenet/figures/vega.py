@@ -188,12 +188,9 @@ def png(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> by
 
 
 def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> str:
-    """Return charts, one beside the other on white, as an SVG.
+    """Return one to three charts, one beside the other on white, as an SVG.
 
-    Args:
-      charts: one to three.
-      language: of all that is written.
-      title: above them, of several lines perhaps; each chart has its description for its own.
+    Each has its description as its title; `title`, of several lines perhaps, is above them all.
     """
     specs = [chart.draw(functools.partial(translate, language)) for chart in charts]
     width = {1: 560, 2: 340, 3: 280}[len(charts)]

@@ -1,15 +1,18 @@
 """Evaluate a run on the test set: confusion matrix, mistakes, calibration, robustness."""
 
+import base64
+import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from lenet import inspect
 from lenet.data import Split
 from lenet.engine.sgd import Params
 from lenet.figures import diagnostics
 from lenet.model import LeNet
-from lenet.report.binary import sprite
 from lenet.report.page import Part, merged
 
 PER_CELL = 24
@@ -63,6 +66,28 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
         "cells": {f"{t},{p}": [place[i] for i in some] for (t, p), some in cells.items()},
     }
     return Part(values, payload=payload)
+
+
+def sprite(images: np.ndarray) -> dict[str, Any]:
+    """Return images side by side as one PNG, and how to find them in it.
+
+    Args:
+      images: uint8 [M, H, W, C], M at least 1, C 1 or 3.
+
+    Returns:
+      uri: of the PNG; columns: images in a row; height and width: of one of them
+    """
+    count, height, width, channels = images.shape
+    columns = min(count, 40)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = images
+    sheet = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * height, columns * width, channels)
+    content = io.BytesIO()
+    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(content, "PNG", optimize=True)
+    uri = f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return {"uri": uri, "columns": columns, "height": height, "width": width, "count": count}
 
 
 def _cells(

@@ -35,7 +35,6 @@ COLUMNS = {
     "weight": mark("weight"),
     "axis": mark("axis"),
     "place": mark("position"),
-    "framework": mark("framework"),
 }
 """Columns and series of a chart, where its rows are shown as a table."""
 

@@ -1,5 +1,6 @@
 """Pack the trained network for a page, with logits from JAX that the page verifies itself by."""
 
+import base64
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from lenet.engine.sgd import Params
 from lenet.inspect.layers import layers
 from lenet.model import WINDOW, LeNet
 from lenet.ops.shapes import same_padding
-from lenet.report.binary import packed
 from lenet.report.page import Part
 
 SAMPLES = 3
@@ -87,6 +87,11 @@ def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[di
         }
         for i, image, of_image in zip(places, images, logits, strict=True)
     ]
+
+
+def packed(array: np.ndarray) -> str:
+    """Return the bytes of an array, little-endian, for a script: float32 or uint8."""
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 
 def chosen(names: Sequence[str], there: Collection[int]) -> tuple[int, int]:

@@ -12,12 +12,7 @@ from lenet.report.page import Part, Report
 
 
 def report(name: str, asked: Mapping[str, Any]) -> Report:
-    """Return the report of a finished comparison.
-
-    Args:
-      name: of the directory.
-      asked: compare.json.
-    """
+    """Return the report of a finished comparison, of which `asked` is the compare.json."""
     runs: Comparison = asked["comparison"]
     dataset = asked["settings"]["dataset"]
     num_classes = classes(asked.get("data", [])).get(dataset, CLASSES)

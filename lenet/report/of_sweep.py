@@ -1,6 +1,6 @@
 """The report of a sweep, from its ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lenet.analysis import findings, published, verdict
@@ -9,7 +9,6 @@ from lenet.analysis.terms import TERMS, VALUES
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message
-from lenet.records.ledger import Entry
 from lenet.report.page import Part, Report
 
 MOST_ROWS = 1000
@@ -17,13 +16,7 @@ MOST_ROWS = 1000
 
 
 def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
-    """Return the report of a sweep with at least one finished run that did not diverge.
-
-    Args:
-      name: of the directory.
-      sweep: its finished runs.
-      asked: sweep.json.
-    """
+    """Return the report of a sweep with a run that did not diverge; `asked` is its sweep.json."""
     settings, measure = sweep.settings, sweep.measure
     placed = published.placed(sweep.entries)
     drawn = sweep_charts.charts(sweep)
@@ -42,7 +35,8 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "measure": measure,
         "verdict": concluded,
         "said": [x for x in findings.findings(sweep) if x not in concluded.messages],
-        "runs": [_run(entry, sweep.axes, measure) for entry in sweep.entries[:MOST_ROWS]],
+        "runs": sweep.entries[:MOST_ROWS],
+        "shown": shown,
         "placed": len(placed),
         "lines": sweep_charts.MOST_LINES,
         "most": sweep_charts.MOST_SETTINGS,
@@ -54,16 +48,3 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
     )
     return Report("sweep.html", name, [Part(values, drawn)], result)
-
-
-def _run(entry: Entry, axes: Sequence[str], measure: str) -> dict[str, Any]:
-    """A row of the table of runs."""
-    last = None if entry.diverged else entry.rows[-1]
-    return {
-        "run": entry.run,
-        "seed": entry.config.seed,
-        "values": [shown(getattr(entry.config, axis)) for axis in axes],
-        "final": last and getattr(last, measure),
-        "loss": last and last.train_loss,
-        "diverged": entry.diverged,
-    }

@@ -38,12 +38,7 @@ class Report(NamedTuple):
 
 
 def render(report: Report, language: str = "en") -> bytes:
-    """Return the page.
-
-    Args:
-      report: from `of_run`, `of_sweep` or `of_comparison`.
-      language: the language shown first; a button changes it.
-    """
+    """Return the page of a report; `language` is shown first, and a button changes it."""
     whole = merged(report.parts)
     files = resources.files("lenet.report")
     style, *own = ((files / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
