@@ -115,7 +115,7 @@ def _compare(
             )
         record |= {key: before[key] for key in record if key in before}
     else:
-        files.write_json(path, record)
+        records.write_json(path, record)
 
     begin = time.monotonic()
     tuned_over = {"rates": len(rates), "seeds": FLAGS.tuning_seeds}
@@ -154,7 +154,7 @@ def _compare(
     report = "\n\n".join([comparison_findings.table(found, language.asked()), *paragraphs])
     # Unknown for an interrupted comparison: some of it was trained twice.
     seconds = before.get("seconds") if FLAGS.resume else time.monotonic() - begin
-    files.write_json(path, record | {"seconds": seconds, "comparison": found})
+    records.write_json(path, record | {"seconds": seconds, "comparison": found})
     files.write(run_dir / "report.md", f"{report}\n".encode())
     picture = comparison_plots.picture(found, FLAGS.dataset, language.asked())
     files.write(run_dir / "compare.png", picture)

@@ -154,7 +154,7 @@ def _sweep(
         done = runs.finished(path, configs)
         many.resuming(len(done), len(configs), path)
     else:
-        files.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
+        records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     _share(configs, record, data, path, here)
     entries = ledger.gather(path)
     _summarise(summary.Sweep.of_record(entries, record), path)

@@ -61,23 +61,6 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
-def truncate(path: Path, *, lines: int) -> None:
-    """Cut a file after its first `lines` whole lines, and return when the disk has it so.
-
-    Raises:
-      DiskError, UsageError: as `write`.
-    """
-    missing = contextlib.suppress(FileNotFoundError)
-    with writing(path), missing, open(path, "r+b") as file:
-        for _ in range(lines):
-            file.readline()
-        end = file.tell()
-        if end < file.seek(0, os.SEEK_END):
-            file.truncate(end)
-            file.flush()
-            os.fsync(file.fileno())
-
-
 def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file aside, flush it to the disk and rename it to `path`.
 

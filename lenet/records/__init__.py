@@ -2,11 +2,12 @@
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import describe, differences, environment
-from lenet.records.reading import epochs, read_json, read_rows, statistics
+from lenet.records.reading import append, epochs, read_json, read_lines, statistics, write_json
 from lenet.records.trained import Trained, load, restore
 
 __all__ = [
     "Trained",
+    "append",
     "check_free",
     "claim",
     "describe",
@@ -17,8 +18,9 @@ __all__ = [
     "fresh",
     "load",
     "read_json",
-    "read_rows",
+    "read_lines",
     "reclaim",
     "restore",
     "statistics",
+    "write_json",
 ]

@@ -29,6 +29,8 @@ METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
 RESULT = "result.json"
 LEDGER = "runs.jsonl"
+DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json")
+"""The file that says what a directory is for, one of these, is the first that is written."""
 
 
 @contextlib.contextmanager

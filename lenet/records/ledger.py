@@ -1,13 +1,11 @@
 """The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lenet import config as config_module
-from lenet import files
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
@@ -57,7 +55,7 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
     Raises:
       DiskError: when the disk does not take them.
     """
-    files.append(path, (entry.to_dict() for entry in entries))
+    reading.append(path, [entry.to_dict() for entry in entries])
 
 
 def of_process(path: Path, index: int) -> Path:
@@ -88,7 +86,7 @@ def gather(path: Path) -> list[Entry]:
     entries = {entry.run: entry for part in (path, *parts) for entry in read(part)}
     ordered = [entries[run] for run in sorted(entries)]
     if parts:
-        files.write_rows(path, [entry.to_dict() for entry in ordered])
+        reading.write_rows(path, [entry.to_dict() for entry in ordered])
         for part in parts:  # now: if the process dies before, they are read again
             part.unlink()
     return ordered
@@ -108,7 +106,8 @@ def read(path: Path) -> list[Entry]:
       RecordError: naming the line that is no entry, or is a duplicate.
     """
     entries: dict[int, Entry] = {}
-    for number, values in enumerate(reading.read_rows(path) if path.exists() else [], start=1):
+    lines = reading.read_lines(path) if path.exists() else iter(())
+    for number, (_, values) in enumerate(lines, start=1):
         try:
             entry = Entry.from_dict(values)
         except ValueError as error:
@@ -125,12 +124,5 @@ def repair(path: Path) -> None:
     Raises:
       RecordError: if that cannot be done.
     """
-    try:
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(path, whole)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be repaired: {error.strerror}") from None
+    if path.exists():
+        reading.repair(path, [line for line, _ in reading.read_lines(path)])

@@ -1,46 +1,112 @@
-"""Read the records of a run directory, and say which line is not what it should be."""
+"""Write and read the records of a run directory; say which line is not what it should be."""
 
+import contextlib
+import itertools
 import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lenet import files
 from lenet.engine.rows import Row, is_finite
 from lenet.errors import RecordError
-from lenet.records.directory import METRICS, STATISTICS
+from lenet.records.directory import DESCRIPTIONS, METRICS, STATISTICS
+from lenet.records.seals import RUN, seal, unseal
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; raise a RecordError naming what is wrong."""
+    """Read what `write_json` wrote.
+
+    Raises:
+      RecordError: naming what is wrong: also a seal that does not match.
+    """
     try:
-        values = json.loads(path.read_bytes())
+        values = _parse(path.read_bytes())
+        name = values.get(RUN) if path.name in DESCRIPTIONS else identity(path.parent)
+        return unseal(values, None if name is None else str(name))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise RecordError(f"{path}: not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise RecordError(f"{path}: expected an object, found {type(values).__name__}")
-    return values
+        raise RecordError(f"{path}: {error}") from None
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl, but for a last line that was torn before its end.
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file of a run directory with its seal, whole or not at all.
+
+    The file that describes the directory, the first one in it, gives the run its name.
+    """
+    if path.name in DESCRIPTIONS:
+        name = identity(path.parent) if path.exists() else uuid.uuid4().hex
+        values = values if name is None else {**values, RUN: name}
+    else:
+        name = identity(path.parent)
+    files.write_json(path, seal(values, name))
+
+
+def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append a sealed line of JSON for each row, and return when the disk has them."""
+    name = identity(path.parent)
+    files.append(path, [seal(row, name) for row in rows])
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a sealed line of JSON for each row, all of them, whole or not at all."""
+    name = identity(path.parent)
+    files.write_rows(path, [seal(row, name) for row in rows])
+
+
+def identity(run_dir: Path) -> str | None:
+    """Return the name that a run, a sweep or a comparison has for itself.
+
+    None where there is none, or one of an earlier version: its records have no seals.
+    """
+    for described in DESCRIPTIONS:
+        if (run_dir / described).exists():
+            name = read_json(run_dir / described).get(RUN)
+            return None if name is None else str(name)
+    return None
+
+
+def read_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield the lines of a JSON-lines file and their rows.
+
+    A last line that was torn before its end is left out, and a line that was written twice is one.
 
     Raises:
-      RecordError: naming the file and the line that is not JSON.
+      RecordError: naming the file and the line that is not JSON, or not as it was sealed.
     """
     try:
-        content = path.read_bytes()
-        lines = content[: content.rfind(b"\n") + 1].decode().split("\n")[:-1]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
+        *lines, tail = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    name = identity(path.parent)
+    for number, line in enumerate(dict.fromkeys(lines), start=1):
         try:
-            row = json.loads(line)
+            yield line, unseal(_parse(line), name)
         except ValueError as error:
-            raise RecordError(f"{path}: line {number}: not JSON: {error}") from None
-        rows.append(row)
-    return rows
+            raise RecordError(f"{path}: line {number}: {error}") from None
+    if name is not None:  # a line whose seal matches is whole, even if its end is damaged
+        with contextlib.suppress(ValueError):
+            line = tail[: tail.rfind(b"}") + 1]
+            yield line, unseal(_parse(line), name)
+
+
+def repair(path: Path, lines: Iterable[bytes]) -> None:
+    """Leave these lines in a file, which then ends as `append` continues; no file needs none."""
+    content = b"".join(line + b"\n" for line in lines)
+    if path.exists() and path.read_bytes() != content:
+        files.write(path, content)
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, found {type(values).__name__}")
+    return values
 
 
 def row_of(epoch: int, values: Any) -> Row:
@@ -59,12 +125,12 @@ def epochs(run_dir: Path, count: int | None = None) -> list[Row]:
     """Return the rows of metrics.jsonl, or the first of them: as many as a checkpoint has epochs.
 
     Raises:
-      RecordError: as `read_rows`, if there are fewer, or naming the line that is not the row of its
-        epoch.
+      RecordError: as `read_lines`, if there are fewer, or naming the line that is not the row of
+        its epoch.
     """
     path = run_dir / METRICS
     rows = []
-    for number, values in enumerate(read_rows(path)[:count], start=1):
+    for number, (_, values) in enumerate(itertools.islice(read_lines(path), count), start=1):
         try:
             rows.append(row_of(number, values))
         except ValueError as error:
@@ -79,10 +145,10 @@ def statistics(run_dir: Path) -> list[dict[str, Any]]:
     """Return the rows of statistics.jsonl; none where there is no such file.
 
     Raises:
-      RecordError: as `read_rows`, or naming the line that has no epoch and layers.
+      RecordError: as `read_lines`, or naming the line that has no epoch and layers.
     """
     path = run_dir / STATISTICS
-    rows = read_rows(path) if path.exists() else []
+    rows = [row for _, row in read_lines(path)] if path.exists() else []
     for number, row in enumerate(rows, start=1):
         if not _is_statistics(row):
             raise RecordError(f"{path}: line {number}: no epoch with its layers")

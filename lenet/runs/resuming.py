@@ -2,18 +2,18 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lenet import config as config_module
-from lenet import files, records
+from lenet import records
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import sgd
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
-from lenet.records import checkpoint, directory
+from lenet.records import checkpoint, directory, reading
 from lenet.records.checkpoint import Checkpoint
 
 log = logging.getLogger("lenet")
@@ -92,7 +92,16 @@ def newest(
 def cut_back(run_dir: Path, done: int) -> list[Row]:
     """Return the rows of the first epochs; cut off the others, which are trained again."""
     rows = records.epochs(run_dir, done) if done else []
-    seen = [row for row in records.statistics(run_dir) if row["epoch"] <= done]
-    files.truncate(run_dir / directory.METRICS, lines=done)
-    files.truncate(run_dir / directory.STATISTICS, lines=len(seen) if done else 0)
+    for path in (run_dir / directory.METRICS, run_dir / directory.STATISTICS):
+        if path.exists():
+            reading.repair(path, _up_to(done, path))
     return rows
+
+
+def _up_to(done: int, path: Path) -> Iterator[bytes]:
+    """Yield the lines of the first epochs; later ones may be damaged."""
+    for line, row in reading.read_lines(path) if done else ():
+        if row.get("epoch", 0) <= done:
+            yield line
+        if row.get("epoch", 0) >= done:
+            return

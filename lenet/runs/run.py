@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from lenet import data as datasets
-from lenet import files, records, stopping, train
+from lenet import records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
@@ -134,7 +134,7 @@ class Run:
             "environment": self.environment,
             "published": published.place(self.config, rows[-1]),
         }
-        files.write_json(self.directory / directory.RESULT, result)
+        records.write_json(self.directory / directory.RESULT, result)
 
 
 def begin(
@@ -236,7 +236,7 @@ def _describe(run: Run, data: Data, command: str, data_dir: str | Path | None) -
     """Write config.json."""
     where = os.path.abspath(os.path.expanduser(data_dir)) if data_dir else None
     about = records.describe(run.config, data, command) | {"data_dir": where}
-    files.write_json(run.directory / directory.CONFIG, about)
+    records.write_json(run.directory / directory.CONFIG, about)
 
 
 def _save(run: Run, data: Data, epoch: int, state: State) -> None:
@@ -256,8 +256,8 @@ def _append(run: Run, data: Data, row: Row, params: Params) -> None:
         for at, each in states.items()
     ]
     synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
-    files.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
-    files.append(run.directory / directory.STATISTICS, seen)
+    records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
+    records.append(run.directory / directory.STATISTICS, seen)
 
 
 def _leave(run_dir: Path) -> None:
