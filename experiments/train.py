@@ -188,7 +188,8 @@ def _conclude(run: "Run") -> None:
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
+        with records.reclaim(run.directory):
+            files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
     result = records.read_json(path)
     try:
         speed = result["examples"] / result["seconds_to_train"]

@@ -1,19 +1,38 @@
-"""Write files atomically: a reader finds the whole file or none."""
+"""Write files atomically, into a directory that stays the one it was.
+
+A reader finds a whole file or none. A process that holds a directory writes into it or nowhere: not
+into another that was given its name, and not through a link inside it.
+"""
 
 import contextlib
 import errno
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
-from lenet.errors import DiskError, UsageError
+from lenet.errors import DiskError, InUseError, UsageError
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+_WRITE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+UNFINISHED = ".part"
+
+
+class _Held(NamedTuple):
+    """A directory that this process holds open."""
+
+    handle: int | None  # None on Windows, which opens no directory
+    status: os.stat_result  # which directory it is
+    token: str  # part of the names of its unfinished files
+
+
+_held: dict[str, _Held] = {}  # by absolute path
 
 
 def cache_directory() -> Path | None:
@@ -26,15 +45,57 @@ def cache_directory() -> Path | None:
     return path if path.is_absolute() else None
 
 
+@contextlib.contextmanager
+def hold(directory: Path, token: str | None = None) -> Iterator[None]:
+    """Keep a directory open: until the block ends, what is written below its name goes into it.
+
+    Args:
+      directory: that exists.
+      token: a random name of the work in it. What a process left unfinished under that name is
+        removed, and nothing else is. By default a new one.
+
+    Raises:
+      OSError: if it cannot be opened.
+    """
+    key = os.path.abspath(directory)
+    handle = None if os.name == "nt" else os.open(directory, _FOLDER)
+    try:
+        for pattern in (".*.", "*/.*.") if token else ():
+            for left in directory.glob(f"{pattern}{token}{UNFINISHED}"):
+                left.unlink(missing_ok=True)
+        _held[key] = _Held(handle, os.stat(directory), token or secrets.token_hex(16))
+        yield
+    finally:
+        _held.pop(key, None)
+        if handle is not None:
+            os.close(handle)
+
+
+def check_held(directory: Path) -> None:
+    """Raise an InUseError if the name of a held directory means another one by now, or none."""
+    held = _held.get(os.path.abspath(directory))
+    if held is None:
+        return
+    try:
+        same = os.path.samestat(os.stat(directory), held.status)
+    except OSError:
+        same = False
+    if not same:
+        raise InUseError(
+            f"run_dir={directory}: was moved or replaced while this process was writing it. "
+            "Nothing more was written. Resume the run where it is now."
+        )
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; make its directory if need be.
 
     Raises:
       DiskError: if the disk does not take it.
       UsageError: if it may not be written there.
+      InUseError: as `check_held`.
     """
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, [content])
 
 
@@ -45,20 +106,17 @@ def write_json(path: Path, values: Any) -> None:
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a line of JSON for each row, all of them, whole or not at all."""
-    write(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
+    write(path, _lines(rows))
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append a line of JSON for each row, and return when the disk has them.
 
     Raises:
-      DiskError, UsageError: as `write`.
+      DiskError, UsageError, InUseError: as `write`.
     """
-    lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
-    with writing(path), open(path, "ab") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(path), _folder_of(path) as (at, name, _):
+        _write(os.open(name, _WRITE | os.O_APPEND, 0o644, dir_fd=at), [_lines(rows)])
 
 
 def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -66,31 +124,41 @@ def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
     Raises:
       OSError: if the disk does not take it; then `path` is unchanged, and nothing lies beside it.
+      InUseError: as `check_held`.
     """
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide it from a group's other members
-        os.replace(aside, path)
-        _flush(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
+    with _folder_of(path) as (at, name, token):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        folder, base = os.path.split(name)
+        aside = os.path.join(folder, f".{base}.{token}{UNFINISHED}")
+        handle = os.open(aside, _WRITE | os.O_EXCL, 0o644, dir_fd=at)
+        try:
+            _write(handle, chunks)
+            os.replace(aside, name, src_dir_fd=at, dst_dir_fd=at)
+            if at is not None:  # so that the new name survives a crash
+                os.fsync(at)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(aside, dir_fd=at)
+            raise
 
 
-def aside(directory: Path) -> list[Path]:
-    """Return what processes that died in the middle of `replace` left behind."""
-    return list(directory.glob(".*-????????"))
+def rename(path: Path, name: str) -> None:
+    """Rename a file, or a link, in its directory.
+
+    Raises:
+      DiskError, UsageError, InUseError: as `write`.
+    """
+    with writing(path), _folder_of(path) as (at, old, _):
+        new = os.path.join(os.path.dirname(old), name)
+        os.replace(old, new, src_dir_fd=at, dst_dir_fd=at)
 
 
-def clean(directory: Path) -> None:
-    """Remove the files that `aside` finds; no other process may be writing."""
-    for path in aside(directory):
-        path.unlink(missing_ok=True)
+def remove(path: Path) -> None:
+    """Remove a file; raise an OSError if that cannot be done, or an InUseError as `check_held`."""
+    with _folder_of(path) as (at, name, _):
+        os.unlink(name, dir_fd=at)
 
 
 @contextlib.contextmanager
@@ -107,15 +175,47 @@ def writing(what: str | Path) -> Iterator[None]:
         if error.errno in _DISK:
             reason = f"cannot be written: {error.strerror}; free some space"
             raise DiskError(f"{what}: {reason}") from error
+        if error.errno == errno.ELOOP:
+            raise UsageError(f"{what}: is a link; links are not written through") from error
         raise UsageError(f"{what}: cannot be used: {error.strerror}; choose another") from error
 
 
-def _flush(directory: Path) -> None:
-    """Flush a directory, so that a new name in it survives a crash."""
-    if os.name == "nt":  # where a directory cannot be opened
+@contextlib.contextmanager
+def _folder_of(path: Path) -> Iterator[tuple[int | None, str, str]]:
+    """Yield a handle of the directory of a file, the file's name from there, and a token."""
+    folder, token = path.parent, secrets.token_hex(16)
+    for top in (folder, folder.parent):
+        if held := _held.get(os.path.abspath(top)):
+            check_held(top)
+            if held.handle is None:
+                break
+            with contextlib.ExitStack() as stack:
+                at = held.handle
+                if top != folder:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(folder.name, dir_fd=at)
+                    at = os.open(folder.name, _FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
+                    stack.callback(os.close, at)
+                yield at, path.name, held.token
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":
+        yield None, str(path), token
         return
-    handle = os.open(directory, os.O_RDONLY)
+    at = os.open(folder, _FOLDER)
     try:
-        os.fsync(handle)
+        yield at, path.name, token
     finally:
-        os.close(handle)
+        os.close(at)
+
+
+def _write(handle: int, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write to a handle, and close it when the disk has all of it."""
+    with open(handle, "wb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()

@@ -14,12 +14,16 @@ The comment of the zip archive, at the end of the file, is the sha256 of all byt
 """
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import json
 import logging
+import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,7 +72,7 @@ def path_of(run_dir: Path, epoch: int) -> Path:
 
 
 def save(run_dir: Path, saved: Checkpoint) -> Path:
-    """Write a checkpoint atomically, then remove all except the newest KEPT.
+    """Write a checkpoint atomically, then remove all of this run except the newest KEPT.
 
     Raises:
       DiskError: if the disk does not take it; earlier checkpoints are unchanged.
@@ -76,9 +80,18 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
     path = path_of(run_dir, saved.epoch)
     files.write(path, to_bytes(saved))
     for old in _files(run_dir)[KEPT:]:
-        with contextlib.suppress(OSError):  # one more than KEPT does no harm
-            old.unlink()
+        with contextlib.suppress(OSError, RecordError):  # one more than KEPT does no harm
+            if not old.is_symlink() and _belongs(old, saved):
+                files.remove(old)
     return path
+
+
+def _belongs(path: Path, saved: Checkpoint) -> bool:
+    """Whether a file is a checkpoint of the same run."""
+    with _archive(path.read_bytes()) as archive:
+        about = _about(archive)
+    same = dataclasses.replace(about.config, epochs=saved.config.epochs) == saved.config
+    return same and about.data == saved.data
 
 
 def to_bytes(saved: Checkpoint) -> bytes:
@@ -101,13 +114,13 @@ def load(path: Path) -> Checkpoint:
     """Load a checkpoint file.
 
     Raises:
-      DamagedError: if any bit of it has changed.
+      DamagedError: if any bit of it has changed, or it cannot be read.
       RecordError: if it has another format version, or does not fit the network it names.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         return from_bytes(content)
     except RecordError as error:
@@ -123,6 +136,18 @@ def from_bytes(content: bytes) -> Checkpoint:
     Raises:
       DamagedError, RecordError: as `load`.
     """
+    with _archive(content) as archive:
+        about = _about(archive)
+        wanted = _wanted(about)
+        _check_members(archive, wanted, len(content))
+        arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
+    leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
+    return about._replace(state=jax.tree.unflatten(jax.tree.structure(wanted), leaves))
+
+
+@contextlib.contextmanager
+def _archive(content: bytes) -> Iterator[zipfile.ZipFile]:
+    """Open an archive whose checksum is right; raise as `load` where it is none."""
     if len(content) <= _DIGEST:
         raise DamagedError(f"truncated to {len(content)} bytes")
     digest = hashlib.sha256(content[:-_DIGEST]).hexdigest().encode()
@@ -133,16 +158,11 @@ def from_bytes(content: bytes) -> Checkpoint:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise RecordError("compressed members: not a checkpoint of this project")
-            about = _about(archive)
-            wanted = _wanted(about)
-            _check_members(archive, wanted, len(content))
-            arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
+            yield archive
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError) as error:
         raise RecordError(f"not an archive of arrays: {error}") from None
     except (ValueError, OverflowError, OSError) as error:  # of its directory
         raise RecordError(f"not an archive of arrays: {error}") from None
-    leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
-    return about._replace(state=jax.tree.unflatten(jax.tree.structure(wanted), leaves))
 
 
 def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
@@ -151,8 +171,8 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
     With `set_aside`, rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
 
     Raises:
-      RecordError: if all checkpoints are damaged, and then none is renamed; if one cannot be read;
-        or if the newest undamaged one has another format version.
+      RecordError: if all checkpoints are damaged, and then none is renamed; or if the newest
+        undamaged one has another format version.
       DiskError, UsageError: if one cannot be renamed.
     """
     bad: list[tuple[Path, DamagedError]] = []
@@ -163,12 +183,12 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
             bad.append((path, error))
             continue
         for worse, why in bad:
-            aside = worse.with_name(f"{worse.name}.bad")
-            kept = f"renamed it to {aside.name}; " if set_aside else ""
+            names = (f"{worse.name}.bad{i or ''}" for i in itertools.count())
+            aside = next(name for name in names if not os.path.lexists(worse.with_name(name)))
+            kept = f"renamed it to {aside}; " if set_aside else ""
             log.warning("%s; %susing %s", why, kept, path.name)
             if set_aside:
-                with files.writing(worse):
-                    worse.replace(aside)
+                files.rename(worse, aside)
         return found
     if bad:
         reasons = "; ".join(str(error) for _, error in bad)

@@ -9,8 +9,10 @@ runs.jsonl      of a sweep: a line for each finished run
 """
 
 import contextlib
+import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,6 @@ from lenet.errors import InUseError, UsageError
 log = logging.getLogger("lenet")
 
 LOCK = ".lock"
-_IGNORED = (LOCK, ".lock.pid")  # the latter: of lenet before its first release
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
@@ -31,6 +32,11 @@ RESULT = "result.json"
 LEDGER = "runs.jsonl"
 DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json")
 """The file that says what a directory is for, one of these, is the first that is written."""
+# What a process leaves that dies before it: its lock (with a .pid, before the first release), and
+# that file, unfinished.
+_UNTOLD = re.compile(
+    rf"\.lock(\.pid)?|\.(config|sweep|compare)\.json\.[0-9a-f]{{32}}{files.UNFINISHED}"
+)
 
 
 @contextlib.contextmanager
@@ -57,31 +63,32 @@ def claim(run_dir: Path) -> Iterator[Path]:
 def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
     """Hold the directory of work that is to go on, until the block ends.
 
-    What a process that died in the middle of writing left behind is removed.
+    What a process of this work that died left unfinished is removed.
 
     Args:
       run_dir: an existing directory.
       new: remove the directory if the block leaves nothing in it.
 
     Raises:
-      InUseError: if another process has it.
+      InUseError: if another process has it, or if it is moved before the block ends.
       DiskError, UsageError: if it cannot be written.
     """
-    with files.writing(f"run_dir={run_dir}"):
-        lock = _lock(run_dir)
-    try:
+    with contextlib.ExitStack() as stack:
         with files.writing(f"run_dir={run_dir}"):
-            for place in (run_dir, run_dir / "checkpoints"):
-                files.clean(place)
-        yield run_dir
-    finally:
-        if new:
-            remove_if_empty(run_dir)
-        lock.release()
+            lock = _lock(run_dir)
+            stack.callback(lock.release)
+            stack.enter_context(files.hold(run_dir, _token(run_dir)))
+        try:
+            yield run_dir
+        finally:
+            if new:
+                with contextlib.suppress(InUseError):
+                    remove_if_empty(run_dir)
 
 
 def remove_if_empty(run_dir: Path) -> None:
-    """Remove a directory that holds nothing but its lock."""
+    """Remove a held directory in which there is nothing but its lock."""
+    files.check_held(run_dir)
     if os.listdir(run_dir) == [LOCK]:
         (run_dir / LOCK).unlink()
         run_dir.rmdir()
@@ -136,9 +143,17 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
+def _token(run_dir: Path) -> str | None:
+    """Return the name that the work in a directory has for itself, as far as it can be read."""
+    for described in DESCRIPTIONS:
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+            name = json.loads((run_dir / described).read_bytes()).get("run")
+            return name if re.fullmatch("[0-9a-f]{32}", str(name)) else None
+    return None
+
+
 def _check_empty(run_dir: Path) -> None:
-    aside = set(files.aside(run_dir))  # of a process that died as it began
-    held = sorted(p.name for p in run_dir.iterdir() if p.name not in _IGNORED and p not in aside)
+    held = sorted(name for name in os.listdir(run_dir) if not _UNTOLD.fullmatch(name))
     for what in ("sweep", "compare"):
         if f"{what}.json" in held:
             raise UsageError(

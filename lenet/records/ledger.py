@@ -1,6 +1,7 @@
 """The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
 
 import contextlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +94,8 @@ def gather(path: Path) -> list[Entry]:
 
 
 def _others(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+    name = re.compile(rf"{re.escape(path.stem)}-[1-9][0-9]*{re.escape(path.suffix)}")
+    return sorted(other for other in path.parent.iterdir() if name.fullmatch(other.name))
 
 
 def read(path: Path) -> list[Entry]:

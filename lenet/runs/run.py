@@ -25,7 +25,7 @@ from lenet.engine import selfcheck
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
 from lenet.engine.sweep import Program
-from lenet.errors import DivergedError, RecordError, UsageError
+from lenet.errors import DivergedError, InUseError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import network
 from lenet.records import checkpoint, directory
@@ -263,7 +263,8 @@ def _append(run: Run, data: Data, row: Row, params: Params) -> None:
 def _leave(run_dir: Path) -> None:
     """End an unfinished loop over `epochs` in this process: its cell is run again."""
     if rows := _iterated.get(run_dir.resolve()):
-        with contextlib.suppress(ValueError):  # another thread is in it
+        # Another thread may be in it, or its directory have gone.
+        with contextlib.suppress(ValueError, InUseError):
             rows.close()
 
 
