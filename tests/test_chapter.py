@@ -5,7 +5,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from commands import python, start
+from commands import command, start
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -88,7 +88,7 @@ def test_a_name_stands_for_itself_its_parts_and_its_spellings():
 
 
 def test_a_section_has_a_chinese_name():
-    done = python("-m", "experiments.chapter", "--list", "--lang=zh", "填充")
+    done = command("chapter", "--list", "--lang=zh", "填充")
     assert done.returncode == 0
     assert done.stdout.split()[:2] == ["padding", "填充"]
     assert list(NAMES) == list(CHAPTER) == [*SECTIONS, "claims"]
@@ -105,7 +105,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("directory", ["", "/dev/null", "/proc/none"])
 def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(directory):
-    done = python("-m", "experiments.chapter", "padding", f"--out_dir={directory}")
+    done = command("chapter", "padding", f"--out_dir={directory}")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: --out_dir={directory}: cannot write there")

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from commands import python
+from commands import command
 from skipping import skip
 
 from lenet.chapter import EXERCISES, Page
@@ -45,7 +45,7 @@ def test_the_chapters_exercises_are_all_there():
     assert all(e.question.endswith(("?", ".", ")")) for e in EXERCISES.values())
 
 
-ask = partial(python, "-m", "experiments.exercises")
+ask = partial(command, "exercises")
 
 
 def test_the_list_names_all_of_a_section_with_what_takes_long():

@@ -1,9 +1,11 @@
+import contextlib
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from lenet.engine import cores, programs
@@ -35,6 +37,18 @@ def test_no_program_is_run_that_somebody_else_could_have_written(home):
     del os.environ["JAX_COMPILATION_CACHE_DIR"]
     assert programs.keep() is None
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+def test_a_program_that_a_kill_tore_is_removed_unless_another_process_writes(home):
+    path = programs.keep()
+    for name in ("torn-cache", "whole-cache", "whole-atime"):
+        (path / name).touch()
+    for held in (True, False):
+        del os.environ["JAX_COMPILATION_CACHE_DIR"]
+        with filelock.FileLock(path / ".lockfile") if held else contextlib.nullcontext():
+            programs.keep()
+        assert (path / "torn-cache").exists() is held
+    assert (path / "whole-cache").exists()
 
 
 def test_the_user_s_own_directory_wins(home, monkeypatch):

@@ -1,13 +1,17 @@
 """Persistent cache of compiled programs, so that a second run starts in seconds."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
 import platform
 from pathlib import Path
 
+import filelock
+
 from lenet import files
 
+LOCK = ".lockfile"  # JAX's own
 MAX_BYTES = 512 * 2**20
 """Size limit; the least recently used programs are deleted beyond it."""
 
@@ -30,6 +34,7 @@ def keep() -> Path | None:
         return None
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
         return None
+    _drop_torn(path)
     os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": str(path),
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(MAX_BYTES),
@@ -42,6 +47,18 @@ def keep() -> Path | None:
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") != "0":
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     return path
+
+
+def _drop_torn(path: Path) -> None:
+    """Remove the programs that a process was killed while writing.
+
+    JAX writes a program, then when it was last used. Where the latter is missing, it warns each
+    time that it looks for the program or keeps another one, and keeps none.
+    """
+    with contextlib.suppress(OSError, filelock.Timeout), filelock.FileLock(path / LOCK, timeout=0):
+        for program in path.glob("*-cache"):
+            if not program.with_name(program.name.removesuffix("-cache") + "-atime").exists():
+                program.unlink()
 
 
 def target() -> str:

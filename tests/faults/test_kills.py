@@ -45,6 +45,16 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         fault.count("recovered", "bit-equal")
 
 
+@pytest.mark.slow
+@pytest.mark.fault("a lock whose process is dead")
+def test_the_lock_of_a_dead_process_is_taken_over(fault, runner, whole, tmp_path):
+    for i in fault.times(1, 2):
+        run_dir = tmp_path / str(i)
+        runner.kill(run_dir, after_epoch=2)
+        check_recovers(runner, run_dir, whole)
+        fault.count("detected", "recovered", "bit-equal")
+
+
 # Python imports this before anything else: the process kills itself where it flushes its Nth
 # checkpoint, with a part of it on the disk, or where it is about to give it its name.
 KILLER = """
