@@ -159,7 +159,7 @@ def test_statistics_of_anything_are_rows_or_a_record_error(tmp_path_factory, epo
         assert all(isinstance(numbers, dict) for numbers in row["layers"].values())
 
 
-@given(st.lists(st.integers(0, 9), min_size=1), st.data())
+@given(st.lists(st.integers(0, 9), min_size=1, unique=True), st.data())
 def test_a_torn_tail_costs_the_last_row_alone(tmp_path_factory, numbers, data):
     path = tmp_path_factory.mktemp("fuzz") / "rows.jsonl"
     rows = [{"epoch": number} for number in numbers]

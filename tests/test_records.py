@@ -2,6 +2,7 @@ import errno
 import subprocess
 import sys
 
+import filelock
 import numpy as np
 import pytest
 
@@ -112,7 +113,7 @@ def test_a_disk_that_is_full_at_once_is_a_disk_error_and_gives_the_lock_back(tmp
 
     (tmp_path / "old").mkdir()
     with monkeypatch.context() as patched:
-        patched.setattr(files, "hold", full)
+        patched.setattr(filelock.FileLock, "acquire", full)
         for hold in (records.claim(tmp_path / "new"), records.reclaim(tmp_path / "old")):
             with pytest.raises(DiskError, match="free some space"), hold:
                 pass

@@ -75,7 +75,13 @@ def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
     """
     with contextlib.ExitStack() as stack:
         with files.writing(f"run_dir={run_dir}"):
-            lock = _lock(run_dir)
+            try:
+                lock = _lock(run_dir)
+            except BaseException:
+                if new:
+                    with contextlib.suppress(OSError):
+                        run_dir.rmdir()
+                raise
             stack.callback(lock.release)
             stack.enter_context(files.hold(run_dir, _token(run_dir)))
         try:
