@@ -43,7 +43,7 @@ def main(*operands: str) -> None:
         "npz": lambda: export.to_npz(params),
         "stablehlo": lambda: export.to_stablehlo(model, params, shape),
     }[FLAGS.format]()
-    path = Path(FLAGS.to) if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
+    path = Path(FLAGS.to).expanduser() if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
     files.write(path, content)
     epoch = found.checkpoint.epoch
     print(

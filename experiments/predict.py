@@ -79,7 +79,6 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
 def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
     """Print the predicted classes, and draw the activations of the first network."""
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from lenet import inspect
@@ -98,7 +97,7 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
         if len(trained) > 1:
             then += t("; {share:.0%} of {n} runs agree", share=agreeing, n=len(trained))
         table.add_row(*map(cli.printable, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
-    Console(highlight=False, markup=False).print(table)
+    cli.console(markup=False).print(table)
     light = [path for path, each in read.items() if pictures.on_light(each)]
     if light and not FLAGS.invert:
         first = cli.printable(light[0])
@@ -106,7 +105,7 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
             first = t("{image} and {n} more", image=first, n=len(light) - 1)
         print(t("{image} looks dark-on-light; use --invert", image=first))
     if FLAGS.explain is not None:
-        _explain(trained[0], files, images, Path(FLAGS.explain))
+        _explain(trained[0], files, images, Path(FLAGS.explain).expanduser())
 
 
 def _explain(run: Trained, paths: list[str], images: "np.ndarray", directory: Path) -> None:

@@ -33,7 +33,7 @@ def main(*operands: str) -> None:
     run_dir = Path(operands[0])
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: not a directory. Give one of a run, a sweep or a comparison.")
-    to = Path(FLAGS.to) if FLAGS.to else run_dir / reports.NAME
+    to = Path(FLAGS.to).expanduser() if FLAGS.to else run_dir / reports.NAME
     from lenet.report import of_directory
 
     report = of_directory.report(run_dir, data_dir=FLAGS.data_dir)

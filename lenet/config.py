@@ -129,6 +129,9 @@ def _float(value: int) -> float:
         return math.inf
 
 
+_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""The normal numbers of float32, with which a network trains: smaller ones are 0 to XLA."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "book": {},
     "book-en": {"lr": 0.1, "batch_size": 128},
@@ -189,6 +192,11 @@ def _check_number(field: dataclasses.Field, value: float) -> None:
         limit = f"{'above' if open_ else 'at least'} {low:g}"
         below = f" and below {high:g}" if math.isfinite(high) else ""
         raise UsageError(f"{field.name}={value}: must be {limit}{below}")
+    if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
+        raise UsageError(
+            f"{field.name}={value}: float32 has no such number; must be 0, or from {_SMALLEST:.2g} "
+            f"to {_LARGEST:.2g}"
+        )
 
 
 def _check_sizes(field: dataclasses.Field, value: int | tuple[int, ...]) -> None:

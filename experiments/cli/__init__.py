@@ -3,11 +3,21 @@
 from experiments.cli.command import (
     complain,
     config,
+    console,
     define_config,
     given,
     own_flags,
-    printable,
     run,
 )
+from experiments.cli.language import printable
 
-__all__ = ["complain", "config", "define_config", "given", "own_flags", "printable", "run"]
+__all__ = [
+    "complain",
+    "config",
+    "console",
+    "define_config",
+    "given",
+    "own_flags",
+    "printable",
+    "run",
+]

@@ -12,17 +12,20 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from absl import flags
 
-from experiments.cli.language import asked
+from experiments.cli.language import asked, printable
 from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
 from lenet.engine import cores, programs
 from lenet.errors import LenetError, UsageError
 from lenet.language import translation
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FLAGS = flags.FLAGS
 
@@ -95,6 +98,16 @@ def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> Non
 @contextlib.contextmanager
 def _process() -> Iterator[None]:
     """Set up what belongs to the process, and put it back: a notebook may run this twice."""
+    for number in range(3):  # else the next file that is opened would be taken for a closed stream
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  to the end
+    backend = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's kernel exports another, which may not be there
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a sign shows a ? for it
             stream.reconfigure(errors="replace")
@@ -108,6 +121,10 @@ def _process() -> Iterator[None]:
     try:
         yield
     finally:
+        if backend is None:
+            del os.environ["MPLBACKEND"]
+        else:
+            os.environ["MPLBACKEND"] = backend
         for number, handler in handlers.items():
             signal.signal(number, handler)
         log.removeHandler(ours)
@@ -133,6 +150,7 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
             _print_help(usage)
             return
         operands_given = _parse(sys.argv, operands)
+        _check_jax()
         programs.keep()
         cores.as_devices()
         main(*operands_given)
@@ -157,6 +175,17 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
         sys.exit(complain(message))
 
 
+def _check_jax() -> None:
+    """Raise a UsageError for settings of JAX with which nothing here runs."""
+    for name, works in (("JAX_DISABLE_JIT", "0"), ("JAX_NUMPY_DTYPE_PROMOTION", "standard")):
+        value = os.environ.get(name, works).lower()
+        if value not in (works, "", "false", "off", "no"):
+            raise UsageError(
+                f"{name}={value}: training is compiled, with standard promotion of dtypes. Unset "
+                f"{name}."
+            )
+
+
 def _dashed(message: str) -> str:
     """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
@@ -177,7 +206,8 @@ class _Translated(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as a line."""
-        return translation(asked())(str(record.msg)) % record.args if record.args else record.msg
+        text = translation(asked())(str(record.msg))
+        return printable(text % record.args if record.args else text)
 
 
 class _Lasting:
@@ -237,9 +267,18 @@ def complain(message: str, status: int = UsageError.exit_status) -> int:
     return status
 
 
-def printable(text: str) -> str:
-    """Return a text with its control characters escaped: they would act on the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def console(**options: Any) -> "Console":
+    """Return rich's console on stdout; its colours and its width are those of a terminal alone.
+
+    Whatever FORCE_COLOR says, a file gets no codes, and a pipe whole lines.
+    """
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    width = None if terminal or "COLUMNS" in os.environ else 10_000
+    return Console(
+        file=sys.stdout, highlight=False, force_terminal=terminal, width=width, **options
+    )
 
 
 def _print_help(usage: str) -> None:

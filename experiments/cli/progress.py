@@ -2,12 +2,10 @@
 
 import datetime
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +15,7 @@ from rich.progress import (
     TextColumn,
 )
 
+from experiments.cli import command
 from experiments.cli.language import t
 from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.engine import chance
@@ -129,7 +128,7 @@ class _Lines:
     """Lines, and progress below them if stdout is a terminal."""
 
     def __init__(self, *columns: ProgressColumn, total: int, text: str) -> None:
-        console = Console(file=sys.stdout, highlight=False)
+        console = command.console()
         self._progress = Progress(
             SpinnerColumn("line"),
             BarColumn(bar_width=10),

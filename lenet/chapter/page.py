@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -146,7 +147,8 @@ def heading(fill: Callable[..., Any]) -> str:
 def console() -> Console:
     """Return a console on stdout, at most 100 characters wide."""
     width = min(shutil.get_terminal_size().columns, 100)
-    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    terminal = sys.stdout.isatty()  # whatever FORCE_COLOR says
+    return Console(width=width, force_terminal=terminal, highlight=False, markup=False, emoji=False)
 
 
 def _shown(value: Any) -> str:

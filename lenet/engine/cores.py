@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lenet.config import Config
+from lenet.engine import container
 
 if TYPE_CHECKING:
     from lenet.data.splits import Data
@@ -14,10 +15,10 @@ WORTH = 1_000_000
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use, by its affinity and its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = container.cores()
+    return min(allowed or 1, max(1, int(quota)) if quota else allowed or 1)
 
 
 def as_devices() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax.extend.core import Jaxpr, Literal
 
+from lenet.engine import container
+
 
 def peak(f: Callable[..., Any], *args: Any) -> int:
     """Return the peak memory of `f(*args)` in bytes, without its arguments.
@@ -22,11 +24,11 @@ def peak(f: Callable[..., Any], *args: Any) -> int:
 
 
 def free(device: jax.Device) -> int:
-    """Return the free memory of a device in bytes; CPU devices share the memory of the machine."""
+    """Return the free memory of a device in bytes; CPU devices share that of the machine."""
     if stats := device.memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"]
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return machine // jax.local_device_count(device.platform)
+    return min(machine, container.memory() or machine) // jax.local_device_count(device.platform)
 
 
 def peak_of(jaxpr: Jaxpr) -> int:

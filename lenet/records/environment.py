@@ -1,8 +1,12 @@
 """What the bits of a run depend on besides its settings: data, versions and hardware."""
 
 import contextlib
+import functools
+import hashlib
 import importlib.metadata
+import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +16,26 @@ from lenet.engine.cores import cores
 
 if TYPE_CHECKING:
     from lenet.data.splits import Data  # numpy, which `--help` does not wait for
+
+
+_VARIABLES = ("JAX_", "XLA_", "TF_XLA_", "LIBTPU_", "NVIDIA_TF32_", "CUBLAS_", "CUDNN_")
+"""Of environment variables that change what is computed."""
+_HARMLESS = ("CACHE", "LOG", "TRACEBACK", "PLATFORM", "NUM_CPU_DEVICES", "COLOR", "PROFILE")
+_DEVICES = "xla_force_host_platform_device_count"  # the bits of a run do not depend on it
+_USUAL = {
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_enable_custom_prng": False,
+    "jax_enable_x64": False,
+    "jax_softmax_custom_jvp": False,
+    "jax_use_direct_linearize": True,
+    "jax_allow_f16_reductions": True,
+    "jax_high_dynamic_range_gumbel": False,
+    "jax_disable_most_optimizations": False,
+    "jax_exec_time_optimization_effort": 0.0,
+}
+"""Settings of jax.config that may change numbers, and their defaults."""
 
 
 def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
@@ -34,7 +58,10 @@ def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Return what a number depends on besides the run: versions and hardware."""
+    """Return what a number depends on besides the run: versions, hardware, sources and settings.
+
+    Settings of JAX and XLA are there under their names if they are not the defaults.
+    """
     import jax
 
     device = jax.devices()[0]
@@ -48,7 +75,8 @@ def environment() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "device": device.device_kind,
         "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
-    }
+        "sources": _sources(),
+    } | _settings(jax.config.values)
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -60,11 +88,36 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
         {**each.get("versions", {}), **{k: v for k, v in each.items() if k != "versions"}}
         for each in (before, now)
     )
+    kept.setdefault("sources", here.get("sources"))  # not recorded by earlier versions
     return "; ".join(
         f"{name} {kept.get(name)}, now {here.get(name)}"
         for name in sorted(kept.keys() | here.keys())
         if kept.get(name) != here.get(name)
     )
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of JAX and XLA that may change numbers and are not the defaults."""
+    found = {
+        name: str(values[name])
+        for name, usual in _USUAL.items()
+        if name in values and values[name] != usual
+    }
+    for name, value in os.environ.items():
+        if name.startswith(_VARIABLES) and not any(each in name for each in _HARMLESS):
+            words = [word for word in value.split() if _DEVICES not in word]
+            found |= {name: " ".join(words)} if words else {}
+    return found
+
+
+@functools.cache
+def _sources() -> str:
+    """Return a digest of the package's Python files."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _processor() -> str:

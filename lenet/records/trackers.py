@@ -56,7 +56,8 @@ def epochs(
 
 def check(name: str | None) -> None:
     """Raise a UsageError if the package of a tracker, a key of TRACKERS, is not installed."""
-    if name is not None and importlib.util.find_spec(name) is None:
+    found = importlib.util.find_spec(name) if name else None
+    if name and (found is None or found.origin is None):  # without an origin, a mere folder
         raise UsageError(f"tracker={name}: package {name!r} is not installed: pip install {name}")
 
 
