@@ -6,6 +6,7 @@
     python -m experiments.train --preset=book-en      the English edition's lr 0.1, batch 128
     python -m experiments.train --dataset=kmnist --data_dir=DIR
     python -m experiments.train --run_dir=DIR --resume    continue after an interruption
+    python -m experiments.train --run_dir=DIR --resume --epochs=20    train a finished run for longer
 
 Prints the chapter's two lines at the end, and compares the chapter's own run with the published
 ones. Saves to a run directory: report.html (open it in a browser), config.json, metrics.jsonl (a
@@ -95,8 +96,15 @@ def _resume() -> "Run":
     if not FLAGS.run_dir:
         raise UsageError("--resume: name the directory with --run_dir")
     run_dir = Path(FLAGS.run_dir).expanduser()
-    runs.check_same("the command line", _asked(), runs.recorded(run_dir)[0], run_dir)
-    run = runs.resume(run_dir, data_dir=FLAGS.data_dir, checkpoint_every=FLAGS.checkpoint_every)
+    asked = _asked()
+    epochs = asked.pop("epochs", None)
+    runs.check_same("the command line", asked, runs.recorded(run_dir)[0], run_dir)
+    run = runs.resume(
+        run_dir,
+        data_dir=FLAGS.data_dir,
+        checkpoint_every=FLAGS.checkpoint_every,
+        epochs=epochs,
+    )
     if run.data is not None:
         _show(run.config, run.data)
     return run

@@ -98,6 +98,29 @@ def test_what_came_after_the_last_checkpoint_is_cut_off_and_trained_again(whole,
     assert outcome(tmp_path / "run") == outcome(whole)
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_that_gets_more_epochs_is_the_run_that_had_them(whole, few, tmp_path, stopped):
+    run = runs.begin(tmp_path / "run", dataclasses.replace(TINY, epochs=3), few)
+    for row in run.epochs():
+        if stopped and row.epoch == 2:
+            break
+    longer = runs.resume(tmp_path / "run", few, epochs=4)
+    assert [row.epoch for row in longer.epochs()] == ([3, 4] if stopped else [4])
+    assert outcome(tmp_path / "run") == outcome(whole)
+    assert records.read_json(tmp_path / "run/result.json")["epoch"] == 4
+    assert list(runs.resume(tmp_path / "run", few, epochs=4).epochs()) == []
+    with pytest.raises(RecordError, match="epochs=2, but config.json has 4; .* more epochs, not"):
+        runs.resume(tmp_path / "run", few, epochs=2)
+
+
+def test_a_schedule_that_depends_on_the_number_of_epochs_cannot_get_more(few, tmp_path):
+    config = dataclasses.replace(TINY, schedule="cosine", epochs=2)
+    list(runs.begin(tmp_path / "run", config, few).epochs())
+    with pytest.raises(RecordError, match="schedule=cosine the learning rate"):
+        runs.resume(tmp_path / "run", few, epochs=4)
+    assert list(runs.resume(tmp_path / "run", few).epochs()) == []
+
+
 def test_mistakes_are_said_in_the_words_of_the_call(whole, few, tmp_path):
     with pytest.raises(UsageError, match="already contains a run"):
         runs.begin(whole, TINY, few)

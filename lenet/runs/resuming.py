@@ -54,6 +54,37 @@ def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Pat
         )
 
 
+def finished(run_dir: Path, config: Config) -> bool:
+    """Whether a run has its result, after as many epochs as it is to have by now."""
+    if not records.exists(run_dir, directory.RESULT):
+        return False
+    return records.read_json(run_dir / directory.RESULT).get("epoch") == config.epochs
+
+
+def extend(run_dir: Path, config: Config, epochs: int) -> Config:
+    """Record that a run is to have more epochs, which are trained as if that had been asked first.
+
+    Raises:
+      RecordError: where earlier epochs depend on their number, or there are to be fewer.
+    """
+    if epochs < config.epochs:
+        raise RecordError(
+            f"run_dir={run_dir}: epochs={epochs}, but config.json has {config.epochs}; a run can get "
+            "more epochs, not fewer"
+        )
+    if config.schedule != "constant":
+        raise RecordError(
+            f"run_dir={run_dir}: epochs={epochs}: with schedule={config.schedule} the learning rate "
+            f"of the first {config.epochs} epochs depends on their number. Start a new run."
+        )
+    longer = config_module.check(dataclasses.replace(config, epochs=epochs))
+    with records.reclaim(run_dir):
+        about = records.read_json(run_dir / directory.CONFIG)
+        settings = config_module.to_dict(longer)
+        records.write_json(run_dir / directory.CONFIG, about | {"config": settings})
+    return longer
+
+
 def newest(
     run_dir: Path, config: Config, data: Data, environment: dict[str, Any]
 ) -> Checkpoint | None:
@@ -65,7 +96,8 @@ def newest(
     found = checkpoint.newest(run_dir, set_aside=True)
     if found is None:
         return None
-    check_same("the checkpoint", dataclasses.asdict(found.config), config, run_dir)
+    own = dataclasses.asdict(found.config) | {"epochs": config.epochs}  # it may have got more since
+    check_same("the checkpoint", own, config, run_dir)
     steps = found.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
     pairs = {
         "data": (found.data, data.fingerprint),

@@ -82,7 +82,7 @@ class Run:
         if self.data is None:
             return
         with records.reclaim(self.directory), stopping.patience():
-            if records.exists(self.directory, directory.RESULT):
+            if resuming.finished(self.directory, self.config):
                 return
             before = resuming.newest(self.directory, self.config, self.data, self.environment)
             rows = resuming.cut_back(self.directory, before.epoch if before else 0)
@@ -111,7 +111,7 @@ class Run:
 
     def rows(self) -> list[Row]:
         """Return the rows of the epochs that are saved, the ones `epochs` does not yield again."""
-        if records.exists(self.directory, directory.RESULT):
+        if resuming.finished(self.directory, self.config):
             return records.epochs(self.directory)
         newest = checkpoint.newest(self.directory)
         return records.epochs(self.directory, newest.epoch) if newest else []
@@ -188,11 +188,12 @@ def resume(
     *,
     data_dir: str | Path | None = None,
     checkpoint_every: int = 1,
+    epochs: int | None = None,
 ) -> Run:
     """Return the run of a directory, for `epochs` to continue where its last checkpoint is.
 
     Unless the run is finished or `data` are given, they are loaded: from `data_dir`, or from where
-    they were when the run began.
+    they were when the run began. With `epochs` the run gets more of them, also if it was finished.
 
     Raises:
       RecordError: if the directory contains no run, or one on other data.
@@ -202,9 +203,10 @@ def resume(
     run_dir = _path(run_dir)
     check_every(checkpoint_every)
     config, fingerprint, where = resuming.recorded(run_dir)
-    if records.exists(run_dir, directory.RESULT):
-        return Run(run_dir, config, None, checkpoint_every)
     _leave(run_dir)
+    more = epochs is not None and epochs != config.epochs
+    if not more and resuming.finished(run_dir, config):
+        return Run(run_dir, config, None, checkpoint_every)
     with records.reclaim(run_dir):  # in use is found before the data are loaded
         pass
     if data is None:
@@ -215,6 +217,8 @@ def resume(
             f"run_dir={run_dir}: this run was trained on different data than {data.source}. "
             "Point data_dir at the original data."
         )
+    if epochs is not None and more:
+        config = resuming.extend(run_dir, config, epochs)
     return Run(run_dir, config, data, checkpoint_every)
 
 

@@ -111,9 +111,11 @@ def test_another_config_is_named(fault, runner, unfinished, field, value, said):
 
 @pytest.mark.fault("a flag of another run")
 def test_flags_that_disagree_with_the_run_are_named(fault, runner, unfinished):
-    done = runner.run(unfinished, "--resume", "--lr=0.3", "--epochs=9")
+    done = runner.run(unfinished, "--resume", "--lr=0.3", "--momentum=0.5")
     assert done.returncode == 4
-    assert "--lr=0.3, but config.json has 0.02; --epochs=9, but config.json has 6" in done.stderr
+    assert (
+        "--lr=0.3, but config.json has 0.02; --momentum=0.5, but config.json has 0.9" in done.stderr
+    )
     fault.count("detected")
 
 
