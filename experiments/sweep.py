@@ -20,6 +20,7 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,9 @@ def _share(
     missing = [run for run in range(len(configs)) if run not in done]
     todo = {run: configs[run] for run in missing[here.rank :: here.size]}
     processes.meet("read", here)  # before anyone adds to it
-    many.share(todo, data, ledger.of_process(path, here.rank))
+    held = files.hold(path.parent, records.identity(path.parent)) if here.rank else nullcontext()
+    with held:
+        many.share(todo, data, ledger.of_process(path, here.rank))
     if here.size > 1:
         processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 

@@ -6,7 +6,7 @@
     python -m experiments.train --preset=book-en      the English edition's lr 0.1, batch 128
     python -m experiments.train --dataset=kmnist --data_dir=DIR
     python -m experiments.train --run_dir=DIR --resume    continue after an interruption
-    python -m experiments.train --run_dir=DIR --resume --epochs=20    train a finished run for longer
+    python -m experiments.train --run_dir=DIR --resume --epochs=20    train it for longer
 
 Prints the chapter's two lines at the end, and compares the chapter's own run with the published
 ones. Saves to a run directory: report.html (open it in a browser), config.json, metrics.jsonl (a
@@ -196,7 +196,7 @@ def _conclude(run: "Run") -> None:
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        with records.reclaim(run.directory):
+        with files.hold(run.directory):
             files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
     result = records.read_json(path)
     try:

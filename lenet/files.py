@@ -27,12 +27,14 @@ UNFINISHED = ".part"
 class _Held(NamedTuple):
     """A directory that this process holds open."""
 
+    path: str  # absolute
     handle: int | None  # None on Windows, which opens no directory
     status: os.stat_result  # which directory it is
+    name: str | None  # of the work in it
     token: str  # part of the names of its unfinished files
 
 
-_held: dict[str, _Held] = {}  # by absolute path
+_held: dict[str, _Held] = {}  # by path, as it was given: the working directory may change
 
 
 def cache_directory() -> Path | None:
@@ -46,38 +48,51 @@ def cache_directory() -> Path | None:
 
 
 @contextlib.contextmanager
-def hold(directory: Path, token: str | None = None) -> Iterator[None]:
+def hold(directory: Path, name: str | None = None) -> Iterator[None]:
     """Keep a directory open: until the block ends, what is written below its name goes into it.
 
     Args:
       directory: that exists.
-      token: a random name of the work in it. What a process left unfinished under that name is
-        removed, and nothing else is. By default a new one.
+      name: a random one, of the work in it. What a process left unfinished under that name is
+        removed, and nothing else is.
 
     Raises:
       OSError: if it cannot be opened.
     """
-    key = os.path.abspath(directory)
     handle = None if os.name == "nt" else os.open(directory, _FOLDER)
     try:
-        for pattern in (".*.", "*/.*.") if token else ():
-            for left in directory.glob(f"{pattern}{token}{UNFINISHED}"):
-                left.unlink(missing_ok=True)
-        _held[key] = _Held(handle, os.stat(directory), token or secrets.token_hex(16))
+        status = os.stat(directory if handle is None else handle)
+        for folder in (directory, *(x for x in directory.iterdir() if name and x.is_dir())):
+            if name and not (folder.is_symlink() and folder != directory):
+                for left in folder.glob(f".*.{name}{UNFINISHED}"):
+                    left.unlink(missing_ok=True)
+        token = name or secrets.token_hex(16)
+        absolute = os.path.abspath(directory)
+        _held[os.path.normpath(directory)] = _Held(absolute, handle, status, name, token)
         yield
     finally:
-        _held.pop(key, None)
+        _held.pop(os.path.normpath(directory), None)
         if handle is not None:
             os.close(handle)
 
 
+def is_held(directory: Path) -> bool:
+    """Whether this process holds a directory."""
+    return os.path.normpath(directory) in _held
+
+
+def held_name(directory: Path) -> str | None:
+    """Return the name of the work in a directory that this process holds."""
+    return _held[os.path.normpath(directory)].name
+
+
 def check_held(directory: Path) -> None:
     """Raise an InUseError if the name of a held directory means another one by now, or none."""
-    held = _held.get(os.path.abspath(directory))
+    held = _held.get(os.path.normpath(directory))
     if held is None:
         return
     try:
-        same = os.path.samestat(os.stat(directory), held.status)
+        same = os.path.samestat(os.stat(held.path), held.status)
     except OSError:
         same = False
     if not same:
@@ -115,7 +130,7 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
       DiskError, UsageError, InUseError: as `write`.
     """
-    with writing(path), _folder_of(path) as (at, name, _):
+    with writing(path), _folder_of(path, make=False) as (at, name, _):
         _write(os.open(name, _WRITE | os.O_APPEND, 0o644, dir_fd=at), [_lines(rows)])
 
 
@@ -123,7 +138,8 @@ def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file aside, flush it to the disk and rename it to `path`.
 
     Raises:
-      OSError: if the disk does not take it; then `path` is unchanged, and nothing lies beside it.
+      OSError: if the disk does not take it; nothing lies beside it then, and `path` is unchanged
+        unless the last step failed, the flush of its directory.
       InUseError: as `check_held`.
     """
     with _folder_of(path) as (at, name, token):
@@ -181,32 +197,40 @@ def writing(what: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _folder_of(path: Path) -> Iterator[tuple[int | None, str, str]]:
+def _folder_of(path: Path, *, make: bool = True) -> Iterator[tuple[int | None, str, str]]:
     """Yield a handle of the directory of a file, the file's name from there, and a token."""
     folder, token = path.parent, secrets.token_hex(16)
-    for top in (folder, folder.parent):
-        if held := _held.get(os.path.abspath(top)):
+    with contextlib.ExitStack() as stack:
+        for top in (folder, folder.parent):
+            if not (held := _held.get(os.path.normpath(top))):
+                continue
             check_held(top)
-            if held.handle is None:
+            token, at = held.token, held.handle
+            if at is None:
                 break
-            with contextlib.ExitStack() as stack:
-                at = held.handle
-                if top != folder:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(folder.name, dir_fd=at)
-                    at = os.open(folder.name, _FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
-                    stack.callback(os.close, at)
-                yield at, path.name, held.token
+            if top != folder:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder.name, dir_fd=at)
+                    os.fsync(at)
+                at = _open_folder(folder.name, at)
+                stack.callback(os.close, at)
+            yield at, path.name, token
             return
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.name == "nt":
-        yield None, str(path), token
-        return
-    at = os.open(folder, _FOLDER)
-    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        if os.name == "nt":
+            yield None, str(path), token
+            return
+        at = os.open(folder, _FOLDER)
+        stack.callback(os.close, at)
         yield at, path.name, token
-    finally:
-        os.close(at)
+
+
+def _open_folder(name: str, at: int) -> int:
+    """Open a folder in a folder; raise an OSError if it is a link."""
+    if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return os.open(name, _FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
 
 
 def _write(handle: int, chunks: Iterable[bytes | memoryview]) -> None:

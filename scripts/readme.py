@@ -79,6 +79,7 @@ def collect_comparison(run_dir: Path) -> None:
         sys.exit(f"error: {run_dir}: the comparison is not finished")
     if record["settings"]["dataset"] == "synthetic":
         sys.exit(f"error: {run_dir}: of synthetic data")
+    record.pop("run", None)  # results/ is no run: what is kept there has no seals
     record["run_dir"] = str(run_dir)
     keep(COMPARE, record)
 

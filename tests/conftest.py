@@ -14,7 +14,6 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # not a warning for each program that 
 
 import filelock
 import hypothesis
-import idx_folder
 import jax
 import jaxtyping
 import pytest
@@ -38,6 +37,8 @@ install_import_hook(
     ],
     "annotations.check",
 )
+
+import idx_folder  # noqa: E402
 
 from lenet import data, files, records  # noqa: E402
 from lenet.data import synthetic  # noqa: E402
@@ -90,7 +91,8 @@ def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
         with filelock.FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 unfinished = path.with_suffix(".unfinished")
-                unfinished.mkdir(exist_ok=True)
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
                 make(unfinished)
                 unfinished.rename(path)
         return path

@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 from commands import command
 
+from lenet import records
+
 FEW = ("--seeds=2", "--tuning_seeds=1", "--lr=0.05,0.2", "--epochs=1", "--valid=50")
 
 
@@ -30,9 +32,9 @@ def test_it_tunes_trains_reports_and_can_go_on(tiny, tmp_path):
     whole = ledger.read_text()
     kept = whole.splitlines(keepends=True)[:7]
     ledger.write_text("".join(kept) + '{"torn": ')
-    settings = json.loads((run_dir / "compare.json").read_text())
+    settings = records.read_json(run_dir / "compare.json")
     settings["data"][0]["source"] = "where it was found before"
-    (run_dir / "compare.json").write_text(json.dumps(settings))
+    records.write_json(run_dir / "compare.json", settings)
     again = compare("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "7 of 10 runs already finished" in again.stdout

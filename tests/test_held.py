@@ -90,6 +90,37 @@ def test_only_what_this_run_wrote_is_removed(few, tmp_path):
     }
 
 
+def test_a_working_directory_may_change_while_a_run_goes_on(few, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    epochs = runs.begin("run", TINY, few).epochs()
+    next(epochs)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert [row.epoch for row in epochs] == [2, 3, 4, 5]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len(records.epochs(tmp_path / "run")) == 5
+
+
+def test_foreign_checkpoints_of_later_epochs_do_not_displace_the_run_s(few, tmp_path):
+    epochs = runs.begin(tmp_path / "run", TINY, few).epochs()
+    next(epochs)
+    folder = tmp_path / "run/checkpoints"
+    for number in (97, 98, 99):
+        (folder / f"000{number}.npz").write_bytes(b"foreign")
+    assert len(list(epochs)) == 4
+    assert {path.name for path in folder.iterdir()} == {
+        f"000{number:02d}.npz" for number in (3, 4, 5, 97, 98, 99)
+    }
+
+
+def test_no_line_is_written_without_the_seal_that_is_due(few, tmp_path):
+    epochs = runs.begin(tmp_path / "run", TINY, few).epochs()
+    next(epochs)
+    (tmp_path / "run/config.json").unlink()
+    next(epochs)
+    assert (tmp_path / "run/metrics.jsonl").read_text().count("seal") == 2
+
+
 def test_a_new_run_removes_nothing_of_a_directory_that_is_not_empty(few, tmp_path):
     (tmp_path / ".2025-12-31").write_text("mine")
     with pytest.raises(UsageError, match=r"not empty \(contains '\.2025-12-31'\)"):

@@ -55,7 +55,8 @@ def _drop_torn(path: Path) -> None:
     JAX writes a program, then when it was last used. Where the latter is missing, it warns each
     time that it looks for the program or keeps another one, and keeps none.
     """
-    with contextlib.suppress(OSError, filelock.Timeout), filelock.FileLock(path / LOCK, timeout=0):
+    unlocked = (OSError, filelock.Timeout, NotImplementedError)
+    with contextlib.suppress(*unlocked), filelock.FileLock(path / LOCK, timeout=1):
         for program in path.glob("*-cache"):
             if not program.with_name(program.name.removesuffix("-cache") + "-atime").exists():
                 program.unlink()

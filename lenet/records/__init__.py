@@ -2,7 +2,15 @@
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import describe, differences, environment
-from lenet.records.reading import append, epochs, read_json, read_lines, statistics, write_json
+from lenet.records.reading import (
+    append,
+    epochs,
+    identity,
+    read_json,
+    read_lines,
+    statistics,
+    write_json,
+)
 from lenet.records.trained import Trained, load, restore
 
 __all__ = [
@@ -16,6 +24,7 @@ __all__ = [
     "epochs",
     "exists",
     "fresh",
+    "identity",
     "load",
     "read_json",
     "read_lines",

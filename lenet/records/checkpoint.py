@@ -79,10 +79,13 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
     """
     path = path_of(run_dir, saved.epoch)
     files.write(path, to_bytes(saved))
-    for old in _files(run_dir)[KEPT:]:
+    kept = 1
+    for old in _files(run_dir):
         with contextlib.suppress(OSError, RecordError):  # one more than KEPT does no harm
-            if not old.is_symlink() and _belongs(old, saved):
-                files.remove(old)
+            if int(old.stem) < saved.epoch and not old.is_symlink() and _belongs(old, saved):
+                kept += 1
+                if kept > KEPT:
+                    files.remove(old)
     return path
 
 

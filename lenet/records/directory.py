@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,25 +55,28 @@ def claim(run_dir: Path) -> Iterator[Path]:
     new = not run_dir.exists()
     with files.writing(f"run_dir={run_dir}"):
         run_dir.mkdir(parents=True, exist_ok=True)
-    with reclaim(run_dir, new=new):
+    with _holding(run_dir, uuid.uuid4().hex, new=new):
         _check_empty(run_dir)  # another process may have come and gone
         yield run_dir
 
 
 @contextlib.contextmanager
-def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
+def reclaim(run_dir: Path) -> Iterator[Path]:
     """Hold the directory of work that is to go on, until the block ends.
 
     What a process of this work that died left unfinished is removed.
 
-    Args:
-      run_dir: an existing directory.
-      new: remove the directory if the block leaves nothing in it.
-
     Raises:
-      InUseError: if another process has it, or if it is moved before the block ends.
+      InUseError: if another process has it.
       DiskError, UsageError: if it cannot be written.
     """
+    with _holding(run_dir, _name_in(run_dir), new=False):
+        yield run_dir
+
+
+@contextlib.contextmanager
+def _holding(run_dir: Path, name: str | None, *, new: bool) -> Iterator[None]:
+    """Lock and hold a directory; a new one in which nothing is left at the end is removed."""
     with contextlib.ExitStack() as stack:
         with files.writing(f"run_dir={run_dir}"):
             try:
@@ -83,9 +87,9 @@ def reclaim(run_dir: Path, *, new: bool = False) -> Iterator[Path]:
                         run_dir.rmdir()
                 raise
             stack.callback(lock.release)
-            stack.enter_context(files.hold(run_dir, _token(run_dir)))
+            stack.enter_context(files.hold(run_dir, name))
         try:
-            yield run_dir
+            yield
         finally:
             if new:
                 with contextlib.suppress(InUseError):
@@ -149,7 +153,7 @@ def _lock(run_dir: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _token(run_dir: Path) -> str | None:
+def _name_in(run_dir: Path) -> str | None:
     """Return the name that the work in a directory has for itself, as far as it can be read."""
     for described in DESCRIPTIONS:
         with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):

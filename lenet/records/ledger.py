@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lenet import config as config_module
+from lenet import files
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
@@ -89,7 +90,7 @@ def gather(path: Path) -> list[Entry]:
     if parts:
         reading.write_rows(path, [entry.to_dict() for entry in ordered])
         for part in parts:  # now: if the process dies before, they are read again
-            part.unlink()
+            files.remove(part)
     return ordered
 
 

@@ -34,26 +34,31 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file of a run directory with its seal, whole or not at all.
 
-    The file that describes the directory, the first one in it, gives the run its name.
+    The file that describes the directory, the first one in it, holds the name of the run.
     """
-    if path.name in DESCRIPTIONS:
-        name = identity(path.parent) if path.exists() else uuid.uuid4().hex
-        values = values if name is None else {**values, RUN: name}
-    else:
-        name = identity(path.parent)
+    name = _name(path.parent)
+    if path.name in DESCRIPTIONS and not path.exists():
+        name = name or uuid.uuid4().hex
+    if path.name in DESCRIPTIONS and name is not None:
+        values = {**values, RUN: name}
     files.write_json(path, seal(values, name))
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append a sealed line of JSON for each row, and return when the disk has them."""
-    name = identity(path.parent)
+    name = _name(path.parent)
     files.append(path, [seal(row, name) for row in rows])
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a sealed line of JSON for each row, all of them, whole or not at all."""
-    name = identity(path.parent)
+    name = _name(path.parent)
     files.write_rows(path, [seal(row, name) for row in rows])
+
+
+def _name(run_dir: Path) -> str | None:
+    """Return the name with which records are sealed: that of a held directory is known."""
+    return files.held_name(run_dir) if files.is_held(run_dir) else identity(run_dir)
 
 
 def identity(run_dir: Path) -> str | None:
@@ -80,12 +85,16 @@ def read_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         *lines, tail = path.read_bytes().split(b"\n")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
-    name = identity(path.parent)
-    for number, line in enumerate(dict.fromkeys(lines), start=1):
+    name, seen = identity(path.parent), set()
+    for number, line in enumerate(lines, start=1):
+        if line in seen:
+            continue
         try:
             yield line, unseal(_parse(line), name)
         except ValueError as error:
             raise RecordError(f"{path}: line {number}: {error}") from None
+        if name is not None:
+            seen.add(line)
     if name is not None:  # a line whose seal matches is whole, even if its end is damaged
         with contextlib.suppress(ValueError):
             line = tail[: tail.rfind(b"}") + 1]

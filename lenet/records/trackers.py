@@ -86,6 +86,8 @@ def tracking(
         yield lambda epoch, numbers: None
         return
     check(name)
+    if (directory / name).is_symlink():
+        raise UsageError(f"{directory / name}: is a link; trackers do not write through links")
     new = not (directory / name).exists()
     with contextlib.ExitStack() as stack:
         try:

@@ -69,13 +69,13 @@ def extend(run_dir: Path, config: Config, epochs: int) -> Config:
     """
     if epochs < config.epochs:
         raise RecordError(
-            f"run_dir={run_dir}: epochs={epochs}, but config.json has {config.epochs}; a run can get "
-            "more epochs, not fewer"
+            f"run_dir={run_dir}: epochs={epochs}, but config.json has {config.epochs}; a run can "
+            "get more epochs, not fewer"
         )
     if config.schedule != "constant":
         raise RecordError(
-            f"run_dir={run_dir}: epochs={epochs}: with schedule={config.schedule} the learning rate "
-            f"of the first {config.epochs} epochs depends on their number. Start a new run."
+            f"run_dir={run_dir}: epochs={epochs}: with schedule={config.schedule} the learning "
+            f"rate of the first {config.epochs} epochs depends on their number. Start a new run."
         )
     longer = config_module.check(dataclasses.replace(config, epochs=epochs))
     with records.reclaim(run_dir):
@@ -133,7 +133,10 @@ def cut_back(run_dir: Path, done: int) -> list[Row]:
 def _up_to(done: int, path: Path) -> Iterator[bytes]:
     """Yield the lines of the first epochs; later ones may be damaged."""
     for line, row in reading.read_lines(path) if done else ():
-        if row.get("epoch", 0) <= done:
+        epoch = row.get("epoch")
+        if type(epoch) is not int:
+            raise RecordError(f"{path}: a row without its epoch: {ascii(row)[:60]}")
+        if epoch <= done:
             yield line
-        if row.get("epoch", 0) >= done:
+        if epoch >= done:
             return

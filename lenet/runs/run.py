@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from lenet import data as datasets
-from lenet import records, stopping, train
+from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
@@ -120,7 +120,7 @@ class Run:
         """Remove the directory of a run that has not trained an epoch."""
         with records.reclaim(self.directory):
             if not records.exists(self.directory, directory.METRICS):
-                (self.directory / directory.CONFIG).unlink()
+                files.remove(self.directory / directory.CONFIG)
                 directory.remove_if_empty(self.directory)
 
     def _conclude(self, rows: Sequence[Row]) -> None:

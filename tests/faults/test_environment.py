@@ -12,6 +12,8 @@ import pytest
 from commands import python
 from harness import ROOT, Runner, lines, outcome
 
+from lenet import records
+
 SMALL = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=6")
 
 
@@ -70,9 +72,9 @@ def test_a_directory_s_name_does_nothing_in_the_report(fault, whole, tmp_path):
     """<script> in a name and =cmd() in a note: text, under a policy that runs nothing else."""
     run_dir = tmp_path / '"><img src=x onerror=alert(1)><script>alert(2)<'
     shutil.copytree(whole, run_dir)
-    about = json.loads((run_dir / "config.json").read_text())
+    about = records.read_json(run_dir / "config.json")
     about["command"] = "=cmd() </script><script>alert(3)</script>"
-    (run_dir / "config.json").write_text(json.dumps(about))
+    records.write_json(run_dir / "config.json", about)
     done = python("-P", "-m", "experiments.report", str(run_dir))
     assert done.returncode == 0, done.stderr
     content = (run_dir / "report.html").read_text()
@@ -243,6 +245,7 @@ def table(run_dir) -> tuple[str, list[dict]]:
     """summary.csv, and the ledger but for its times."""
     entries = [json.loads(line) for line in lines(run_dir, "runs.jsonl")]
     for entry in entries:
+        entry.pop("seal", None)  # of this directory
         for row in entry["rows"]:
             row["seconds"] = row["examples_per_second"] = 0
     return (run_dir / "summary.csv").read_text(), sorted(entries, key=lambda e: e["run"])

@@ -74,10 +74,10 @@ def fsync(handle):
             die(handle, os.fstat(handle).st_size)
     return flush(handle)
 
-def replace(source, target):
-    if seen == int(number) and at == "rename" and "/checkpoints/." in str(source):
+def replace(source, target, **places):
+    if seen == int(number) and at == "rename":  # the first rename after the flush is its own
         os.kill(os.getpid(), signal.SIGKILL)
-    return name(source, target)
+    return name(source, target, **places)
 
 os.fsync, os.replace = fsync, replace
 """
