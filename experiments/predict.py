@@ -7,10 +7,12 @@
 
 Give run directories first, then images. Each image is converted to greyscale, composited on black
 where it is transparent, scaled to the network's input size and centred on black. Training images
-are light on dark; --invert is for dark-on-light images. Unreadable files are listed last, and the
-exit status is then 3.
+are light on dark; --invert is for dark-on-light images, and takes what is transparent for paper.
+Unreadable files are listed last, and the exit status is then 3.
 """
 
+import itertools
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +27,8 @@ from lenet.records import Trained, restore
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL.Image import Image
+
+    from lenet.data.pictures import Picture
 
 flags.DEFINE_boolean("invert", False, "invert the images: for dark on light")
 flags.DEFINE_string(
@@ -37,9 +40,9 @@ FLAGS = flags.FLAGS
 
 def main(*operands: str) -> None:
     """Load, predict, print."""
-    run_dirs = [x for x in operands if Path(x).is_dir()]
+    run_dirs = list(itertools.takewhile(os.path.isdir, operands))
     files = list(operands[len(run_dirs) :])
-    if not run_dirs or list(operands[: len(run_dirs)]) != run_dirs:
+    if not run_dirs:
         first = f"{operands[0]}: not a directory. " if operands else ""
         raise UsageError(f"{first}Give run directories, then images: RUN_DIR IMAGE...")
     if not files:
@@ -61,11 +64,11 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
         raise UsageError(
             f"the network expects {shape[2]} channels, but images are read as greyscale"
         )
-    read: dict[str, Image] = {}
+    read: dict[str, Picture] = {}
     complaints = []
     for path in dict.fromkeys(files):
         try:
-            read[path] = pictures.grey(path)
+            read[path] = pictures.read(path, shape, invert=FLAGS.invert)
         except DataError as error:  # the others are not to blame
             complaints.append(str(error))
     if read:
@@ -76,7 +79,7 @@ def _predict(trained: list[Trained], files: list[str]) -> None:
         sys.exit(DataError.exit_status)
 
 
-def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
+def _show(trained: list[Trained], read: "dict[str, Picture]") -> None:
     """Print the predicted classes, and draw the activations of the first network."""
     import numpy as np
     from rich.table import Table
@@ -84,9 +87,8 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
     from lenet import inspect
     from lenet.data import pictures
 
-    shape, names = trained[0].image_shape, trained[0].class_names
-    files = list(read)
-    images = np.stack([pictures.fit(each, shape, invert=FLAGS.invert) for each in read.values()])
+    names, files = trained[0].class_names, list(read)
+    images = np.stack([each.image for each in read.values()])
     members = [inspect.probabilities(run.model, run.params, images) for run in trained]
     probabilities = np.mean(members, axis=0)
     agree = np.mean([m.argmax(1) == probabilities.argmax(1) for m in members], axis=0)
@@ -98,7 +100,18 @@ def _show(trained: list[Trained], read: "dict[str, Image]") -> None:
             then += t("; {share:.0%} of {n} runs agree", share=agreeing, n=len(trained))
         table.add_row(*map(cli.printable, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     cli.console(markup=False).print(table)
-    light = [path for path, each in read.items() if pictures.on_light(each)]
+    faint = {path: each for path, each in read.items() if each.contrast < pictures.FAINT}
+    for path, each in faint.items():
+        print(
+            t(
+                "{image} is almost a single grey level after scaling (contrast {contrast} of 255), "
+                "so its class means nothing. Crop it to its subject, or switch --invert if its "
+                "background is transparent",
+                image=cli.printable(path),
+                contrast=each.contrast,
+            )
+        )
+    light = [path for path, each in read.items() if each.light and path not in faint]
     if light and not FLAGS.invert:
         first = cli.printable(light[0])
         if len(light) > 1:

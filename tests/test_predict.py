@@ -1,6 +1,7 @@
 """`experiments.predict` as a person meets it."""
 
 import io
+import os
 import shutil
 from functools import partial
 
@@ -85,13 +86,52 @@ def test_inverted_pictures_are_the_same_pictures(shown, tmp_path):
 def test_pictures_that_cannot_be_read_leave_the_others_their_answers(shown, tmp_path):
     run_dir, expected = shown
     (tmp_path / "bad.png").write_text("text")
-    done = predict(str(run_dir), "bad.png", "0.png", "gone.png", cwd=tmp_path)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "large.png").touch()
+    os.truncate(tmp_path / "large.png", 10**9)
+    given = ("bad.png", "0.png", "gone.png", "folder", "pipe.png", "large.png", "x" * 300)
+    done = predict(str(run_dir), *given, cwd=tmp_path)
     assert done.returncode == 3
     assert f" {expected[0].max():.3f} " in done.stdout
-    assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == [
-        "bad.png",
-        "gone.png",
-    ]
+    lines = done.stderr.splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == [x for x in given if x != "0.png"]
+    assert all(line.count(". ") for line in lines), "each says what to do"
+
+
+def test_what_pillow_cannot_do_for_one_picture_it_does_for_the_others(shown, tmp_path, monkeypatch):
+    run_dir, expected = shown
+    resize = Image.Image.resize
+    answers = iter((MemoryError(), RuntimeError("odd"), None))
+
+    def sometimes(*arguments, **options):
+        if error := next(answers):
+            raise error
+        return resize(*arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", sometimes)
+    done = predict(str(run_dir), "0.png", "1.png", "2.png", cwd=tmp_path)
+    assert done.returncode == 3
+    assert f" {expected[2].max():.3f} " in done.stdout
+    assert "0.png: not enough memory" in done.stderr
+    assert "1.png: could not read: odd" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en_GB", "ink.png is almost a single grey level"),
+        ("zh_CN", "ink.png 缩放后几乎只有一个灰度级"),
+    ],
+)
+def test_a_picture_of_which_nothing_is_left_is_named(shown, tmp_path, monkeypatch, language, said):
+    run_dir, _ = shown
+    monkeypatch.setenv("LC_ALL", language)
+    ink = Image.new("LA", (60, 60))
+    ink.paste((0, 255), (20, 20, 40, 40))
+    ink.save(tmp_path / "ink.png")
+    assert said in predict(str(run_dir), "ink.png", "0.png", cwd=tmp_path).stdout
+    assert said not in predict(str(run_dir), "--invert", "ink.png", cwd=tmp_path).stdout
 
 
 def test_a_picture_on_white_is_told_of_invert(shown, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import report_pages
 from commands import command, python
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from skipping import skip
 from test_report import compared, sweep
 
@@ -224,6 +224,24 @@ def photos(tmp_path_factory) -> list[Path]:
     Image.fromarray(colours).save(folder / "photo.jpg", quality=95)
     Image.fromarray(grey[:9, :7]).save(folder / "small.png")
     Image.fromarray(grey[:28, :28]).save(folder / "right.png")
+    Image.fromarray(colours).save(
+        folder / "second.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))]
+    )
+    for orientation in (3, 6, 7):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(grey).save(folder / f"turned-{orientation}.jpg", exif=exif, quality=95)
+        Image.fromarray(grey).save(folder / f"turned-{orientation}.png", exif=exif)
+    Image.fromarray(grey).save(folder / "broken-exif.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    text = PngImagePlugin.PngInfo()
+    text.add_text("text", "x" * 3_000_000, zip=True)
+    Image.fromarray(grey).save(folder / "text.png", pnginfo=text)
+    ink = Image.new("LA", (56, 40))
+    ink.paste((0, 255), (20, 20, 36, 36))
+    ink.save(folder / "ink.png")
+    Image.fromarray(np.tile(grey[:10], (1, 33))).save(folder / "thin.png")
+    Image.fromarray(np.tile(grey, (13, 27))).resize((1607, 1201)).save(folder / "large.png")
+    Image.fromarray(np.tile(grey, (1, 1000))[:30]).save(folder / "wider than a canvas.png")
     return sorted(folder.iterdir())
 
 
@@ -233,15 +251,31 @@ def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
         tab.evaluate(
             "() => { document.querySelector('.view[data-view=own] input[type=file]')"
             ".addEventListener('change', async (event) => { window.made = null; window.made ="
-            " [...await window.lenet.pictureOf(event.target.files[0])]; }, {once: true}); }"
+            " (await window.lenet.picturesOf(event.target.files[0])).map(({values, contrast}) =>"
+            " ({values: [...values], contrast})); }, {once: true}); }"
         )
         own.locator("input[type=file]").set_input_files(photo)
         tab.wait_for_function("() => window.made")
-        made = np.array(tab.evaluate("() => window.made")).reshape(28, 28)
-        expected = pictures.fit(pictures.grey(photo), (28, 28, 1))[:, :, 0]
         exact = photo.suffix == ".png" and photo.stem != "clear"
-        assert np.abs(made - expected).max() <= (1 if exact else 4), photo.name
-        assert photo.name != "right.png" or (made == expected).all()
+        for made, invert in zip(tab.evaluate("() => window.made"), (False, True), strict=True):
+            expected = pictures.read(photo, (28, 28, 1), invert=invert)
+            difference = np.array(made["values"]).reshape(28, 28) - expected.image[:, :, 0]
+            assert np.abs(difference).max() <= (1 if exact else 4), photo.name
+            assert abs(made["contrast"] - expected.contrast) <= (2 if exact else 8), photo.name
+            assert photo.name != "right.png" or not difference.any()
+
+
+def test_invert_shows_what_predict_makes_of_ink_on_a_transparent_ground(tab, own, photos):
+    own.locator("input[type=file]").set_input_files(next(x for x in photos if x.name == "ink.png"))
+    said = own.locator(".readout", has_text="ink.png is almost a single grey level")
+    said.wait_for()
+    assert "contrast 0 of 255" in said.inner_text()
+    before = own.locator(".bars").inner_text()
+    own.get_by_role("button", name="Invert").click()
+    assert own.locator(".bars").inner_text() != before
+    assert said.count() == 0
+    own.get_by_role("button", name="Invert").click()
+    said.wait_for()
 
 
 def test_what_is_no_still_picture_is_refused_as_predict_refuses_it(own, tmp_path):
@@ -249,11 +283,19 @@ def test_what_is_no_still_picture_is_refused_as_predict_refuses_it(own, tmp_path
     for name in ("a.png", "a.gif"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     (tmp_path / "no.png").write_text("<script>")
-    for name in ("a.png", "a.gif", "no.png"):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    (tmp_path / "header.png").write_bytes((tmp_path / "a.png").read_bytes()[:12])
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "pixels.png")
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe1\xff")
+    for path in sorted(tmp_path.iterdir()):
         with pytest.raises(DataError):
-            pictures.grey(tmp_path / name)
-        own.locator("input[type=file]").set_input_files(tmp_path / name)
-        own.locator(".readout", has_text=f"{name}: not a still PNG or JPEG").wait_for()
+            pictures.read(path, (28, 28, 1))
+        own.locator("input[type=file]").set_input_files(path)
+        reason = (
+            "larger than 50 megapixels or 64 MB" if path.stem == "pixels" else "not a still PNG"
+        )
+        own.locator(".readout", has_text=f"{path.name}: {reason}").wait_for()
 
 
 def test_language_and_theme_change_at_a_click_and_outlive_the_page(tab, own):

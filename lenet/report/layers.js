@@ -14,6 +14,7 @@ function buildView(element, network, layers, own) {
     image: new Float64Array(height * width * channels),
     outputs: [],
     unit: null, // {layer, row, column, channel}
+    opened: null, // a picture that is shown as it was opened: [as it is, inverted]
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
   };
@@ -29,6 +30,7 @@ function buildView(element, network, layers, own) {
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
   view.show = (image) => {
     view.image = image;
+    view.opened = null;
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
     draw(view, network, layers);
   };
@@ -100,7 +102,10 @@ function buttons(view, network, controls) {
     return made;
   };
   button(() => view.changed(new Float64Array(view.image.length))).append(...spans("clear"));
-  button(() => view.changed(view.image.map((x) => 255 - x))).append(...spans("invert"));
+  button(() => {
+    if (view.opened) view.open([...view.opened].reverse());
+    else view.changed(view.image.map((x) => 255 - x));
+  }).append(...spans("invert"));
   const ways = { left: ["←", 0, -1], right: ["→", 0, 1], up: ["↑", -1, 0], down: ["↓", 1, 0] };
   for (const [key, [sign, down, right]] of Object.entries(ways)) {
     const made = button(() => view.changed(shifted(view.image, network.image_shape, down, right)));
@@ -114,12 +119,22 @@ function files(view, network, controls) {
   const [height, width] = network.image_shape;
   const file = add(controls, "input", { type: "file", accept: "image/png,image/jpeg" });
   label(file, "file");
+  view.open = (both) => {
+    const [{ values, contrast, name }] = both;
+    view.changed(values);
+    view.opened = both;
+    if (contrast < FAINT) view.readout.textContent = say("faint", { name, contrast });
+  };
   const open = async (chosen) => {
     if (!chosen) return;
+    const { name } = chosen;
     try {
-      view.changed(fit(await greyOfFile(chosen), height, width));
-    } catch {
-      view.readout.textContent = say("notpicture", { name: chosen.name });
+      const both = await picturesOf(chosen, height, width);
+      view.open(both.map((picture) => ({ ...picture, name })));
+    } catch (error) {
+      const limits = { megabytes: LIMITS.bytes / 1e6, megapixels: LIMITS.pixels / 1e6 };
+      view.readout.textContent =
+        error instanceof TooLarge ? say("large", { name, ...limits }) : say("notpicture", { name });
     }
   };
   file.addEventListener("change", () => open(file.files[0]));

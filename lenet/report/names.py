@@ -75,6 +75,11 @@ SCRIPTS = {
         "The network always picks a class, even for a blank canvas. Draw something, or choose an "
         "image."
     ),
+    "faint": mark(
+        "{name} is almost a single grey level after scaling (contrast {contrast} of 255), so its "
+        "class means nothing. Crop it to its subject, or press Invert if its background is "
+        "transparent."
+    ),
     "file": mark("open an image file"),
     "flat": mark(
         "{name}, unit {channel}: {value}. Receptive field: rows {top} to {bottom}, columns {left} "
@@ -84,6 +89,9 @@ SCRIPTS = {
     "image": mark("input image"),
     "invert": mark("Invert"),
     "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
+    "large": mark(
+        "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
+    ),
     "left": mark("shift left"),
     "logit": mark("logit"),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),

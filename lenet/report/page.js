@@ -249,7 +249,7 @@ function network() {
   const layers = unpack(found);
   const logits = (pixels) =>
     Array.from(forward(layers, found.image_shape, Float64Array.from(pixels, (x) => x / 255)).at(-1).values);
-  window.lenet = { logits, network: found, bytes, pictureOf: async (file) => fit(await greyOfFile(file), ...found.image_shape) };
+  window.lenet = { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) };
   for (const element of document.querySelectorAll("[data-view]"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
   kernels(layers);
