@@ -201,10 +201,9 @@ def _prepared(
     grey = grey.resize(_fitted(size, within), Image.Resampling.LANCZOS, ends)
     if orientation in TURNS:
         grey = grey.transpose(TURNS[orientation])
-    darkest, lightest = grey.getextrema()
     centred = Image.new("L", (width, height))
     centred.paste(grey, (round((width - grey.width) / 2), round((height - grey.height) / 2)))
-    return Picture(np.asarray(centred)[:, :, None], light, lightest - darkest)
+    return Picture(np.asarray(centred)[:, :, None], light, int(np.ptp(np.asarray(grey))))
 
 
 def _fitted(size: tuple[int, int], within: tuple[int, int]) -> tuple[int, int]:
