@@ -4,14 +4,13 @@
     python -m experiments.import_torch lenet.pt --run_dir=runs/theirs
     python -m experiments.import_torch lenet.pt --run_dir=runs/theirs --activation=relu --pool=max
 
-The file is the state dict of the book's nn.Sequential. Channels, kernel size and hidden units are
-read from it; --activation, --pool and the dataset are given as for experiments.train. The network
-is evaluated on the test images; experiments.predict and experiments.export then take its directory
-like any run directory.
+The file is the state dict of one of the book's networks: convolutions and dense layers, each with a
+bias, under any names. Channels, kernel size and hidden units are read from it; --activation, --pool
+and the dataset are given as for experiments.train. The network is evaluated on the test images;
+experiments.predict and experiments.export then take its directory like any run directory.
 """
 
 import dataclasses
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -25,6 +24,8 @@ from experiments.cli.language import t
 from lenet import records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
+
+REMEDY = "To make one: torch.save(net.state_dict(), FILE)"
 
 cli.define_config()
 flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
@@ -40,12 +41,15 @@ def main(*operands: str) -> None:
     config = cli.config()
     records.check_free(run_dir)
     state = _read(Path(operands[0]))
-    config = dataclasses.replace(config, **_sizes(state, operands[0]))
-    _import(config, state, run_dir)
+    try:
+        config = dataclasses.replace(config, **_sizes(state))
+        _import(config, state, run_dir)
+    except RecordError as error:
+        raise RecordError(f"{operands[0]}: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the arrays of a state dict; no code in the file is executed."""
+    """Return the tensors of a state dict; no code in the file is executed."""
     try:
         import torch
     except ImportError:
@@ -57,30 +61,47 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception as error:  # whatever PyTorch says of what is no state dict
-        first = next(iter(str(error).splitlines()), "")[:120]
-        raise RecordError(f"{path}: not a state dict: {type(error).__name__}: {first}") from None
-    if not isinstance(found, Mapping) or not all(
-        isinstance(x, torch.Tensor) and isinstance(name, str) for name, x in found.items()
-    ):
+        if "UninitializedParameter" in str(error):
+            raise RecordError(
+                f"{path}: has parameters without values. Apply the network to an image before "
+                "saving it"
+            ) from None
+        # PyTorch's own line would advise to run the code in the file.
         raise RecordError(
-            f"{path}: not a state dict. To make one: torch.save(net.state_dict(), FILE)"
-        )
-    return {name: x.to(torch.float32).numpy() for name, x in found.items()}
+            f"{path}: not a state dict: {type(error).__name__} (damaged, or not only tensors). "
+            f"{REMEDY}"
+        ) from None
+    nested = [x for x in found.values() if _is_state(x)] if isinstance(found, Mapping) else []
+    if not _is_state(found) and len(nested) == 1:  # a training checkpoint contains one
+        found = nested[0]
+    if not _is_state(found):
+        raise RecordError(f"{path}: not a state dict. {REMEDY}")
+    return dict(found)
 
 
-def _sizes(state: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _is_state(found: Any) -> bool:
+    """Return whether an object is a mapping from names to tensors."""
+    import torch
+
+    return (
+        isinstance(found, Mapping)
+        and bool(found)
+        and all(isinstance(x, torch.Tensor) and isinstance(name, str) for name, x in found.items())
+    )
+
+
+def _sizes(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sizes of the network, as fields of Config."""
-    places = sorted(int(m[1]) for name in state if (m := re.fullmatch(r"(\d{1,3})\.weight", name)))
-    weights = [state[f"{place}.weight"] for place in places]
-    kernels = [w for w in weights if w.ndim == 4]
-    dense = [w for w in weights if w.ndim == 2]
-    if not kernels or not dense:
-        names = ascii(", ".join(map(str, state)))[1:80]
-        raise RecordError(f"{path}: not a state dict of the book's nn.Sequential (found {names})")
+    from lenet import export
+
+    convolutions, dense = export.torch_layers(state)
+    if not convolutions or not dense:
+        names = ascii(", ".join(state))[1:80]
+        raise RecordError(f"expected convolutions, then dense layers, found {names}. {REMEDY}")
     return {
-        "channels": tuple(w.shape[0] for w in kernels),
-        "kernel_size": kernels[0].shape[2],
-        "hidden": tuple(w.shape[0] for w in dense[:-1]),
+        "channels": tuple(layer.weight.shape[0] for layer in convolutions),
+        "kernel_size": convolutions[0].weight.shape[2],
+        "hidden": tuple(layer.weight.shape[0] for layer in dense[:-1]),
     }
 
 
@@ -100,7 +121,7 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
     params = export.from_torch(model, state, loaded.image_shape)
     loss, accuracy = metrics.means(jax.device_get(train.evaluate(model, params, loaded.test)))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
-    runs.adopt(run_dir, config, loaded, params, command=command)
+    runs.adopt(run_dir, config, loaded, params, command=command, data_dir=FLAGS.data_dir)
     print(
         t(
             "test loss {loss:.3f}, test accuracy {accuracy:.3f}; saved to {run_dir}",

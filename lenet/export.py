@@ -8,8 +8,9 @@ and return the same logits [B, K].
 
 import io
 import itertools
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,8 @@ from lenet.ops.shapes import same_padding
 OPSET = 17
 """Version of the ONNX operators; runtimes support it since 2022."""
 IR_VERSION = 8
+LIMIT = 2**28
+"""Most values in a tensor that is read: a small file can declare many."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,33 +69,109 @@ def to_torch(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> Arra
     return state
 
 
-def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, ...]) -> Params:
-    """Return the parameters in a state dict of the book's nn.Sequential; the inverse of `to_torch`.
+class TorchLayer(NamedTuple):
+    """A convolution or dense layer in a state dict."""
+
+    name: str  # "net.0": what precedes ".weight" and ".bias"
+    weight: np.ndarray  # [C_out, C_in, kh, kw] or [out, in]
+    bias: np.ndarray  # [C_out] or [out]
+
+
+def torch_layers(state: Mapping[str, Any]) -> tuple[list[TorchLayer], list[TorchLayer]]:
+    """Return the convolutions and the dense layers of a state dict, each in the order of the file.
+
+    A layer is recognised by its shapes: a weight of rank 4 or 2 and a bias, with names that begin
+    alike. What else is in the names does not matter: "0.weight", "net.0.weight" and
+    "module.conv1.weight" are the same network.
+
+    Args:
+      state: arrays or tensors of any real type, by name; they are converted to float32.
 
     Raises:
-      RecordError: if its names or shapes do not match `model`.
+      RecordError: for any other tensor, a weight without its bias, or a value that is not finite.
+    """
+    arrays = {name: _float32(name, x) for name, x in state.items()}
+    layers: dict[int, list[TorchLayer]] = {4: [], 2: []}
+    expected = set()
+    for name, array in arrays.items():
+        *prefix, last = name.split(".")
+        if last == "weight" and array.ndim in layers:
+            bias = ".".join([*prefix, "bias"])
+            if bias not in arrays:
+                raise RecordError(f"{bias!a}: missing. Every layer needs a bias: use bias=True")
+            layers[array.ndim].append(TorchLayer(".".join(prefix), array, arrays[bias]))
+            expected |= {name, bias}
+    for name, array in arrays.items():
+        if name not in expected:
+            raise RecordError(
+                f"{name!a}: {array.shape}, expected none: the network has convolutions and dense "
+                "layers only"
+            )
+    return layers[4], layers[2]
+
+
+def _float32(name: str, x: Any) -> np.ndarray:
+    """Return an array, or a tensor wherever it lies, as a float32 array of finite values."""
+    if hasattr(x, "is_meta"):  # a tensor
+        import torch
+
+        if torch.nn.parameter.is_lazy(x) or x.is_meta:
+            raise RecordError(
+                f"{name!a}: has no values yet. Apply the network to an image before saving it"
+            )
+    size, dtype = math.prod(np.shape(x)), x.dtype
+    if "complex" in str(dtype):
+        raise RecordError(f"{name!a}: {dtype}, expected real numbers. Save a real network")
+    if size > LIMIT:
+        raise RecordError(f"{name!a}: {size:,} values; the limit is {LIMIT:,}")
+    try:
+        with np.errstate(over="ignore"):  # refused below
+            array = x.float().numpy(force=True) if hasattr(x, "is_meta") else np.float32(x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        first = str(error).splitlines()[0][:120]
+        raise RecordError(f"{name!a}: cannot be read as float32: {first}") from None
+    if not (finite := np.isfinite(array)).all():
+        raise RecordError(
+            f"{name!a}: {size - finite.sum():,} of {size:,} values are NaN, infinite or too large "
+            "for float32. Save the network before training diverges"
+        )
+    return np.asarray(array)
+
+
+def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, ...]) -> Params:
+    """Return the parameters in a state dict of the book's network; the inverse of `to_torch`.
+
+    The state dict is read by structure (`torch_layers`), so that any names of the layers will do.
+
+    Raises:
+      RecordError: if a value is not finite, or its layers or shapes do not match `model`.
     """
     shape = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     wanted = jax.eval_shape(model.init, jax.random.key(0), shape)["params"]
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), wanted)
-    expected = {name: x.shape for name, x in to_torch(model, zeros, image_shape).items()}
-    found = {name: tuple(np.shape(x)) for name, x in state.items()}
-    if found != expected:
-        name = sorted(found.items() ^ expected.items())[0][0]
+    expected = to_torch(model, zeros, image_shape)
+    convolutions, dense = torch_layers(state)
+    found = len(convolutions), len(dense)
+    if found != (counts := (len(model.channels), len(model.hidden) + 1)):
         raise RecordError(
-            f"{name!a}: {found.get(name, 'missing')}, expected {expected.get(name, 'none')}: "
-            "the state dict does not match these settings"
+            f"{found[0]} convolutions and {found[1]} dense layers, expected {counts[0]} and "
+            f"{counts[1]}: the state dict does not match these settings"
         )
     params: dict[str, dict[str, Any]] = {}
-    for layer, place in _layers(model):
-        weight = np.asarray(state[f"{place}.weight"], np.float32)
-        kernel = weight.transpose((2, 3, 1, 0) if weight.ndim == 4 else (1, 0))
+    for (layer, place), theirs in zip(_layers(model), convolutions + dense, strict=True):
+        for leaf, array in (("weight", theirs.weight), ("bias", theirs.bias)):
+            if array.shape != (right := expected[f"{place}.{leaf}"].shape):
+                name = ".".join(filter(None, (theirs.name, leaf)))
+                raise RecordError(
+                    f"{name!a}: {array.shape}, expected {right}: the state dict does not match "
+                    "these settings"
+                )
+        kernel = theirs.weight.transpose((2, 3, 1, 0) if theirs.weight.ndim == 4 else (1, 0))
         if layer == "dense1":
             height, width = feature_maps(model, image_shape[:2])[-1][1]
             channels = kernel.reshape(-1, height, width, kernel.shape[1])
             kernel = channels.transpose(1, 2, 0, 3).reshape(kernel.shape)
-        bias = np.asarray(state[f"{place}.bias"], np.float32)
-        params[layer] = {"kernel": np.ascontiguousarray(kernel), "bias": bias}
+        params[layer] = {"kernel": np.ascontiguousarray(kernel), "bias": theirs.bias}
     return params
 
 

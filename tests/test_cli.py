@@ -227,7 +227,7 @@ def test_progress_follows_the_language_of_the_locale(monkeypatch):
 def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     screen = io.StringIO()
     terminal = partial(Console, force_terminal=True, width=80, color_system=None)
-    monkeypatch.setattr(progress, "Console", lambda file, **_: terminal(file=screen))
+    monkeypatch.setattr(progress.command, "console", lambda: terminal(file=screen))
     with progress.Bar(2) as bar:
         bar.say(progress.line(row(1, 0.5, 0.8), 2))
         bar.advance(row(1, 0.5, 0.8), 2)

@@ -174,6 +174,83 @@ def test_a_folder(tmp_path: Path, suffix: str, place: str) -> None:
     assert "not verified" in loaded.source
 
 
+FOLDERS: dict[str, Callable[[str], str]] = {
+    "a dot": lambda file: file.replace("-idx", ".idx"),
+    "a dot, compressed": lambda file: file.replace("-idx", ".idx") + ".gz",
+    "upper case": lambda file: file.upper() + ".GZ",
+    "underscores": lambda file: file.replace("-", "_"),
+    "a directory for each file": lambda file: f"{file}/{file}",
+    "directories with a dot": lambda file: f"{file.replace('-idx', '.idx')}/{file}.gz",
+    "root of torchvision": lambda file: f"TinySet/raw/{file}",
+    "dataset of torchvision": lambda file: f"raw/{file}.gz",
+    "class name": lambda file: f"Tiny-Set/{file}",
+}
+
+
+@pytest.mark.parametrize("named", FOLDERS.values(), ids=FOLDERS)
+def test_a_folder_as_people_have_it(tmp_path: Path, named: Callable[[str], str]) -> None:
+    four = arrays()
+    for file in put(tmp_path / "from", four).iterdir():
+        path = tmp_path / "in" / named(file.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = file.read_bytes()
+        path.write_bytes(gzip.compress(content) if path.suffix.lower() == ".gz" else content)
+        (path.parent / f"._{path.name}").write_bytes(b"what macOS adds to archives")
+    put(tmp_path / "in/MNIST/raw", arrays(seed=9))  # torchvision's root has other datasets too
+    same(data.load("tiny_set", data_dir=tmp_path / "in"), four)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "train-images.idx3-ubyte.gz",
+        "raw/TRAIN-IMAGES-IDX3-UBYTE",
+        "tiny/raw/train-images-idx3-ubyte",
+    ],
+)
+def test_two_copies_of_a_file_have_to_be_equal(tmp_path: Path, second: str) -> None:
+    four = arrays()
+    first = put(tmp_path, four) / checksums.FILES[0]
+    (tmp_path / second).parent.mkdir(parents=True, exist_ok=True)
+    for images in (four[0], four[0] ^ 1):
+        idx.write(tmp_path / second, images)
+        if second.endswith(".gz"):
+            (tmp_path / second).write_bytes(gzip.compress((tmp_path / second).read_bytes()))
+        if images is four[0]:
+            same(data.load("tiny", data_dir=tmp_path), four)
+    with pytest.raises(DataError, match="differ, and both could be train-images") as caught:
+        data.load("tiny", data_dir=tmp_path)
+    for path in (first, tmp_path / second):
+        assert repr(str(path)) in str(caught.value)
+    assert "Remove" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["tiny/1.0.0", "tiny/config/1.0.0", "1.0.0", "."])
+@pytest.mark.parametrize("described", [True, False])
+def test_tfrecord_files_are_named_with_what_to_type(
+    tmp_path: Path, place: str, described: bool
+) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "tiny-train.tfrecord-00000-of-00001").touch()
+    if described:
+        (tmp_path / place / "dataset_info.json").write_text('{"fileFormat": "tfrecord"}')
+    with pytest.raises(DataError) as caught:
+        data.load("tiny", data_dir=tmp_path)
+    for part in (repr(str(tmp_path / place)), "TFRecord", "array_record", "data_dir=DIR"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_else_a_directory_contains_is_named(tmp_path: Path) -> None:
+    for name in ("archive\n.zip", "b.csv", "c.csv", "d.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"contains 'archive\\n.zip', 'b.csv', 'c.csv' and 1 more"):
+        data.load("tiny", data_dir=tmp_path)
+    with pytest.raises(DataError, match=r"b\.csv': a file, expected a directory"):
+        data.load("tiny", data_dir=tmp_path / "b.csv")
+
+
 def test_one_image_is_a_data_set(tmp_path: Path) -> None:
     loaded = data.load("tiny", data_dir=put(tmp_path, arrays(1, 1)))
     assert loaded.num_classes == 1
@@ -526,10 +603,83 @@ def test_a_prepared_mnist_cannot_be_verified_but_its_cached_copy_can(tmp_path: P
 def test_a_prepared_set_by_data_dir_at_any_level_and_of_the_newest_version(tmp_path: Path) -> None:
     prepare(tmp_path, arrays(3, 3, shape=(5, 6, 1)), version="9.0.0")
     newest = prepare(tmp_path, arrays(30, 5, shape=(5, 6, 1)), version="10.0.0")
-    for place in (tmp_path, newest):
+    closed = tmp_path / "tiny/11.0.0"  # which only TensorFlow reads
+    closed.mkdir()
+    (closed / "dataset_info.json").write_text("{}")
+    (closed / "tiny-train.tfrecord-00000-of-00001").touch()
+    for place in (tmp_path, tmp_path / "tiny", newest):
         assert len(data.load("tiny", data_dir=place).train.labels) == 30
     with pytest.raises(DataError, match="contains dataset tiny, expected other"):
         data.load("other", data_dir=newest)
+
+
+NAMING: dict[str, Callable[[Any], Any]] = {
+    "the class": lambda evil: {"pythonClassName": evil, "image": {}},
+    "the class, in a nested feature": lambda evil: {
+        "pythonClassName": "tensorflow_datasets.core.features.sequence_feature.Sequence",
+        "sequence": {"feature": {"pythonClassName": evil}},
+    },
+    "the class, as old versions did": lambda evil: {"type": evil, "content": {}},
+    "the class, in JSON": lambda evil: {
+        "pythonClassName": "tensorflow_datasets.core.features.sequence_feature.Sequence",
+        "jsonFeature": {"json": json.dumps({"feature": {"type": evil, "content": {}}})},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("naming", "feature", "where"),
+    [
+        *((naming, "label", "features.json") for naming in NAMING),
+        ("the class", "image", "features.json"),
+        ("the class", "other", "features.json"),
+        ("the class", "label", "dataset_info.json"),
+    ],
+)
+def test_no_class_that_a_prepared_set_names_is_imported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    naming: str,
+    feature: str,
+    where: str,
+) -> None:
+    four = arrays(6, 3, shape=(5, 6, 1))
+    place = prepare(tmp_path / "data", four)
+    (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'harm')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = json.loads((place / "features.json").read_text())
+    found["featuresDict"]["features"][feature] = NAMING[naming]("planted.Feature")
+    about = json.loads((place / "dataset_info.json").read_text())
+    if where == "features.json":
+        (place / where).write_text(json.dumps(found))
+    else:
+        (place / where).write_text(json.dumps(about | {"features": found}))
+    if where == "features.json" and feature != "other":
+        with pytest.raises(DataError, match=f"feature {feature} is a .*expected a tfds") as caught:
+            data.load("tiny", data_dir=tmp_path / "data")
+        assert "\n" not in str(caught.value)
+    else:  # what is not read does no harm
+        loaded = data.load("tiny", data_dir=tmp_path / "data")
+        assert loaded.class_names == ("ant", "bee", "cow")
+        assert len(loaded.train.labels) == 6
+    assert not (tmp_path / "harm").exists()
+    assert "planted" not in sys.modules
+
+
+def test_features_as_old_versions_wrote_them(tmp_path: Path) -> None:
+    place = prepare(tmp_path, arrays(6, 3, shape=(5, 6, 1)))
+    core = "tensorflow_datasets.core.features"
+    image = {"shape": [5, 6, 1], "dtype": "uint8", "encoding_format": "png"}
+    features = {
+        "image": {"type": f"{core}.image_feature.Image", "content": image},
+        "label": {
+            "type": f"{core}.class_label_feature.ClassLabel",
+            "content": {"num_classes": 3},
+        },
+    }
+    whole = {"type": f"{core}.features_dict.FeaturesDict", "content": features}
+    (place / "features.json").write_text(json.dumps(whole))
+    assert data.load("tiny", data_dir=tmp_path).class_names == ("ant", "bee", "cow")
 
 
 @pytest.mark.parametrize(

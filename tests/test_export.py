@@ -1,13 +1,14 @@
 """What another program makes of an exported network: the same logits, at any batch size."""
 
 import io
+import json
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
 import torch_network
-from commands import python
+from commands import command, python
 from hypothesis import given
 from hypothesis import strategies as st
 from skipping import skip
@@ -98,6 +99,86 @@ def test_a_state_dict_of_another_network_is_refused(network):
         export.from_torch(model, state | {"0.bias": np.zeros(99)}, shape)
 
 
+def renamed(change):
+    """The state dict of the book's nn.Sequential under other names."""
+    return lambda torch, net: {change(name): x for name, x in net.state_dict().items()}
+
+
+def numbered_from_one(torch, net):
+    """The first edition's network begins with a Reshape, a layer without parameters."""
+    return torch.nn.Sequential(torch.nn.Identity(), *net).state_dict()
+
+
+def newer_edition(torch, net):
+    class LeNet(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+    return LeNet().state_dict()
+
+
+def dense_first(torch, net):
+    """A class whose __init__ makes the dense layers first, and the biases first."""
+    state = net.state_dict()
+    return {name: state[name] for name in sorted(state, key=lambda x: (state[x].ndim % 4, x[-4:]))}
+
+
+NAMED = {
+    "a leading Reshape": numbered_from_one,
+    "the newer edition": newer_edition,
+    "parallel": renamed("module.{}".format),
+    "compiled": renamed("_orig_mod.net.{}".format),
+    "lightning": renamed("model.net.{}".format),
+    "attributes": renamed(lambda name: name.translate(str.maketrans("0123456789", "abcdefghij"))),
+    "dense layers first": dense_first,
+    "parameters, which require gradients": lambda torch, net: dict(net.named_parameters()),
+    "double": lambda torch, net: net.double().state_dict(),
+}
+
+
+@pytest.mark.parametrize("named", NAMED.values(), ids=NAMED)
+def test_the_book_s_networks_are_read_whatever_their_layers_are_called(torch, named):
+    model, shape = NETWORKS["book"]
+    params = drawn(model, shape)
+    state = named(torch, torch_network.network(torch, model, params))
+    jax.tree.map(np.testing.assert_array_equal, export.from_torch(model, state, shape), params)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8", "int64", "uint8", "bool"])
+def test_a_tensor_of_any_real_type_is_converted(torch, dtype):
+    model, shape = NETWORKS["book"]
+    state = export.to_torch(model, drawn(model, shape), shape)
+    bias = torch.tensor([0, 1, 1, 0, 1, 0]).to(getattr(torch, dtype))
+    params = export.from_torch(model, state | {"0.bias": bias}, shape)
+    assert params["conv1"]["bias"].tolist() == [0, 1, 1, 0, 1, 0]
+    assert params["conv1"]["bias"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (lambda torch: torch.tensor([0, 1, 2, 3, 4, torch.nan]), "1 of 6 values are NaN"),
+        (lambda torch: torch.full((6,), -torch.inf), "6 of 6 values are NaN, infinite"),
+        (lambda torch: torch.full((6,), 1e300, dtype=torch.float64), "too large for float32"),
+        (lambda torch: np.full(6, 1e300), "too large for float32"),
+        (lambda torch: torch.zeros(6, dtype=torch.complex64), "complex64, expected real"),
+        (lambda torch: np.zeros(6, complex), "complex128, expected real"),
+        (lambda torch: np.full(6, "x"), "cannot be read as float32"),
+        (lambda torch: torch.zeros(6).to_sparse(), "cannot be read as float32"),
+        (lambda torch: torch.zeros(6, device="meta"), "has no values yet"),
+        (lambda torch: torch.zeros(1).expand(2**40), "values; the limit is 268,435,456"),
+        (lambda torch: torch.nn.LazyLinear(6).bias, "has no values yet. Apply the network"),
+    ],
+)
+def test_values_that_are_no_parameters_are_refused_by_name(torch, bad, said):
+    model, shape = NETWORKS["book"]
+    state = export.to_torch(model, drawn(model, shape), shape) | {"0.bias": bad(torch)}
+    with pytest.raises(RecordError, match=rf"'0\.bias': .*{said}") as caught:
+        export.from_torch(model, state, shape)
+    assert "\n" not in str(caught.value)
+
+
 def test_stablehlo_is_a_program_without_this_project(network):
     model, params, shape, images = network
     loaded = jax.export.deserialize(bytearray(export.to_stablehlo(model, params, shape)))
@@ -173,7 +254,25 @@ def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     assert "theirs" in again.stderr
 
 
-@pytest.mark.parametrize("what", ["missing", "text", "pickle", "tensor", "another"])
+def test_the_newer_edition_s_parameters_become_a_run_that_knows_its_data(torch, tiny, tmp_path):
+    model = LeNet(channels=(3,), hidden=(), kernel_size=3)
+    net = torch_network.network(torch, model)
+    net(torch.zeros(1, 1, 28, 28))
+    state = {f"net.{name}": x for name, x in net.named_parameters()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "lenet.pt")
+    (tmp_path / "data").symlink_to(tiny)
+    flags = ("--dataset=tiny", "--data_dir=data", "--run_dir=theirs")
+    done = command("import_torch", "lenet.pt", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    _, params = records.load(tmp_path / "theirs")
+    np.testing.assert_array_equal(params["conv1"]["bias"], net[0].bias.detach())
+    about = json.loads((tmp_path / "theirs/config.json").read_text())
+    assert about["data_dir"] == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "what", ["missing", "text", "pickle", "tensor", "another", "lazy", "module", "diverged"]
+)
 def test_what_is_no_state_dict_of_the_texts_network_is_one_line(torch, tmp_path, what):
     path = tmp_path / "lenet.pt"
     if what == "text":
@@ -185,9 +284,19 @@ def test_what_is_no_state_dict_of_the_texts_network_is_one_line(torch, tmp_path,
         torch.save(torch.zeros(3), path)
     elif what == "another":
         torch.save(torch.nn.Linear(3, 4).state_dict(), path)
-    done = run_import("lenet.pt", "--run_dir=theirs", cwd=tmp_path)
+    elif what == "lazy":
+        torch.save(torch.nn.Sequential(torch.nn.LazyLinear(3)).state_dict(), path)
+    elif what == "module":
+        torch.save(torch.nn.Linear(3, 4), path)
+    elif what == "diverged":
+        net = torch.nn.Conv2d(1, 3, 3)
+        net.weight.data[0, 0, 0, 0] = torch.nan
+        torch.save(net.state_dict(), path)
+    done = command("import_torch", "lenet.pt", "--run_dir=theirs", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
     assert "lenet.pt" in done.stderr
+    said = {"lazy": "Apply the network", "module": "torch.save(net.state_dict()", "diverged": "NaN"}
+    assert said.get(what, "") in done.stderr
     assert not (tmp_path / "theirs").exists()
     assert not (tmp_path / "harm").exists()
 

@@ -90,9 +90,5 @@ def _find(name: str) -> Raw:
 def _remedy(name: str) -> str:
     package = f"apt install {debian.PACKAGE}, or " if name == "fashion_mnist" else ""
     folder = f"set data_dir=DIR to a directory with {', '.join(FILES)} (plain or .gz)"
-    prepare = (
-        'run python -c "import tensorflow_datasets as tfds; tfds.builder('
-        f"'{name}', file_format='array_record').download_and_prepare()\" "
-        "on a machine with TensorFlow and set data_dir=DIR to its ~/tensorflow_datasets"
-    )
-    return f"{package}{folder}" + ("" if name == "fashion_mnist" else f", or {prepare}")
+    prepare = "" if name == "fashion_mnist" else f", or {sources.remedy(name)}"
+    return f"{package}{folder}{prepare}"

@@ -222,8 +222,18 @@ def resume(
     return Run(run_dir, config, data, checkpoint_every)
 
 
-def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command: str) -> None:
+def adopt(
+    run_dir: Path,
+    config: Config,
+    data: Data,
+    params: Params,
+    *,
+    command: str,
+    data_dir: str | Path | None = None,
+) -> None:
     """Make a run directory of parameters that were trained elsewhere.
+
+    `data_dir` is recorded as `begin` does.
 
     Raises:
       UsageError, InUseError: as `begin`.
@@ -232,7 +242,7 @@ def adopt(run_dir: Path, config: Config, data: Data, params: Params, *, command:
     state = jax.device_get(train.init(model, config, data.image_shape)._replace(params=params))
     run = Run(run_dir, config, data)
     with records.claim(run_dir):
-        _describe(run, data, command, None)
+        _describe(run, data, command, data_dir)
         _save(run, data, config.epochs, state)
 
 
