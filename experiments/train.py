@@ -28,7 +28,7 @@ from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
 from lenet.engine.rows import Row
-from lenet.errors import RecordError, UsageError
+from lenet.errors import InUseError, RecordError, UsageError
 from lenet.records import trackers
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ def _conclude(run: "Run") -> None:
 
     curves, path = run.directory / "curves.png", run.directory / directory.RESULT
     if run.data is not None or not curves.exists():  # if it was stopped before it drew them
-        with files.hold(run.directory):
+        # Whoever holds the directory by now draws them.
+        with contextlib.suppress(InUseError), records.reclaim(run.directory):
             files.write(curves, figures.curves(run.rows(), run.config, language.asked()))
     result = records.read_json(path)
     try:
