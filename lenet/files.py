@@ -62,10 +62,10 @@ def hold(directory: Path, name: str | None = None) -> Iterator[None]:
     handle = None if os.name == "nt" else os.open(directory, _FOLDER)
     try:
         status = os.stat(directory if handle is None else handle)
-        for folder in (directory, *(x for x in directory.iterdir() if name and x.is_dir())):
-            if name and not (folder.is_symlink() and folder != directory):
-                for left in folder.glob(f".*.{name}{UNFINISHED}"):
-                    left.unlink(missing_ok=True)
+        inside = (x for x in directory.iterdir() if x.is_dir() and not x.is_symlink())
+        for folder in (directory, *inside) if name else ():
+            for left in folder.glob(f".*.{name}{UNFINISHED}"):
+                left.unlink(missing_ok=True)
         token = name or secrets.token_hex(16)
         absolute = os.path.abspath(directory)
         _held[os.path.normpath(directory)] = _Held(absolute, handle, status, name, token)
@@ -144,8 +144,7 @@ def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """
     with _folder_of(path) as (at, name, token):
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            _refuse_link(name, at)
         folder, base = os.path.split(name)
         aside = os.path.join(folder, f".{base}.{token}{UNFINISHED}")
         handle = os.open(aside, _WRITE | os.O_EXCL, 0o644, dir_fd=at)
@@ -212,7 +211,8 @@ def _folder_of(path: Path, *, make: bool = True) -> Iterator[tuple[int | None, s
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder.name, dir_fd=at)
                     os.fsync(at)
-                at = _open_folder(folder.name, at)
+                _refuse_link(folder.name, at)
+                at = os.open(folder.name, _FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
                 stack.callback(os.close, at)
             yield at, path.name, token
             return
@@ -226,11 +226,10 @@ def _folder_of(path: Path, *, make: bool = True) -> Iterator[tuple[int | None, s
         yield at, path.name, token
 
 
-def _open_folder(name: str, at: int) -> int:
-    """Open a folder in a folder; raise an OSError if it is a link."""
+def _refuse_link(name: str, at: int | None) -> None:
+    """Raise an OSError if a file or a folder is a link."""
     if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return os.open(name, _FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
 
 
 def _write(handle: int, chunks: Iterable[bytes | memoryview]) -> None:

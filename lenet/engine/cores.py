@@ -1,5 +1,6 @@
 """The cores of the CPU as JAX devices, which share runs and batches."""
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,8 +18,7 @@ WORTH = 1_000_000
 def cores() -> int:
     """Return the number of cores that this process may use, by its affinity and its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = container.cores()
-    return min(allowed or 1, max(1, int(quota)) if quota else allowed or 1)
+    return max(1, int(min(allowed or 1, container.cores() or math.inf)))
 
 
 def as_devices() -> None:
