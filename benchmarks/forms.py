@@ -44,7 +44,7 @@ def forms(padding: int) -> dict[str, tuple[Callable[[Array], Array], Layer, int]
         return rows @ kernel.reshape(-1, kernel.shape[-1]) + bias[None, None, None]
 
     def concatenated(x: Array, kernel: Array, bias: Array) -> Array:
-        with mock.patch.object(blocks, "_patches", _concatenated):
+        with mock.patch.object(blocks, "_patches", blocks._joined):
             return blocks.conv2d(x, kernel, bias)
 
     def split(block: int) -> Callable[[Array], Array]:
@@ -60,18 +60,6 @@ def forms(padding: int) -> dict[str, tuple[Callable[[Array], Array], Layer, int]
     best = 4 if padding else 2  # what the network uses
     found[f"blocks of {best}×{best}, slices concatenated"] = (split(best), concatenated, best)
     return found
-
-
-def _concatenated(x: Array, reach: tuple[int, int]) -> Array:
-    """The patch matrix as one would first write it."""
-    t, _, channels, rows, columns, batch = x.shape
-    n, m = rows - reach[0] + 1, columns - reach[1] + 1
-    slices = [
-        x[:, :, :, i : i + n, j : j + m].reshape(t * t * channels, n * m * batch)
-        for i in range(reach[0])
-        for j in range(reach[1])
-    ]
-    return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
 
 
 def count(repeats: int) -> int:

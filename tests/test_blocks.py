@@ -49,6 +49,27 @@ def test_a_layer_and_its_gradients_are_those_of_ops(case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("kernel", "block"), [((5, 5), 2), ((5, 3), 4), ((2, 4), 1)])
+def test_a_gpus_form_of_the_patches_and_of_their_gradient_is_a_cpus(kernel, block, monkeypatch):
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(keys[0], (block, block, 2, 6, 7, 3))
+    weights, bias = jax.random.normal(keys[1], (*kernel, 2, 3)), jnp.arange(3.0)
+
+    def layer(*given):
+        return (blocks.conv2d(*given) ** 3).sum()
+
+    def both():
+        return jax.value_and_grad(layer, (0, 1, 2))(x, weights, bias)
+
+    on_cpu, text = both(), str(jax.make_jaxpr(both)())
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.clear_caches()
+    on_gpu, joined = both(), str(jax.make_jaxpr(both)())
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-3), on_gpu, on_cpu)
+    assert "dynamic_update_slice" in text
+    assert "dynamic_update_slice" not in joined  # no loop, which would be many kernels a round
+
+
 @given(
     st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 2), st.integers(1, 4)
 )

@@ -18,7 +18,9 @@ Why at all: XLA compiles a convolution inside a loop on a CPU to code 6 to 13 ti
 outside (github.com/jax-ml/jax, issue 12868); a matrix product has no such cliff.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 
 import jax
@@ -122,6 +124,15 @@ def _reach(kernel_shape: tuple[int, ...], block: int) -> Size:
 
 def _patches(x: Array, reach: Size) -> Array:
     """The patch matrix: a row for each input of a window, then one of ones; a column a window."""
+    return (_copied if jax.default_backend() == "cpu" else _joined)(x, reach)
+
+
+def _copied(x: Array, reach: Size) -> Array:
+    """`_patches` by a loop of copies.
+
+    As one expression XLA would fuse the reshape into it on a CPU, and work out a row and a column
+    for every number.
+    """
     t, _, channels, rows, columns, batch = x.shape
     n, m = rows - reach[0] + 1, columns - reach[1] + 1
     inputs, windows = t * t * channels, reach[0] * reach[1]
@@ -132,10 +143,42 @@ def _patches(x: Array, reach: Size) -> Array:
         part = part.reshape(inputs, n, m, batch)
         return lax.dynamic_update_slice(patches, part, (s * inputs, 0, 0, 0))
 
-    # A loop of copies: as one expression XLA would fuse the reshape into it, and work out a row and
-    # a column for every number.
     ones = jnp.ones((windows * inputs + 1, n, m, batch), x.dtype)
     return lax.fori_loop(0, windows, put, ones).reshape(-1, n * m * batch)
+
+
+def _joined(x: Array, reach: Size) -> Array:
+    """`_patches` as one expression: one kernel of a GPU, where each round of a loop is several."""
+    t, _, channels, rows, columns, batch = x.shape
+    n, m = rows - reach[0] + 1, columns - reach[1] + 1
+    slices = [
+        x[:, :, :, i : i + n, j : j + m].reshape(t * t * channels, n * m * batch)
+        for i in range(reach[0])
+        for j in range(reach[1])
+    ]
+    return jnp.concatenate([*slices, jnp.ones((1, n * m * batch), x.dtype)])
+
+
+def _added(parts: Array, shape: tuple[int, ...], reach: Size) -> Array:
+    """Add up what each slice of x gave, where it was: the gradient of the slices of `_patches`."""
+    if jax.default_backend() != "cpu":
+        (rows, columns), (n, m) = shape[3:5], parts.shape[4:6]
+
+        def placed(s: int) -> Array:
+            i, j = divmod(s, reach[1])
+            around = ((i, rows - n - i), (j, columns - m - j))
+            return jnp.pad(parts[s], ((0, 0), (0, 0), (0, 0), *around, (0, 0)))
+
+        return functools.reduce(operator.add, map(placed, range(len(parts))))
+
+    def add_slice(s: Array, dx: Array) -> Array:
+        corner = (0, 0, 0, s // reach[1], s % reach[1], 0)
+        old = lax.dynamic_slice(dx, corner, parts.shape[1:])
+        return lax.dynamic_update_slice(dx, old + parts[s], corner)
+
+    # A loop and not a sum of padded slices, which XLA would fuse into the layer below and
+    # evaluate once for every pixel of its pooling window.
+    return lax.fori_loop(0, reach[0] * reach[1], add_slice, jnp.zeros(shape, parts.dtype))
 
 
 @jax.custom_vjp
@@ -164,15 +207,7 @@ def _backward(saved: tuple, g: Array) -> tuple[Array, Array, Array]:
     d_kernel, d_bias = to_kernel(large_first)
     d_patches = (weights[:-1] @ g).reshape(-1, t, t, channels, n, m, batch)
 
-    def add_slice(s: Array, dx: Array) -> Array:
-        corner = (0, 0, 0, s // reach[1], s % reach[1], 0)
-        old = lax.dynamic_slice(dx, corner, d_patches.shape[1:])
-        return lax.dynamic_update_slice(dx, old + d_patches[s], corner)
-
-    # A loop and not a sum of padded slices, which XLA would fuse into the layer below and
-    # evaluate once for every pixel of its pooling window.
-    dx = lax.fori_loop(0, reach[0] * reach[1], add_slice, jnp.zeros(shape, g.dtype))
-    return dx, d_kernel, d_bias
+    return _added(d_patches, shape, reach), d_kernel, d_bias
 
 
 _product.defvjp(_forward, _backward)
