@@ -78,10 +78,13 @@ def _on_gpu(precision: str) -> list[Contender]:
     tf32 = precision == "TF32"
     ours = {"precision": "tensorfloat32" if tf32 else "float32"}
     torch = {"device": "cuda", "tf32": tf32}
+    compiled = torch | {"compiled": True}
     rows = (
         ("lenet", "lenet", "ours", ours, True),
         ("torch_eager", "PyTorch", "pytorch", torch, False),
         ("torch_graphs", "PyTorch, CUDA graphs", "cuda_graphs", torch, False),
+        ("torch_compile", "PyTorch, compile", "pytorch", compiled, True),
+        ("torch_both", "PyTorch, compile, CUDA graphs", "cuda_graphs", compiled, True),
     )
     return [
         Contender(

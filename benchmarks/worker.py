@@ -8,12 +8,14 @@ The parent writes one request a line and reads one answer a line, both JSON:
     {"do": "inference"}            -> as epoch
     {"do": "kernels", "steps": 50} -> {"kernels": 600}, null without a GPU
     {"do": "memory"}               -> {"host": 6e8, "device": null}, the most bytes so far
+    {"do": "compile"}              -> {"seconds": 4.5}, of our training program, before the epoch
     {"do": "environment"}          -> its own versions, threads
 
 An answer {"error": ...} is the last. The process ends when its input does.
 """
 
 import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
@@ -44,6 +46,8 @@ class Worker:
         dataset: str = "fashion_mnist",
         cache: str | None = None,
         options: dict[str, Any] | None = None,
+        cores: int | None = None,
+        turn: str | None = None,
         **settings: Any,
     ) -> None:
         """Start the process.
@@ -55,12 +59,15 @@ class Worker:
           dataset: what on.
           cache: the directory of compiled programs; without it none are kept.
           options: of the contender's program.
+          cores: how many it may use; all by default.
+          turn: a file; of the processes that name it, one at a time builds its program, because
+            a compiler that tries out what is fastest wants the machine for itself.
           settings: fields of Config that differ from the preset.
         """
         self.contender = contender
         named = {"contender": contender, "network": network, "settings": settings}
         named["options"] = options or {}
-        data = {"examples": examples, "dataset": dataset}
+        data = {"examples": examples, "dataset": dataset, "cores": cores, "turn": turn}
         self.started = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "benchmarks.worker", json.dumps(named | data)],
@@ -140,7 +147,10 @@ def _program(settings: dict[str, Any]) -> Any:
     loaded = data.load(settings["dataset"])
     if settings["examples"]:
         loaded = data.take(loaded, train=settings["examples"])
-    return BY_NAME[settings["contender"]].program(config, loaded, **settings["options"])
+    with open(settings["turn"], "w") if settings["turn"] else contextlib.nullcontext() as file:
+        if file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return BY_NAME[settings["contender"]].program(config, loaded, **settings["options"])
 
 
 def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +159,8 @@ def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:
         return dict(program.environment())
     if do == "memory":
         return {"host": _peak(), "device": program.device_memory()}
+    if do == "compile":
+        return {"seconds": program.program.seconds_to_compile}
     if do == "kernels":
         return {"kernels": program.kernels(request["steps"])}
     begin = time.perf_counter()
@@ -161,6 +173,12 @@ def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:
         for _ in range(request.get("times", 1)):
             result = program.epoch()
     return {"seconds": time.perf_counter() - begin, **result._asdict()}
+
+
+def _confine(count: int) -> None:
+    """Use the first `count` cores alone; before jax and torch are imported, which count them."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(count)
 
 
 def _peak() -> int:
@@ -184,4 +202,7 @@ if __name__ == "__main__":
     # What libraries print must not get between the answers.
     own = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(json.loads(sys.argv[1]), sys.stdin, own)
+    given = json.loads(sys.argv[1])
+    if given["cores"]:
+        _confine(given["cores"])
+    serve(given, sys.stdin, own)

@@ -4,6 +4,9 @@
     scripts/bench --only=lenet,torch_eager --networks=book
     scripts/bench --scaling                how our time grows with batch, epochs and width
     scripts/bench --forms                  a convolutional layer in each of its forms
+    scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
+    scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
+                                           which bits are equal there
 
 Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
 GPU. Leaves a record in results/, of which scripts/readme.py makes the README's table. Let nothing
@@ -41,6 +44,8 @@ flags.DEFINE_integer("examples", None, "training examples of an epoch; all by de
 flags.DEFINE_boolean("ten", True, "train for ten epochs from the start of each process")
 flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and draw it")
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
+flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
+flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
 flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
 flags.DEFINE_string(
     "record",
@@ -70,6 +75,10 @@ def main() -> None:
         scaling()
     elif FLAGS.forms:
         forms()
+    elif FLAGS.cores:
+        by_cores()
+    elif FLAGS.gpu:
+        gpu()
     else:
         compare()
 
@@ -157,6 +166,49 @@ def forms() -> None:
     path = Path(FLAGS.record or ROOT / "results" / "forms.json")
     files.write_json(path, record)
     print(forms.table(record, ("form", "multiply-adds")), f"left in {path}", sep="\n")
+
+
+def gpu() -> None:
+    """Measure runs and sweeps on a GPU and print the table."""
+    from benchmarks import bits, on_gpu
+
+    record = started()
+    if record["environment"]["backend"] != "gpu":
+        raise UsageError("--gpu: JAX finds no GPU here")
+    asked = on_gpu.points(torch=importlib.util.find_spec("torch") is not None)
+    with progress(on_gpu.count(asked)) as tell:
+        record |= on_gpu.measure(FLAGS.networks[0], asked, FLAGS.dataset, tell)
+    path = Path(FLAGS.record or ROOT / "results" / "gpu.json")
+    files.write_json(path, record)
+    print(on_gpu.table(record), f"left in {path}", sep="\n", flush=True)
+    files.write_json(path, record | {"bits": bits.measure(FLAGS.dataset)})
+
+
+def by_cores() -> None:
+    """Measure on 1, 2, 4, ... cores of the CPU and print the table."""
+    from benchmarks import by_cores
+    from lenet.engine.cores import cores
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    counts = by_cores.counts(cores())
+    torch = importlib.util.find_spec("torch") is not None
+    names = FLAGS.only or [n for n in by_cores.ROWS if torch or not n.startswith("torch")]
+    if elsewhere := [name for name in names if name not in by_cores.ROWS]:
+        raise UsageError(f"--only={elsewhere[0]}: must be among {', '.join(by_cores.ROWS)}")
+    with progress(len(counts) * len(names) * (1 + FLAGS.repeats)) as tell:
+        record |= by_cores.measure(
+            FLAGS.networks[0],
+            names,
+            counts,
+            repeats=FLAGS.repeats,
+            examples=FLAGS.examples or by_cores.EXAMPLES,
+            dataset=FLAGS.dataset,
+            tell=tell,
+        )
+    path = Path(FLAGS.record or ROOT / "results" / "cores.json")
+    files.write_json(path, record)
+    print(by_cores.table(record, "cores"), f"left in {path}", sep="\n")
 
 
 def started() -> dict[str, Any]:

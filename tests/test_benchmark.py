@@ -8,15 +8,17 @@ from pathlib import Path
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from commands import python
 
-from benchmarks import flax_plain, forms, rounds, scaling, table
+from benchmarks import bits, by_cores, flax_plain, forms, rounds, scaling, table
 from benchmarks.contenders import BY_NAME, CONTENDERS
 from benchmarks.worker import Worker, WorkerError
 from lenet import export
 from lenet.config import PRESETS, Config
-from lenet.model import network
+from lenet.engine.cores import cores
+from lenet.model import LeNet, network
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = 300  # two batches, the second short
@@ -222,6 +224,31 @@ def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
     assert record["environment"]["versions"]["jax"] == jax.__version__
     assert table.table([measured]) in done.stdout
     assert table.facts(record) in done.stdout
+
+
+@pytest.mark.slow
+def test_points_of_cores_are_confined_and_measured(tmp_path):
+    path = tmp_path / "cores.json"
+    flags = ["--cores", "--only=lenet", "--repeats=1", "--examples=256", "--dataset=synthetic"]
+    done = python("-P", "scripts/benchmark.py", *flags, f"--record={path}")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(path.read_text())
+    assert [point["cores"] for point in record["points"]] == by_cores.counts(cores())
+    assert by_cores.table(record, "cores") in done.stdout
+
+
+@pytest.mark.slow
+def test_a_gpu_that_is_not_there_is_one_line_and_status_2(tmp_path):
+    done = python("-P", "scripts/benchmark.py", "--gpu", f"--record={tmp_path}/r.json")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: --gpu: JAX finds no GPU here"
+
+
+def test_float64_logits_are_those_of_the_network():
+    model, images = LeNet(), np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
+    ours = model.apply({"params": params}, images.astype(np.float32) / 255)
+    np.testing.assert_allclose(ours, bits.exact(params, images), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

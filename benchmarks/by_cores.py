@@ -1,0 +1,88 @@
+"""How training gains from cores: one run, a sweep and PyTorch, each confined to 1, 2, 4, ... cores.
+
+Every point is a process of its own that may use so many cores and has as many threads, and all
+points are asked in turn, as contenders are.
+"""
+
+import contextlib
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmarks.contenders import BY_NAME
+from benchmarks.rounds import Tell
+from benchmarks.table import titled
+from benchmarks.worker import Worker
+from lenet.language import translate
+
+ROWS = ("lenet", "sweep", "torch_eager", "torch_last", "torch_compile")
+"""Contenders, in the order of the table's columns; a sweep has two runs for each core."""
+EXAMPLES = 10_240
+"""Training examples of an epoch here."""
+
+
+def counts(cores: int) -> list[int]:
+    """Return 1, 2, 4, ... and the number of cores itself.
+
+    >>> counts(12)
+    [1, 2, 4, 8, 12]
+    """
+    return sorted({2**i for i in range(cores.bit_length()) if 2**i <= cores} | {cores})
+
+
+def measure(
+    network: str,
+    names: Sequence[str],
+    cores: Sequence[int],
+    *,
+    repeats: int,
+    examples: int,
+    dataset: str,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Return the seconds of an epoch at every number of cores, every point `repeats` times."""
+    points = [(name, count) for count in cores for name in names]
+    with contextlib.ExitStack() as stack:
+
+        def start(point: tuple[str, int]) -> tuple[Worker, dict[str, Any]]:
+            name, count = point
+            options = {"runs": 2 * count} if name == "sweep" else {}
+            asked: dict[str, Any] = {"examples": examples, "dataset": dataset, "options": options}
+            worker = stack.enter_context(Worker(name, network, cores=count, **asked))
+            seen = worker.ask("epoch")["examples"]  # compiles
+            tell(f"{count} cores: start of {BY_NAME[name].title}")
+            return worker, {"examples": seen, **worker.ask("environment")}
+
+        with ThreadPoolExecutor(len(points)) as threads:  # a start is not measured
+            started = dict(zip(points, threads.map(start, points), strict=True))
+        seconds: dict[tuple[str, int], list[float]] = {point: [] for point in points}
+        for i in range(repeats):
+            for name, count in points:
+                tell(f"{count} cores: {BY_NAME[name].title}, round {i + 1}")
+                seconds[name, count].append(started[name, count][0].ask("epoch")["seconds"])
+    environment = {k: v for _, found in started.values() for k, v in found.items() if k == "torch"}
+    points_kept = [
+        {"name": n, "cores": c, "examples": started[n, c][1]["examples"], "seconds": seconds[n, c]}
+        for n, c in points
+    ]
+    return {"network": network, "examples": examples, "points": points_kept} | environment
+
+
+def table(record: dict[str, Any], head: str, language: str = "en") -> str:
+    """Return examples/s by cores: medians, and their range."""
+    names = list(dict.fromkeys(point["name"] for point in record["points"]))
+    found = {(point["name"], point["cores"]): point for point in record["points"]}
+
+    def cell(name: str, cores: int) -> str:
+        point = found[name, cores]
+        speeds = [point["examples"] / s for s in point["seconds"]]
+        return f"{statistics.median(speeds):,.0f} [{min(speeds):,.0f}, {max(speeds):,.0f}]"
+
+    cores = sorted({point["cores"] for point in record["points"]})
+    rows = [[str(count), *(cell(name, count) for name in names)] for count in cores]
+    titles = [translate(language, titled(BY_NAME[name].title)) for name in names]
+    align = ("right",) * (1 + len(names))
+    return tabulate(rows, [head, *titles], tablefmt="github", disable_numparse=True, colalign=align)
