@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import forms, scaling
+from benchmarks import forms, on_gpu, scaling
 from benchmarks import table as bench
 from lenet import files, records
 from lenet.analysis import stats
@@ -16,6 +16,7 @@ from lenet.records import ledger
 
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
+GPU = RESULTS / "gpu.json"
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -37,6 +38,23 @@ def speed(language: str) -> str:
     else:
         parts.append(translate(language, bench.NO_GPU))
     return "\n\n".join(parts)
+
+
+def gpu_table(language: str) -> str:
+    """Return what runs and sweeps take on a GPU beside PyTorch, and what else was tried."""
+    record = records.read_json(GPU)
+    note = translate(
+        language,
+        "Median [min, max] of what was timed: two processes of one run, otherwise one, two or "
+        "three times each; of 1,024 runs single epochs, times ten. Epochs have {examples:,} "
+        "examples, shuffling and metrics included, evaluation apart; to compile: the training "
+        "program. {machine}; driver {driver}.",
+        examples=record["rows"][0]["examples"],
+        machine=bench.machine(record["environment"] | {"torch": record["torch"]}),
+        driver=record["driver"],
+    )
+    tables = f"{on_gpu.table(record, language)}\n\n{note}\n\n    {record['command']}"
+    return f"{tables}\n\n{on_gpu.variants(record, language)}"
 
 
 def forms_table(language: str) -> str:

@@ -290,6 +290,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "docs/speed": {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
+        "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },
 }
