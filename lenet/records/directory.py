@@ -54,7 +54,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
     check_free(run_dir)
     new = not run_dir.exists()
     with files.writing(f"run_dir={run_dir}"):
-        run_dir.mkdir(parents=True, exist_ok=True)
+        files.make(run_dir)
     with _holding(run_dir, uuid.uuid4().hex, new=new):
         _check_empty(run_dir)  # another process may have come and gone
         yield run_dir

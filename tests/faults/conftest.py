@@ -7,11 +7,13 @@ A run without --faults injects one or a few of each kind.
 """
 
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness import Fault, Runner
+from warm import Worker
 
 
 @pytest.fixture
@@ -38,3 +40,21 @@ def whole(runner, tmp_path_factory) -> Path:
     done = runner.run(run_dir)
     assert done.returncode == 0, done.stderr
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def disk(tmp_path_factory) -> Path:
+    """The library that stops calls."""
+    library = tmp_path_factory.mktemp("disk") / "disk.so"
+    source = Path(__file__).with_name("disk.c")
+    build = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"]
+    subprocess.run(build, check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def worker(disk) -> Iterator[Worker]:
+    """A process that runs commands, in which calls can be stopped."""
+    made = Worker(disk)
+    yield made
+    made.stop()

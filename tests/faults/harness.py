@@ -38,6 +38,10 @@ class Fault:
         """Count one injection, and what of KINDS came of it."""
         self.counts.update(("injected", *kinds))
 
+    def cover(self, points: int, of: int) -> None:
+        """Count at how many of the points where a fault can happen it was injected."""
+        self.counts.update({"points": points, "of": of})
+
 
 class Runner:
     """Runs of one small configuration, in processes of their own."""
