@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from harness import lines, outcome
+import reorder
+from harness import lines, outcome, unfinish
 from warm import Worker
+
+from lenet.records import checkpoint
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="wants Linux and a C compiler"
@@ -41,6 +44,7 @@ class Work(NamedTuple):
     begun: str  # the file with which there is something to resume
     result: Callable[[Path], object]  # what it leaves, but for times
     every: bool = True  # kill it at every call; else at one of each kind, for that takes long
+    before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
 def ledger(run_dir: Path, name: str = "runs.jsonl") -> list[str]:
@@ -64,11 +68,25 @@ def page(run_dir: Path) -> object:
     return (run_dir / "report.html").read_bytes(), outcome(run_dir)
 
 
+def to_report(whole: Path, place: Path) -> None:
+    """Copy a finished run."""
+    shutil.copytree(whole, place)
+
+
+def to_resume(whole: Path, place: Path) -> None:
+    """Copy a run that is damaged in two places and not finished."""
+    newest = checkpoint.last(unfinish(whole, place))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with open(place / "metrics.jsonl", "ab") as file:
+        file.write(b'{"epoch": 7, "tr')
+
+
 WORK = {
     "train": Work(SMALL, "config.json", outcome),
     "sweep": Work((*SMALL, "--seed=0:3"), "sweep.json", ledger),
     "compare": Work((*SHORT, "--batch_size=100"), "compare.json", comparison, every=False),
-    "report": Work((), "", page),
+    "resume": Work((), "config.json", outcome, before=to_resume),
+    "report": Work((), "", page, before=to_report),
 }
 
 
@@ -81,26 +99,31 @@ class Bench:
         self.place = tmp_path / "run"  # of the same name each time, for a page names it
 
     def prepare(self) -> None:
-        """Remove what is there; a report is of a run."""
+        """Remove what is there, and put there what the command begins with."""
         shutil.rmtree(self.place, ignore_errors=True)
-        if self.name == "report":
-            shutil.copytree(self.whole, self.place)
+        self.work.before(self.whole, self.place)
 
-    def run(self, *, again: bool = False, **env: str):
-        """Run the command to its end, whatever that is."""
+    def run(self, **env: str):
+        """Run the command to its end, whatever that is, with what is there to resume."""
         if self.name == "report":
             return self.worker.run("report", str(self.place), env=env)
-        resume = ["--resume"] if again and (self.place / self.work.begun).exists() else []
+        resume = ["--resume"] if (self.place / self.work.begun).exists() else []
         flags = (*self.flags, *resume, f"--run_dir={self.place}")
-        return self.worker.run(self.name, *flags, env=env)
+        return self.worker.run("train" if self.name == "resume" else self.name, *flags, env=env)
+
+    def watched(self, what: str, root: Path) -> str:
+        """Return what is logged below a directory of a command that nothing stops."""
+        log = self.place.with_suffix(".log")
+        log.unlink(missing_ok=True)
+        self.prepare()
+        done = self.run(DISK_ROOT=str(root), **{what: str(log)})
+        assert done.returncode == 0, done.stderr
+        return log.read_text()
 
     def points(self) -> list[str]:
-        """The calls of a command that nothing stops: "write /metrics.jsonl", ..."""
-        log = self.place.with_suffix(".log")
-        self.prepare()
-        done = self.run(DISK_ROOT=str(self.place), DISK_LOG=str(log))
-        assert done.returncode == 0, done.stderr
-        return [line.split(" ", 1)[1] for line in log.read_text().splitlines()]
+        """The calls of a command: "write /metrics.jsonl", ..."""
+        lines = self.watched("DISK_LOG", self.place).splitlines()
+        return [line.split(" ", 1)[1] for line in lines]
 
     def faults(self, calls: list[str]) -> list[tuple[int, str]]:
         """Every call, by number, with each way to stop it."""
@@ -132,7 +155,7 @@ def check(bench: Bench, calls: list[str], at: int, how: str, expected: object) -
     done = bench.run(DISK_ROOT=str(bench.place), DISK_AT=str(at), DISK_HOW=how)
     assert done.returncode in STATUS.get(how, (0, 7)), (where, done.stderr)
     assert done.stderr.count("\n") == (done.returncode == 7), (where, done.stderr)
-    again = bench.run(again=True)
+    again = bench.run()
     assert again.returncode == 0, (where, again.stderr)
     # Before the description is there, no name is: a new run beside it is told apart from it.
     left = [x for x in bench.place.rglob("*.part") if f".{bench.work.begun}." not in x.name]
@@ -141,6 +164,9 @@ def check(bench: Bench, calls: list[str], at: int, how: str, expected: object) -
     return done.returncode
 
 
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("sweep", "compare", "resume", "report")
+]
 PARTS = 4
 """Of the calls, for as many processes."""
 
@@ -149,15 +175,36 @@ PARTS = 4
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize(
     "bench",
-    ["train", *(pytest.param(x, marks=pytest.mark.slow) for x in ("sweep", "compare", "report"))],
+    ["train", *SLOW],
     indirect=True,
 )
 def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, part):
     calls = bench.points()
     expected = bench.work.result(bench.place)
     every = [(at, how) for at, how in bench.faults(calls) if at % PARTS == part]
-    chosen = every if fault.injections is not None else fault.random.sample(every, 2)
+    chosen = every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
     for at, how in chosen:
         status = check(bench, calls, at, how, expected)
         fault.count("detected" if status == 7 else "recovered", "bit-equal")
     fault.cover(len({at for at, _ in chosen}), len({at for at, _ in every}))
+
+
+@pytest.mark.fault("writes that nobody waited for, lost or out of order")
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("bench", ["train", *SLOW], indirect=True)
+def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, bench, part):
+    trace = bench.watched("DISK_TRACE", bench.place.parent)
+    expected, after = bench.work.result(bench.place), reorder.read(bench.place)
+    bench.prepare()
+    before = reorder.read(bench.place)
+    done = [step for step, _ in reorder.steps(before, trace) if step]
+    assert reorder.tree(done) == after  # the model knows what the disk knows
+    every = [x for at, x in enumerate(reorder.states(before, trace)) if at % PARTS == part]
+    chosen = every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    for state in chosen:
+        reorder.build(state, bench.place)
+        again = bench.run()
+        assert again.returncode == 0, (again.stderr, sorted(state))
+        assert bench.work.result(bench.place) == expected, sorted(state)
+        fault.count("recovered", "bit-equal")
+    fault.cover(len(chosen), len(every))
