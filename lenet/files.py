@@ -205,8 +205,12 @@ def rename(path: Path, name: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; raise an OSError if that cannot be done, or an InUseError as `check_held`."""
-    with _folder_of(path) as (at, name, _):
+    """Remove a file.
+
+    Raises:
+      DiskError, UsageError, InUseError: as `write`.
+    """
+    with writing(path), _folder_of(path) as (at, name, _):
         os.unlink(name, dir_fd=at)
 
 

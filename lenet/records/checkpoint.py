@@ -36,7 +36,7 @@ from lenet import files
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.engine.sgd import State
-from lenet.errors import LenetError, RecordError
+from lenet.errors import DiskError, LenetError, RecordError, UsageError
 from lenet.model import network
 
 log = logging.getLogger("lenet")
@@ -81,7 +81,8 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
     files.write(path, to_bytes(saved))
     kept = 1
     for old in _files(run_dir):
-        with contextlib.suppress(OSError, RecordError):  # one more than KEPT does no harm
+        # One more than KEPT does no harm.
+        with contextlib.suppress(OSError, RecordError, DiskError, UsageError):
             if int(old.stem) < saved.epoch and not old.is_symlink() and _belongs(old, saved):
                 kept += 1
                 if kept > KEPT:

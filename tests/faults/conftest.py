@@ -9,11 +9,12 @@ A run without --faults injects one or a few of each kind.
 import random
 import subprocess
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 from harness import Fault, Runner
-from warm import Worker
+from warm import Worker, server
 
 
 @pytest.fixture
@@ -53,8 +54,14 @@ def disk(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def worker(disk) -> Iterator[Worker]:
+def forked(disk) -> ForkServerContext:
+    """Processes that have imported everything."""
+    return server(disk)
+
+
+@pytest.fixture(scope="session")
+def worker(forked, disk) -> Iterator[Worker]:
     """A process that runs commands, in which calls can be stopped."""
-    made = Worker(disk)
+    made = Worker(forked, disk)
     yield made
     made.stop()

@@ -17,7 +17,7 @@ from lenet.records import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 
-FULL = 500
+FULL = 2000
 """Injections of `scripts/test --faults`, about; each test has its share."""
 
 

@@ -182,7 +182,9 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
     calls = bench.points()
     expected = bench.work.result(bench.place)
     every = [(at, how) for at, how in bench.faults(calls) if at % PARTS == part]
-    chosen = every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    chosen = (
+        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    )
     for at, how in chosen:
         status = check(bench, calls, at, how, expected)
         fault.count("detected" if status == 7 else "recovered", "bit-equal")
@@ -200,7 +202,9 @@ def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, ben
     done = [step for step, _ in reorder.steps(before, trace) if step]
     assert reorder.tree(done) == after  # the model knows what the disk knows
     every = [x for at, x in enumerate(reorder.states(before, trace)) if at % PARTS == part]
-    chosen = every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    chosen = (
+        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    )
     for state in chosen:
         reorder.build(state, bench.place)
         again = bench.run()

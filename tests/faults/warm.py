@@ -8,9 +8,14 @@ import ctypes
 import multiprocessing
 import os
 import subprocess
+import traceback
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest import mock
 
 import jax
 from commands import ROOT, command
@@ -25,13 +30,21 @@ class HangError(AssertionError):
     """A command did not end before its deadline."""
 
 
-class Worker:
-    """A process that runs one command after the other, in which disk.c stops calls."""
+def server(library: Path) -> ForkServerContext:
+    """Start a process that has imported everything, and forks; in all disk.c can stop calls."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["warm", "test_fuzzing"])
+    with mock.patch.dict(os.environ, LD_PRELOAD=str(library)):
+        forkserver.ensure_running()
+    return made
 
-    def __init__(self, library: Path) -> None:
-        self._library, self._process = library, None
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["warm", "lenet.runs", "lenet.report.of_directory"])
+
+class Worker:
+    """A process that runs one command after the other."""
+
+    def __init__(self, context: ForkServerContext, library: Path) -> None:
+        self._context, self._library = context, library
+        self._process: BaseProcess | None = None
 
     def run(
         self, name: str, *flags: str, env: Mapping[str, str] | None = None
@@ -61,13 +74,7 @@ class Worker:
         self._process = self._context.Process(
             target=_serve, args=(there, self._library, programs), daemon=True
         )
-        preload = os.environ.get("LD_PRELOAD")
-        os.environ["LD_PRELOAD"] = str(self._library)  # in the server, which starts with the first
-        try:
-            self._process.start()
-        finally:
-            del os.environ["LD_PRELOAD"]
-            os.environ |= {"LD_PRELOAD": preload} if preload else {}
+        self._process.start()
         there.close()
 
     def _end(self) -> int:
@@ -87,4 +94,7 @@ def _serve(pipe: Connection, library: Path, programs: str) -> None:
     while True:
         name, flags, env = pipe.recv()
         calls.value = 0
-        pipe.send(command(name, *flags, cwd=ROOT, env=env))
+        try:
+            pipe.send(command(name, *flags, cwd=ROOT, env=env))
+        except Exception:
+            pipe.send(subprocess.CompletedProcess([name, *flags], 1, "", traceback.format_exc()))
