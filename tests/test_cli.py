@@ -1,6 +1,7 @@
 """The entry point as a person meets it: a process, its output, its exit status, what it leaves."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
@@ -215,6 +216,19 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
     assert "ln(5) = 1.609" in str(progress.plateau(row(1, 1.61, 0.2), 5, published=False))
     assert progress.plateau(row(3, 0.9, 0.6), 10, published=True) is None
     assert progress.plateau(row(1, 2.25, 0.4), 10, published=True) is None
+
+
+@pytest.mark.parametrize(("often", "said"), [(54, "test images: always"), (6, None)])
+def test_the_accuracy_of_the_most_frequent_class_is_said_where_guessing_it_pays(often, said):
+    labels = np.arange(60) % 10
+    labels[:often] = 0 if often > 6 else labels[:often]
+    made = data.synthetic.make(60, 60)
+    uneven = dataclasses.replace(made, test=made.test._replace(labels=labels.astype(np.int32)))
+    found = progress.majority(records.describe(config.Config(), uneven, "")["data"])
+    assert (found is None) == (said is None)
+    if said and found:
+        assert said in found
+        assert found.endswith("an accuracy of 0.900")
 
 
 def test_progress_follows_the_language_of_the_locale(monkeypatch):
