@@ -27,6 +27,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _WRITE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 UNFINISHED = ".part"
+_CHUNK = 2**20  # bytes
 
 
 class _Held(NamedTuple):
@@ -122,8 +123,10 @@ def read(path: Path, most: int) -> bytes:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "a pipe or device, not a regular file")
-    with open(path, "rb") as file:
-        content = file.read(most + 1) if status.st_size <= most else b""
+    with open(path, "rb") as file:  # no more than it has, for as much is set aside at once
+        content = file.read(min(status.st_size, most) + 1) if status.st_size <= most else b""
+        while len(content) <= most and (more := file.read(_CHUNK)):  # it has grown meanwhile
+            content += more
     if max(status.st_size, len(content)) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes")
     return content

@@ -1,7 +1,7 @@
 """Faults are injected into real processes and files; what came of each is counted in a table.
 
-    scripts/test --faults                  all of them, 500 or more
-    scripts/test --faults --injections=50  fewer, of the same kinds
+    scripts/test --faults                  all of them, 2,000 or more
+    scripts/test --faults --injections=200 fewer, of the same kinds
 
 A run without --faults injects one or a few of each kind.
 """

@@ -79,9 +79,9 @@ def fuzz(name: str, cases: int, number: int, place: Path) -> None:
     warnings.simplefilter("ignore")
     reader: Reader = READERS[name]
     path = place / reader.file
-    samples = [*reader.samples(place).values()]
-    for sample in samples:
-        path.write_bytes(sample)
+    samples = reader.samples(place)
+    for content in samples.values():
+        path.write_bytes(content)
         reader.read(path)
     counts: Counter[str] = Counter()
 
@@ -94,12 +94,12 @@ def fuzz(name: str, cases: int, number: int, place: Path) -> None:
         suppress_health_check=[*HealthCheck],
         phases=[Phase.generate, Phase.shrink],
     )
-    @given(st.sampled_from(samples), st.integers(0, 4), PLACES, EDITS)
-    def case(sample: bytes, check: int, part: int, edits: list[tuple[int, int, int]]) -> None:
+    @given(st.sampled_from([*samples]), st.integers(0, 4), PLACES, EDITS)
+    def case(name: str, check: int, part: int, edits: list[tuple[int, int, int]]) -> None:
         edit = functools.partial(edited, edits=edits)
-        content = edit(sample) if check == 0 else sample
+        content = edit(samples[name]) if check == 0 else samples[name]
         with contextlib.suppress(Exception):  # no part is left to edit
-            content = reader.inside(sample, part, edit) if check else content
+            content = reader.inside(samples[name], part, edit) if check else content
         path.write_bytes(content)
         counts["injected"] += 1
         faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
