@@ -25,6 +25,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import jax
@@ -280,7 +281,7 @@ def _array(name: str, content: bytes, expected: jax.ShapeDtypeStruct) -> np.ndar
         if version != (1, 0):
             raise ValueError(f"version {version}")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
         raise RecordError(f"{name}: not a .npy file: {error}") from None
     if (shape, fortran, dtype) != (expected.shape, False, expected.dtype):
         raise RecordError(f"{name}: {dtype} {shape}, expected {expected.dtype} {expected.shape}")

@@ -49,7 +49,7 @@ def serve(pipe: Connection, library: Path, programs: str) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     calls = ctypes.c_int.in_dll(ctypes.CDLL(str(library)), "calls")
-    few, rows = synthetic.make(100, 20), iter(())
+    few, rows = synthetic.make(100, 20), (row for row in ())
     while True:
         what, run_dir, number, how = pipe.recv()
         stop = {"DISK_ROOT": str(run_dir), "DISK_AT": str(number), "DISK_HOW": how} if how else {}
@@ -59,7 +59,7 @@ def serve(pipe: Connection, library: Path, programs: str) -> None:
             if what == "leave":
                 rows.close()
             elif what == "begin":
-                rows = runs.begin(run_dir, config(number), few).epochs()
+                rows = runs.begin(run_dir, config(number % 2), few).epochs()
             elif what == "resume":
                 rows = runs.resume(run_dir, few).epochs()
             elif what == "next":
@@ -161,6 +161,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        for trainer in self.trainers:  # of the example before, which may have failed
+            trainer.ask("leave", self.root)
         shutil.rmtree(self.root, ignore_errors=True)
         self.run, self.spare = self.root / "run", self.root / "spare"
         self.foreign = self.root / "foreign"
