@@ -134,7 +134,7 @@ def test_whatever_a_reader_is_given_it_reads_it_or_says_why_not(fault, forked, t
     number = fault.random.randrange(1 << 32)
     process = forked.Process(target=fuzz, args=(name, cases, number, tmp_path))
     process.start()
-    process.join(600)
+    process.join(1200)
     if process.exitcode != 0:
         process.kill()
         said = (tmp_path / "said").read_text(errors="replace")[-6000:]
