@@ -102,20 +102,23 @@ def lines(run_dir: Path, name: str = "metrics.jsonl") -> list[str]:
         return []
 
 
+def bits(path: Path) -> str:
+    """The sha256 of what a checkpoint has."""
+    digest = hashlib.sha256()
+    for array in checkpoint._named(checkpoint.load(path).state).values():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def outcome(run_dir: Path) -> tuple[str, list[dict]]:
     """The sha256 of the final parameters, and the rows of both tables but for their times."""
-    path = checkpoint.last(run_dir)
-    found = checkpoint.load(path)
-    digest = hashlib.sha256()
-    for array in checkpoint._named(found.state).values():
-        digest.update(np.ascontiguousarray(array).data)
     rows = [json.loads(line) for line in lines(run_dir)]
     for row in rows:
         row["seconds"] = row["examples_per_second"] = 0
     rows += [json.loads(line) for line in lines(run_dir, "statistics.jsonl")]
     for row in rows:  # of this directory, and of the times
         row.pop("seal", None)
-    return digest.hexdigest(), rows
+    return bits(checkpoint.last(run_dir)), rows
 
 
 def unfinish(whole: Path, run_dir: Path) -> Path:

@@ -6,7 +6,6 @@ while the others act, as one that was stopped does, and is asked to continue lat
 """
 
 import ctypes
-import hashlib
 import os
 import shutil
 import sys
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import pytest
+from harness import bits
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -110,14 +109,6 @@ class Trainer:
             self._process.kill()
             self._process.join()
             self._process = None
-
-
-def bits(path: Path) -> str:
-    """Return what a checkpoint has, as a digest."""
-    digest = hashlib.sha256()
-    for array in checkpoint._named(checkpoint.load(path).state).values():
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def rows(run_dir: Path) -> list[dict[str, Any]]:
