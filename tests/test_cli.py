@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from commands import command, start
+from commands import ROOT, command, start
 from PIL import Image
 from rich.console import Console
 
@@ -145,9 +145,26 @@ def test_a_run_that_diverges_leaves_with_status_5(tiny, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
-    (tmp_path / "jax").mkdir()
-    (tmp_path / "jax/__init__.py").write_text("raise SystemExit('jax was imported')")
+def test_help_of_every_command_needs_no_jax(tmp_path):
+    found = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
+    without = "import runpy, sys; sys.modules['jax'] = None; sys.argv[1:] = ['--help']; "
+    asked = {
+        name: start(
+            "-Werror",
+            "-c",
+            f"{without}runpy.run_module('experiments.{name}', run_name='__main__', alter_sys=True)",
+            cwd=tmp_path,
+        )
+        for name in found
+    }
+    for name, process in asked.items():
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, ""), name
+        assert f"python -m experiments.{name}" in out
+        assert "Flags, with their defaults" in out
+
+
+def test_help_teaches_every_flag_with_its_default(tmp_path):
     done = train("--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for field in config.fields():
