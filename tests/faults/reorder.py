@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 FOLDER = -1
 """In the place of a number: the name means a directory."""
-ALL = "all"
 Tree = dict[str, bytes | None]
 """Files below a directory, and what they hold; None for a directory."""
 
@@ -26,41 +25,45 @@ class Step(NamedTuple):
     data: bytes | None  # appended; None: the file is cut to nothing
 
 
-def steps(before: Tree, trace: str) -> Iterator[tuple[Step | None, set[int] | str]]:
-    """Yield the changes that make a tree, then those of a trace; None with what was flushed.
+class Flush(NamedTuple):
+    """What the disk has from now on: a file, the names in a directory, or everything."""
 
-    That is a file, or a directory; or all of it, the tree.
-    """
+    file: int | None = None
+    folder: str | None = None
+
+
+def steps(before: Tree, trace: str) -> Iterator[Step | Flush]:
+    """Yield the changes that make a tree, then those of a trace."""
     names: dict[str, int] = {}
     for count, (name, content) in enumerate(before.items(), start=1):
         names[name] = FOLDER if content is None else count
-        yield Step({name: names[name]}, count, content), ""
-    yield None, ALL
+        yield Step({name: names[name]}, count, content)
+    yield Flush()
     count = len(before)
     for line in trace.splitlines():
         call, path, source, data = line.split(" ")
         if call in ("open", "mkdir") and path not in names:
             count += 1
             names[path] = FOLDER if call == "mkdir" else count
-            yield Step({path: names[path]}, None, None), ""
+            yield Step({path: names[path]}, None, None)
         elif call == "write":
-            yield Step({}, names[path], bytes.fromhex(data)), ""
+            yield Step({}, names[path], bytes.fromhex(data))
         elif call == "truncate":
             if path not in names:
                 count += 1
                 names[path] = count
-                yield Step({path: count}, None, None), ""
-            yield Step({}, names[path], None), ""
+                yield Step({path: count}, None, None)
+            yield Step({}, names[path], None)
         elif call == "rename":
             names[path] = names.pop(source)
-            yield Step({source: None, path: names[path]}, None, None), ""
+            yield Step({source: None, path: names[path]}, None, None)
         elif call in ("unlink", "rmdir"):
             del names[path]
-            yield Step({path: None}, None, None), ""
+            yield Step({path: None}, None, None)
         elif call == "fsync" and names.get(path, FOLDER) == FOLDER:
-            yield None, path
+            yield Flush(folder=path)
         elif call == "fsync":
-            yield None, {names[path]}
+            yield Flush(file=names[path])
 
 
 def tree(done: list[Step]) -> Tree:
@@ -89,13 +92,13 @@ def states(before: Tree, trace: str) -> list[Tree]:
     found: dict[frozenset, Tree] = {}
     done: list[Step] = []
     pending: list[int] = []
-    for step, flushed in steps(before, trace):
-        if step is not None:
+    for step in steps(before, trace):
+        if isinstance(step, Step):
             pending.append(len(done))
             done.append(step)
         else:
-            pending = [at for at in pending if not _is_flushed(done[at], flushed)]
-        if step is not None and len(done) <= len(before):
+            pending = [at for at in pending if not _has(step, done[at])]
+        if isinstance(step, Step) and len(done) <= len(before):
             continue  # the tree is still being made
         for lost in _losses(done, pending):
             state = tree([lost.get(at, each) for at, each in enumerate(done)])
@@ -106,12 +109,12 @@ def states(before: Tree, trace: str) -> list[Tree]:
 NOTHING = Step({}, None, None)
 
 
-def _is_flushed(step: Step, flushed: set[int] | str) -> bool:
-    if flushed == ALL:
-        return True
-    if isinstance(flushed, set):
-        return step.file in flushed
-    return bool(step.names) and all(name.rpartition("/")[0] == flushed for name in step.names)
+def _has(flush: Flush, step: Step) -> bool:
+    """Whether the disk has a change after a flush."""
+    if flush.file is not None:
+        return step.file == flush.file
+    folders = {name.rpartition("/")[0] for name in step.names}
+    return flush.folder is None or folders == {flush.folder}
 
 
 def _losses(done: list[Step], pending: list[int]) -> Iterator[dict[int, Step]]:

@@ -199,7 +199,7 @@ def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, ben
     expected, after = bench.work.result(bench.place), reorder.read(bench.place)
     bench.prepare()
     before = reorder.read(bench.place)
-    done = [step for step, _ in reorder.steps(before, trace) if step]
+    done = [x for x in reorder.steps(before, trace) if isinstance(x, reorder.Step)]
     assert reorder.tree(done) == after  # the model knows what the disk knows
     every = [x for at, x in enumerate(reorder.states(before, trace)) if at % PARTS == part]
     chosen = (
