@@ -43,7 +43,7 @@ class Work(NamedTuple):
     flags: tuple[str, ...]
     begun: str  # the file with which there is something to resume
     result: Callable[[Path], object]  # what it leaves, but for times
-    every: bool = True  # kill it at every call; else at one of each kind, for that takes long
+    every: bool = True  # stop it in every way at every call; else at one of each kind: it is slow
     before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
@@ -134,7 +134,7 @@ class Bench:
             for at, call in enumerate(calls, start=1)
             for how, where in HOW.items()
             if not where or call.split()[0] in where.split()
-            if self.work.every or how not in ("before", "after") or at in first
+            if self.work.every or how == "frozen" or at in first
         ]
 
 
