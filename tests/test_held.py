@@ -187,3 +187,15 @@ def test_a_file_and_a_directory_have_their_names_on_the_disk_once_they_are_there
     files.append(tmp_path / "a/rows", [{"epoch": 2}])
     rows, folder = ((tmp_path / "a" / name).stat().st_ino for name in ("rows", "."))
     assert flushed[2:] == [rows, folder, rows]
+
+
+def test_a_loop_in_this_process_writes_nothing_into_the_directory_that_got_its_name(few, tmp_path):
+    run_dir = tmp_path / "run"
+    epochs = runs.begin(run_dir, TINY, few, checkpoint_every=3).epochs()
+    next(epochs)
+    run_dir.rename(tmp_path / "moved")
+    other = runs.begin(run_dir, Config(**{**vars(TINY), "lr": 0.5}), few)
+    before = tree(run_dir)
+    assert next(epochs, None) is None
+    assert tree(run_dir) == before
+    assert len(list(other.epochs())) == 5

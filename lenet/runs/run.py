@@ -174,6 +174,7 @@ def begin(
     check_every(checkpoint_every)
     train.check(config, data)
     run = Run(run_dir, config, data, checkpoint_every)
+    _leave(run_dir)  # a loop over a run that has been moved away from here
     with records.claim(run_dir), stopping.patience():
         run.program  # noqa: B018  compile before there is anything to resume
         stopping.stop_if_asked()

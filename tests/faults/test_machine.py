@@ -118,7 +118,7 @@ def rows(run_dir: Path) -> list[dict[str, Any]]:
     return [row.to_dict() | times for row in records.epochs(run_dir)] if path.exists() else []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trainers(forked, disk) -> Iterator[list[Trainer]]:
     """Two, for all examples: a process that was not killed is warm."""
     made = [Trainer(forked, disk) for _ in range(2)]
@@ -127,12 +127,12 @@ def trainers(forked, disk) -> Iterator[list[Trainer]]:
         trainer.kill()
 
 
-@pytest.fixture
-def expected(trainers, tmp_path) -> dict[int, tuple[list[dict[str, Any]], dict[int, str]]]:
+@pytest.fixture(scope="session")
+def expected(trainers, tmp_path_factory) -> dict[int, tuple[list[dict[str, Any]], dict[int, str]]]:
     """By seed, the rows and the bits of each epoch, of runs that nothing disturbs."""
-    found = {}
+    found, place = {}, tmp_path_factory.mktemp("whole")
     for number, trainer in enumerate(trainers):
-        run_dir, digests = tmp_path / f"whole-{number}", {}
+        run_dir, digests = place / str(number), {}
         assert trainer.ask("begin", run_dir, number) == "done"
         for epoch in range(1, EPOCHS + 2):  # the last ends the run
             assert trainer.ask("next", run_dir) == "done"
@@ -322,7 +322,7 @@ class Machine(RuleBasedStateMachine):
     sys.platform != "linux" or not shutil.which("cc"), reason="wants Linux and a C compiler"
 )
 @pytest.mark.fault("anything at any time, in one directory")
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_directory_stays_of_one_run_whatever_happens(fault, trainers, expected, tmp_path, part):
     examples = len(fault.times(2, 60))
     about = {"trainers": trainers, "expected": expected, "root": tmp_path / "root"}
