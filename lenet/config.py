@@ -188,7 +188,7 @@ def _shown(value: Any) -> str:
 
 def _check_number(field: dataclasses.Field, value: float) -> None:
     low, high, open_ = field.metadata["low"], field.metadata["high"], field.metadata["open"]
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{field.name}={value}: must be a finite number")
     if value < low or (open_ and value == low) or value >= high:
         limit = f"{'above' if open_ else 'at least'} {low:g}"

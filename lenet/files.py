@@ -6,22 +6,28 @@ into another that was given its name, and not through a link inside it.
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import platformdirs
 
 from lenet.errors import DiskError, InUseError, UsageError
 
+if sys.platform != "win32":
+    import fcntl
+
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _WRITE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 UNFINISHED = ".part"
+_CHUNK = 2**20  # bytes
 
 
 class _Held(NamedTuple):
@@ -53,8 +59,8 @@ def hold(directory: Path, name: str | None = None) -> Iterator[None]:
 
     Args:
       directory: that exists.
-      name: a random one, of the work in it. What a process left unfinished under that name is
-        removed, and nothing else is.
+      name: a random one, of the work in it. What a process that died left unfinished, under that
+        name or of a single file, is removed, and nothing else is.
 
     Raises:
       OSError: if it cannot be opened.
@@ -64,8 +70,10 @@ def hold(directory: Path, name: str | None = None) -> Iterator[None]:
         status = os.stat(directory if handle is None else handle)
         inside = (x for x in directory.iterdir() if x.is_dir() and not x.is_symlink())
         for folder in (directory, *inside) if name else ():
-            for left in folder.glob(f".*.{name}{UNFINISHED}"):
-                left.unlink(missing_ok=True)
+            for left in folder.glob(f".*{UNFINISHED}"):
+                base, _, token = left.name[1 : -len(UNFINISHED)].rpartition(".")
+                if token in (name, _token(base)):
+                    _remove_left(str(left), None)
         token = name or secrets.token_hex(16)
         absolute = os.path.abspath(directory)
         _held[os.path.normpath(directory)] = _Held(absolute, handle, status, name, token)
@@ -115,8 +123,10 @@ def read(path: Path, most: int) -> bytes:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "a pipe or device, not a regular file")
-    with open(path, "rb") as file:
-        content = file.read(most + 1) if status.st_size <= most else b""
+    with open(path, "rb") as file:  # no more than it has, for as much is set aside at once
+        content = file.read(min(status.st_size, most) + 1) if status.st_size <= most else b""
+        while len(content) <= most and (more := file.read(_CHUNK)):  # it has grown meanwhile
+            content += more
     if max(status.st_size, len(content)) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes")
     return content
@@ -150,8 +160,15 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
       DiskError, UsageError, InUseError: as `write`.
     """
-    with writing(path), _folder_of(path, make=False) as (at, name, _):
-        _write(os.open(name, _WRITE | os.O_APPEND, 0o644, dir_fd=at), [_lines(rows)])
+    with writing(path), _folder_of(path, make_it=False) as (at, name, _):
+        try:
+            handle, new = os.open(name, _WRITE | os.O_APPEND | os.O_EXCL, 0o644, dir_fd=at), True
+        except FileExistsError:
+            handle, new = os.open(name, _WRITE | os.O_APPEND, 0o644, dir_fd=at), False
+        with open(handle, "wb") as file:
+            _fill(file, [_lines(rows)])
+        if new:
+            _sync(at)
 
 
 def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -160,23 +177,43 @@ def replace(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     Raises:
       OSError: if the disk does not take it; nothing lies beside it then, and `path` is unchanged
         unless the last step failed, the flush of its directory.
-      InUseError: as `check_held`.
+      InUseError: as `check_held`, or if another process is writing it.
     """
     with _folder_of(path) as (at, name, token):
         with contextlib.suppress(FileNotFoundError):
             _refuse_link(name, at)
         folder, base = os.path.split(name)
         aside = os.path.join(folder, f".{base}.{token}{UNFINISHED}")
-        handle = os.open(aside, _WRITE | os.O_EXCL, 0o644, dir_fd=at)
         try:
-            _write(handle, chunks)
-            os.replace(aside, name, src_dir_fd=at, dst_dir_fd=at)
-            if at is not None:  # so that the new name survives a crash
-                os.fsync(at)
+            handle = _begin(aside, at)
+        except FileExistsError:
+            raise InUseError(f"{path}: another process is writing it. Wait for it.") from None
+        try:
+            with open(handle, "wb") as file:
+                _fill(file, chunks)
+                if at is None:  # Windows renames no file that is open
+                    file.close()
+                os.replace(aside, name, src_dir_fd=at, dst_dir_fd=at)
+            _sync(at)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(aside, dir_fd=at)
             raise
+
+
+def make(directory: Path) -> None:
+    """Make a directory and those above it, and return when the disk has their names.
+
+    Raises:
+      OSError: if that cannot be done.
+    """
+    if directory.is_dir():
+        return
+    make(directory.parent)
+    directory.mkdir(exist_ok=True)
+    # It may be another's, who lets this user make a directory in it and not read it.
+    with contextlib.suppress(PermissionError), _folder_of(directory, make_it=False) as (at, _, _):
+        _sync(at)
 
 
 def rename(path: Path, name: str) -> None:
@@ -191,8 +228,12 @@ def rename(path: Path, name: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; raise an OSError if that cannot be done, or an InUseError as `check_held`."""
-    with _folder_of(path) as (at, name, _):
+    """Remove a file.
+
+    Raises:
+      DiskError, UsageError, InUseError: as `write`.
+    """
+    with writing(path), _folder_of(path) as (at, name, _):
         os.unlink(name, dir_fd=at)
 
 
@@ -216,9 +257,9 @@ def writing(what: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _folder_of(path: Path, *, make: bool = True) -> Iterator[tuple[int | None, str, str]]:
+def _folder_of(path: Path, *, make_it: bool = True) -> Iterator[tuple[int | None, str, str]]:
     """Yield a handle of the directory of a file, the file's name from there, and a token."""
-    folder, token = path.parent, secrets.token_hex(16)
+    folder, token = path.parent, _token(path.name)
     with contextlib.ExitStack() as stack:
         for top in (folder, folder.parent):
             if not (held := _held.get(os.path.normpath(top))):
@@ -236,8 +277,8 @@ def _folder_of(path: Path, *, make: bool = True) -> Iterator[tuple[int | None, s
                 stack.callback(os.close, at)
             yield at, path.name, token
             return
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
+        if make_it:
+            make(folder)
         if os.name == "nt":
             yield None, str(path), token
             return
@@ -252,12 +293,56 @@ def _refuse_link(name: str, at: int | None) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _write(handle: int, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write to a handle, and close it when the disk has all of it."""
-    with open(handle, "wb") as file:
-        file.writelines(chunks)
-        file.flush()
-        os.fsync(file.fileno())
+def _token(name: str) -> str:
+    """Return the token of an unfinished file in a directory that nobody holds."""
+    return hashlib.sha256(f"lenet {name}".encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _begin(name: str, at: int | None) -> int:
+    """Open a new file and lock it: one that is not locked was left by a process that died."""
+    while True:
+        _remove_left(name, at)
+        handle = os.open(name, _WRITE | os.O_EXCL, 0o644, dir_fd=at)
+        if _lock(handle) and os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)  # removed by another process just before it was locked
+
+
+def _remove_left(name: str, at: int | None) -> None:
+    """Remove an unfinished file, if the process that began it is dead."""
+    with contextlib.suppress(OSError):
+        handle = os.open(name, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=at)
+        try:
+            if _lock(handle):
+                os.unlink(name, dir_fd=at)
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock a file until it is closed; return whether no other process has."""
+    if sys.platform == "win32":  # where a file that is open cannot be removed
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _fill(file: IO[bytes], chunks: Iterable[bytes | memoryview]) -> None:
+    """Write to a file, and return when the disk has all of it."""
+    file.writelines(chunks)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync(at: int | None) -> None:
+    """Return when the disk has the names in a directory, which then survive a crash."""
+    if at is not None:
+        os.fsync(at)
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:

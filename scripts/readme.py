@@ -266,10 +266,14 @@ def faults_section(language: str) -> str:
     record = records.read_json(FAULTS)
     t = partial(translate, language)
     heads = [t("fault"), t("injected"), t("detected"), t("recovered"), t("bitwise identical")]
-    counts = record["faults"]
+    heads.append(t("points covered"))
+    counts, points = record["faults"], record.get("points", {})
     sums = [sum(column) for column in zip(*counts.values(), strict=True)]
-    rows = [[t(name), *(n or "" for n in row)] for name, row in counts.items()]
-    rows.append([t("total"), *sums])
+    rows = [
+        [t(name), *(f"{n:,}" if n else "" for n in row), "/".join(map(str, points.get(name, ())))]
+        for name, row in counts.items()
+    ]
+    rows.append([t("total"), *(f"{n:,}" for n in sums), ""])
     table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     said = t(
         "{seconds} s. Some faults leave nothing to recover, some nothing to detect. {machine}.",

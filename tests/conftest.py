@@ -186,11 +186,13 @@ def pytest_terminal_summary(terminalreporter):
     seconds = time.monotonic() - terminalreporter.config.stash[BEGIN]
     terminalreporter.section(f"faults, --faults-seed={options.faults_seed}, {seconds:.0f} s")
     rows = {name: [counts[kind] for kind in FAULTS] for name, counts in sorted(found.items())}
+    points = {name: [x["points"], x["of"]] for name, x in sorted(found.items()) if x["of"]}
     total = [sum(column) for column in zip(*rows.values(), strict=True)]
     shown = [
-        [name, *(count or "" for count in row)] for name, row in (*rows.items(), ("all", total))
+        [name, *(count or "" for count in row), " of ".join(map(str, points.get(name, ())))]
+        for name, row in (*rows.items(), ("all", total))
     ]
-    terminalreporter.write_line(tabulate(shown, ("fault", *FAULTS)))
+    terminalreporter.write_line(tabulate(shown, ("fault", *FAULTS, "points")))
     failed = any(terminalreporter.stats.get(what) for what in ("failed", "error"))
     if options.faults_record and not failed:
         record = {
@@ -199,5 +201,6 @@ def pytest_terminal_summary(terminalreporter):
             "seconds": round(seconds),
             "environment": records.environment(),
             "faults": rows,
+            "points": points,
         }
         files.write_json(options.faults_record, record)

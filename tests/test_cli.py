@@ -100,6 +100,7 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
     ("flags", "said"),
     [
         (["--lrr=1"], "unknown flag --lrr, did you mean --lr?"),
+        (["--" + "x" * 3000], "unknown flag --xxx"),
         (["--lr=ten"], "--lr=ten: expected a number"),
         (["--lr=1e400"], "--lr=inf: must be a finite number"),
         (["--epochs=1.5"], "--epochs=1.5: expected an integer"),

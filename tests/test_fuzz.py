@@ -79,6 +79,7 @@ def test_a_header_of_anything_is_a_record_error(saved, changes):
 @example({"hidden": 5})
 @example({"nesterov": 1})
 @example({"batch_size": 1.5})
+@example({"seed": 10**400})
 def test_settings_of_anything_are_a_config_or_a_usage_error(values):
     try:
         found = config.from_dict(values)

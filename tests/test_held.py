@@ -160,3 +160,42 @@ def test_a_held_directory_is_let_go(tmp_path):
     tmp_path.rename(tmp_path.with_name("moved"))
     files.write(tmp_path / "new", b"")
     assert (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("token", ["a" * 32, None])
+def test_what_a_process_is_writing_stays_until_it_is_dead(tmp_path, token):
+    left = tmp_path / f".report.html.{token or files._token('report.html')}.part"
+    handle = files._begin(str(left), None)
+    with files.hold(tmp_path, "a" * 32):
+        assert left.exists()
+    if token is None:
+        with pytest.raises(InUseError, match="another process is writing it"):
+            files.write(tmp_path / "report.html", b"")
+    os.close(handle)  # as the end of its process does
+    with files.hold(tmp_path, "a" * 32):
+        assert not left.exists()
+
+
+def test_a_file_and_a_directory_have_their_names_on_the_disk_once_they_are_there(
+    tmp_path, monkeypatch
+):
+    flushed = []
+    monkeypatch.setattr(files.os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
+    files.make(tmp_path / "a/b")
+    assert flushed == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
+    files.append(tmp_path / "a/rows", [{"epoch": 1}])
+    files.append(tmp_path / "a/rows", [{"epoch": 2}])
+    rows, folder = ((tmp_path / "a" / name).stat().st_ino for name in ("rows", "."))
+    assert flushed[2:] == [rows, folder, rows]
+
+
+def test_a_loop_in_this_process_writes_nothing_into_the_directory_that_got_its_name(few, tmp_path):
+    run_dir = tmp_path / "run"
+    epochs = runs.begin(run_dir, TINY, few, checkpoint_every=3).epochs()
+    next(epochs)
+    run_dir.rename(tmp_path / "moved")
+    other = runs.begin(run_dir, Config(**{**vars(TINY), "lr": 0.5}), few)
+    before = tree(run_dir)
+    assert next(epochs, None) is None
+    assert tree(run_dir) == before
+    assert len(list(other.epochs())) == 5

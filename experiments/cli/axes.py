@@ -194,6 +194,7 @@ def written(value: Any) -> str:
 
 
 def _shown(text: str) -> str:
+    text = text if text.isprintable() else ascii(text)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

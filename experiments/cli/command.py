@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 FLAGS = flags.FLAGS
+_LONGEST = 100  # characters of a flag's name
 
 
 class _Sizes(flags.ArgumentParser):
@@ -234,6 +235,9 @@ class _Lasting:
 
 
 def _parse(argv: list[str], operands: bool) -> list[str]:
+    for name in (argument.partition("=")[0] for argument in argv[1:]):
+        if name.startswith("-") and len(name) > _LONGEST:  # absl's search for a like one recurses
+            raise UsageError(f"unknown flag {name[:_LONGEST]}... (--help lists all)")
     try:
         rest = FLAGS(argv)
     except flags.UnrecognizedFlagError as error:

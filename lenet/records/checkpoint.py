@@ -25,6 +25,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +37,7 @@ from lenet import files, limits
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.engine.sgd import State
-from lenet.errors import LenetError, RecordError
+from lenet.errors import DiskError, LenetError, RecordError, UsageError
 from lenet.model import network
 
 log = logging.getLogger("lenet")
@@ -80,7 +81,8 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
     files.write(path, to_bytes(saved))
     kept = 1
     for old in _files(run_dir):
-        with contextlib.suppress(OSError, RecordError):  # one more than KEPT does no harm
+        # One more than KEPT does no harm.
+        with contextlib.suppress(OSError, RecordError, DiskError, UsageError):
             if int(old.stem) < saved.epoch and not old.is_symlink() and _belongs(old, saved):
                 kept += 1
                 if kept > KEPT:
@@ -279,7 +281,7 @@ def _array(name: str, content: bytes, expected: jax.ShapeDtypeStruct) -> np.ndar
         if version != (1, 0):
             raise ValueError(f"version {version}")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
         raise RecordError(f"{name}: not a .npy file: {error}") from None
     if (shape, fortran, dtype) != (expected.shape, False, expected.dtype):
         raise RecordError(f"{name}: {dtype} {shape}, expected {expected.dtype} {expected.shape}")

@@ -54,7 +54,7 @@ def claim(run_dir: Path) -> Iterator[Path]:
     check_free(run_dir)
     new = not run_dir.exists()
     with files.writing(f"run_dir={run_dir}"):
-        run_dir.mkdir(parents=True, exist_ok=True)
+        files.make(run_dir)
     with _holding(run_dir, uuid.uuid4().hex, new=new):
         _check_empty(run_dir)  # another process may have come and gone
         yield run_dir
@@ -97,11 +97,12 @@ def _holding(run_dir: Path, name: str | None, *, new: bool) -> Iterator[None]:
 
 
 def remove_if_empty(run_dir: Path) -> None:
-    """Remove a held directory in which there is nothing but its lock."""
+    """Remove a held directory in which there is nothing but its lock, unless the disk fails."""
     files.check_held(run_dir)
-    if os.listdir(run_dir) == [LOCK]:
-        (run_dir / LOCK).unlink()
-        run_dir.rmdir()
+    with contextlib.suppress(OSError):  # a lock does no harm
+        if os.listdir(run_dir) == [LOCK]:
+            (run_dir / LOCK).unlink()
+            run_dir.rmdir()
 
 
 def fresh(what: str) -> Path:

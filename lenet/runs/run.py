@@ -25,7 +25,7 @@ from lenet.engine import selfcheck
 from lenet.engine.rows import Row
 from lenet.engine.sgd import Params, State
 from lenet.engine.sweep import Program
-from lenet.errors import DivergedError, InUseError, RecordError, UsageError
+from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import network
 from lenet.records import checkpoint, directory
@@ -174,6 +174,7 @@ def begin(
     check_every(checkpoint_every)
     train.check(config, data)
     run = Run(run_dir, config, data, checkpoint_every)
+    _leave(run_dir)  # a loop over a run that has been moved away from here
     with records.claim(run_dir), stopping.patience():
         run.program  # noqa: B018  compile before there is anything to resume
         stopping.stop_if_asked()
@@ -206,6 +207,9 @@ def resume(
     _leave(run_dir)
     more = epochs is not None and epochs != config.epochs
     if not more and resuming.finished(run_dir, config):
+        # What a process left unfinished that died after the end is removed, where that can be.
+        with contextlib.suppress(LenetError), records.reclaim(run_dir):
+            pass
         return Run(run_dir, config, None, checkpoint_every)
     with records.reclaim(run_dir):  # in use is found before the data are loaded
         pass

@@ -17,7 +17,7 @@ from lenet.records import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 
-FULL = 500
+FULL = 2000
 """Injections of `scripts/test --faults`, about; each test has its share."""
 
 
@@ -37,6 +37,10 @@ class Fault:
     def count(self, *kinds: str) -> None:
         """Count one injection, and what of KINDS came of it."""
         self.counts.update(("injected", *kinds))
+
+    def cover(self, points: int, of: int) -> None:
+        """Count at how many of the points where a fault can happen it was injected."""
+        self.counts.update({"points": points, "of": of})
 
 
 class Runner:
@@ -98,20 +102,23 @@ def lines(run_dir: Path, name: str = "metrics.jsonl") -> list[str]:
         return []
 
 
+def bits(path: Path) -> str:
+    """The sha256 of what a checkpoint has."""
+    digest = hashlib.sha256()
+    for array in checkpoint._named(checkpoint.load(path).state).values():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def outcome(run_dir: Path) -> tuple[str, list[dict]]:
     """The sha256 of the final parameters, and the rows of both tables but for their times."""
-    path = checkpoint.last(run_dir)
-    found = checkpoint.load(path)
-    digest = hashlib.sha256()
-    for array in checkpoint._named(found.state).values():
-        digest.update(np.ascontiguousarray(array).data)
     rows = [json.loads(line) for line in lines(run_dir)]
     for row in rows:
         row["seconds"] = row["examples_per_second"] = 0
     rows += [json.loads(line) for line in lines(run_dir, "statistics.jsonl")]
     for row in rows:  # of this directory, and of the times
         row.pop("seal", None)
-    return digest.hexdigest(), rows
+    return bits(checkpoint.last(run_dir)), rows
 
 
 def unfinish(whole: Path, run_dir: Path) -> Path:

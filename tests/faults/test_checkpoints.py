@@ -174,6 +174,7 @@ FORGERIES = {
     "a shape that is none": {"arrays": {KERNEL: npy("(-1,)")}},
     "code for a shape": {"arrays": {KERNEL: npy("__import__('os').abort()")}},
     "code for a type": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", "'O'")}},
+    "a header that does not end": {"arrays": {KERNEL: npy("(5, 5,\0")}},
     "an array cut off": {"arrays": {KERNEL: npy("(5, 5, 1, 2)", values=b"0" * 7)}},
     "a member twice": {"twice": KERNEL},
     "compressed members": {"compress": zipfile.ZIP_DEFLATED},

@@ -6,16 +6,19 @@ a process that nothing stopped leaves.
 """
 
 import json
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from commands import start
-from harness import lines, outcome
+import reorder
+from harness import lines, outcome, unfinish
+from warm import Worker
+
+from lenet.records import checkpoint
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="wants Linux and a C compiler"
@@ -24,26 +27,29 @@ pytestmark = pytest.mark.skipif(
 HOW = {
     "before": "",  # at every call
     "after": "",
+    "frozen": "",
     "ENOSPC": "",
     "EIO": "",
     "EINTR": "open write fsync truncate",  # which a signal can interrupt
     "short": "write",
 }
 SMALL = ("--channels=1,2", "--hidden=4", "--batch_size=100", "--preset=modern", "--epochs=2")
+SHORT = ("--seeds=2", "--tuning_seeds=1", "--lr=0.1", "--valid=100", "--epochs=1")
 
 
 class Work(NamedTuple):
     """A command that changes a directory."""
 
-    module: str
     flags: tuple[str, ...]
     begun: str  # the file with which there is something to resume
     result: Callable[[Path], object]  # what it leaves, but for times
+    every: bool = True  # stop it in every way at every call; else at one of each kind: it is slow
+    before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
-def ledger(run_dir: Path) -> list[str]:
+def ledger(run_dir: Path, name: str = "runs.jsonl") -> list[str]:
     """The runs of a sweep, but for the times."""
-    entries = [json.loads(line) for line in lines(run_dir, "runs.jsonl")]
+    entries = [json.loads(line) for line in lines(run_dir, name)]
     for entry in entries:
         del entry["seal"]
         for row in entry["rows"]:
@@ -51,67 +57,158 @@ def ledger(run_dir: Path) -> list[str]:
     return sorted(json.dumps(entry) for entry in entries)
 
 
+def comparison(run_dir: Path) -> object:
+    """Everything that a comparison says, but for the times."""
+    ledgers = [ledger(run_dir, path.name) for path in sorted(run_dir.glob("*.jsonl"))]
+    return ledgers, (run_dir / "report.md").read_text(), (run_dir / "compare.png").read_bytes()
+
+
+def page(run_dir: Path) -> object:
+    """The page of a run, and the run."""
+    return (run_dir / "report.html").read_bytes(), outcome(run_dir)
+
+
+def to_report(whole: Path, place: Path) -> None:
+    """Copy a finished run."""
+    shutil.copytree(whole, place)
+
+
+def to_resume(whole: Path, place: Path) -> None:
+    """Copy a run that is damaged in two places and not finished."""
+    newest = checkpoint.last(unfinish(whole, place))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with open(place / "metrics.jsonl", "ab") as file:
+        file.write(b'{"epoch": 7, "tr')
+
+
 WORK = {
-    "train": Work("experiments.train", SMALL, "config.json", outcome),
-    "sweep": Work("experiments.sweep", (*SMALL, "--seed=0:3"), "sweep.json", ledger),
+    "train": Work(SMALL, "config.json", outcome),
+    "sweep": Work((*SMALL, "--seed=0:3"), "sweep.json", ledger),
+    "compare": Work((*SHORT, "--batch_size=100"), "compare.json", comparison, every=False),
+    "resume": Work((), "config.json", outcome, before=to_resume),
+    "report": Work((), "", page, before=to_report),
 }
 
 
-@pytest.fixture(scope="session")
-def disk(tmp_path_factory) -> Path:
-    """The library that stops calls."""
-    library = tmp_path_factory.mktemp("disk") / "disk.so"
-    source = Path(__file__).with_name("disk.c")
-    build = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"]
-    subprocess.run(build, check=True)
-    return library
+class Bench:
+    """Runs a command on the tiny data in directories of its own."""
+
+    def __init__(self, name: str, worker: Worker, tiny: Path, whole: Path, tmp_path: Path) -> None:
+        self.name, self.work, self.worker, self.whole = name, WORK[name], worker, whole
+        self.flags = ("--noreport", "--dataset=tiny", f"--data_dir={tiny}", *self.work.flags)
+        self.place = tmp_path / "run"  # of the same name each time, for a page names it
+
+    def prepare(self) -> None:
+        """Remove what is there, and put there what the command begins with."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.work.before(self.whole, self.place)
+
+    def run(self, **env: str):
+        """Run the command to its end, whatever that is, with what is there to resume."""
+        if self.name == "report":
+            return self.worker.run("report", str(self.place), env=env)
+        resume = ["--resume"] if (self.place / self.work.begun).exists() else []
+        flags = (*self.flags, *resume, f"--run_dir={self.place}")
+        return self.worker.run("train" if self.name == "resume" else self.name, *flags, env=env)
+
+    def watched(self, what: str, root: Path) -> str:
+        """Return what is logged below a directory of a command that nothing stops."""
+        log = self.place.with_suffix(".log")
+        log.unlink(missing_ok=True)
+        self.prepare()
+        done = self.run(DISK_ROOT=str(root), **{what: str(log)})
+        assert done.returncode == 0, done.stderr
+        return log.read_text()
+
+    def points(self) -> list[str]:
+        """The calls of a command: "write /metrics.jsonl", ..."""
+        lines = self.watched("DISK_LOG", self.place).splitlines()
+        return [line.split(" ", 1)[1] for line in lines]
+
+    def faults(self, calls: list[str]) -> list[tuple[int, str]]:
+        """Every call, by number, with each way to stop it."""
+        kinds = [re.sub("[0-9a-f]{16,}", "", call) for call in calls]
+        first = {kind: at for at, kind in reversed([*enumerate(kinds, start=1)])}.values()
+        return [
+            (at, how)
+            for at, call in enumerate(calls, start=1)
+            for how, where in HOW.items()
+            if not where or call.split()[0] in where.split()
+            if self.work.every or how == "frozen" or at in first
+        ]
 
 
-def run(work: Work, run_dir: Path, tiny: Path, *flags: str, **env: str):
-    """Run a command in a directory of its own to its end, whatever that is."""
-    given = ("--noreport", "--dataset=tiny", f"--data_dir={tiny}", *work.flags, *flags)
-    with start("-m", work.module, *given, f"--run_dir={run_dir}", env=env) as process:
-        out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+@pytest.fixture
+def bench(request, worker, tiny, whole, tmp_path) -> Bench:
+    """Of the command that the test is of."""
+    return Bench(request.param, worker, tiny, whole, tmp_path)
 
 
-def points(disk: Path, work: Work, run_dir: Path, tiny: Path) -> list[str]:
-    """The calls of a run that nothing stops: "write /metrics.jsonl", ..."""
-    log = run_dir.with_suffix(".log")
-    env = {"LD_PRELOAD": str(disk), "DISK_ROOT": str(run_dir), "DISK_LOG": str(log)}
-    done = run(work, run_dir, tiny, **env)
-    assert done.returncode == 0, done.stderr
-    return [line.split(" ", 1)[1] for line in log.read_text().splitlines()]
+STATUS = {"before": (-9,), "after": (-9,), "frozen": (0, 7), "EINTR": (0,), "short": (0,)}
+"""What a process may end with that is stopped so; otherwise it is done, or has lost its disk."""
+
+
+def check(bench: Bench, calls: list[str], at: int, how: str, expected: object) -> int:
+    """Stop a command at a call, and let it go on; return the status with which it stopped."""
+    where = f"{bench.name}, {how} call {at} of {len(calls)}: {calls[at - 1]}"
+    bench.prepare()
+    done = bench.run(DISK_ROOT=str(bench.place), DISK_AT=str(at), DISK_HOW=how)
+    assert done.returncode in STATUS.get(how, (0, 7)), (where, done.stderr)
+    assert done.stderr.count("\n") == (done.returncode == 7), (where, done.stderr)
+    again = bench.run()
+    assert again.returncode == 0, (where, again.stderr)
+    # Before the description is there, no name is: a new run beside it is told apart from it.
+    left = [x for x in bench.place.rglob("*.part") if f".{bench.work.begun}." not in x.name]
+    assert not left, where
+    assert bench.work.result(bench.place) == expected, where
+    return done.returncode
+
+
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("sweep", "compare", "resume", "report")
+]
+PARTS = 4
+"""Of the calls, for as many processes."""
 
 
 @pytest.mark.fault("stopped at a call that changes the disk")
-@pytest.mark.parametrize("name", ["train", pytest.param("sweep", marks=pytest.mark.slow)])
-def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, disk, tiny, tmp_path, name):
-    work = WORK[name]
-    calls = points(disk, work, tmp_path / "whole", tiny)
-    expected = work.result(tmp_path / "whole")
-    every = [
-        (at, how)
-        for at, call in enumerate(calls, start=1)
-        for how, where in HOW.items()
-        if not where or call.split()[0] in where.split()
-    ]
-    few = fault.random.sample(every, 1)
-    for at, how in few if fault.injections is None else every:
-        where = f"{how} call {at} of {len(calls)}: {calls[at - 1]}"
-        run_dir = tmp_path / f"{at}-{how}"
-        env = {"LD_PRELOAD": str(disk), "DISK_ROOT": str(run_dir)}
-        done = run(work, run_dir, tiny, DISK_AT=str(at), DISK_HOW=how, **env)
-        expected_status = {"before": (-9,), "after": (-9,), "EINTR": (0,), "short": (0,)}
-        assert done.returncode in expected_status.get(how, (0, 7)), (where, done.stderr)
-        assert done.stderr.count("\n") == (done.returncode == 7), (where, done.stderr)
-        resume = ["--resume"] if (run_dir / work.begun).exists() else []
-        again = run(work, run_dir, tiny, *resume)
-        assert again.returncode == 0, (where, again.stderr)
-        left = [
-            path for path in run_dir.rglob("*.part") if not path.name.startswith(".config.json")
-        ]
-        assert not left, where
-        assert work.result(run_dir) == expected, where
-        shutil.rmtree(run_dir)
-        fault.count("detected" if done.returncode == 7 else "recovered", "bit-equal")
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "bench",
+    ["train", *SLOW],
+    indirect=True,
+)
+def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, part):
+    calls = bench.points()
+    expected = bench.work.result(bench.place)
+    every = [(at, how) for at, how in bench.faults(calls) if at % PARTS == part]
+    chosen = (
+        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    )
+    for at, how in chosen:
+        status = check(bench, calls, at, how, expected)
+        fault.count("detected" if status == 7 else "recovered", "bit-equal")
+    fault.cover(len({at for at, _ in chosen}), len({at for at, _ in every}))
+
+
+@pytest.mark.fault("writes that nobody waited for, lost or out of order")
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("bench", ["train", *SLOW], indirect=True)
+def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, bench, part):
+    trace = bench.watched("DISK_TRACE", bench.place.parent)
+    expected, after = bench.work.result(bench.place), reorder.read(bench.place)
+    bench.prepare()
+    before = reorder.read(bench.place)
+    done = [x for x in reorder.steps(before, trace) if isinstance(x, reorder.Step)]
+    assert reorder.tree(done) == after  # the model knows what the disk knows
+    every = [x for at, x in enumerate(reorder.states(before, trace)) if at % PARTS == part]
+    chosen = (
+        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
+    )
+    for state in chosen:
+        reorder.build(state, bench.place)
+        again = bench.run()
+        assert again.returncode == 0, (again.stderr, sorted(state))
+        assert bench.work.result(bench.place) == expected, sorted(state)
+        fault.count("recovered", "bit-equal")
+    fault.cover(len(chosen), len(every))
