@@ -9,8 +9,8 @@
                                                                  20 draws, each with four seeds
     python -m experiments.sweep --study=window                   a named study
     python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
-    srun python -m experiments.sweep --study=rate --run_dir=DIR --coordinator=auto
-                                                                 shared by the tasks of a SLURM job
+    python -m experiments.sweep --study=rate --cluster=tls://HOST:8786
+                                                                 on many machines: docs/cluster.md
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and saves to a directory: report.html,
@@ -20,19 +20,17 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, processes, reports
+from experiments.cli import axes, language, many, reports
 from experiments.cli.axes import Axis
-from experiments.cli.processes import Processes
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
-from lenet import files, records, stopping
+from lenet import files, records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
 from lenet.language import listed, message, wrapped
@@ -56,7 +54,7 @@ flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define()
 language.define()
-processes.define()
+many.define_cluster()
 flags.DEFINE_enum(
     "study",
     None,
@@ -73,7 +71,6 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
     run_dir = many.named_directory("sweep")
-    processes.check()
     if FLAGS.resume:
         many.recall(run_dir, "sweep")
     if FLAGS.study:
@@ -95,25 +92,17 @@ def main() -> None:
     ]
     if not FLAGS.resume:
         records.check_free(run_dir)
-    here = processes.join()
     from lenet import runs
 
     data = runs.load(configs, FLAGS.data_dir)
-    _check(configs, varied, data, here)
-    processes.meet("checked", here)
-    if here.rank == 0:
-        with many.directory(run_dir, resume=FLAGS.resume):
-            finished = _sweep(configs, varied, data, run_dir, here)
-        if finished:
-            reports.at_the_end(run_dir)
-    else:
-        with stopping.patience():
-            _share(
-                configs, _describe(configs, varied, data), data, run_dir / directory.LEDGER, here
-            )
+    _check(configs, varied, data)
+    with many.directory(run_dir, resume=FLAGS.resume):
+        finished = _sweep(configs, varied, data, run_dir)
+    if finished:
+        reports.at_the_end(run_dir)
 
 
-def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
+def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
     from lenet.engine import lanes
@@ -124,8 +113,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in groups(configs):
         first = configs[group[0]]
-        share = -(-len(group) // here.size)
-        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], share)
+        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
         parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
         parts += [f"--{name}={axes.written(getattr(first, name))}" for name in names]
         said = language.t(
@@ -137,48 +125,22 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
         print(said, flush=True)
 
 
-def _sweep(
-    configs: list[Config], varied: list[Axis], data: "DataSets", run_dir: Path, here: Processes
-) -> bool:
-    """Begin the records, train the first process's share, summarise.
+def _sweep(configs: list[Config], varied: list[Axis], data: "DataSets", run_dir: Path) -> bool:
+    """Begin the records, train what is missing, summarise.
 
     Returns whether any run finished without diverging.
     """
-    from lenet import runs
     from lenet.analysis import summary
-    from lenet.records import ledger
 
     record = _describe(configs, varied, data)
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
         _check_same(run_dir, record)
-        done = runs.finished(path, configs)
-        many.resuming(len(done), len(configs), path)
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
-    _share(configs, record, data, path, here)
-    entries = ledger.gather(path)
+    entries = many.train(configs, data, path)
     _summarise(summary.Sweep.of_record(entries, record), path)
     return not all(entry.diverged for entry in entries)
-
-
-def _share(
-    configs: list[Config], record: dict[str, Any], data: "DataSets", path: Path, here: Processes
-) -> None:
-    """Train the missing runs, or this process's share of them."""
-    from lenet.records import ledger
-
-    processes.meet("begun", here)
-    _check_same(path.parent, record)
-    done = {entry.run for entry in ledger.read(path)}
-    missing = [run for run in range(len(configs)) if run not in done]
-    todo = {run: configs[run] for run in missing[here.rank :: here.size]}
-    processes.meet("read", here)  # before anyone adds to it
-    held = files.hold(path.parent, records.identity(path.parent)) if here.rank else nullcontext()
-    with held:
-        many.share(todo, data, ledger.of_process(path, here.rank))
-    if here.size > 1:
-        processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
 
 def _check_same(run_dir: Path, record: dict[str, Any]) -> None:

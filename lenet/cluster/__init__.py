@@ -1,0 +1,53 @@
+"""Train runs on the workers of a Dask cluster: on the cores of this machine, or on many machines.
+
+    client (fit) ──(settings)──► scheduler ──► worker: its data, its compiled program
+           ◄──(a row after each epoch, then all rows of the run)──
+
+A worker trains one run at a time, bitwise identical to the run alone; on a GPU it trains a chunk of
+runs together. Workers come and go: a run whose worker died is trained again, and fails once it has
+had three. The client alone writes. Messages are pickles: hence loopback, or mutual TLS.
+"""
+
+import dask
+
+# Dask would set these in this process, too, and change its speed.
+_VARIABLES = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+# Defaults of Dask where the user's own configuration says nothing else.
+dask.config.update_defaults(
+    {
+        "distributed": {
+            # A run has had three workers if its third one dies.
+            "scheduler": {"allowed-failures": 2, "worker-saturation": 1.0, "worker-ttl": "30s"},
+            "worker": {"profile": {"enabled": False}},
+            "nanny": {"pre-spawn-environ": dict.fromkeys(_VARIABLES)},
+            "deploy": {"lost-worker-timeout": "2 minutes"},  # it is being started again
+        }
+    }
+)
+
+from lenet.cluster.certificates import (  # noqa: E402
+    address_in,
+    certificates,
+    directory,
+    security,
+)
+from lenet.cluster.client import Standing, fit  # noqa: E402
+from lenet.cluster.nodes import connect, local, schedule, serve  # noqa: E402
+
+__all__ = [
+    "Standing",
+    "address_in",
+    "certificates",
+    "connect",
+    "directory",
+    "fit",
+    "local",
+    "schedule",
+    "security",
+    "serve",
+]

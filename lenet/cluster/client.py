@@ -1,0 +1,185 @@
+"""Have a cluster train runs, and follow them."""
+
+import collections
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, NamedTuple
+
+from distributed import Client, Future, KilledWorker
+from distributed.core import clean_exception
+from distributed.protocol.pickle import dumps, loads
+
+from lenet import stopping
+from lenet.cluster import worker
+from lenet.config import Config
+from lenet.data import Data
+from lenet.engine.rows import Row
+from lenet.engine.stacking import groups
+from lenet.errors import DivergedError, LenetError, UsageError
+
+ANSWER = 60
+"""Seconds in which a scheduler answers, and a worker that is there loads its data."""
+
+
+class Standing(NamedTuple):
+    """What came from the cluster, and what it is doing."""
+
+    rows: dict[int, Row | DivergedError]  # by run: its next epoch, or why it ended
+    begun: int  # runs under way
+    workers: int
+
+
+class _Chunk(NamedTuple):
+    """The runs of one task, of the same program."""
+
+    first: Config  # of their group
+    runs: dict[int, Config]
+
+
+def fit(
+    client: Client,
+    runs: Sequence[Config],
+    data: Data,
+    load: Callable[[], Data],
+    patience: float = 300,
+) -> Iterator[Standing]:
+    """Train every run to its end; yield each of its epochs once, in order.
+
+    Args:
+      client: of the cluster.
+      runs: valid for `data`.
+      data: that they train on.
+      load: returns the same data on a worker.
+      patience: seconds to wait while there is no worker.
+
+    Raises:
+      LenetError: why a worker that was there at the start refused, or what a run met; a UsageError
+        if the scheduler is gone, or no worker comes.
+    """
+    name = f"lenet-{secrets.token_hex(8)}"
+    work = worker.Work(data.fingerprint, load, worker.software(), name)
+    came: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    client.subscribe_topic(name, lambda event: came.put(event[1]))
+    try:
+        workers = _Workers(client, patience)
+        while not workers.count():
+            time.sleep(0.1)
+        _register(client, worker.Gate(work), name)
+        chunks = _chunks(client, runs, work, workers.count())
+        yield from _follow(client, chunks, work, came, workers)
+    except (OSError, CancelledError, TimeoutError) as error:
+        raise UsageError(
+            f"the scheduler of the cluster does not answer ({type(error).__name__}). Start it "
+            "again, and continue with resume."
+        ) from None
+    finally:
+        if client.status == "running":
+            client.unsubscribe_topic(name)
+            with contextlib.suppress(Exception):  # a worker may not answer
+                _ask(client, "unregister_worker_plugin", 5, name=name)
+
+
+class _Workers:
+    """The number of workers, asked for at most once a second."""
+
+    def __init__(self, client: Client, patience: float) -> None:
+        self._client, self._patience = client, patience
+        self._count, self._asked, self._seen = 0, -1.0, time.monotonic()
+
+    def count(self) -> int:
+        """Return it. Raises a UsageError if there has been none for too long."""
+        now = time.monotonic()
+        if now - self._asked >= 1:
+            stopping.stop_if_asked()
+            self._asked = now
+            self._count = len(self._client.nthreads(callback_timeout=ANSWER))
+        if self._count:
+            self._seen = now
+        elif now - self._seen > self._patience:
+            raise UsageError(
+                f"patience={self._patience:g}: no worker joined the cluster in that many seconds. "
+                "Start `python -m experiments.cluster worker`, and continue with resume."
+            )
+        return self._count
+
+
+def _register(client: Client, gate: worker.Gate, name: str) -> None:
+    """Prepare the workers. Raises the LenetError of one that refuses."""
+    asked = {"plugin": dumps(gate), "name": name, "idempotent": False}
+    for address, answer in _ask(client, "register_worker_plugin", ANSWER, **asked).items():
+        if answer["status"] == "error":
+            _, error, _ = clean_exception(answer["exception"])
+            raise error if isinstance(error, LenetError) else UsageError(f"{address}: {error!r}")
+
+
+def _ask(client: Client, what: str, seconds: float, **asked: Any) -> Any:
+    """Have the scheduler do something. Client's own methods for this wait for ever."""
+    return client.sync(getattr(client.scheduler, what), **asked, callback_timeout=seconds)
+
+
+def _chunks(
+    client: Client, runs: Sequence[Config], work: worker.Work, workers: int
+) -> Iterator[_Chunk]:
+    """Yield what each task trains: one run, or on a GPU as many as train together."""
+    for group in groups(runs):
+        first = runs[group[0]]
+        share = -(-len(group) // workers)
+        size = client.submit(worker.chunk_size, work, first, share).result(timeout=ANSWER)
+        for start in range(0, len(group), size):
+            yield _Chunk(first, {run: runs[run] for run in group[start : start + size]})
+
+
+def _follow(
+    client: Client,
+    chunks: Iterator[_Chunk],
+    work: worker.Work,
+    came: "queue.SimpleQueue[Any]",
+    workers: _Workers,
+) -> Iterator[Standing]:
+    """Keep the workers busy, with one task each: its death is held against no other run."""
+    waiting = collections.deque(chunks)
+    tasks: dict[Future, _Chunk] = {}
+    epochs: collections.Counter[int] = collections.Counter()  # of each run
+    begun: set[int] = set()
+    while waiting or tasks:
+        while waiting and len(tasks) < workers.count():
+            chunk = waiting.popleft()
+            task = client.submit(worker.fit, work, *chunk, pure=False)
+            tasks[task] = chunk
+            task.add_done_callback(came.put)
+        try:
+            news = came.get(timeout=1)
+        except queue.Empty:
+            workers.count()
+            continue
+        if isinstance(news, Future):
+            chunk = tasks.pop(news)
+            begun -= chunk.runs.keys()
+            rows = _ended(news, chunk)
+            if rows is None:  # apart, since one of them may have killed the workers
+                waiting += [_Chunk(chunk.first, {run: c}) for run, c in chunk.runs.items()]
+        else:
+            begun.update(news.get("begun", ()))
+            found = loads(news["rows"]) if "rows" in news else {}
+            rows = [(run, row) for run, row in found.items() if isinstance(row, Row)]
+        for run, row in rows or ():
+            if isinstance(row, DivergedError) or row.epoch == epochs[run] + 1:
+                epochs[run] += 1
+                yield Standing({run: row}, len(begun), workers.count())
+
+
+def _ended(task: Future, chunk: _Chunk) -> list[tuple[int, Row | DivergedError]] | None:
+    """Return the rows of the runs of a task, or None to train each by itself."""
+    try:
+        found = task.result(timeout=10)
+    except TimeoutError:  # its worker died before it handed them over
+        return None
+    except KilledWorker:
+        if len(chunk.runs) > 1:
+            return None
+        found = {run: [DivergedError("failed: three workers died in it")] for run in chunk.runs}
+    return [(run, row) for run, rows in found.items() for row in rows]
