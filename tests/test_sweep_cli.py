@@ -134,3 +134,23 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "4 of 4 runs" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--cluster=tcp://192.0.2.1:8786"], "--cluster=tcp://192.0.2.1:8786: without TLS only"),
+        (["--cluster=none.json"], "--cluster=none.json: neither an address, such as tls://HOST"),
+        (
+            ["--cluster=tls://127.0.0.1:1", "--certificates=none"],
+            "--certificates=none: there is no",
+        ),
+        (["--cluster=127.0.0.1:1"], "--cluster=127.0.0.1:1: no answer in 1 s"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(flags, said, tmp_path):
+    done = sweep(*flags, "--patience=1", "--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())

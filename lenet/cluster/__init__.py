@@ -1,7 +1,7 @@
 """Train runs on the workers of a Dask cluster: on the cores of this machine, or on many machines.
 
     client (fit) ──(settings)──► scheduler ──► worker: its data, its compiled program
-           ◄──(a row after each epoch, then all rows of the run)──
+           ◄──────(a row of a run after each epoch)──────
 
 A worker trains one run at a time, bitwise identical to the run alone; on a GPU it trains a chunk of
 runs together. Workers come and go: a run whose worker died is trained again, and fails once it has

@@ -62,7 +62,7 @@ def security(address: str, path: Path) -> Security | None:
     """
     scheme, _, _ = address.rpartition("://")
     try:
-        host, _ = get_address_host_port(address, strict=True)
+        host, _ = get_address_host_port(address if scheme else f"tcp://{address}", strict=True)
         at = ipaddress.ip_address(socket.gethostbyname(host))
     except (ValueError, OSError) as error:
         raise UsageError(

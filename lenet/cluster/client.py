@@ -140,46 +140,62 @@ def _follow(
     came: "queue.SimpleQueue[Any]",
     workers: _Workers,
 ) -> Iterator[Standing]:
-    """Keep the workers busy, with one task each: its death is held against no other run."""
+    """Keep the workers busy, with one task each: its death is held against no other run.
+
+    A run has ended with its last row. The same rows may come twice, of a run that is trained again.
+    """
     waiting = collections.deque(chunks)
-    tasks: dict[Future, _Chunk] = {}
-    epochs: collections.Counter[int] = collections.Counter()  # of each run
+    tasks: dict[Future, _Chunk] = {}  # with those of their runs that have not ended
+    owner: dict[int, Future] = {}
+    epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
     begun: set[int] = set()
     while waiting or tasks:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
             task = client.submit(worker.fit, work, *chunk, pure=False)
             tasks[task] = chunk
+            owner |= dict.fromkeys(chunk.runs, task)
             task.add_done_callback(came.put)
         try:
             news = came.get(timeout=1)
         except queue.Empty:
             workers.count()
             continue
-        if isinstance(news, Future):
-            chunk = tasks.pop(news)
+        rows: dict[int, Row | DivergedError] = {}
+        if not isinstance(news, Future):
+            begun.update(owner.keys() & news.get("begun", ()))
+            rows = loads(news["rows"]) if "rows" in news else {}
+        elif chunk := tasks.pop(news, None):  # it ended, and not all of its runs
             begun -= chunk.runs.keys()
-            rows = _ended(news, chunk)
-            if rows is None:  # apart, since one of them may have killed the workers
+            rows = _failed(news, chunk)
+            if not rows:
                 waiting += [_Chunk(chunk.first, {run: c}) for run, c in chunk.runs.items()]
-        else:
-            begun.update(news.get("begun", ()))
-            found = loads(news["rows"]) if "rows" in news else {}
-            rows = [(run, row) for run, row in found.items() if isinstance(row, Row)]
-        for run, row in rows or ():
-            if isinstance(row, DivergedError) or row.epoch == epochs[run] + 1:
-                epochs[run] += 1
-                yield Standing({run: row}, len(begun), workers.count())
+                owner = {run: task for run, task in owner.items() if run not in chunk.runs}
+        for run, row in rows.items():
+            if run not in owner or (isinstance(row, Row) and row.epoch != epochs[run] + 1):
+                continue  # from a worker that was given up, or trained again
+            epochs[run] += 1
+            runs = tasks[owner[run]].runs if owner[run] in tasks else {}
+            if isinstance(row, DivergedError) or row.epoch == runs[run].epochs:
+                begun.discard(run)
+                runs.pop(run, None)
+                if not runs:
+                    tasks.pop(owner[run], None)
+                del owner[run]
+            yield Standing({run: row}, len(begun), workers.count())
 
 
-def _ended(task: Future, chunk: _Chunk) -> list[tuple[int, Row | DivergedError]] | None:
-    """Return the rows of the runs of a task, or None to train each by itself."""
-    try:
-        found = task.result(timeout=10)
-    except TimeoutError:  # its worker died before it handed them over
-        return None
-    except KilledWorker:
-        if len(chunk.runs) > 1:
-            return None
-        found = {run: [DivergedError("failed: three workers died in it")] for run in chunk.runs}
-    return [(run, row) for run, rows in found.items() for row in rows]
+def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:
+    """Return why the runs of a task failed; nothing if they are to be trained again, each alone.
+
+    Raises:
+      Exception: what a run met.
+    """
+    if task.status == "cancelled":
+        raise ConnectionError
+    error = task.exception(timeout=ANSWER)
+    if error is None or (isinstance(error, KilledWorker) and len(chunk.runs) > 1):
+        return {}
+    if isinstance(error, KilledWorker):
+        return dict.fromkeys(chunk.runs, DivergedError("failed: three workers died in it"))
+    raise error

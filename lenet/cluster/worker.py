@@ -17,14 +17,10 @@ from lenet import records, train
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import lanes, sweep
-from lenet.engine.rows import Row
-from lenet.errors import DataError, DivergedError, LenetError, UsageError
+from lenet.errors import DataError, LenetError, UsageError
 
 REFUSED = "refused: "
 """How the reason begins for which a worker leaves that cannot train the runs of a sweep."""
-
-Rows = list[Row | DivergedError]
-"""Every epoch of a run, and at the end why it stopped, if it diverged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +65,8 @@ class Gate(WorkerPlugin):
             raise type(error)(refused) from None
 
 
-def fit(work: Work, first: Config, runs: dict[int, Config]) -> dict[int, Rows]:
-    """Train runs of the group of `first`; log a row after each epoch, and return all of them.
+def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
+    """Train runs of the group of `first`; log when they begin, and their rows after each epoch.
 
     Raises:
       UsageError: if not even one fits the memory.
@@ -81,16 +77,12 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> dict[int, Rows]:
         raise Reschedule from None
     program = _program(work, first, len(runs), data)
     log = functools.partial(get_worker().log_event, work.topic)
-    found: dict[int, Rows] = {run: [] for run in runs}
     left = list(runs.items())
     while left:
         chunk, left = dict(left[: program.lanes.size]), left[program.lanes.size :]
         log({"begun": list(chunk)})
         for epoch in sweep.fit_chunk(program, chunk):
-            for run, row in epoch.rows.items():
-                found[run].append(row)
             log({"rows": dumps(epoch.rows)})
-    return found
 
 
 def chunk_size(work: Work, first: Config, count: int) -> int:
