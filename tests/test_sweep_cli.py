@@ -143,7 +143,7 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
         (["--cluster=none.json"], "--cluster=none.json: neither an address, such as tls://HOST"),
         (
             ["--cluster=tls://127.0.0.1:1", "--certificates=none"],
-            "--certificates=none: there is no",
+            "--certificates=none: there",
         ),
         (["--cluster=127.0.0.1:1"], "--cluster=127.0.0.1:1: no answer in 1 s"),
     ],
