@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
