@@ -9,22 +9,26 @@ had three. The client alone writes. Messages are pickles: hence loopback, or mut
 """
 
 import dask
+import distributed  # noqa: F401  it has defaults of its own, which these follow
 
-# Dask would set these in this process, too, and change its speed.
-_VARIABLES = (
-    "MALLOC_TRIM_THRESHOLD_",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-)
-# Defaults of Dask where the user's own configuration says nothing else.
+# Where the user's own configuration of Dask says nothing else.
 dask.config.update_defaults(
     {
         "distributed": {
-            # A run has had three workers if its third one dies.
+            # The third worker that dies is the last that a run gets.
             "scheduler": {"allowed-failures": 2, "worker-saturation": 1.0, "worker-ttl": "30s"},
             "worker": {"profile": {"enabled": False}},
-            "nanny": {"pre-spawn-environ": dict.fromkeys(_VARIABLES)},
+            # Dask would set these in this process, too, and change its speed.
+            "nanny": {
+                "pre-spawn-environ": dict.fromkeys(
+                    (
+                        "MALLOC_TRIM_THRESHOLD_",
+                        "OMP_NUM_THREADS",
+                        "MKL_NUM_THREADS",
+                        "OPENBLAS_NUM_THREADS",
+                    )
+                )
+            },
             "deploy": {"lost-worker-timeout": "2 minutes"},  # it is being started again
         }
     }
