@@ -1,5 +1,6 @@
 """Runs on a cluster: the rows of one process, whoever dies, and nobody joins who should not."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -12,12 +13,13 @@ import psutil
 import pytest
 from record_rows import timeless
 
-from lenet import cluster, train
+from lenet import cluster, runs
 from lenet.cluster import worker
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import cores
-from lenet.errors import DataError, DivergedError, UsageError
+from lenet.errors import DataError, UsageError
+from lenet.records import ledger
 
 TINY = Config(dataset="synthetic", channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
 # Two programs; the second run of the first diverges.
@@ -43,24 +45,25 @@ def client():
         yield client
 
 
-def by_run(found) -> dict[int, list]:
-    """What was yielded, by run, without the times."""
-    rows: dict[int, list] = {run: [] for run in range(len(RUNS))}
-    for run, row in found:
-        rows[run] += [str(row)] if isinstance(row, DivergedError) else timeless([row])
-    return rows
+def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):
+    todo = {run: dataclasses.replace(config, dataset="tiny") for run, config in enumerate(RUNS)}
+    data = runs.load([*todo.values()], tiny)
+    list(runs.many(todo, data, tmp_path / "alone.jsonl"))
+    pids = [*client.run(os.getpid).values()]
+    connect = functools.partial(contextlib.nullcontext, client)
+    for news in runs.many(todo, data, tmp_path / "many.jsonl", data_dir=tiny, connect=connect):
+        if pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+            pids.clear()
+        assert news.begun <= 2
+    alone, many = (ledger.read(tmp_path / f"{name}.jsonl") for name in ("alone", "many"))
+    assert [len(entry.rows) for entry in many] == [2, 0, 2, 4]
+    assert "diverged" in many[1].diverged
+    assert [timeless_entry(entry) for entry in many] == [timeless_entry(entry) for entry in alone]
 
 
-def test_a_worker_that_is_killed_changes_no_row(client, small):
-    alone = (item for epoch in train.sweep(RUNS, small) for item in epoch.rows.items())
-    pids, found = client.run(os.getpid), []
-    for standing in cluster.fit(client, RUNS, small, load):
-        if not found:
-            os.kill(next(iter(pids.values())), signal.SIGKILL)
-        found += standing.rows.items()
-    assert by_run(found) == by_run(alone)
-    assert [len(rows) for rows in by_run(found).values()] == [2, 1, 2, 4]
-    assert "diverged" in by_run(found)[1][0]
+def timeless_entry(entry):
+    return entry._replace(rows=timeless(entry.rows))
 
 
 def test_a_run_that_does_not_fit_is_the_error_of_the_sweep(client, small):
@@ -99,10 +102,10 @@ def kill(client, times: int) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_kills_three_workers_has_failed_and_the_others_go_on(small):
-    runs = [dataclasses.replace(TINY, epochs=999_999), TINY]
+    two = [dataclasses.replace(TINY, epochs=999_999), TINY]
     with cluster.local([cores.numbers()[0]]) as client, ThreadPoolExecutor() as threads:
         killing = threads.submit(kill, client, 3)
-        standings = list(cluster.fit(client, runs, small, load))
+        standings = list(cluster.fit(client, two, small, load))
         killing.result(timeout=10)
     found = [item for standing in standings for item in standing.rows.items()]
     assert [str(row) for run, row in found if run == 0][-1] == "failed: three workers died in it"

@@ -54,6 +54,7 @@ def workers_of(process) -> list[psutil.Process]:
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a worker that is killed")
 def test_a_sweep_outlives_a_worker_and_leaves_none_behind(fault, tiny, tmp_path):
     flags = ("--lr=0.02,0.01", "--seed=0:4")
