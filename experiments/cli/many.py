@@ -78,7 +78,8 @@ def named_directory(what: str) -> Path:
     Raises:
       UsageError: if it names none, or none to resume, or the --cluster cannot be reached.
     """
-    if connect := cluster():
+    connect = cluster()
+    if connect and FLAGS.cluster != "local":
         with connect():
             pass
     if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
