@@ -181,10 +181,12 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
     todo = {run: config for run, config in enumerate(configs) if run not in done}
     if not todo:
         return ledger.read(path)
+    # whatever the working directory of a worker is
+    data_dir = FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
     connect, patience = cluster(), FLAGS.patience
     with progress.Tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
         for news in runs.many(
-            todo, data, path, data_dir=FLAGS.data_dir, connect=connect, patience=patience
+            todo, data, path, data_dir=data_dir, connect=connect, patience=patience
         ):
             for entry in news.ended:
                 if entry.diverged:
