@@ -13,7 +13,7 @@ from typing import Any
 
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
-from lenet import files
+from lenet import files, stopping
 from lenet.cluster.worker import REFUSED, OneCore
 from lenet.errors import UsageError
 
@@ -54,10 +54,17 @@ def connect(address: str, security: Security | None, patience: float) -> Iterato
       UsageError: if it does not answer within `patience` seconds.
     """
     _quiet()
-    try:
-        client = Client(address, security=security, timeout=patience, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(_no_answer(address, patience, error)) from None
+    until = time.monotonic() + patience
+    while True:
+        try:  # the same time limits how long it looks for a scheduler that has gone
+            client = Client(
+                address, security=security, timeout=min(patience, 10), set_as_default=False
+            )
+            break
+        except (OSError, TimeoutError, ValueError) as error:
+            stopping.stop_if_asked()
+            if time.monotonic() > until:
+                raise UsageError(_no_answer(address, patience, error)) from None
     with client:
         yield client
 
