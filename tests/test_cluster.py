@@ -8,7 +8,9 @@ import signal
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
+import jax
 import psutil
 import pytest
 from record_rows import timeless
@@ -41,7 +43,8 @@ def small():
 @pytest.fixture(scope="module")
 def client():
     """A cluster of two workers, whatever the number of cores."""
-    with cluster.local([cores.numbers()[0]] * 2) as client:
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"]}
+    with mock.patch.dict(os.environ, cache), cluster.local([cores.numbers()[0]] * 2) as client:
         yield client
 
 
@@ -58,7 +61,7 @@ def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp
         assert news.begun <= 2
     alone, many = (ledger.read(tmp_path / f"{name}.jsonl") for name in ("alone", "many"))
     assert [len(entry.rows) for entry in many] == [2, 0, 2, 4]
-    assert "diverged" in many[1].diverged
+    assert "the loss was" in many[1].diverged
     assert [timeless_entry(entry) for entry in many] == [timeless_entry(entry) for entry in alone]
 
 

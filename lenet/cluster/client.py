@@ -22,7 +22,7 @@ from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 
 ANSWER = 60
-"""Seconds in which a scheduler answers, and a worker that is there loads its data."""
+"""Seconds in which a scheduler, or a worker with little to do, answers."""
 
 
 class Standing(NamedTuple):
@@ -68,7 +68,7 @@ def fit(
         workers = _Workers(client, patience)
         while not workers.count():
             time.sleep(0.1)
-        _register(client, worker.Gate(work), name)
+        _register(client, worker.Gate(work), name, patience)
         chunks = _chunks(client, runs, work, workers.count())
         yield from _follow(client, chunks, work, came, workers)
     except (OSError, CancelledError, TimeoutError) as error:
@@ -107,10 +107,10 @@ class _Workers:
         return self._count
 
 
-def _register(client: Client, gate: worker.Gate, name: str) -> None:
-    """Prepare the workers. Raises the LenetError of one that refuses."""
+def _register(client: Client, gate: worker.Gate, name: str, patience: float) -> None:
+    """Have the workers load the data. Raises the LenetError of one that refuses."""
     asked = {"plugin": dumps(gate), "name": name, "idempotent": False}
-    for address, answer in _ask(client, "register_worker_plugin", ANSWER, **asked).items():
+    for address, answer in _ask(client, "register_worker_plugin", patience, **asked).items():
         if answer["status"] == "error":
             _, error, _ = clean_exception(answer["exception"])
             raise error if isinstance(error, LenetError) else UsageError(f"{address}: {error!r}")

@@ -19,7 +19,7 @@ from lenet.errors import UsageError
 
 HERE = "127.0.0.1"
 START = 60
-"""Seconds in which a worker has to start, and a scheduler to answer."""
+"""Seconds in which a worker of this machine, which has the data, has to start."""
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def local(cores: Sequence[int | None]) -> Iterator[Client]:
     _quiet()
     options = {"host": HERE, "dashboard_address": f"{HERE}:0"}
     workers = {
-        name: {"cls": Nanny, "options": _member(core) | {"host": HERE}}
+        name: {"cls": Nanny, "options": _member(core, START) | {"host": HERE}}
         for name, core in enumerate(cores)
     }
     try:
@@ -119,7 +119,7 @@ async def _serve(
     seen = time.monotonic()
     while True:
         try:
-            async with _Nanny(address, security=security, **_member(core)) as nanny:
+            async with _Nanny(address, security=security, **_member(core, patience)) as nanny:
                 await nanny.finished()
             if nanny.refusal:
                 raise UsageError(nanny.refusal)
@@ -141,14 +141,14 @@ class _Nanny(Nanny):
         super().close_gracefully(reason)
 
 
-def _member(core: int | None) -> dict[str, Any]:
-    """Return the options of the worker of a core, and of the process that watches it."""
+def _member(core: int | None, seconds: float) -> dict[str, Any]:
+    """Return the options of the worker of a core, which has to start within some seconds."""
     return {
         "worker_class": OneCore,
         "core": core,
         "nthreads": 1,
         "memory_limit": None,
-        "death_timeout": START,
+        "death_timeout": seconds,
         "dashboard_address": f"{HERE}:0",
         "silence_logs": logging.CRITICAL,
     }

@@ -43,7 +43,8 @@ class OneCore(Worker):
     """A worker that stays on one core of its machine, or on all of them if `core` is None."""
 
     def __init__(self, *args: Any, core: int | None = None, **options: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this decides
+        for number in (signal.SIGINT, signal.SIGTERM):  # whoever started this decides
+            signal.signal(number, signal.SIG_IGN)
         if core is not None:
             os.sched_setaffinity(0, {core})
         super().__init__(*args, **options)
