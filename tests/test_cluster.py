@@ -44,7 +44,7 @@ def small():
 def client():
     """A cluster of two workers, whatever the number of cores."""
     cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"]}
-    with mock.patch.dict(os.environ, cache), cluster.local([cores.numbers()[0]] * 2) as client:
+    with mock.patch.dict(os.environ, cache), cluster.local((cores.numbers() * 2)[:2]) as client:
         yield client
 
 
@@ -160,7 +160,7 @@ def test_a_key_is_made_once_and_is_private(tmp_path):
     [
         ("tcp://192.0.2.1:8786", "without TLS only on this machine"),
         ("0.0.0.0:8786", "without TLS only on this machine"),
-        ("ucx://127.0.0.1:8786", "without TLS only on this machine"),
+        ("ucx://127.0.0.1:8786", "not the address of a scheduler"),
         ("127.0.0.1", "not the address of a scheduler"),
         ("tls://127.0.0.1:8786", "there is no cluster.crt"),
     ],
