@@ -165,12 +165,12 @@ def _follow(
         if not isinstance(news, Future):
             begun.update(owner.keys() & news.get("begun", ()))
             rows = loads(news["rows"]) if "rows" in news else {}
-        elif chunk := tasks.pop(news, None):  # it ended, and not all of its runs
-            begun -= chunk.runs.keys()
-            rows = _failed(news, chunk)
+        elif lost := tasks.pop(news, None):  # it ended, and not all of its runs
+            begun -= lost.runs.keys()
+            rows = _failed(news, lost)
             if not rows:
-                waiting += [_Chunk(chunk.first, {run: c}) for run, c in chunk.runs.items()]
-                owner = {run: task for run, task in owner.items() if run not in chunk.runs}
+                waiting += [_Chunk(lost.first, {run: c}) for run, c in lost.runs.items()]
+                owner = {run: task for run, task in owner.items() if run not in lost.runs}
         for run, row in rows.items():
             if run not in owner or (isinstance(row, Row) and row.epoch != epochs[run] + 1):
                 continue  # from a worker that was given up, or trained again
