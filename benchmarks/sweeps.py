@@ -1,15 +1,17 @@
 """This project's sweep on a CPU, as `experiments.sweep` trains it: a process for each core."""
 
+import atexit
 import dataclasses
+import functools
 from typing import Any
 
 from benchmarks.contenders import Pass
-from lenet import train
+from lenet import cluster, train
+from lenet import data as datasets
 from lenet.config import Config
-from lenet.data import Data, Split
+from lenet.data import Data
 from lenet.engine import cores
 from lenet.engine.rows import Row
-from lenet.engine.workers import Workers
 
 
 class Program:
@@ -17,18 +19,20 @@ class Program:
 
     def __init__(self, config: Config, data: Data, runs: int) -> None:
         """Start the processes; each run has the next seed."""
-        # A run evaluates after its epoch; what is compared are epochs.
-        few = dataclasses.replace(data, test=Split(data.test.images[:250], data.test.labels[:250]))
+        self.load = functools.partial(_few, data.name, len(data.train.labels))
+        self.data = self.load()
         self.configs = [
             dataclasses.replace(config, epochs=1, seed=config.seed + i) for i in range(runs)
         ]
-        self.model = train.check(config, few)
-        self.workers = Workers(range(min(cores.cores(), runs)), few)
+        train.check(config, self.data)
+        here = cluster.local(cores.numbers()[:runs])
+        self.client = here.__enter__()  # until the process ends
+        atexit.register(here.__exit__, None, None, None)
 
     def epoch(self) -> Pass:
         """Train every run on every example once, its initial weights included."""
-        runs = [(self.model, config) for config in self.configs]
-        rows = [row for _, row in self.workers.fit(runs) if isinstance(row, Row)]
+        found = cluster.fit(self.client, self.configs, self.data, self.load)
+        rows = [row for each in found for row in each.rows.values() if isinstance(row, Row)]
         count = sum(row.count for row in rows)
         loss = sum(row.train_loss * row.count for row in rows)
         hits = sum(row.train_accuracy * row.count for row in rows)
@@ -41,3 +45,8 @@ class Program:
     def device_memory(self) -> int | None:
         """No device but the processor."""
         return None
+
+
+def _few(name: str, train: int) -> Data:
+    """Load what is trained on. A run evaluates after its epoch; what is compared are epochs."""
+    return datasets.take(datasets.load(name), train=train, test=250)

@@ -44,6 +44,7 @@ flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.tra
 flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 flags.DEFINE_boolean("resume", False, "continue the comparison in --run_dir; keep finished runs")
+many.define_cluster()
 reports.define()
 language.define()
 FLAGS = flags.FLAGS

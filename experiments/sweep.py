@@ -10,8 +10,8 @@
     python -m experiments.sweep --study=window                   a named study
     python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
     python -m experiments.sweep --run_dir=DIR --resume --seed=0:16    add seeds to a sweep
-    srun python -m experiments.sweep --study=rate --run_dir=DIR --coordinator=auto
-                                                                 shared by the tasks of a SLURM job
+    python -m experiments.sweep --study=rate --cluster=tls://HOST:8786
+                                                                 on many machines: docs/cluster.md
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and saves to a directory: report.html,
@@ -21,19 +21,17 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, processes, reports
+from experiments.cli import axes, language, many, reports
 from experiments.cli.axes import Axis
-from experiments.cli.processes import Processes
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
-from lenet import files, records, stopping
+from lenet import files, records
 from lenet.config import PRESETS, Config
 from lenet.errors import RecordError, UsageError
 from lenet.language import listed, message, wrapped
@@ -57,7 +55,7 @@ flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define()
 language.define()
-processes.define()
+many.define_cluster()
 flags.DEFINE_enum(
     "study",
     None,
@@ -74,7 +72,6 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
     run_dir = many.named_directory("sweep")
-    processes.check()
     if FLAGS.resume:
         many.recall(run_dir, "sweep")
     if FLAGS.study:
@@ -92,23 +89,17 @@ def main() -> None:
     configs = _configs(base, varied, seeds)
     if not FLAGS.resume:
         records.check_free(run_dir)
-    here = processes.join()
     from lenet import runs
 
     data = runs.load(configs, FLAGS.data_dir)
     record = _describe(configs, varied, seeds, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
-    _check(configs, varied, data, here)
-    processes.meet("checked", here)
-    if here.rank == 0:
-        with many.directory(run_dir, resume=FLAGS.resume):
-            finished = _sweep(configs, record, data, run_dir, here)
-        if finished:
-            reports.at_the_end(run_dir)
-    else:
-        with stopping.patience():
-            _share(configs, record, data, run_dir / directory.LEDGER, here)
+    _check(configs, varied, data)
+    with many.directory(run_dir, resume=FLAGS.resume):
+        finished = _sweep(configs, record, data, run_dir)
+    if finished:
+        reports.at_the_end(run_dir)
 
 
 def _seeds(run_dir: Path, varied: list[Axis]) -> list[list[int]]:
@@ -136,7 +127,7 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
     return list(found)
 
 
-def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
+def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
     from lenet.engine import lanes
@@ -147,8 +138,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in groups(configs):
         first = configs[group[0]]
-        share = -(-len(group) // here.size)
-        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], share)
+        over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
         parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
         parts += [f"--{name}={axes.written(getattr(first, name))}" for name in names]
         said = language.t(
@@ -160,21 +150,13 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
         print(said, flush=True)
 
 
-def _sweep(
-    configs: list[Config],
-    record: dict[str, Any],
-    data: "DataSets",
-    run_dir: Path,
-    here: Processes,
-) -> bool:
-    """Begin the records, train the first process's share, summarise.
+def _sweep(configs: list[Config], record: dict[str, Any], data: "DataSets", run_dir: Path) -> bool:
+    """Begin the records, train what is missing, summarise.
 
     Returns whether any run finished without diverging.
     """
     from experiments.cli import progress
-    from lenet import runs
     from lenet.analysis import summary
-    from lenet.records import ledger
 
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
@@ -182,36 +164,14 @@ def _sweep(
         before = records.read_json(run_dir / "sweep.json")
         if len(record["seeds"]) > len(before.get("seeds", [None])):
             records.write_json(run_dir / "sweep.json", before | record)
-        done = runs.finished(path, configs)
-        many.resuming(len(done), len(configs), path)
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
-    _share(configs, record, data, path, here)
-    entries = ledger.gather(path)
+    entries = many.train(configs, data, path)
     for described in record["data"]:
         if said := progress.majority(described):
             print(said)
     _summarise(summary.Sweep.of_record(entries, record), path)
     return not all(entry.diverged for entry in entries)
-
-
-def _share(
-    configs: list[Config], record: dict[str, Any], data: "DataSets", path: Path, here: Processes
-) -> None:
-    """Train the missing runs, or this process's share of them."""
-    from lenet.records import ledger
-
-    processes.meet("begun", here)
-    _check_same(path.parent, record)
-    done = {entry.run for entry in ledger.read(path)}
-    missing = [run for run in range(len(configs)) if run not in done]
-    todo = {run: configs[run] for run in missing[here.rank :: here.size]}
-    processes.meet("read", here)  # before anyone adds to it
-    held = files.hold(path.parent, records.identity(path.parent)) if here.rank else nullcontext()
-    with held:
-        many.share(todo, data, ledger.of_process(path, here.rank))
-    if here.size > 1:
-        processes.wait_until(lambda: ledger.count(path) >= len(configs), stopping.stop_if_asked)
 
 
 def _check_same(run_dir: Path, record: dict[str, Any]) -> None:

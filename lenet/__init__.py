@@ -12,7 +12,7 @@ every annotated function under beartype, fail where an array has other axes.
 
 Reading order: `reference` (the chapter's loops), `ops` (the same operations on XLA), `model`
 (LeNet), `config` (every setting), `data` (datasets), `engine` (train one network or many), `train`
-(one run) and `runs` (a run with its directory). `records` reads what a run wrote; `analysis`,
-`figures` and `report` present it; `inspect` and `export` take the trained network. `chapter` is the
-book as code.
+(one run), `cluster` (many runs by many processes) and `runs` (a run with its directory). `records`
+reads what a run wrote; `analysis`, `figures` and `report` present it; `inspect` and `export` take
+the trained network. `chapter` is the book as code.
 """

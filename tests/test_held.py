@@ -11,7 +11,7 @@ from lenet import files, records, runs
 from lenet.config import Config
 from lenet.data import Data, synthetic
 from lenet.errors import InUseError, RecordError, UsageError
-from lenet.records import checkpoint, ledger
+from lenet.records import checkpoint
 
 TINY = Config(dataset="synthetic", channels=(1, 2), hidden=(4,), batch_size=64, epochs=5)
 
@@ -132,13 +132,6 @@ def test_a_start_that_was_killed_does_not_stop_the_next(few, tmp_path):
     (tmp_path / f".config.json.{'0' * 32}.part").write_text("{")
     (tmp_path / ".lock").touch()
     assert len(list(runs.begin(tmp_path, TINY, few).epochs())) == 5
-
-
-def test_ledgers_that_are_not_of_a_process_are_left_alone(tmp_path):
-    for name in ("runs-backup.jsonl", "runs-01.jsonl"):
-        (tmp_path / name).write_text("mine\n")
-    assert ledger.gather(tmp_path / "runs.jsonl") == []
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_checkpoint_that_cannot_be_read_is_as_a_damaged_one(few, tmp_path):

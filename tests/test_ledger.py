@@ -74,17 +74,3 @@ def test_a_run_there_twice_is_refused(tmp_path):
     ledger.append(path, [entry(0), entry(0)])
     with pytest.raises(RecordError, match="run 0 is a duplicate"):
         ledger.read(path)
-
-
-def test_ledgers_of_several_processes_are_counted_and_gathered(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    parts = [ledger.of_process(path, rank) for rank in range(3)]
-    assert parts[0] == path
-    for run in (4, 2, 0, 1, 3):
-        ledger.append(parts[run % 3], [entry(run)])
-    assert ledger.count(path) == 5
-    ledger.append(parts[1], [entry(0)])  # moved, when the process died before it was unlinked
-    expected = [entry(run) for run in range(5)]
-    assert ledger.gather(path) == expected
-    assert list(tmp_path.iterdir()) == [path]
-    assert ledger.read(path) == ledger.gather(path) == expected

@@ -1,16 +1,14 @@
 """A sweep as a person meets it: a process, its output, its exit status, what it leaves."""
 
-import contextlib
 import io
 import json
 import shutil
-import socket
 import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
-from commands import command, python, start
+from commands import command
 from PIL import Image
 
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
@@ -18,7 +16,6 @@ FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
 
 
 sweep = partial(command, "sweep", "--noreport")
-alone = ("-m", "experiments.sweep", "--noreport")  # in a process of its own
 
 
 def ledger(run_dir: Path) -> list[dict]:
@@ -167,88 +164,21 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     assert "4 of 4 runs" in again.stdout
 
 
-def free_port() -> int:
-    with socket.create_server(("localhost", 0)) as server:
-        return server.getsockname()[1]
-
-
-def together(*flags: str, cwd: Path, count: int = 2) -> list[subprocess.CompletedProcess[str]]:
-    """Run a sweep in processes that meet over the loopback."""
-    meeting = (f"--coordinator=localhost:{free_port()}", f"--num_processes={count}")
-    with contextlib.ExitStack() as stack:
-        started = [
-            stack.enter_context(start(*alone, *flags, *meeting, f"--process_id={i}", cwd=cwd))
-            for i in range(count)
-        ]
-        said = [process.communicate() for process in started]
-    return [
-        subprocess.CompletedProcess(process.args, process.returncode, *output)
-        for process, output in zip(started, said, strict=True)
-    ]
-
-
-def without_times(entries: list[dict]) -> list[dict]:
-    for entry in entries:
-        del entry["seal"]
-        for row in entry["rows"]:
-            row["seconds"] = row["examples_per_second"] = 0
-    return sorted(entries, key=lambda entry: entry["run"])
-
-
-@pytest.mark.slow
-def test_two_processes_share_a_sweep_and_leave_what_one_would(swept, tiny, tmp_path):
-    run_dir, _ = swept
-    flags = (*FOUR, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
-    first, second = together(*flags, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert second.returncode == 0, second.stderr
-    assert "2/2 runs" in first.stdout
-    assert "2/2 runs" in second.stdout
-    assert "±" in first.stdout
-    assert "±" not in second.stdout
-    ours, theirs = (without_times(ledger(d)) for d in (tmp_path / "run", run_dir))
-    assert ours == theirs
-    assert [path.name for path in (tmp_path / "run").glob("runs*")] == ["runs.jsonl"]
-
-
-def test_what_processes_left_one_alone_can_resume(swept, tiny, tmp_path):
-    """As if both had been killed, the second in the middle of a line."""
-    run_dir, _ = swept
-    shutil.copytree(run_dir, tmp_path / "run")
-    lines = (run_dir / "runs.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "run" / "runs.jsonl").write_text(lines[0])
-    (tmp_path / "run" / "runs-1.jsonl").write_text(lines[1] + lines[2][:40])
-    done = sweep("--run_dir=run", "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "2 of 4 runs" in done.stdout
-    assert without_times(ledger(tmp_path / "run")) == without_times(ledger(run_dir))
-    assert not (tmp_path / "run" / "runs-1.jsonl").exists()
-
-
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--process_id=1"], "--process_id needs --coordinator=HOST:PORT"),
-        (["--coordinator=localhost:1234"], "--run_dir=DIR, a directory that all processes share"),
-        (["--coordinator=localhost", "--run_dir=run"], "expected HOST:PORT"),
-        (["--coordinator=localhost:1234", "--run_dir=run"], "needs --process_id and"),
+        (["--cluster=tcp://192.0.2.1:8786"], "--cluster=tcp://192.0.2.1:8786: without TLS only"),
+        (["--cluster=none.json"], "--cluster=none.json: neither an address, such as tls://HOST"),
         (
-            ["--coordinator=a:1", "--run_dir=run", "--process_id=2", "--num_processes=2"],
-            "--process_id=2: must be at least 0 and below --num_processes=2",
+            ["--cluster=tls://127.0.0.1:1", "--certificates=none"],
+            "--certificates=none: there",
         ),
-        (["--coordinator=auto", "--run_dir=run"], "no SLURM, Open MPI or TPU pod found"),
+        (["--cluster=127.0.0.1:1"], "--cluster=127.0.0.1:1: no answer in 1 s"),
     ],
 )
-def test_processes_that_cannot_meet_are_one_line(tmp_path, flags, said):
-    done = python(*alone, *flags, cwd=tmp_path)
-    assert done.returncode == 2
+def test_a_cluster_that_cannot_be_used_is_one_line(flags, said, tmp_path):
+    done = sweep(*flags, "--patience=1", "--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_process_whose_fellows_do_not_come_says_so(tmp_path):
-    meeting = (f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--process_id=1")
-    done = python(*alone, *meeting, "--run_dir=run", "--patience=1", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "not all processes started within 1 s" in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from absl import flags
 
@@ -156,7 +156,7 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
         cores.as_devices()
         main(*operands_given)
     except LenetError as error:
-        _leave(complain(_dashed(str(error)), error.exit_status))
+        sys.exit(complain(_dashed(str(error)), error.exit_status))
     except stopping.Stopped as stopped:
         what = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         complain(what, 128 + stopped.number)
@@ -191,15 +191,6 @@ def _dashed(message: str) -> str:
     """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
     return re.sub(rf"(?<![-\w./])({names})=", r"--\1=", message)
-
-
-def _leave(status: int) -> NoReturn:
-    """End the process; if it is one of several, without waiting for the others."""
-    sys.stdout.flush()
-    jax = sys.modules.get("jax")
-    if jax is not None and jax.distributed.is_initialized():
-        os._exit(status)
-    sys.exit(status)
 
 
 class _Translated(logging.Formatter):

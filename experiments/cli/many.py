@@ -1,20 +1,24 @@
-"""What sweep and compare share: their directory, the flags they resume with, training."""
+"""What sweep and compare share: directory, cluster, the flags they resume with, training."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language, processes
+from experiments.cli import language
 from lenet import records, stopping
 from lenet.config import Config
+from lenet.engine import cores
 from lenet.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
+    from distributed import Client, Security
+
     from lenet.records.ledger import Entry
     from lenet.runs import DataSets
 
@@ -22,14 +26,62 @@ FLAGS = flags.FLAGS
 
 MANY = 10_000
 SPEED = 40_000  # examples/s, for a cost before anything is measured
+CLUSTER = ("cluster", "certificates", "patience")
+
+
+def define_cluster() -> None:
+    """Define the flags that say where runs train."""
+    doc = "where runs train: address or file of a Dask scheduler, or local: a process a core"
+    flags.DEFINE_string("cluster", None, f"{doc} (default: local where it pays)")
+    flags.DEFINE_string("certificates", None, "directory of the cluster's key (default: private)")
+    doc = "seconds to wait for a scheduler, and for a worker while there is none"
+    flags.DEFINE_integer("patience", 300, doc, lower_bound=1)
+
+
+def cluster() -> "Callable[[], contextlib.AbstractContextManager[Client]] | None":
+    """Return what connects to the --cluster, or None to train where it pays.
+
+    Raises:
+      UsageError: if it is unsafe or cannot be reached.
+    """
+    if FLAGS.cluster is None:
+        return None
+    from lenet import cluster
+
+    if FLAGS.cluster == "local":
+        return functools.partial(cluster.local, cores.numbers())
+    return functools.partial(cluster.connect, *scheduler(), FLAGS.patience)
+
+
+def scheduler() -> "tuple[str, Security | None]":
+    """Return the address that --cluster names, and how to talk to it.
+
+    Raises:
+      UsageError: if it is none, or unsafe.
+    """
+    from lenet import cluster
+
+    address = cluster.address_in(FLAGS.cluster, FLAGS.patience)
+    return address, cluster.security(address, certificates())
+
+
+def certificates() -> Path:
+    """Return the directory of the cluster's key."""
+    from lenet import cluster
+
+    return Path(FLAGS.certificates or cluster.directory()).expanduser()
 
 
 def named_directory(what: str) -> Path:
     """Return the directory that --run_dir names, or a new one for a "sweep" or "compare".
 
     Raises:
-      UsageError: if it names none, or none to resume.
+      UsageError: if it names none, or none to resume, or the --cluster cannot be reached.
     """
+    connect = cluster()
+    if connect and FLAGS.cluster != "local":
+        with connect():
+            pass
     if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
         raise UsageError(
             "--resume: name the directory with --run_dir"
@@ -61,7 +113,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
-    here = {"run_dir", "resume", "yes", "lang", *processes.FLAG_NAMES}
+    here = {"run_dir", "resume", "yes", "lang", *CLUSTER}
     found = {f.name: f.value for f in cli.own_flags() if f.present and f.name not in here}
     if found.get("data_dir"):  # from wherever it is resumed
         found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
@@ -113,36 +165,31 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
     Raises:
       RecordError: if the ledger has other runs.
     """
+    from experiments.cli import progress
     from lenet import runs
     from lenet.records import ledger
 
     done = {entry.run for entry in runs.finished(path, configs)}
-    if done:
-        resuming(len(done), len(configs), path)
-    share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
-    return ledger.read(path)
-
-
-def resuming(done: int, runs: int, path: Path) -> None:
-    """Print how many runs were found finished."""
-    said = language.t(
-        "Resuming: {done} of {runs} runs already finished ({path})", done=done, runs=runs, path=path
-    )
-    print(said)
-
-
-def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
-    """Train runs, with progress; each goes to the ledger when it ends."""
-    from experiments.cli import progress
-    from lenet import runs
-
+    if done or FLAGS.resume:
+        said = language.t(
+            "Resuming: {done} of {runs} runs already finished ({path})",
+            done=len(done),
+            runs=len(configs),
+            path=path,
+        )
+        print(said)
+    todo = {run: config for run, config in enumerate(configs) if run not in done}
     if not todo:
-        return
+        return ledger.read(path)
+    # whatever the working directory of a worker is
+    data_dir = FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
+    connect, patience = cluster(), FLAGS.patience
     with progress.Tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
-        for rows, finished in runs.many(todo, data, path):
-            for entry in finished:
+        for news in runs.many(
+            todo, data, path, data_dir=data_dir, connect=connect, patience=patience
+        ):
+            for entry in news.ended:
                 if entry.diverged:
                     tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
-            skipped = sum(entry.config.epochs - len(entry.rows) for entry in finished)
-            trained = [row for row in rows.values() if not isinstance(row, Exception)]
-            tally.advance(trained, len(finished), skipped)
+            tally.advance(news)
+    return ledger.read(path)

@@ -4,7 +4,7 @@ import datetime
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import (
     BarColumn,
@@ -21,6 +21,9 @@ from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.language import Message, listed, mark, message
+
+if TYPE_CHECKING:
+    from lenet.runs import News
 
 
 def line(row: Row, epochs: int) -> str:
@@ -206,15 +209,11 @@ class Tally(_Lines):
         self._begin = time.monotonic()
         self._first: float | None = None  # when the first epoch began, once all was compiled
 
-    def advance(self, rows: Sequence[Row], finished: int, skipped: int) -> None:
-        """Count one epoch of a run, or of a group of runs that train together.
-
-        Args:
-          rows: one per run.
-          finished: number of runs that this epoch finished, diverged ones included.
-          skipped: number of epochs that diverged runs will not train.
-        """
-        self._finished += finished
+    def advance(self, news: "News") -> None:
+        """Count what came: an epoch of a run, or of a group of runs that train together."""
+        rows = [row for row in news.rows.values() if isinstance(row, Row)]
+        self._finished += len(news.ended)
+        skipped = sum(entry.config.epochs - len(entry.rows) for entry in news.ended)
         self._trained += len(rows) + skipped
         self._examples += sum(row.count for row in rows)
         now = time.monotonic()
@@ -223,13 +222,22 @@ class Tally(_Lines):
         speed = self._examples / max(now - self._first, 1e-9)
         spent = now - self._begin
         left = round(spent / self._trained * (self._epochs - self._trained))
+        text = mark("{finished}/{runs} runs, {speed:,.0f} examples/s, {left} left")
+        if news.workers:
+            text = mark(
+                "{finished}/{runs} runs, {begun} under way, {waiting} to come; {workers} workers, "
+                "{speed:,.0f} examples/s, {left} left"
+            )
         text = t(
-            "{finished}/{runs} runs, {speed:,.0f} examples/s, {left} left",
+            text,
             finished=self._finished,
             runs=self._runs,
+            begun=news.begun,
+            waiting=self._runs - self._finished - news.begun,
+            workers=news.workers,
             speed=speed,
             left=datetime.timedelta(seconds=left),
         )
         self._progress.update(self._task, completed=self._trained, text=text)
-        if self._progress.disable and finished:
+        if self._progress.disable and news.ended:
             self.say(text)

@@ -4,5 +4,5 @@
 update rule, `sharding` divides a batch among devices. `sweep` maps runs over `lanes` and jits them;
 `stacking` makes arrays of their settings. `metrics` are sums and counts, `rows` the results of an
 epoch, `chance` the loss of random guessing. `memory` estimates bytes, `selfcheck` tests JAX itself;
-`cores`, `programs` and `workers` use the processor and its processes.
+`cores`, `container` and `programs` are of this machine.
 """

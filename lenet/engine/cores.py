@@ -27,12 +27,16 @@ def as_devices() -> None:
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(cores()))
 
 
-def for_workers(configs: Sequence[Config], data: "Data") -> list[int]:
+def numbers() -> list[int | None]:
+    """Return the cores that this process may use, by number; None where it cannot choose one."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [*allowed[: cores()]] or [None] * cores()
+
+
+def for_workers(configs: Sequence[Config], data: "Data") -> list[int | None]:
     """Return the cores that get a worker for these runs; none where one process is better."""
     import jax
 
-    if jax.default_backend() != "cpu" or not hasattr(os, "sched_getaffinity"):
-        return []
-    found = sorted(os.sched_getaffinity(0))[: len(jax.local_devices())]
+    found = numbers()[: len(jax.local_devices())] if jax.default_backend() == "cpu" else []
     examples = sum(config.epochs for config in configs) * len(data.train.labels)
     return found if 1 < len(found) <= len(configs) and examples >= WORTH else []

@@ -40,8 +40,6 @@ def spread(runs: int) -> Lanes:
     """
     devices = jax.local_devices()
     split = sharding.parts() if runs * sharding.parts() <= len(devices) else 1
-    if jax.process_count() > 1:  # then devices communicate over the network
-        split = 1
     used = devices[: min(runs, len(devices)) * split]
     return together(1, used, vectorise=devices[0].platform != "cpu", split=split)
 

@@ -1,7 +1,7 @@
 """The run directory: what training writes, and how it is read back (files: `directory`)."""
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
-from lenet.records.environment import describe, differences, environment
+from lenet.records.environment import describe, differences, environment, software
 from lenet.records.reading import (
     append,
     epochs,
@@ -30,6 +30,7 @@ __all__ = [
     "read_lines",
     "reclaim",
     "restore",
+    "software",
     "statistics",
     "write_json",
 ]

@@ -66,16 +66,24 @@ def environment() -> dict[str, Any]:
     import jax
 
     device = jax.devices()[0]
-    packages = ("lenet", "jax", "jaxlib", "flax", "optax", "numpy")
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "python": platform.python_version(),
+    return software() | {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": cores(),
         "backend": jax.default_backend(),
         "device": device.device_kind,
         "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
+    }
+
+
+def software() -> dict[str, Any]:
+    """Return the part of `environment` that does not depend on the machine."""
+    import jax
+
+    packages = ("lenet", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "python": platform.python_version(),
         "sources": _sources(),
     } | _settings(jax.config.values)
 

@@ -1,13 +1,10 @@
 """The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
 
-import contextlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lenet import config as config_module
-from lenet import files
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
@@ -58,45 +55,6 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
       DiskError: when the disk does not take them.
     """
     reading.append(path, [entry.to_dict() for entry in entries])
-
-
-def of_process(path: Path, index: int) -> Path:
-    """Return the ledger of one of the processes that share a sweep; that of the first is `path`."""
-    return path if index == 0 else path.with_name(f"{path.stem}-{index}{path.suffix}")
-
-
-def count(path: Path) -> int:
-    """Return how many lines the ledgers of all processes have; they may be growing."""
-    lines = 0
-    for part in (path, *_others(path)):
-        with contextlib.suppress(FileNotFoundError):  # gathered just now, into `path`
-            lines += part.read_bytes().count(b"\n")
-    return lines
-
-
-def gather(path: Path) -> list[Entry]:
-    """Move the entries of all processes into `path` and return them; none may be writing.
-
-    What was torn is cut off.
-
-    Raises:
-      RecordError: as `read`.
-    """
-    parts = _others(path)
-    for part in (path, *parts):
-        repair(part)
-    entries = {entry.run: entry for part in (path, *parts) for entry in read(part)}
-    ordered = [entries[run] for run in sorted(entries)]
-    if parts:
-        reading.write_rows(path, [entry.to_dict() for entry in ordered])
-        for part in parts:  # now: if the process dies before, they are read again
-            files.remove(part)
-    return ordered
-
-
-def _others(path: Path) -> list[Path]:
-    name = re.compile(rf"{re.escape(path.stem)}-[1-9][0-9]*{re.escape(path.suffix)}")
-    return sorted(other for other in path.parent.iterdir() if name.fullmatch(other.name))
 
 
 def read(path: Path) -> list[Entry]:

@@ -8,10 +8,11 @@ run = resume("runs/mine")     # the bits of a run that was never interrupted
 
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
-from lenet.runs.sweeps import DataSets, finished, load, many
+from lenet.runs.sweeps import DataSets, News, finished, load, many
 
 __all__ = [
     "DataSets",
+    "News",
     "Run",
     "adopt",
     "begin",

@@ -1,36 +1,64 @@
 """Train many runs, and append each to a ledger when it ends."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from lenet import data as datasets
 from lenet import stopping, train
 from lenet.config import Config
 from lenet.data import Data
-from lenet.engine import cores, selfcheck, workers
+from lenet.engine import cores, selfcheck
 from lenet.engine.rows import Row
-from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, RecordError
 from lenet.records import ledger
 from lenet.records.ledger import Entry
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 DataSets = dict[tuple[str, int], Data]
 """Datasets by Config's dataset and valid."""
 
 
+class News(NamedTuple):
+    """An epoch of a run, or of runs that train together."""
+
+    rows: dict[int, Row | DivergedError]  # by run
+    ended: list[Entry]  # in the ledger by now
+    begun: int  # runs under way
+    workers: int  # of the cluster; 0: this process trains
+
+
 def many(
-    todo: Mapping[int, Config], data: DataSets, path: Path
-) -> Iterator[tuple[dict[int, Row | DivergedError], list[Entry]]]:
+    todo: Mapping[int, Config],
+    data: DataSets,
+    path: Path,
+    *,
+    data_dir: str | Path | None = None,
+    connect: "Callable[[], AbstractContextManager[Client]] | None" = None,
+    patience: float = 300,
+) -> Iterator[News]:
     """Train runs, dataset by dataset; append each to the ledger at `path` when it ends.
 
-    Runs go by the number that the ledger knows them by. Yields the rows of an epoch, and the runs
-    that ended with it.
+    Args:
+      todo: the runs, by the number that the ledger knows them by.
+      data, data_dir: from `load`; workers load the same for themselves.
+      path: of the ledger.
+      connect: to a cluster. By default, the cores of this machine are one where that pays.
+      patience: seconds to wait for a cluster that has no worker.
+
+    Raises:
+      LenetError: as `cluster.fit`.
     """
     selfcheck.check()
-    for key, loaded in data.items():
-        runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == key}
+    for (name, valid), loaded in data.items():
+        runs = {run: c for run, c in todo.items() if (c.dataset, c.valid) == (name, valid)}
+        again = functools.partial(datasets.load, name, data_dir=data_dir, valid=valid)
         rows: dict[int, list[Row]] = {run: [] for run in runs}
-        for found in _epochs_of(runs, loaded):
+        for found, begun, workers in _epochs_of(runs, loaded, again, connect, patience):
             ended = []
             for run, row in found.items():
                 if isinstance(row, DivergedError):
@@ -41,7 +69,7 @@ def many(
                     ended.append(Entry(run, runs[run], rows[run], None))
             if ended:
                 ledger.append(path, ended)
-            yield found, ended
+            yield News(found, ended, begun, workers)
             stopping.stop_if_asked()
 
 
@@ -51,7 +79,8 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     Raises:
       RecordError: if a line is damaged, or belongs to another run.
     """
-    entries = ledger.gather(path)
+    ledger.repair(path)
+    entries = ledger.read(path)
     for entry in entries:
         if entry.run >= len(configs) or entry.config != configs[entry.run]:
             raise RecordError(
@@ -69,16 +98,24 @@ def load(configs: Sequence[Config], data_dir: str | Path | None = None) -> DataS
     return {(name, valid): datasets.hold_out(whole[name], valid) for name, valid in wanted}
 
 
-def _epochs_of(runs: Mapping[int, Config], data: Data) -> Iterator[dict[int, Row | DivergedError]]:
-    """Train runs on one dataset; yield rows by run, of one or of those that train together."""
+def _epochs_of(
+    runs: Mapping[int, Config],
+    data: Data,
+    load: Callable[[], Data],
+    connect: "Callable[[], AbstractContextManager[Client]] | None",
+    patience: float,
+) -> Iterator[tuple[dict[int, Row | DivergedError], int, int]]:
+    """Train runs on one dataset; yield rows by run, how many are under way, and the workers."""
     numbers, configs = list(runs), list(runs.values())
     places = cores.for_workers(configs, data)
-    if not places:
+    if not configs or not (connect or places):
         for epoch in train.sweep(configs, data):
-            yield {numbers[place]: row for place, row in epoch.rows.items()}
+            yield {numbers[i]: row for i, row in epoch.rows.items()}, len(epoch.rows), 0
         return
-    by_program = [place for group in groups(configs) for place in group]
-    with workers.Workers(places, data) as started:
-        todo = [(train.check(configs[place], data), configs[place]) for place in by_program]
-        for place, row in started.fit(todo):
-            yield {numbers[by_program[place]]: row}
+    from lenet import cluster  # distributed takes a second to import
+
+    for config in configs:
+        train.check(config, data)
+    with connect() if connect else cluster.local(places) as client:
+        for found, begun, workers in cluster.fit(client, configs, data, load, patience):
+            yield {numbers[i]: row for i, row in found.items()}, begun, workers

@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
-from pathlib import Path
 
 import pytest
 from commands import python
@@ -319,76 +317,3 @@ def test_what_does_not_fit_is_refused_before_compiling(fault, runner, tmp_path):
     one_line(done, 2, "GB")
     assert not (tmp_path / "run").exists()
     fault.count("detected")
-
-
-@pytest.mark.slow
-@pytest.mark.fault("SIGTERM to a process of several")
-def test_a_process_of_several_heeds_a_signal(fault, sweeper, swept, tmp_path):
-    """jax.distributed would take the signal for itself."""
-    run_dir, port = tmp_path / "run", free_port()
-    flags = (f"--coordinator=localhost:{port}", "--heartbeat=10", "--num_processes=2")
-    started = [sweeper.start(run_dir, *flags, f"--process_id={i}") for i in (0, 1)]
-    while not lines(run_dir, "runs.jsonl") and started[0].poll() is None:
-        time.sleep(0.01)
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-    first, second = (process.communicate(timeout=60) and process.returncode for process in started)
-    assert first == 143
-    assert second in (143, -signal.SIGABRT)  # JAX's, where the first was gone before it
-    assert sweeper.run(run_dir, "--resume").returncode == 0
-    assert table(run_dir) == table(swept)
-    fault.count("detected", "recovered", "bit-equal")
-
-
-@pytest.mark.slow
-@pytest.mark.fault("processes of different sweeps")
-def test_processes_that_were_told_different_sweeps_do_not_mix(fault, sweeper, tmp_path):
-    run_dir, port = tmp_path / "run", free_port()
-    flags = (f"--coordinator=localhost:{port}", "--heartbeat=10", "--num_processes=2")
-    other = Runner(Path(), module="experiments.sweep")
-    other.flags = [flag.replace("--seed=0:4", "--seed=0:5") for flag in sweeper.flags]
-    first = sweeper.start(run_dir, *flags, "--process_id=0")
-    second = other.start(run_dir, *flags, "--process_id=1")
-    _, err = second.communicate(timeout=90)
-    first.communicate(timeout=90)
-    assert second.returncode == 4
-    assert "contains another sweep" in err
-    assert first.returncode != 0
-    fault.count("detected")
-
-
-def free_port() -> int:
-    with socket.create_server(("localhost", 0)) as server:
-        return server.getsockname()[1]
-
-
-@pytest.mark.slow
-@pytest.mark.fault("a process of several that fails")
-@pytest.mark.parametrize("what", ["killed", "counts that disagree"])
-def test_no_process_waits_for_ever(fault, sweeper, swept, tmp_path, what):
-    if what == "killed" and not fault.times(0, 1):
-        pytest.skip("takes a heartbeat: scripts/test --faults")
-    run_dir = tmp_path / "run"
-    flags = [f"--coordinator=localhost:{free_port()}", "--heartbeat=10", "--patience=10"]
-    counts = (2, 3) if what == "counts that disagree" else (2, 2)
-    started = [
-        sweeper.start(run_dir, *flags, f"--num_processes={count}", f"--process_id={i}")
-        for i, count in enumerate(counts)
-    ]
-    begin = time.monotonic()
-    if what == "killed":
-        while not lines(run_dir, "runs-1.jsonl") and started[1].poll() is None:
-            time.sleep(0.01)
-        started[1].kill()
-    for process in started:
-        _, err = process.communicate(timeout=90)
-        assert process.returncode != 0
-        assert "Traceback" not in err
-    assert time.monotonic() - begin < 80
-    if what == "killed":
-        assert sweeper.run(run_dir, "--resume").returncode == 0
-        assert table(run_dir) == table(swept)
-        fault.count("detected", "recovered", "bit-equal")
-    else:
-        assert "--num_processes=3: process 0 was started with --num_processes=2" in err
-        fault.count("detected")

@@ -1,0 +1,57 @@
+"""Train runs on the workers of a Dask cluster: on the cores of this machine, or on many machines.
+
+    client (fit) ──(settings)──► scheduler ──► worker: its data, its compiled program
+           ◄──────(a row of a run after each epoch)──────
+
+A worker trains one run at a time, bitwise identical to the run alone; on a GPU it trains a chunk of
+runs together. Workers come and go: a run whose worker died is trained again, and fails once it has
+had three. The client alone writes. Messages are pickles: hence loopback, or mutual TLS.
+"""
+
+import dask
+import distributed  # noqa: F401  it has defaults of its own, which these follow
+
+# Where the user's own configuration of Dask says nothing else.
+dask.config.update_defaults(
+    {
+        "distributed": {
+            # The third worker that dies is the last that a run gets.
+            "scheduler": {"allowed-failures": 2, "worker-saturation": 1.0, "worker-ttl": "30s"},
+            "worker": {"profile": {"enabled": False}},
+            # Dask would set these in this process, too, and change its speed.
+            "nanny": {
+                "pre-spawn-environ": dict.fromkeys(
+                    (
+                        "MALLOC_TRIM_THRESHOLD_",
+                        "OMP_NUM_THREADS",
+                        "MKL_NUM_THREADS",
+                        "OPENBLAS_NUM_THREADS",
+                    )
+                )
+            },
+            "deploy": {"lost-worker-timeout": "2 minutes"},  # it is being started again
+        }
+    }
+)
+
+from lenet.cluster.certificates import (  # noqa: E402
+    address_in,
+    certificates,
+    directory,
+    security,
+)
+from lenet.cluster.client import Standing, fit  # noqa: E402
+from lenet.cluster.nodes import connect, local, schedule, serve  # noqa: E402
+
+__all__ = [
+    "Standing",
+    "address_in",
+    "certificates",
+    "connect",
+    "directory",
+    "fit",
+    "local",
+    "schedule",
+    "security",
+    "serve",
+]

@@ -1,0 +1,201 @@
+"""Have a cluster train runs, and follow them."""
+
+import collections
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, NamedTuple
+
+from distributed import Client, Future, KilledWorker
+from distributed.core import clean_exception
+from distributed.protocol.pickle import dumps, loads
+
+from lenet import stopping
+from lenet.cluster import worker
+from lenet.config import Config
+from lenet.data import Data
+from lenet.engine.rows import Row
+from lenet.engine.stacking import groups
+from lenet.errors import DivergedError, LenetError, UsageError
+
+ANSWER = 60
+"""Seconds in which a scheduler, or a worker with little to do, answers."""
+
+
+class Standing(NamedTuple):
+    """What came from the cluster, and what it is doing."""
+
+    rows: dict[int, Row | DivergedError]  # by run: its next epoch, or why it ended
+    begun: int  # runs under way
+    workers: int
+
+
+class _Chunk(NamedTuple):
+    """The runs of one task, of the same program."""
+
+    first: Config  # of their group
+    runs: dict[int, Config]
+
+
+def fit(
+    client: Client,
+    runs: Sequence[Config],
+    data: Data,
+    load: Callable[[], Data],
+    patience: float = 300,
+) -> Iterator[Standing]:
+    """Train every run to its end; yield each of its epochs once, in order.
+
+    Args:
+      client: of the cluster.
+      runs: valid for `data`.
+      data: that they train on.
+      load: returns the same data on a worker.
+      patience: seconds to wait while there is no worker.
+
+    Raises:
+      LenetError: why a worker that was there at the start refused, or what a run met; a UsageError
+        if the scheduler is gone, or no worker comes.
+    """
+    name = f"lenet-{secrets.token_hex(8)}"
+    work = worker.Work(data.fingerprint, load, worker.software(), name)
+    came: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    client.subscribe_topic(name, lambda event: came.put(event[1]))
+    try:
+        workers = _Workers(client, patience)
+        while not workers.count():
+            time.sleep(0.1)
+        _register(client, worker.Gate(work), name, patience)
+        chunks = _chunks(client, runs, work, workers.count())
+        yield from _follow(client, chunks, work, came, workers)
+    except (OSError, CancelledError, TimeoutError) as error:
+        raise UsageError(
+            f"the scheduler of the cluster does not answer ({type(error).__name__}). Start it "
+            "again, and continue with resume."
+        ) from None
+    finally:
+        if client.status == "running":
+            client.unsubscribe_topic(name)
+            with contextlib.suppress(Exception):  # a worker may not answer
+                _ask(client, "unregister_worker_plugin", 5, name=name)
+
+
+class _Workers:
+    """The number of workers, asked for at most once a second."""
+
+    def __init__(self, client: Client, patience: float) -> None:
+        self._client, self._patience = client, patience
+        self._count, self._asked, self._seen = 0, -1.0, time.monotonic()
+
+    def count(self) -> int:
+        """Return it. Raises a UsageError if there has been none for too long."""
+        now = time.monotonic()
+        if now - self._asked >= 1:
+            stopping.stop_if_asked()
+            self._asked = now
+            self._count = len(self._client.nthreads(callback_timeout=ANSWER))
+        if self._count:
+            self._seen = now
+        elif now - self._seen > self._patience:
+            raise UsageError(
+                f"patience={self._patience:g}: no worker joined the cluster in that many seconds. "
+                "Start `python -m experiments.cluster worker`, and continue with resume."
+            )
+        return self._count
+
+
+def _register(client: Client, gate: worker.Gate, name: str, patience: float) -> None:
+    """Have the workers load the data. Raises the LenetError of one that refuses."""
+    asked = {"plugin": dumps(gate), "name": name, "idempotent": False}
+    for address, answer in _ask(client, "register_worker_plugin", patience, **asked).items():
+        if answer["status"] == "error":
+            _, error, _ = clean_exception(answer["exception"])
+            raise error if isinstance(error, LenetError) else UsageError(f"{address}: {error!r}")
+
+
+def _ask(client: Client, what: str, seconds: float, **asked: Any) -> Any:
+    """Have the scheduler do something. Client's own methods for this wait for ever."""
+    return client.sync(getattr(client.scheduler, what), **asked, callback_timeout=seconds)
+
+
+def _chunks(
+    client: Client, runs: Sequence[Config], work: worker.Work, workers: int
+) -> Iterator[_Chunk]:
+    """Yield what each task trains: one run, or on a GPU as many as train together."""
+    for group in groups(runs):
+        first = runs[group[0]]
+        share = -(-len(group) // workers)
+        size = client.submit(worker.chunk_size, work, first, share).result(timeout=ANSWER)
+        for start in range(0, len(group), size):
+            yield _Chunk(first, {run: runs[run] for run in group[start : start + size]})
+
+
+def _follow(
+    client: Client,
+    chunks: Iterator[_Chunk],
+    work: worker.Work,
+    came: "queue.SimpleQueue[Any]",
+    workers: _Workers,
+) -> Iterator[Standing]:
+    """Keep the workers busy, with one task each: its death is held against no other run.
+
+    A run has ended with its last row. The same rows may come twice, of a run that is trained again.
+    """
+    waiting = collections.deque(chunks)
+    tasks: dict[Future, _Chunk] = {}  # with those of their runs that have not ended
+    owner: dict[int, Future] = {}
+    epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
+    begun: set[int] = set()
+    while waiting or tasks:
+        while waiting and len(tasks) < workers.count():
+            chunk = waiting.popleft()
+            task = client.submit(worker.fit, work, *chunk, pure=False)
+            tasks[task] = chunk
+            owner |= dict.fromkeys(chunk.runs, task)
+            task.add_done_callback(came.put)
+        try:
+            news = came.get(timeout=1)
+        except queue.Empty:
+            workers.count()
+            continue
+        rows: dict[int, Row | DivergedError] = {}
+        if not isinstance(news, Future):
+            begun.update(owner.keys() & news.get("begun", ()))
+            rows = loads(news["rows"]) if "rows" in news else {}
+        elif lost := tasks.pop(news, None):  # it ended, and not all of its runs
+            begun -= lost.runs.keys()
+            rows = _failed(news, lost)
+            if not rows:
+                waiting += [_Chunk(lost.first, {run: c}) for run, c in lost.runs.items()]
+                owner = {run: task for run, task in owner.items() if run not in lost.runs}
+        for run, row in rows.items():
+            if run not in owner or (isinstance(row, Row) and row.epoch != epochs[run] + 1):
+                continue  # from a worker that was given up, or trained again
+            epochs[run] += 1
+            runs = tasks[owner[run]].runs if owner[run] in tasks else {}
+            if isinstance(row, DivergedError) or row.epoch == runs[run].epochs:
+                begun.discard(run)
+                runs.pop(run, None)
+                if not runs:
+                    tasks.pop(owner[run], None)
+                del owner[run]
+            yield Standing({run: row}, len(begun), workers.count())
+
+
+def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:
+    """Return why the runs of a task failed; nothing if they are to be trained again, each alone.
+
+    Raises:
+      Exception: what a run met.
+    """
+    if task.status == "cancelled":
+        raise ConnectionError
+    error = task.exception(timeout=ANSWER)
+    if error is None or (isinstance(error, KilledWorker) and len(chunk.runs) > 1):
+        return {}
+    if isinstance(error, KilledWorker):
+        return dict.fromkeys(chunk.runs, DivergedError("failed: three workers died in it"))
+    raise error

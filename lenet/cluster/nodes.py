@@ -1,0 +1,166 @@
+"""Schedulers and workers: on this machine for one sweep, or on many for as long as they are needed.
+
+No port is open to others without TLS; the pages that Dask serves are for this machine alone.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+
+from lenet import files, stopping
+from lenet.cluster.worker import REFUSED, OneCore
+from lenet.errors import UsageError
+
+HERE = "127.0.0.1"
+START = 60
+"""Seconds in which a worker of this machine, which has the data, has to start."""
+
+
+@contextlib.contextmanager
+def local(cores: Sequence[int | None]) -> Iterator[Client]:
+    """Start a worker on each of some cores of this machine; stop them when the block ends.
+
+    Raises:
+      UsageError: if one does not start.
+    """
+    _quiet()
+    options = {"host": HERE, "dashboard_address": f"{HERE}:0"}
+    workers = {
+        name: {"cls": Nanny, "options": _member(core, START) | {"host": HERE}}
+        for name, core in enumerate(cores)
+    }
+    try:
+        cluster = SpecCluster(workers, {"cls": Scheduler, "options": options})
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise UsageError(
+            f"a worker process did not start ({error}), possibly out of memory. Prefix the command "
+            "with `taskset -c 0` to use one process."
+        ) from None
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def connect(address: str, security: Security | None, patience: float) -> Iterator[Client]:
+    """Connect to a scheduler.
+
+    Raises:
+      UsageError: if it does not answer within `patience` seconds.
+    """
+    _quiet()
+    until = time.monotonic() + patience
+    while True:
+        try:  # the same time limits how long it looks for a scheduler that has gone
+            client = Client(
+                address, security=security, timeout=min(patience, 10), set_as_default=False
+            )
+            break
+        except (OSError, TimeoutError, ValueError) as error:
+            stopping.stop_if_asked()
+            if time.monotonic() > until:
+                raise UsageError(_no_answer(address, patience, error)) from None
+    with client:
+        yield client
+
+
+async def schedule(
+    host: str, port: int, security: Security, file: Path | None, ready: Callable[[str], None]
+) -> None:
+    """Run a scheduler with mutual TLS until this is cancelled.
+
+    Args:
+      host, port: where others reach it.
+      security: from `certificates`.
+      file: to write its address to.
+      ready: called with its address.
+
+    Raises:
+      UsageError: if it cannot listen there.
+    """
+    _quiet()
+    try:
+        scheduler = await Scheduler(
+            host=host, port=port, protocol="tls", security=security, dashboard_address=f"{HERE}:0"
+        )
+    except OSError as error:
+        raise UsageError(f"host={host}: cannot listen on port {port}: {error}") from None
+    try:
+        if file:
+            files.write_json(file, scheduler.identity())
+        ready(scheduler.address)
+        await scheduler.finished()
+    finally:
+        await scheduler.close()
+
+
+async def serve(
+    address: str, security: Security | None, cores: Sequence[int | None], patience: float
+) -> None:
+    """Run a worker for each of some cores (None: for all of them) until this is cancelled.
+
+    A worker that dies is started again, and one that lost the scheduler joins it again.
+
+    Raises:
+      UsageError: if the scheduler is away for `patience` seconds, or refuses.
+    """
+    _quiet()
+    await asyncio.gather(*(_serve(address, security, core, patience) for core in cores))
+
+
+async def _serve(
+    address: str, security: Security | None, core: int | None, patience: float
+) -> None:
+    seen = time.monotonic()
+    while True:
+        try:
+            async with _Nanny(address, security=security, **_member(core, patience)) as nanny:
+                await nanny.finished()
+            if nanny.refusal:
+                raise UsageError(nanny.refusal)
+            seen = time.monotonic()
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            if time.monotonic() - seen > patience:
+                raise UsageError(_no_answer(address, patience, error)) from None
+        await asyncio.sleep(1)
+
+
+class _Nanny(Nanny):
+    """The process that watches a worker, and knows whether it was refused."""
+
+    refusal = ""
+
+    def close_gracefully(self, reason: str = "") -> None:
+        """Note that the worker left for a reason, and is not to be started again."""
+        self.refusal = reason.removeprefix(REFUSED) if reason.startswith(REFUSED) else ""
+        super().close_gracefully(reason)
+
+
+def _member(core: int | None, seconds: float) -> dict[str, Any]:
+    """Return the options of the worker of a core, which has to start within some seconds."""
+    return {
+        "worker_class": OneCore,
+        "core": core,
+        "nthreads": 1,
+        "memory_limit": None,
+        "death_timeout": seconds,
+        "dashboard_address": f"{HERE}:0",
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _no_answer(address: str, patience: float, error: Exception) -> str:
+    return (
+        f"cluster={address}: no answer in {patience:g} s ({error}). Start "
+        "`python -m experiments.cluster scheduler` there, or check its certificates."
+    )
+
+
+def _quiet() -> None:
+    """Have Dask say nothing: what matters is raised."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)

@@ -1,0 +1,127 @@
+"""What a worker does: refuse a sweep that would get other bits here, load its data, train runs."""
+
+import asyncio
+import dataclasses
+import functools
+import os
+import platform
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from distributed import Reschedule, Worker, WorkerPlugin, get_worker
+from distributed.protocol.pickle import dumps
+
+from lenet import records, train
+from lenet.config import Config
+from lenet.data import Data
+from lenet.engine import lanes, sweep
+from lenet.errors import DataError, LenetError, UsageError
+
+REFUSED = "refused: "
+"""How the reason begins for which a worker leaves that cannot train the runs of a sweep."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What the runs of a sweep have in common; a worker keeps what belongs to the last one."""
+
+    fingerprint: str  # of the data
+    load: Callable[[], Data] = dataclasses.field(compare=False)
+    software: dict[str, Any] = dataclasses.field(compare=False)  # of the client
+    topic: str = dataclasses.field(compare=False)  # of the events that the client follows
+
+
+@functools.cache
+def software() -> dict[str, Any]:
+    """Return what has to be the same on the client and its workers, for the same bits."""
+    return records.software() | {"python": ".".join(platform.python_version_tuple()[:2])}
+
+
+class OneCore(Worker):
+    """A worker that stays on one core of its machine, or on all of them if `core` is None."""
+
+    def __init__(self, *args: Any, core: int | None = None, **options: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # whoever started this decides
+            signal.signal(number, signal.SIG_IGN)
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        super().__init__(*args, **options)
+
+
+class Gate(WorkerPlugin):
+    """Prepare a worker for the runs of a sweep; one that cannot train them leaves the cluster."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    async def setup(self, worker: Worker) -> None:
+        """Load the data. Raises a LenetError, on the client too if it finds the worker there."""
+        try:
+            await asyncio.to_thread(_prepare, self._work)
+        except LenetError as error:
+            refused = f"worker {worker.address}: {error}"
+            worker.loop.add_callback(worker.close_gracefully, reason=REFUSED + refused)
+            raise type(error)(refused) from None
+
+
+def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
+    """Train runs of the group of `first`; log when they begin, and their rows after each epoch.
+
+    Raises:
+      UsageError: if not even one fits the memory.
+    """
+    try:
+        data = _prepare(work)
+    except LenetError:  # the worker is about to leave
+        raise Reschedule from None
+    program = _program(work, first, len(runs), data)
+    log = functools.partial(get_worker().log_event, work.topic)
+    left = list(runs.items())
+    while left:
+        chunk, left = dict(left[: program.lanes.size]), left[program.lanes.size :]
+        log({"begun": list(chunk)})
+        for epoch in sweep.fit_chunk(program, chunk):
+            log({"rows": dumps(epoch.rows)})
+
+
+def chunk_size(work: Work, first: Config, count: int) -> int:
+    """Return how many of `count` runs like `first` train together here: one on a CPU."""
+    _one_device()
+    if jax.default_backend() == "cpu":
+        return 1
+    data = _data(work)
+    return lanes.choose(train.check(first, data), first, data, count).size
+
+
+@functools.cache
+def _one_device() -> None:
+    """Have the CPU be one device: this process is one of those that share its cores."""
+    jax.config.update("jax_num_cpu_devices", 1)
+
+
+def _prepare(work: Work) -> Data:
+    """Check this worker; return the data of a sweep."""
+    if different := records.differences(work.software, software()):
+        raise UsageError(f"differs from the client: {different}. Install the same on both.")
+    return _data(work)
+
+
+@functools.lru_cache(maxsize=1)
+def _data(work: Work) -> Data:
+    """Load the data from the cache or the source that this worker finds."""
+    data = work.load()
+    if data.fingerprint != work.fingerprint:
+        raise DataError(
+            f"{data.name} has other examples here ({data.source}) than for the client. Copy its "
+            "dataset to this machine."
+        )
+    return data
+
+
+@functools.lru_cache(maxsize=1)
+def _program(work: Work, first: Config, count: int, data: Data) -> sweep.Program:
+    _one_device()
+    model = train.check(first, data)
+    return sweep.compiled(model, first, data, lanes.choose(model, first, data, count))

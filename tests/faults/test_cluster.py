@@ -1,0 +1,215 @@
+"""A sweep on a cluster whose workers are killed, stopped and cut off ends as one undisturbed."""
+
+import contextlib
+import json
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import command, start
+from harness import lines
+
+SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=4")
+ENV = {  # what is stopped is noticed within seconds
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "5",  # of the test, not of the runs
+}
+
+
+def table(run_dir: Path) -> list[dict]:
+    """The ledger, but for its times."""
+    entries = [json.loads(line) for line in lines(run_dir, "runs.jsonl")]
+    for entry in entries:
+        entry.pop("seal", None)
+        for row in entry["rows"]:
+            row["seconds"] = row["examples_per_second"] = 0
+    return sorted(entries, key=lambda entry: entry["run"])
+
+
+def sweep(tiny, *flags: str) -> tuple[str, ...]:
+    given = (*SIZES, "--dataset=tiny", f"--data_dir={tiny}", "--noreport", "--run_dir=run")
+    return "-m", "experiments.sweep", *given, *flags
+
+
+def undisturbed(tiny, path: Path, *flags: str) -> list[dict]:
+    done = command("sweep", *sweep(tiny, *flags)[2:], cwd=path)
+    assert done.returncode == 0, done.stderr
+    found = table(path / "run")
+    shutil.rmtree(path / "run")
+    return found
+
+
+def workers_of(process) -> list[psutil.Process]:
+    """The processes that train."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [
+            child for child in family if child.is_running() and "spawn_main" in str(child.cmdline())
+        ]
+    return []
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a worker that is killed")
+def test_a_sweep_outlives_a_worker_and_leaves_none_behind(fault, tiny, tmp_path):
+    flags = ("--lr=0.02,0.01", "--seed=0:4")
+    expected = undisturbed(tiny, tmp_path, *flags)
+    with start(*sweep(tiny, *flags, "--cluster=local"), cwd=tmp_path) as process:
+        while process.poll() is None and not lines(tmp_path / "run", "runs.jsonl"):
+            time.sleep(0.01)
+        started = workers_of(process)
+        started[0].kill()
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, ""), err
+    assert "workers" in out
+    assert table(tmp_path / "run") == expected
+    assert not psutil.wait_procs(started, timeout=10)[1]
+    fault.count("detected", "recovered", "bit-equal")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a sweep whose parent is killed")
+def test_workers_do_not_outlive_their_parent(fault, tiny, tmp_path):
+    for stopped in (False, True)[: 1 + len(fault.times(0, 1))]:
+        with start(*sweep(tiny, "--seed=0:500", "--cluster=local"), cwd=tmp_path) as process:
+            while not lines(tmp_path / "run", "runs.jsonl"):
+                time.sleep(0.01)
+            started = workers_of(process)
+            if stopped:
+                started[0].suspend()
+            process.kill()
+        assert not psutil.wait_procs(started, timeout=10)[1]
+        shutil.rmtree(tmp_path / "run")
+        fault.count("detected", "recovered")
+
+
+class Relay:
+    """A network between a worker and the scheduler, which can be closed."""
+
+    def __init__(self, port: int) -> None:
+        self._to, self._open = ("127.0.0.1", port), []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            here, _ = self._server.accept()
+            try:
+                there = socket.create_connection(self._to)
+            except OSError:
+                here.close()
+                continue
+            self._open += [here, there]
+            for ends in ((here, there), (there, here)):
+                threading.Thread(target=self._copy, args=ends, daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Cut what is connected; what connects anew gets through."""
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+
+class Chaos:
+    """A scheduler and workers behind relays, in processes of their own."""
+
+    def __init__(self, tls: bool, path: Path, stack: contextlib.ExitStack) -> None:
+        self.tls, self.path, self.stack = tls, path, stack
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+        self.relays: list[Relay] = []
+        self.workers: list = []
+        self.schedulers = 0
+        self.schedule()
+
+    def address(self, port: int) -> str:
+        return f"{'tls' if self.tls else 'tcp'}://127.0.0.1:{port}"
+
+    def start(self, *command: str):
+        process = start(*command, cwd=self.path, env=ENV)
+        self.stack.callback(process.communicate)
+        self.stack.callback(process.kill)
+        return process
+
+    def schedule(self) -> None:
+        """Start the scheduler: ours, or as it comes."""
+        self.schedulers += 1
+        if self.tls:
+            flags = ("--host=127.0.0.1", f"--port={self.port}", "--certificates=key")
+            self.scheduler = self.start("-m", "experiments.cluster", "scheduler", *flags)
+            assert "scheduler at" in self.scheduler.stdout.readline()
+        else:
+            flags = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+            self.scheduler = self.start("-m", "distributed.cli.dask_scheduler", *flags)
+
+    def join(self) -> None:
+        """Start a worker, behind a network of its own."""
+        self.relays.append(Relay(self.port))
+        to = f"--cluster={self.address(self.relays[-1].port)}"
+        command = ("-m", "experiments.cluster", "worker", to, "--certificates=key", "--workers=1")
+        self.workers.append(self.start(*command))
+
+    def disturb(self, random) -> str:
+        """Do something bad to one of the workers; where one is gone for good, another comes."""
+        which = random.randrange(len(self.workers))
+        what = random.choice(["kill", "stop", "network", "machine"])
+        trains = workers_of(self.workers[which])
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if what == "network":
+                self.relays[which].close()
+            elif what == "machine":
+                self.workers[which].kill()
+                del self.workers[which], self.relays[which]
+                self.join()
+            elif trains:
+                trains[0].kill() if what == "kill" else trains[0].suspend()
+        return what
+
+
+@pytest.mark.slow
+@pytest.mark.fault("workers that are killed, stopped and cut off")
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_table_of_a_disturbed_sweep_is_that_of_an_undisturbed_one(fault, tiny, tmp_path, tls):
+    count, runs = (8, 200) if fault.times(0, 1) else (3, 40)
+    flags = (f"--seed=0:{runs}",)
+    expected = undisturbed(tiny, tmp_path, *flags)
+    with contextlib.ExitStack() as stack:
+        chaos = Chaos(tls, tmp_path, stack)
+        for _ in range(count):
+            chaos.join()
+        to = (f"--cluster={chaos.address(chaos.port)}", "--certificates=key")
+        client = chaos.start(*sweep(tiny, *flags, *to))
+        until, then = time.monotonic() + 1200, 1
+        while client.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+            done = len(lines(tmp_path / "run", "runs.jsonl"))
+            if done < then:  # however slow the machine is
+                continue
+            then = done + 4
+            chaos.disturb(fault.random)
+            fault.count("detected", "recovered", "bit-equal")
+            if done > runs // 2 and chaos.schedulers == 1:
+                chaos.scheduler.kill()
+                _, err = client.communicate(timeout=120)
+                assert client.returncode == 2
+                assert err.startswith("error: the scheduler of the cluster does not answer")
+                assert err.count("\n") == 1
+                chaos.schedule()
+                client = chaos.start("-m", "experiments.sweep", "--run_dir=run", "--resume", *to)
+        assert client.poll() == 0, client.communicate()
+        assert chaos.schedulers == 2
+    assert table(tmp_path / "run") == expected

@@ -1,0 +1,181 @@
+"""Runs on a cluster: the rows of one process, whoever dies, and nobody joins who should not."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import signal
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
+
+import jax
+import psutil
+import pytest
+from record_rows import timeless
+
+from lenet import cluster, runs
+from lenet.cluster import worker
+from lenet.config import Config
+from lenet.data import synthetic
+from lenet.engine import cores
+from lenet.errors import DataError, UsageError
+from lenet.records import ledger
+
+TINY = Config(dataset="synthetic", channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
+# Two programs; the second run of the first diverges.
+RUNS = [
+    *(
+        dataclasses.replace(TINY, activation="relu", lr=lr, seed=seed)
+        for seed, lr in enumerate((0.1, 1e6, 0.3))
+    ),
+    dataclasses.replace(TINY, activation="sigmoid", epochs=4),
+]
+load = functools.partial(synthetic.make, 300, 50)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A cluster of two workers, whatever the number of cores."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"]}
+    with mock.patch.dict(os.environ, cache), cluster.local((cores.numbers() * 2)[:2]) as client:
+        yield client
+
+
+def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):
+    todo = {run: dataclasses.replace(config, dataset="tiny") for run, config in enumerate(RUNS)}
+    data = runs.load([*todo.values()], tiny)
+    list(runs.many(todo, data, tmp_path / "alone.jsonl"))
+    pids = [*client.run(os.getpid).values()]
+    connect = functools.partial(contextlib.nullcontext, client)
+    for news in runs.many(todo, data, tmp_path / "many.jsonl", data_dir=tiny, connect=connect):
+        if pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+            pids.clear()
+        assert news.begun <= 2
+    alone, many = (ledger.read(tmp_path / f"{name}.jsonl") for name in ("alone", "many"))
+    assert [len(entry.rows) for entry in many] == [2, 0, 2, 4]
+    assert "the loss was" in many[1].diverged
+    assert [timeless_entry(entry) for entry in many] == [timeless_entry(entry) for entry in alone]
+
+
+def timeless_entry(entry):
+    return entry._replace(rows=timeless(entry.rows))
+
+
+def test_a_run_that_does_not_fit_is_the_error_of_the_sweep(client, small):
+    huge = dataclasses.replace(TINY, hidden=(1 << 20, 1 << 20))
+    with pytest.raises(UsageError, match="one run needs about"):
+        list(cluster.fit(client, [huge], small, load))
+
+
+def test_no_port_is_open_to_other_machines(client):
+    family = [here := psutil.Process(), *here.children(recursive=True)]
+    ports = [c.laddr.ip for p in family for c in p.net_connections() if c.status == "LISTEN"]
+    assert set(ports) == {"127.0.0.1"}
+
+
+def test_workers_stop_with_the_sweep_that_waits_for_them(small):
+    with (
+        cluster.local([]) as client,
+        pytest.raises(UsageError, match=r"patience=0.1: no worker joined"),
+    ):
+        list(cluster.fit(client, RUNS, small, load, patience=0.1))
+
+
+def kill(client, times: int) -> None:
+    """Kill a worker that trains, again and again."""
+    killed: set[int] = set()
+    until = time.monotonic() + 60
+    while len(killed) < times and time.monotonic() < until:
+        time.sleep(0.1)
+        for address, keys in client.processing().items():
+            if any("fit" in key for key in keys):
+                pids = client.run(os.getpid, workers=[address], on_error="ignore").values()
+                for pid in set(pids) - killed:
+                    os.kill(pid, signal.SIGKILL)
+                killed.update(pids)
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_three_workers_has_failed_and_the_others_go_on(small):
+    two = [dataclasses.replace(TINY, epochs=999_999), TINY]
+    with cluster.local([cores.numbers()[0]]) as client, ThreadPoolExecutor() as threads:
+        killing = threads.submit(kill, client, 3)
+        standings = list(cluster.fit(client, two, small, load))
+        killing.result(timeout=10)
+    found = [item for standing in standings for item in standing.rows.items()]
+    assert [str(row) for run, row in found if run == 0][-1] == "failed: three workers died in it"
+    assert [row.epoch for run, row in found if run == 1] == [1, 2]
+
+
+def work(small, **changes):
+    return dataclasses.replace(
+        worker.Work(small.fingerprint, load, worker.software(), "topic"), **changes
+    )
+
+
+def test_a_worker_with_other_data_or_software_is_refused(small):
+    assert worker._prepare(work(small)).fingerprint == small.fingerprint
+    with pytest.raises(DataError, match="synthetic has other examples here"):
+        worker._prepare(work(small, fingerprint="another"))
+    for name in ("python", "sources"):
+        other = worker.software() | {name: "another"}
+        with pytest.raises(UsageError, match=f"differs from the client: {name} another, now"):
+            worker._prepare(work(small, software=other))
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_refused_leaves(small):
+    with cluster.local([cores.numbers()[0]]) as client:
+        with pytest.raises(DataError, match=r"worker tcp://127.0.0.1:\d+: synthetic has other"):
+            list(cluster.fit(client, RUNS, synthetic.make(300, 51), load))
+        with pytest.raises(UsageError, match="no worker joined"):
+            list(cluster.fit(client, RUNS, small, load, patience=5))
+
+
+def test_a_key_is_made_once_and_is_private(tmp_path):
+    path = tmp_path / "key"
+    with pytest.raises(UsageError, match=r"there is no cluster\.crt"):
+        cluster.certificates(path)
+    made = cluster.certificates(path, make=True)
+    key = (path / "cluster.key").read_bytes()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert cluster.certificates(path, make=True).get_connection_args("client")["ssl_context"]
+    assert (path / "cluster.key").read_bytes() == key
+    assert made.require_encryption
+    path.chmod(0o750)
+    with pytest.raises(UsageError, match="chmod 700"):
+        cluster.certificates(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://192.0.2.1:8786", "without TLS only on this machine"),
+        ("0.0.0.0:8786", "without TLS only on this machine"),
+        ("ucx://127.0.0.1:8786", "not the address of a scheduler"),
+        ("127.0.0.1", "not the address of a scheduler"),
+        ("tls://127.0.0.1:8786", "there is no cluster.crt"),
+    ],
+)
+def test_an_address_that_is_unsafe_is_refused(address, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        cluster.security(address, tmp_path / "none")
+    assert cluster.security("tcp://127.0.0.1:8786", tmp_path) is None
+    assert cluster.security("localhost:8786", tmp_path) is None
+
+
+def test_processes_are_started_where_they_pay(small, monkeypatch):
+    count = len(os.sched_getaffinity(0))
+    assert cores.for_workers(RUNS, small) == []  # a second of work
+    monkeypatch.setattr(cores, "WORTH", 1)
+    assert cores.for_workers(RUNS[:1], small) == []
+    if count > 1:
+        assert len(cores.for_workers(RUNS, small)) == min(2, count)  # the tests have two devices
