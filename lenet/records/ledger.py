@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from lenet import files
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
-from lenet.records import reading
+from lenet.records import predicted, reading
 
 
 class Entry(NamedTuple):
@@ -51,12 +51,15 @@ class Entry(NamedTuple):
         return cls(run, config, rows, diverged)
 
 
-def append(path: Path, entries: Iterable[Entry]) -> None:
-    """Add entries, and return when the disk has them.
+def append(path: Path, entries: Sequence[Entry]) -> None:
+    """Add entries, each after what it predicted, and return when the disk has them.
 
     Raises:
       DiskError: when the disk does not take them.
     """
+    finished = predicted.lines((entry.run, entry.rows[-1]) for entry in entries if entry.rows)
+    if finished:
+        reading.append(predicted.beside(path), finished)
     reading.append(path, [entry.to_dict() for entry in entries])
 
 
@@ -85,12 +88,15 @@ def gather(path: Path) -> list[Entry]:
     parts = _others(path)
     for part in (path, *parts):
         repair(part)
+    predicted.gather(predicted.beside(path), map(predicted.beside, parts))
     entries = {entry.run: entry for part in (path, *parts) for entry in read(part)}
     ordered = [entries[run] for run in sorted(entries)]
     if parts:
         reading.write_rows(path, [entry.to_dict() for entry in ordered])
         for part in parts:  # now: if the process dies before, they are read again
             files.remove(part)
+            with contextlib.suppress(FileNotFoundError):
+                files.remove(predicted.beside(part))
     return ordered
 
 
