@@ -28,7 +28,7 @@ from experiments import cli
 from experiments.cli import axes, language, many, reports
 from experiments.cli.language import t
 from lenet import config as config_module
-from lenet import records
+from lenet import files, records
 from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 from lenet.language import listed, mark, message
@@ -102,14 +102,14 @@ def main() -> None:
         many.take_up(QUICK)
     planned = _design()
     from lenet import runs, train
-    from lenet.analysis import design
+    from lenet.analysis.tuning import CELLS
     from lenet.engine import lanes
 
     final = Config(epochs=planned.epochs, batch_size=planned.batch_size, dataset=planned.dataset)
     tuning = dataclasses.replace(final, valid=planned.valid)
     for config in (tuning, final):
         config_module.check(config)
-    grids = [len(planned.rates[activation]) for activation, _ in design.CELLS]
+    grids = [len(planned.rates[activation]) for activation, _ in CELLS]
     seeds = planned.seeds
     runs_planned = sum(grids) * seeds["tuning"] + seeds["book"]
     runs_planned += len(grids) * (3 * seeds["refining"] + seeds["final"] + seeds["bridge"])
@@ -164,9 +164,29 @@ def _check(flag: str, value: int, least: int, most: int) -> None:
 
 
 def _compare(planned: "Design", data: "DataSets", run_dir: Path) -> None:
+    from lenet.analysis import comparison, comparison_findings
+    from lenet.figures import comparison as comparison_plots
+
     record = _begin(planned, data, run_dir)
     entries = _train(planned, data, run_dir, record)
-    records.write_json(run_dir / "compare.json", record | {"finished": len(entries)})
+    found = comparison.of(entries, planned, data[planned.dataset, 0].num_classes)
+    records.write_json(run_dir / "compare.json", record | {"comparison": found})
+    analysis, epochs, spoken = comparison.analyse(found), planned.epochs, language.asked()
+    name = t("SYNTHETIC DATA") if planned.dataset == "synthetic" else planned.dataset
+    tables = comparison_findings.tables(analysis, epochs, spoken)
+    said = [
+        *comparison_findings.findings(analysis, found, name),
+        comparison_findings.registered(record),
+    ]
+    table, *others = tables
+    report = "\n\n".join([*map(t, said), table, t(comparison_findings.caption(epochs)), *others])
+    files.write(run_dir / "report.md", f"{report}\n".encode())
+    picture = comparison_plots.picture(found, planned.dataset, spoken)
+    files.write(run_dir / "compare.png", picture)
+    print(f"\n{report}\n")
+    language.saved(
+        run_dir, ["report.md", "compare.png", "compare.json", "runs.jsonl", "predictions.jsonl"]
+    )
 
 
 def _begin(planned: "Design", data: "DataSets", run_dir: Path) -> dict[str, Any]:
@@ -207,33 +227,27 @@ def _train(
     planned: "Design", data: "DataSets", run_dir: Path, record: dict[str, Any]
 ) -> "list[Entry]":
     """Train what is missing, stage by stage; return all finished runs."""
-    from lenet import runs
-    from lenet.analysis import design
+    from lenet.analysis import comparison_findings, design
     from lenet.records import ledger
 
-    path, began, trained = run_dir / directory.LEDGER, time.monotonic(), 0
-    num_classes = data[planned.dataset, 0].num_classes
-    entries, session = ledger.gather(path), False
+    path, num_classes = run_dir / directory.LEDGER, data[planned.dataset, 0].num_classes
+    before = entries = ledger.gather(path)
+    began = 0.0
     while True:
         known = design.stages(planned, entries, num_classes)
-        configs = [config for stage in known.values() for config in stage]
-        runs.finished(path, configs)  # raises if the ledger has other runs
-        done = {entry.run for entry in entries}
-        missing = [run for run in range(len(configs)) if run not in done]
-        if not missing:
+        stage, todo = design.missing(known, entries)
+        if not todo:
             return entries
-        stages = [stage for stage, members in known.items() for _ in members]
-        stage = stages[missing[0]]
-        todo = {run: configs[run] for run in missing if stages[run] == stage}
-        if not session:
+        count = sum(map(len, known.values()))
+        if not began:
             if FLAGS.resume:
-                many.resuming(len(done), len(configs), path)
+                many.resuming(len(entries), count, path)
             _begin_session(entries, data, run_dir, record)
-            session = True
+            began = time.monotonic()
         if stage == "final":
-            rates = {(c.activation, c.pool): c.lr for c in known[stage]}
+            rates = {(config.activation, config.pool): config.lr for config in known[stage]}
             chosen = (
-                message("{cell} {rate:g}", cell=" + ".join(cell), rate=rate)
+                message("{cell} {rate:g}", cell=comparison_findings.named(cell), rate=rate)
                 for cell, rate in rates.items()
             )
             print(t("chosen learning rates: {rates}", rates=listed(chosen)))
@@ -244,14 +258,12 @@ def _train(
             stages=len(design.STAGES),
             runs=len(todo),
         )
-        if trained:
-            later = sum(c.epochs for s in known.values() for c in s) - planned.epochs * len(done)
-            left = (time.monotonic() - began) / trained * later
-            about = datetime.timedelta(seconds=round(left))
-            said += t("; about {left} left in the known stages", left=about)
+        if len(entries) > len(before):
+            per_run = (time.monotonic() - began) / (len(entries) - len(before))
+            left = datetime.timedelta(seconds=round(per_run * (count - len(entries))))
+            said += t("; about {left} for the {runs} runs known", left=left, runs=count)
         print(said, flush=True)
         many.share(todo, data, path)
-        trained += sum(config.epochs for config in todo.values())
         entries = ledger.read(path)
 
 

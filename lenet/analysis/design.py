@@ -1,4 +1,4 @@
-"""The design of the comparison: which runs, in which order, and the rule that tunes.
+"""The design of the comparison: which runs, and in which order.
 
     tuning      every cell × learning rate of its grid
     refining    the best three adjacent rates of each cell, with fresh seeds
@@ -8,28 +8,23 @@
     neighbours  the learning rates beside the chosen one
 
 The registered design, with the reasons and the analysis, is `comparison_registration.json`. It was
-committed before the first run; `stages` and `choose` only carry it out.
+committed before the first run; `stages` only carries it out, with the rule of `tuning`.
 """
 
 import dataclasses
 import functools
-import itertools
 import json
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
+from lenet.analysis.tuning import CELLS, Cell, Run, choose, kept, neighbours, record_of, window
 from lenet.config import Config
-from lenet.engine import chance
+from lenet.errors import RecordError
 from lenet.records.ledger import Entry
 
-ACTIVATIONS, POOLS = ("sigmoid", "relu"), ("avg", "max")
-CELLS = tuple((activation, pool) for activation in ACTIVATIONS for pool in POOLS)
 REGISTRATION = "comparison_registration.json"
 STAGES = ("tuning", "refining", "final", "book", "bridge", "neighbours")
-
-Cell = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,19 +46,6 @@ class Design:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-class Tried(NamedTuple):
-    """A learning rate of a cell after tuning."""
-
-    rate: float
-    accuracies: list[float]  # on validation images, of each run; 1/K if it diverged
-    collapsed: int
-
-    @property
-    def median(self) -> float:
-        """The median accuracy."""
-        return statistics.median(self.accuracies)
-
-
 @functools.cache
 def registration() -> dict[str, Any]:
     """Return what was registered before the first run."""
@@ -76,34 +58,96 @@ def registered() -> Design:
     return Design(**registration()["design"])
 
 
+def check(record: Mapping[str, Any]) -> None:
+    """Raise a RecordError that names how a compare.json differs from the registration."""
+    wanted = registration()
+    sessions = record["sessions"]
+    found: dict[str, tuple[Any, Any]] = {
+        "design": (record["design"], wanted["design"]),
+        "data": (
+            {f"{each['valid']} held out": each["sha256"] for each in record["data"]},
+            wanted["data"],
+        ),
+        "sources": (sessions[0]["environment"]["sources"], wanted["sources"]),
+    }
+    for session in sessions:
+        versions = session["environment"]["versions"]
+        found[f"versions of {session['began']}"] = (
+            {name: versions.get(name) for name in wanted["pins"]},
+            wanted["pins"],
+        )
+    if differ := [name for name, (own, registered) in found.items() if own != registered]:
+        raise RecordError(
+            f"not the registered comparison: {', '.join(differ)}. Collect one that "
+            "experiments.compare made without other flags, at the commit of the registration."
+        )
+    if not record["registered"]:
+        raise RecordError("its registration was not committed when it began")
+
+
 def stages(design: Design, entries: Iterable[Entry], num_classes: int) -> dict[str, list[Config]]:
     """Return the runs of each stage, as far as they are known.
 
     Runs are numbered through all stages. What the tuning decides is known once it is finished.
+
+    Raises:
+      RecordError: naming a finished run that is none of them.
     """
     done = {entry.run: entry for entry in entries}
-    found = {"tuning": _tuning(design)}
+    found = _known(design, done, num_classes)
+    configs = [config for members in found.values() for config in members]
+    for run, entry in done.items():
+        if run >= len(configs) or entry.config != configs[run]:
+            raise RecordError(f"run {run} is not of this design")
+    return found
 
-    def tried() -> list[Entry] | None:
-        """Return the runs of all stages that are known, or None if one is not finished."""
+
+def missing(
+    known: Mapping[str, Sequence[Config]], entries: Iterable[Entry]
+) -> tuple[str, dict[int, Config]]:
+    """Return the first stage that is not finished with its missing runs; none if all are."""
+    done = {entry.run for entry in entries}
+    start = 0
+    for stage, members in known.items():
+        todo = {run: each for run, each in enumerate(members, start) if run not in done}
+        if todo:
+            return stage, todo
+        start += len(members)
+    return "", {}
+
+
+def _known(design: Design, done: Mapping[int, Entry], num_classes: int) -> dict[str, list[Config]]:
+    tuning = [
+        config
+        for which in CELLS
+        for rate in design.rates[which[0]]
+        for config in _seeded(design, "tuning", which, rate, valid=design.valid)
+    ]
+    found = {"tuning": tuning}
+
+    def tried() -> list[Run] | None:
+        """Return the runs of the stages so far, or None if one of them is not finished."""
         count = sum(map(len, found.values()))
-        return [done[run] for run in range(count)] if all(r in done for r in range(count)) else None
+        there = [done[run] for run in range(count) if run in done]
+        return [kept(each, num_classes) for each in there] if len(there) == count else None
 
     if (first := tried()) is None:
         return found
     found["refining"] = [
         config
-        for cell in CELLS
-        for rate in window(record_of(first, cell, num_classes))
-        for config in _seeded(design, "refining", cell, rate, valid=design.valid)
+        for which in CELLS
+        for rate in window(record_of(first, which))
+        for config in _seeded(design, "refining", which, rate, valid=design.valid)
     ]
     if (both := tried()) is None:
         return found
-    rates = {cell: choose(record_of(both, cell, num_classes)) for cell in CELLS}
+    rates = {which: choose(record_of(both, which)) for which in CELLS}
     chosen = list(rates.items())
     book = {"batch_size": design.book_batch_size}
     beside = [
-        (cell, rate) for cell in CELLS for rate in neighbours(design.rates[cell[0]], rates[cell])
+        (which, rate)
+        for which in CELLS
+        for rate in neighbours(design.rates[which[0]], rates[which])
     ]
     for stage, settings, changes in (
         ("final", chosen, {}),
@@ -113,90 +157,17 @@ def stages(design: Design, entries: Iterable[Entry], num_classes: int) -> dict[s
     ):
         found[stage] = [
             config
-            for cell, rate in settings
-            for config in _seeded(design, stage, cell, rate, **changes)
+            for which, rate in settings
+            for config in _seeded(design, stage, which, rate, **changes)
         ]
     return found
 
 
-def record_of(entries: Iterable[Entry], cell: Cell, num_classes: int) -> list[Tried]:
-    """Return what tuning found for a cell, by ascending learning rate."""
-    runs: dict[float, list[Entry]] = {}
-    for entry in entries:
-        if (entry.config.activation, entry.config.pool) == cell:
-            runs.setdefault(entry.config.lr, []).append(entry)
-    return [
-        Tried(
-            rate,
-            [_valid_accuracy(entry, num_classes) for entry in runs[rate]],
-            sum(_collapsed(entry, num_classes) for entry in runs[rate]),
-        )
-        for rate in sorted(runs)
-    ]
-
-
-def window(tried: Sequence[Tried], size: int = 3) -> list[float]:
-    """Return the adjacent learning rates whose median accuracies sum to most; if equal, the lowest.
-
-    >>> window([Tried(rate, [accuracy], 0) for rate, accuracy in enumerate((0.1, 0.8, 0.9, 0.7))])
-    [1, 2, 3]
-    """
-    size = min(size, len(tried))
-    starts = range(len(tried) - size + 1)
-    best = max(starts, key=lambda i: sum(each.median for each in tried[i : i + size]))
-    return [each.rate for each in tried[best : best + size]]
-
-
-def choose(tried: Sequence[Tried]) -> float:
-    """Return the learning rate that the registered rule takes: one step back from the cliff.
-
-    Only rates with the most runs, those of the refined window, can win. Of those without a
-    collapse, and with at most one collapse at the next larger rate of the grid, the one with the
-    highest median accuracy; but the smallest whose median is within that one's standard error,
-    s/√n. If there is none, the one with the fewest collapses, and of these the smallest.
-    """
-    most = max(len(each.accuracies) for each in tried)
-    pairs = [
-        (each, after)
-        for each, after in itertools.zip_longest(tried, tried[1:])
-        if len(each.accuracies) == most
-    ]
-    safe = [
-        each
-        for each, after in pairs
-        if not each.collapsed and (after is None or after.collapsed <= 1)
-    ]
-    if not safe:
-        return min((each for each, _ in pairs), key=lambda each: (each.collapsed, each.rate)).rate
-    best = max(safe, key=lambda each: each.median)
-    error = statistics.stdev(best.accuracies) / most**0.5 if most > 1 else 0.0
-    return min(each.rate for each in safe if each.median >= best.median - error)
-
-
-def neighbours(grid: Sequence[float], rate: float) -> list[float]:
-    """Return the learning rates next to one on a grid.
-
-    >>> neighbours([0.1, 0.2, 0.4], 0.4), neighbours([0.1, 0.2, 0.4], 0.2)
-    ([0.2], [0.1, 0.4])
-    """
-    at = list(grid).index(rate)
-    return [*grid[max(at - 1, 0) : at], *grid[at + 1 : at + 2]]
-
-
-def _tuning(design: Design) -> list[Config]:
-    return [
-        config
-        for cell in CELLS
-        for rate in design.rates[cell[0]]
-        for config in _seeded(design, "tuning", cell, rate, valid=design.valid)
-    ]
-
-
-def _seeded(design: Design, stage: str, cell: Cell, rate: float, **changes: Any) -> list[Config]:
+def _seeded(design: Design, stage: str, which: Cell, rate: float, **changes: Any) -> list[Config]:
     """Return the runs of a setting, one for each seed of the stage."""
     base = Config(
-        activation=cell[0],
-        pool=cell[1],
+        activation=which[0],
+        pool=which[1],
         lr=rate,
         epochs=design.epochs,
         batch_size=design.batch_size,
@@ -206,12 +177,3 @@ def _seeded(design: Design, stage: str, cell: Cell, rate: float, **changes: Any)
     return [
         dataclasses.replace(base, seed=first + i, **changes) for i in range(design.seeds[stage])
     ]
-
-
-def _valid_accuracy(entry: Entry, num_classes: int) -> float:
-    last = None if entry.diverged else entry.rows[-1].valid_accuracy
-    return 1 / num_classes if last is None else last
-
-
-def _collapsed(entry: Entry, num_classes: int) -> bool:
-    return bool(entry.diverged) or chance.collapsed(entry.rows[-1].train_loss, num_classes)
