@@ -23,6 +23,7 @@ from experiments import cli
 from experiments.cli.language import t
 from lenet import files
 from lenet.errors import DataError, RecordError, UsageError
+from lenet.language import printable
 from lenet.records import Trained, restore
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _show(trained: list[Trained], read: "dict[str, Picture]") -> None:
         then = ", ".join(f"{names[k]} {values[k]:.3f}" for k in order[1:])
         if len(trained) > 1:
             then += t("; {share:.0%} of {n} runs agree", share=agreeing, n=len(trained))
-        table.add_row(*map(cli.printable, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
+        table.add_row(*map(printable, (path, names[order[0]], f"{values[order[0]]:.3f}", then)))
     cli.console(markup=False).print(table)
     faint = {path: each for path, each in read.items() if each.contrast < pictures.FAINT}
     for path, each in faint.items():
@@ -107,13 +108,13 @@ def _show(trained: list[Trained], read: "dict[str, Picture]") -> None:
                 "{image} is almost a single grey level after scaling (contrast {contrast} of 255), "
                 "so its class means nothing. Crop it to its subject, or switch --invert if its "
                 "background is transparent",
-                image=cli.printable(path),
+                image=path,
                 contrast=each.contrast,
             )
         )
     light = [path for path, each in read.items() if each.light and path not in faint]
     if light and not FLAGS.invert:
-        first = cli.printable(light[0])
+        first = light[0]
         if len(light) > 1:
             first = t("{image} and {n} more", image=first, n=len(light) - 1)
         print(t("{image} looks dark-on-light; use --invert", image=first))

@@ -9,6 +9,7 @@
                                                                  20 draws, each with four seeds
     python -m experiments.sweep --study=window                   a named study
     python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
+    python -m experiments.sweep --run_dir=DIR --resume --seed=0:16    add seeds to a sweep
     srun python -m experiments.sweep --study=rate --run_dir=DIR --coordinator=auto
                                                                  shared by the tasks of a SLURM job
 
@@ -87,30 +88,52 @@ def main() -> None:
     base = Config(**PRESETS[FLAGS.preset])
     passes = next((axis.values for axis in varied if axis.name == "epochs"), (base.epochs,))
     many.check_cost(count, sum(passes) / len(passes))
-    configs = [
-        config_module.check(dataclasses.replace(base, **setting))
-        for setting in axes.settings(
-            varied, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
-        )
-    ]
+    seeds = _seeds(run_dir, varied)
+    configs = _configs(base, varied, seeds)
     if not FLAGS.resume:
         records.check_free(run_dir)
     here = processes.join()
     from lenet import runs
 
     data = runs.load(configs, FLAGS.data_dir)
+    record = _describe(configs, varied, seeds, data)
+    if FLAGS.resume:
+        _check_same(run_dir, record)
     _check(configs, varied, data, here)
     processes.meet("checked", here)
     if here.rank == 0:
         with many.directory(run_dir, resume=FLAGS.resume):
-            finished = _sweep(configs, varied, data, run_dir, here)
+            finished = _sweep(configs, record, data, run_dir, here)
         if finished:
             reports.at_the_end(run_dir)
     else:
         with stopping.patience():
-            _share(
-                configs, _describe(configs, varied, data), data, run_dir / directory.LEDGER, here
-            )
+            _share(configs, record, data, run_dir / directory.LEDGER, here)
+
+
+def _seeds(run_dir: Path, varied: list[Axis]) -> list[list[int]]:
+    """Return the seeds of a sweep; before them those it had before, each time it got more."""
+    own = next((list(axis.values) for axis in varied if axis.name == "seed"), [Config.seed])
+    if not FLAGS.resume:
+        return [own]
+    before = records.read_json(run_dir / "sweep.json")
+    seeds = before.get("seeds") or [before.get("axes", {}).get("seed", [Config.seed])]
+    return seeds if seeds[-1] == own else [*seeds, own]
+
+
+def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[Config]:
+    """Return the settings of the runs by number: runs with further seeds come after the others."""
+    found: dict[Config, None] = {}
+    for values in seeds:
+        then = [
+            dataclasses.replace(axis, values=tuple(values)) if axis.name == "seed" else axis
+            for axis in varied
+        ]
+        for setting in axes.settings(
+            then, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
+        ):
+            found[config_module.check(dataclasses.replace(base, **setting))] = None
+    return list(found)
 
 
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Processes) -> None:
@@ -138,26 +161,36 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets", here: Pr
 
 
 def _sweep(
-    configs: list[Config], varied: list[Axis], data: "DataSets", run_dir: Path, here: Processes
+    configs: list[Config],
+    record: dict[str, Any],
+    data: "DataSets",
+    run_dir: Path,
+    here: Processes,
 ) -> bool:
     """Begin the records, train the first process's share, summarise.
 
     Returns whether any run finished without diverging.
     """
+    from experiments.cli import progress
     from lenet import runs
     from lenet.analysis import summary
     from lenet.records import ledger
 
-    record = _describe(configs, varied, data)
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
         _check_same(run_dir, record)
+        before = records.read_json(run_dir / "sweep.json")
+        if len(record["seeds"]) > len(before.get("seeds", [None])):
+            records.write_json(run_dir / "sweep.json", before | record)
         done = runs.finished(path, configs)
         many.resuming(len(done), len(configs), path)
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     _share(configs, record, data, path, here)
     entries = ledger.gather(path)
+    for described in record["data"]:
+        if said := progress.majority(described):
+            print(said)
     _summarise(summary.Sweep.of_record(entries, record), path)
     return not all(entry.diverged for entry in entries)
 
@@ -184,14 +217,27 @@ def _share(
 def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory contains the sweep that the flags describe."""
     before = records.read_json(run_dir / "sweep.json")
-    if not many.alike(before, record, ("preset", "axes", "pairing")):
+    fewer = len(record["seeds"]) > 1 and set(record["seeds"][-2]) - set(record["seeds"][-1])
+    if fewer or (FLAGS.zip and len(record["seeds"]) > 1):
+        raise RecordError(
+            f"run_dir={run_dir}: --seed: a sweep can get more seeds, not fewer, and none with "
+            f"--zip; it has {','.join(map(str, record['seeds'][-2]))}"
+        )
+    if not many.alike(_but_seeds(before), _but_seeds(record), ("preset", "axes", "pairing")):
         raise RecordError(
             f"run_dir={run_dir}: contains another sweep ({before.get('command')}). Give its flags "
             "or none, or choose another directory."
         )
 
 
-def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> dict[str, Any]:
+def _but_seeds(record: dict[str, Any]) -> dict[str, Any]:
+    axes = record.get("axes") or {}
+    return record | {"axes": {name: values for name, values in axes.items() if name != "seed"}}
+
+
+def _describe(
+    configs: list[Config], varied: list[Axis], seeds: list[list[int]], data: "DataSets"
+) -> dict[str, Any]:
     command = shlex.join(["python", "-m", "experiments.sweep", *sys.argv[1:]])
     draws = {"random": FLAGS.random, "random_seed": FLAGS.random_seed}
     return {
@@ -202,6 +248,7 @@ def _describe(configs: list[Config], varied: list[Axis], data: "DataSets") -> di
             axis.name: [list(x) if isinstance(x, tuple) else x for x in axis.values]
             for axis in varied
         },
+        "seeds": seeds,
         "pairing": "zip" if FLAGS.zip else "product" if FLAGS.random is None else draws,
         "runs": len(configs),
         "data": [records.describe(configs[0], loaded, command)["data"] for loaded in data.values()],

@@ -206,6 +206,9 @@ def _conclude(run: "Run") -> None:
         print(
             language.t("{summary} (synthetic data)", summary=said) if result["synthetic"] else said
         )
+        described = records.read_json(run.directory / directory.CONFIG)["data"]
+        if frequent := progress.majority(described):
+            print(frequent)
         device = result["environment"]["device"]
         print(language.t("{speed:.1f} examples/sec on {device}", speed=speed, device=device))
         if result["published"]:

@@ -173,6 +173,8 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
     right = type(value) is type(field.default)
     if right and isinstance(value, tuple):
         right = all(type(size) is int for size in value)
+    if right and isinstance(value, str) and not field.metadata["among"]:
+        right = value.isprintable()
     if not right:
         default = field.default
         example = ",".join(map(str, default)) if isinstance(default, tuple) else default

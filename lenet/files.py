@@ -102,6 +102,26 @@ def check_held(directory: Path) -> None:
         )
 
 
+def read(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes.
+
+    A pipe or device, which may never end, is not even opened.
+
+    Raises:
+      OSError: if it cannot be read, is no regular file or is larger.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "a pipe or device, not a regular file")
+    with open(path, "rb") as file:
+        content = file.read(most + 1) if status.st_size <= most else b""
+    if max(status.st_size, len(content)) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes")
+    return content
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; make its directory if need be.
 

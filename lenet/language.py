@@ -69,6 +69,8 @@ def listed(items: Iterable[Any], joint: str = JOINTS[0]) -> Listed:
 def translate(language: str, text: str | Message | Listed, /, **values: Any) -> str:
     """Return a text in a language, its {names} filled in; in English where there is no Chinese.
 
+    Control characters in what is filled in, such as the name of a file, are escaped.
+
     >>> translate("zh", "{layer}, ms", layer="conv1")
     'conv1，毫秒'
     >>> translate("zh", message("{times} ({title})", times=1.5, title=Message("test accuracy")))
@@ -120,9 +122,16 @@ def wrapped(text: str, width: int) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters escaped: they would act on the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _shown(language: str, value: Any) -> Any:
     """Return a value as `str.format` shall take it: numbers keep their formats, texts are words."""
-    return translate(language, value) if isinstance(value, Message | Listed) else value
+    if isinstance(value, Message | Listed):
+        return translate(language, value)
+    return printable(str(value)) if isinstance(value, str | Path) else value
 
 
 @functools.cache

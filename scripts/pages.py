@@ -91,7 +91,7 @@ def one(what: str, fill: Callable[[Page], None], language: str) -> list[Any]:
         with jax.default_matmul_precision("highest"):
             fill(page)
     except DataError as error:
-        return [("error", str(error).partition(" (")[0], "")]
+        return [("error", str(error).partition(". Tried: ")[0], "")]
     for event in page.events:
         if event.file:  # a palette takes a third of the space
             path = directory / event.file

@@ -109,3 +109,11 @@ def test_draws_are_different_repeatable_and_log_uniform_in_a_grid():
 def test_no_more_is_drawn_than_there_is(draws):
     with pytest.raises(UsageError, match=f"--random={draws}: must be at least 1"):
         axes.count([POOL], draws=draws)
+
+
+def test_a_log_grid_of_integers_has_an_end():
+    batches = axes.parse("batch_size", "32..64:log2")
+    assert axes.count([batches], draws=33) == 33
+    assert len(list(axes.settings([batches], draws=33))) == 33
+    with pytest.raises(UsageError, match="at most 33"):
+        axes.count([batches], draws=34)

@@ -1,6 +1,7 @@
 """The entry point as a person meets it: a process, its output, its exit status, what it leaves."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
@@ -10,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from commands import command, start
+from commands import ROOT, command, start
 from PIL import Image
 from rich.console import Console
 
@@ -143,9 +144,26 @@ def test_a_run_that_diverges_leaves_with_status_5(tiny, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_help_teaches_every_flag_with_its_default_and_needs_no_jax(tmp_path):
-    (tmp_path / "jax").mkdir()
-    (tmp_path / "jax/__init__.py").write_text("raise SystemExit('jax was imported')")
+def test_help_of_every_command_needs_no_jax(tmp_path):
+    found = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
+    without = "import runpy, sys; sys.modules['jax'] = None; sys.argv[1:] = ['--help']; "
+    asked = {
+        name: start(
+            "-Werror",
+            "-c",
+            f"{without}runpy.run_module('experiments.{name}', run_name='__main__', alter_sys=True)",
+            cwd=tmp_path,
+        )
+        for name in found
+    }
+    for name, process in asked.items():
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, ""), name
+        assert f"python -m experiments.{name}" in out
+        assert "Flags, with their defaults" in out
+
+
+def test_help_teaches_every_flag_with_its_default(tmp_path):
     done = train("--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for field in config.fields():
@@ -215,6 +233,19 @@ def test_the_plateau_is_told_and_whether_it_is_normal():
     assert "ln(5) = 1.609" in str(progress.plateau(row(1, 1.61, 0.2), 5, published=False))
     assert progress.plateau(row(3, 0.9, 0.6), 10, published=True) is None
     assert progress.plateau(row(1, 2.25, 0.4), 10, published=True) is None
+
+
+@pytest.mark.parametrize(("often", "said"), [(54, "test images: always"), (6, None)])
+def test_the_accuracy_of_the_most_frequent_class_is_said_where_guessing_it_pays(often, said):
+    labels = np.arange(60) % 10
+    labels[:often] = 0 if often > 6 else labels[:often]
+    made = data.synthetic.make(60, 60)
+    uneven = dataclasses.replace(made, test=made.test._replace(labels=labels.astype(np.int32)))
+    found = progress.majority(records.describe(config.Config(), uneven, "")["data"])
+    assert (found is None) == (said is None)
+    if said and found:
+        assert said in found
+        assert found.endswith("an accuracy of 0.900")
 
 
 def test_progress_follows_the_language_of_the_locale(monkeypatch):

@@ -18,7 +18,7 @@ CONFIGS = st.builds(
     momentum=st.just(0.0) | st.floats(1e-6, 0.99),
     channels=st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
-    dataset=st.text(),
+    dataset=st.text().filter(str.isprintable),
 )
 
 

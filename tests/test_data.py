@@ -27,7 +27,7 @@ import pytest
 import requests
 from PIL import Image
 
-from lenet import data
+from lenet import data, limits
 from lenet.data import cache, checksums, debian, download, idx, sources
 from lenet.errors import DataError, UsageError
 
@@ -829,11 +829,33 @@ def test_a_host_that_refuses_or_hangs_up_is_asked_once(
 def test_a_host_that_never_answers_is_given_up(
     list_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "CONNECT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         list_at(silent.getsockname()[1])
         with pytest.raises(DataError, match="no answer within"):
             download.fetch("tiny")
+
+
+def test_a_host_that_sends_a_byte_now_and_then_is_given_up(
+    list_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DOWNLOAD_SECONDS", 0.3)
+    over = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not over.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        list_at(slow.getsockname()[1])
+        threading.Thread(target=trickle, args=(slow,), daemon=True).start()
+        with pytest.raises(DataError, match="not finished within"):
+            download.fetch("tiny")
+        over.set()
 
 
 def test_the_registry_lists_the_four_files_of_the_three_sets(

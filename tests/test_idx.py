@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lenet import limits
 from lenet.data import idx
 from lenet.errors import DataError
 
@@ -124,12 +125,12 @@ def test_a_wrong_crc_is_refused(tmp_path: Path) -> None:
 
 def test_sizes_beyond_the_limit_are_refused_before_any_memory_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    refused(file(path, idx.header((2**32 - 1, 28, 28))), f"{idx.LIMIT:,}")
-    refused(file(path, idx.header((2**32 - 1,) * 4)), f"{idx.LIMIT:,}")
+    refused(file(path, idx.header((2**32 - 1, 28, 28))), f"{limits.DATASET_BYTES:,}")
+    refused(file(path, idx.header((2**32 - 1,) * 4)), f"{limits.DATASET_BYTES:,}")
     refused(file(path, idx.header((0, 2**32 - 1, 2**32 - 1, 2**32 - 1))))  # too large for numpy
     refused(file(path, PLAIN), "declares 24 bytes for (2, 3, 4); the limit is 23", limit=23)
     tracemalloc.start()
-    refused(file(path, idx.header((idx.LIMIT,)) + b"x"), "found 1")
+    refused(file(path, idx.header((limits.DATASET_BYTES,)) + b"x"), "found 1")
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
+from lenet import limits
 from lenet.data import pictures
 from lenet.errors import DataError
 
@@ -333,7 +334,7 @@ def test_a_picture_too_large_is_refused_before_it_is_unpacked(tmp_path):
 
 def test_a_file_too_large_is_refused_before_it_is_read(tmp_path):
     path = saved(tmp_path, Image.new("1", (8, 8)))
-    os.truncate(path, pictures.BYTES + 1)
+    os.truncate(path, limits.PICTURE_BYTES + 1)
     with pytest.raises(DataError, match=r"more than 64 MB\. Scale it down"):
         read(path)
 

@@ -1,6 +1,8 @@
 import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import filelock
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from lenet import files, records
 from lenet.data import idx
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
+from lenet.records import checkpoint
 
 
 def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
@@ -36,6 +39,32 @@ def test_a_run_under_way_is_in_use_and_not_just_another_run(tmp_path):
                 attempt(run_dir)
     with pytest.raises(UsageError, match="already contains a run"):
         records.check_free(run_dir)
+
+
+READERS = {
+    "config.json": lambda run_dir: records.read_json(run_dir / "config.json"),
+    "metrics.jsonl": records.epochs,
+    "checkpoints/1.npz": checkpoint.newest,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_in_place_of_a_record_is_refused_and_not_waited_for(tmp_path, name):
+    (tmp_path / "checkpoints").mkdir()
+    os.mkfifo(tmp_path / name)
+    read = READERS[name]
+    with pytest.raises(RecordError, match="not a regular file"):
+        read(tmp_path)
+
+
+def test_no_more_is_read_than_the_limit(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert files.read(path, 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        files.read(path, 4)
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        files.read(Path("/proc/self/status"), 4)  # which claims to be empty
 
 
 def test_a_run_that_leaves_nothing_leaves_no_directory(tmp_path):

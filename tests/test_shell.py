@@ -9,10 +9,11 @@ import jax
 import pytest
 from commands import ROOT, command, python
 
-from experiments import cli
+from experiments.cli.language import t
 from lenet import config, records
 from lenet.engine import container, cores
 from lenet.errors import UsageError
+from lenet.language import listed, message, printable
 from lenet.records import trackers
 
 SMALL = ("--channels=1,2", "--hidden=4", "--batch_size=100", "--epochs=1", "--noreport")
@@ -83,8 +84,12 @@ def test_a_home_is_not_a_folder_named_tilde(trained, tmp_path):
 
 
 def test_what_a_file_says_does_not_act_on_the_terminal():
-    assert cli.printable("a\x1b[31m\n\x9b é 训") == r"a\x1b[31m\n\x9b é 训"
-    assert "\x1b" not in cli.language.t("saved to {path}", path="x\x1b[31m")
+    assert printable("a\x1b[31m\n\x9b é 训") == r"a\x1b[31m\n\x9b é 训"
+    hostile = "x\x1b[31m"
+    for value in (hostile, message("in {path}", path=hostile), listed([1, hostile])):
+        assert "\x1b" not in t("saved to {path}", path=value)
+    with pytest.raises(UsageError, match="expected a value like"):
+        config.from_dict({"dataset": hostile})
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     means = [float(line.split(",")[4]) for line in lines[1:]]
     assert means == sorted(means, reverse=True)
     assert "±" in done.stdout
-    assert "selected on the test" not in " ".join(done.stdout.split())
+    assert "ranked on the test set" not in " ".join(done.stdout.split())
     assert "4/4 runs" in done.stdout
     for name in ("curves.png", "rates.png"):
         assert Image.open(io.BytesIO((run_dir / name).read_bytes())).size[0] > 600
@@ -73,13 +73,40 @@ def test_another_sweep_is_not_resumed(swept, tiny):
     assert "To continue: python -m experiments.sweep --run_dir=" in done.stderr
 
 
+def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(swept[0], run)
+    before = (run / "runs.jsonl").read_bytes()
+    more = sweep("--run_dir=run", "--resume", "--seed=0:3", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert "4 of 6 runs already finished" in more.stdout
+    assert (run / "runs.jsonl").read_bytes().startswith(before)
+    entries = ledger(run)
+    assert [entry["run"] for entry in entries] == [0, 1, 2, 3, 4, 5]
+    assert [(e["config"]["lr"], e["config"]["seed"]) for e in entries[4:]] == [(0.05, 2), (0.1, 2)]
+    three = [flag.replace("0:2", "0:3") for flag in FOUR]
+    whole = sweep(*three, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+
+    def ends(found: list[dict]) -> dict:
+        rows = {(e["config"]["lr"], e["config"]["seed"]): e["rows"][-1] for e in found}
+        return {run: (row["train_loss"], row["test_accuracy"]) for run, row in rows.items()}
+
+    assert ends(entries) == ends(ledger(tmp_path / "whole"))
+    again = sweep("--run_dir=run", "--resume", cwd=tmp_path)  # the flags are recorded
+    assert "6 of 6 runs already finished" in again.stdout, again.stderr
+    fewer = sweep("--run_dir=run", "--resume", "--seed=0:2", cwd=tmp_path)
+    assert fewer.returncode == 4
+    assert "a sweep can get more seeds, not fewer" in fewer.stderr
+
+
 @pytest.mark.slow
 def test_a_run_that_diverges_is_counted(tiny, tmp_path):
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*SIZES, "--lr=1e30,0.1", "--pool=max,avg", *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "diverged: the loss was" in done.stdout
-    assert "was selected on the test images" in " ".join(done.stdout.split())
+    assert "settings were ranked on the test set" in " ".join(done.stdout.split())
     assert sum(entry["diverged"] is not None for entry in ledger(tmp_path / "run")) == 2
     assert (tmp_path / "run" / "map.png").exists()
     last = (tmp_path / "run" / "summary.csv").read_text().splitlines()[-1]

@@ -85,6 +85,14 @@ def test_only_a_place_among_the_published_runs_makes_a_run_normal():
         assert texts(of_run(curve, 10, published=published)) == [verdict.LEFT, verdict.PLACE]
 
 
+@pytest.mark.parametrize(("accuracy", "said"), [(0.9, "MAJORITY"), (0.91, "LEFT")])
+def test_nine_of_ten_are_nothing_where_one_class_has_nine_of_ten(accuracy, said):
+    rows = [record_rows.row(train_loss=0.3, test_accuracy=accuracy)]
+    found = verdict.of_run(rows, 1, 10, majority=0.9)
+    assert texts(found) == [getattr(verdict, said)]
+    assert found.state == ("bad" if said == "MAJORITY" else "good")
+
+
 def test_nothing_is_said_without_records_or_classes():
     assert verdict.of_run([], 2, 10) is None
     assert verdict.of_run([record_rows.row(train_loss=0.0, test_accuracy=1.0)], 1, 1) is None

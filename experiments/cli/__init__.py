@@ -9,7 +9,6 @@ from experiments.cli.command import (
     own_flags,
     run,
 )
-from experiments.cli.language import printable
 
 __all__ = [
     "complain",
@@ -18,6 +17,5 @@ __all__ = [
     "define_config",
     "given",
     "own_flags",
-    "printable",
     "run",
 ]

@@ -77,13 +77,21 @@ def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = Non
         return max(lengths.values(), default=1)
     if draws is None:
         return math.prod(lengths.values())
-    seeds = lengths.pop("seed", 1)
-    finite = not any(axis.span for axis in axes)
-    if draws < 1 or (finite and draws > math.prod(lengths.values())):
-        most = math.prod(lengths.values())
-        limit = f" and at most {most}, the number of combinations without seeds" if finite else ""
-        raise UsageError(f"--random={draws}: must be at least 1{limit}")
-    return draws * seeds
+    most = math.prod(_drawable(axis) for axis in axes if axis.name != "seed")
+    if not 1 <= draws <= most:
+        limit = f" and at most {most:,}, the number of combinations without seeds"
+        raise UsageError(f"--random={draws}: must be at least 1{limit if most < math.inf else ''}")
+    return draws * lengths.get("seed", 1)
+
+
+def _drawable(axis: Axis) -> float:
+    """Return how many different values `_one` draws from an axis; there is no end of floats."""
+    if axis.span is None:
+        return len(axis.values)
+    if isinstance(_FIELDS[axis.name].default, float):
+        return math.inf
+    low, high = axis.span
+    return round(high) - round(low) + 1
 
 
 def settings(

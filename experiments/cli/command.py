@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from absl import flags
 
-from experiments.cli.language import asked, printable
+from experiments.cli.language import asked
 from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
 from lenet.engine import cores, programs
 from lenet.errors import LenetError, UsageError
-from lenet.language import translation
+from lenet.language import printable, translation
 
 if TYPE_CHECKING:
     from rich.console import Console

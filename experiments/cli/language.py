@@ -26,17 +26,5 @@ def saved(directory: Path, names: Iterable[str]) -> None:
 
 
 def t(text: str | Message | Listed, /, **values: Any) -> str:
-    """Return a text in the language asked for, its {names} filled in.
-
-    Control characters in them, such as in the name of a file, are escaped.
-    """
-    safe = {
-        name: printable(str(value)) if isinstance(value, str | Path) else value
-        for name, value in values.items()
-    }
-    return translate(asked(), text, **safe)
-
-
-def printable(text: str) -> str:
-    """Return a text with its control characters escaped: they would act on the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """Return a text in the language asked for, its {names} filled in."""
+    return translate(asked(), text, **values)

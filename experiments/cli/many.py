@@ -53,8 +53,8 @@ def check_cost(count: int, epochs: float) -> None:
 def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) -> bool:
     """Return whether two records describe the same work on the same data, wherever stored."""
 
-    def data(record: dict[str, Any]) -> list[dict[str, Any]]:
-        return [each | {"source": None} for each in record.get("data") or [{}]]
+    def data(record: dict[str, Any]) -> list[tuple[Any, Any]]:
+        return [(each.get("name"), each.get("sha256")) for each in record.get("data") or [{}]]
 
     return data(before) == data(asked) and all(before.get(key) == asked[key] for key in keys)
 

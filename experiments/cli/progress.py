@@ -3,7 +3,7 @@
 import datetime
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from rich.progress import (
@@ -71,6 +71,22 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
         num_classes=num_classes,
         guess=chance.loss(num_classes),
         advice=message(advice, left=left, runs=runs),
+    )
+
+
+def majority(described: Mapping[str, Any]) -> str | None:
+    """Return a line on a dataset in which one class is so frequent that guessing it pays.
+
+    None for a balanced one, and for the record of an earlier version, which does not say.
+    """
+    share, classes = described.get("majority", 0), len(described["class_names"])
+    if chance.at_level(share, classes):
+        return None
+    return t(
+        "in {dataset} the most frequent class has {share:.1%} of the test images: always "
+        "answering it gives an accuracy of {share:.3f}",
+        dataset=described["name"],
+        share=share,
     )
 
 

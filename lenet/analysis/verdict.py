@@ -36,6 +36,10 @@ MEMORISED = mark(
     "Did not generalise: the training loss fell to {loss:.3f}, but the test accuracy, "
     "{accuracy:.3f}, is at chance level (1/{classes})."
 )
+MAJORITY = mark(
+    "Learned no more than which class is the most frequent: test accuracy {accuracy:.3f}; always "
+    "answering that class gives {majority:.3f}."
+)
 NORMAL = mark(
     "Learned normally: left the plateau at chance level (loss ln {classes} = {guess:.3f}) in epoch "
     "{left}."
@@ -60,7 +64,11 @@ class Verdict(NamedTuple):
 
 
 def of_run(
-    rows: Sequence[Row], epochs: int, num_classes: int, place: Mapping[str, Any] | None = None
+    rows: Sequence[Row],
+    epochs: int,
+    num_classes: int,
+    place: Mapping[str, Any] | None = None,
+    majority: float = 0.0,
 ) -> Verdict | None:
     """Return whether a run learned; None without records, or of a single class.
 
@@ -69,6 +77,7 @@ def of_run(
       epochs: that the run is to have.
       num_classes: K, which sets chance level: a loss of log K and an accuracy of 1/K.
       place: as `published.place` returns it.
+      majority: the share of the most frequent class, as in `Data`.
     """
     if not rows or num_classes < 2:
         return None
@@ -83,6 +92,7 @@ def of_run(
         "loss": last.train_loss,
         "accuracy": last.test_accuracy,
         "classes": num_classes,
+        "majority": majority,
         "guess": guess,
         "done": done,
         "all": epochs,
@@ -101,6 +111,8 @@ def of_run(
             texts = [STUCK]
     elif chance.at_level(last.test_accuracy, num_classes):
         texts = [MEMORISED]
+    elif last.test_accuracy <= majority:
+        texts = [MAJORITY]
     else:
         normal = percentile is not None and values["left"] <= EARLY and percentile >= USUAL
         state, texts = "good", [NORMAL if normal else LEFT]

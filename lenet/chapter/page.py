@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from lenet import files, stopping
 from lenet.figures import style
-from lenet.language import Listed, Message, mark, message, translate, wrapped
+from lenet.language import Listed, Message, mark, translate, translation, wrapped
 
 T = TypeVar("T")
 Kind = Literal["say", "note", "show", "value", "check", "answer", "figure"]
@@ -74,8 +74,8 @@ class Page:
     def value(self, text: str, value: Any, **values: Any) -> None:
         """Print a description and the value: a number, an array, a Message or a list of them."""
         shown = self.t(value) if isinstance(value, Message | Listed) else _shown(value)
-        pair = PAIRS["\n" in shown]
-        self._print("value", self.t(pair, name=message(text, **values), value=shown), 4)
+        pair = translation(self.language)(PAIRS["\n" in shown])  # `t` would escape the line ends
+        self._print("value", pair.format(name=self.t(text, **values), value=shown), 4)
 
     def verbatim(self, text: str) -> None:
         """Print lines as they are. Not translated."""

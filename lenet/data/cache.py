@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lenet import files
+from lenet import files, limits
 from lenet.data import idx, sources
 from lenet.data.checksums import FILES, Raw
 from lenet.errors import DataError
@@ -20,7 +20,6 @@ from lenet.errors import DataError
 log = logging.getLogger("lenet")
 
 _MANIFEST = "manifest.json"
-_MANIFEST_BYTES = 2**20  # 256 class names fit a thousand times
 
 
 def read(name: str) -> Raw | None:
@@ -34,8 +33,7 @@ def read(name: str) -> Raw | None:
         return None
     path = root / name / _MANIFEST
     try:
-        with open(path, encoding="utf-8") as file:
-            manifest = json.loads(file.read(_MANIFEST_BYTES))
+        manifest = json.loads(files.read(path, limits.MANIFEST_BYTES))
         sha256 = tuple(str(manifest["sha256"][file]) for file in FILES)
         class_names = tuple(map(str, manifest["class_names"]))
         shuffled = bool(manifest["shuffled"])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lenet import limits
 from lenet.data import idx
 from lenet.data.splits import Data, Split, check
 from lenet.errors import DataError
@@ -86,7 +87,7 @@ KNOWN = {
 
 def limit(name: str) -> int:
     """Return the largest size in bytes that a file of dataset `name` may declare."""
-    return 60_000 * 28 * 28 if name in KNOWN else idx.LIMIT
+    return 60_000 * 28 * 28 if name in KNOWN else limits.DATASET_BYTES
 
 
 def verify(name: str, raw: Raw) -> Raw:

@@ -11,22 +11,22 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
+from lenet import limits
 from lenet.data import checksums, sources
 from lenet.data.checksums import Raw
 from lenet.errors import DataError
 
 log = logging.getLogger("lenet")
 
-CONNECT_SECONDS = 5.0  # for name look-up, connection and first byte together
-STALL_SECONDS = 15.0  # without a byte, after the first
 REPORT_SECONDS = 3.0  # between two lines of progress
 T = TypeVar("T")
 
@@ -70,32 +70,39 @@ def fetch(name: str) -> Raw:
     host = urlsplit(files[0].url).hostname
     try:
         with tempfile.TemporaryDirectory(prefix="lenet-") as directory:
+            end = time.monotonic() + limits.DOWNLOAD_SECONDS
             for address in files:  # stop at the first failure: they share a host
-                _get(address, Path(directory) / address.filename)
+                _get(address, Path(directory) / address.filename, end)
             raw = sources.folder(name, Path(directory))
     except OSError as error:  # requests' own errors are OSErrors too
         raise DataError(f"download from {host}: {_reason(error)}") from error
     return raw._replace(source=str(host), verdict="verified")
 
 
-def _get(address: Address, path: Path) -> None:
-    """Download one file to `path`; raise DataError unless it has the promised size and sha256."""
+def _get(address: Address, path: Path, end: float) -> None:
+    """Download one file to `path` before the clock is at `end`.
+
+    Raises:
+      DataError: unless it has the promised size and sha256.
+    """
     response = _within(
-        CONNECT_SECONDS,
+        limits.CONNECT_SECONDS,
         lambda: requests.get(
             address.url,
             stream=True,
-            timeout=(CONNECT_SECONDS, STALL_SECONDS),
+            timeout=(limits.CONNECT_SECONDS, limits.STALL_SECONDS),
             headers={"Accept-Encoding": "identity"},  # the checksum covers the stored bytes
         ),
     )
     with response, open(path, "wb") as file:
         response.raise_for_status()
         digest, done, logged = hashlib.sha256(), 0, time.monotonic()
-        for chunk in response.iter_content(2**16):
+        for chunk in _arriving(response):
             done += len(chunk)
-            if time.monotonic() - logged > REPORT_SECONDS:
-                logged = time.monotonic()
+            if (now := time.monotonic()) > end:
+                raise TimeoutError(f"not finished within {limits.DOWNLOAD_SECONDS:g} s")
+            if now - logged > REPORT_SECONDS:
+                logged = now
                 sizes = done / 1e6, address.size / 1e6
                 log.info("downloading %s: %.1f of %.1f MB", address.filename, *sizes)
             if done > address.size:  # before writing, so that no answer can fill the disk
@@ -107,6 +114,15 @@ def _get(address: Address, path: Path) -> None:
             f"download: {address.url}: expected {address.size:,} bytes with sha256 "
             f"{address.sha256[:16]}.., found {done:,} with {digest.hexdigest()[:16]}.."
         )
+
+
+def _arriving(response: requests.Response) -> Iterator[bytes]:
+    """Yield an answer as it arrives; `iter_content` would wait until a chunk is full."""
+    try:
+        while chunk := response.raw.read1(2**16, decode_content=False):
+            yield chunk
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:

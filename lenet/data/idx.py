@@ -18,10 +18,9 @@ from typing import IO
 
 import numpy as np
 
-from lenet import files
+from lenet import files, limits
 from lenet.errors import DataError
 
-LIMIT = 2**30  # bytes: a dataset that fits on the device is far smaller than 1 GiB
 UINT8 = 0x08
 MAX_RANK = 4  # N H W C
 _GZIP = b"\x1f\x8b"
@@ -37,7 +36,9 @@ def header(shape: tuple[int, ...]) -> bytes:
     return struct.pack(f">HBB{len(shape)}I", 0, UINT8, len(shape), *shape)
 
 
-def read(path: str | Path, *, rank: int | None = None, limit: int = LIMIT) -> np.ndarray:
+def read(
+    path: str | Path, *, rank: int | None = None, limit: int = limits.DATASET_BYTES
+) -> np.ndarray:
     """Read an IDX file, plain or gzip by its first bytes, as a writable uint8 array.
 
     Never decompresses more than the declared size and one byte.

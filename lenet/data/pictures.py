@@ -19,12 +19,9 @@ import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 
 from lenet.errors import DataError
+from lenet.limits import PICTURE_BYTES, PICTURE_PIXELS
 
 FORMATS = ("PNG", "JPEG")
-BYTES = 64_000_000
-"""Largest file, checked before it is read."""
-PIXELS = 50_000_000
-"""Largest number of pixels, checked before decompression."""
 ENOUGH = 1_000_000
 """Larger pictures are averaged over squares, to at most this many pixels, and then resized."""
 TILE = 1024
@@ -39,7 +36,7 @@ MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """What begins a segment of a JPEG (ITU-T T.81, B.1.1); anything before it is filling."""
 SCAN = 0xDA
 UNREADABLE = f"not a readable {' or '.join(FORMATS)} file. Save it as one"
-TOO_MANY = f"more than {PIXELS:,} pixels. Scale it down"
+TOO_MANY = f"more than {PICTURE_PIXELS:,} pixels. Scale it down"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -114,9 +111,9 @@ def _content(path: str | Path) -> bytes:
     if not stat.S_ISREG(found.st_mode):
         raise DataError("a pipe or device, not a regular file. Save the image to a file first")
     with open(path, "rb") as file:
-        content = file.read(BYTES + 1) if found.st_size <= BYTES else b""
-    if max(found.st_size, len(content)) > BYTES:
-        raise DataError(f"more than {BYTES / 1e6:.0f} MB. Scale it down")
+        content = file.read(PICTURE_BYTES + 1) if found.st_size <= PICTURE_BYTES else b""
+    if max(found.st_size, len(content)) > PICTURE_BYTES:
+        raise DataError(f"more than {PICTURE_BYTES / 1e6:.0f} MB. Scale it down")
     return content
 
 
@@ -188,7 +185,7 @@ def _prepared(
     height, width, _ = image_shape
     with Image.open(io.BytesIO(pixels), formats=FORMATS) as picture:
         size = picture.size
-        if math.prod(size) > PIXELS:
+        if math.prod(size) > PICTURE_PIXELS:
             raise DataError(f"{size[0]}×{size[1]}, {TOO_MANY}")
         if picture.format == "PNG":
             _mend_transparency(picture, depth=pixels[24])

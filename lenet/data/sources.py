@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet import files, limits
 from lenet.data import checksums, idx
 from lenet.data.checksums import Raw
 from lenet.errors import DataError
@@ -164,6 +165,10 @@ def _prepared(name: str, place: Path) -> Raw:
     # Imported here because it takes a second, which a cached dataset does not need.
     from tensorflow_datasets.core import dataset_info, read_only_builder
 
+    for path in place.iterdir():
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path.name}: expected a regular file")
+    files.read(place / "dataset_info.json", limits.JSON_BYTES)
     about = dataset_info.read_proto_from_builder_dir(place)
     if about.name != name:
         raise DataError(f"contains dataset {about.name}, expected {name}")
@@ -194,7 +199,7 @@ def _features(place: Path) -> Any:
         f"{x.__module__}.{x.__name__}": x
         for x in (classes.Image, classes.ClassLabel, classes.Tensor, classes.Scalar)
     }
-    declared = json.loads((place / "features.json").read_text(encoding="utf-8"))
+    declared = json.loads(files.read(place / "features.json", limits.JSON_BYTES))
     old = "type" in declared  # as early versions of tensorflow-datasets wrote it
     declared = declared["content"] if old else declared["featuresDict"]["features"]
     if not {"image", "label"} <= set(declared):
@@ -220,8 +225,8 @@ def _examples(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     if not len(source):
         raise DataError(f"expected at least one example in split {split}, found none")
     shape = source[0]["image"].shape
-    if (size := len(source) * math.prod(shape)) > idx.LIMIT:
-        raise DataError(f"split {split} has {size:,} bytes; the limit is {idx.LIMIT:,}")
+    if (size := len(source) * math.prod(shape)) > limits.DATASET_BYTES:
+        raise DataError(f"split {split} has {size:,} bytes; the limit is {limits.DATASET_BYTES:,}")
     images = np.empty((len(source), *shape), np.uint8)
     labels = np.empty(len(source), np.int64)
     for start in range(0, len(source), _CHUNK):

@@ -53,6 +53,15 @@ class Data:
         return {"train": self.train, **held_out, "test": self.test}
 
     @functools.cached_property
+    def majority(self) -> float:
+        """The share of the most frequent class in the test split: the accuracy of naming no other.
+
+        1/K in a balanced dataset.
+        """
+        labels = np.asarray(self.test.labels)
+        return float(np.bincount(labels).max() / len(labels))
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The sha256 of all examples in order; datasets that train alike have the same."""
         digest = hashlib.sha256()

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lenet import config as config_module
-from lenet import files
+from lenet import files, limits
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.engine.sgd import State
@@ -46,7 +46,6 @@ KEPT = 3
 """Number of checkpoints kept, the newest ones."""
 
 _HEADER = "header.json"
-_HEADER_BYTES = 1 << 16  # at most
 _DIGEST = len(hashlib.sha256().hexdigest())
 
 
@@ -91,7 +90,7 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
 
 def _belongs(path: Path, saved: Checkpoint) -> bool:
     """Whether a file is a checkpoint of the same run."""
-    with _archive(path.read_bytes()) as archive:
+    with _archive(files.read(path, limits.CHECKPOINT_BYTES)) as archive:
         about = _about(archive)
     same = dataclasses.replace(about.config, epochs=saved.config.epochs) == saved.config
     return same and about.data == saved.data
@@ -121,7 +120,7 @@ def load(path: Path) -> Checkpoint:
       RecordError: if it has another format version, or does not fit the network it names.
     """
     try:
-        content = path.read_bytes()
+        content = files.read(path, limits.CHECKPOINT_BYTES)
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     try:
@@ -218,8 +217,8 @@ def _named(state: State) -> dict[str, Any]:
 
 def _about(archive: zipfile.ZipFile) -> Checkpoint:
     """Return a checkpoint without its state, from the header."""
-    if archive.getinfo(_HEADER).file_size > _HEADER_BYTES:
-        raise RecordError(f"{_HEADER} has more than {_HEADER_BYTES:,} bytes")
+    if archive.getinfo(_HEADER).file_size > limits.HEADER_BYTES:
+        raise RecordError(f"{_HEADER} has more than {limits.HEADER_BYTES:,} bytes")
     try:
         header = json.loads(archive.read(_HEADER))
     except (ValueError, RecursionError) as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import filelock
 
-from lenet import files
+from lenet import files, limits
 from lenet.errors import InUseError, UsageError
 
 log = logging.getLogger("lenet")
@@ -159,7 +159,7 @@ def _name_in(run_dir: Path) -> str | None:
     """Return the name that the work in a directory has for itself, as far as it can be read."""
     for described in DESCRIPTIONS:
         with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
-            name = json.loads((run_dir / described).read_bytes()).get("run")
+            name = json.loads(files.read(run_dir / described, limits.JSON_BYTES)).get("run")
             return name if re.fullmatch("[0-9a-f]{32}", str(name)) else None
     return None
 

@@ -52,6 +52,7 @@ def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
             "train": len(data.train.labels),
             "valid": len(data.valid.labels) if data.valid else 0,
             "test": len(data.test.labels),
+            "majority": data.majority,
             "sha256": data.fingerprint,
         },
     }

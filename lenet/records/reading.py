@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lenet import files
+from lenet import files, limits
 from lenet.engine.rows import Row, is_finite
 from lenet.errors import RecordError
 from lenet.records.directory import DESCRIPTIONS, METRICS, STATISTICS
@@ -22,7 +22,7 @@ def read_json(path: Path) -> dict[str, Any]:
       RecordError: naming what is wrong: also a seal that does not match.
     """
     try:
-        values = _parse(path.read_bytes())
+        values = _parse(files.read(path, limits.JSON_BYTES))
         name = values.get(RUN) if path.name in DESCRIPTIONS else identity(path.parent)
         return unseal(values, None if name is None else str(name))
     except OSError as error:
@@ -82,7 +82,7 @@ def read_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
       RecordError: naming the file and the line that is not JSON, or not as it was sealed.
     """
     try:
-        *lines, tail = path.read_bytes().split(b"\n")
+        *lines, tail = files.read(path, limits.LINES_BYTES).split(b"\n")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     name, seen = identity(path.parent), set()
@@ -104,7 +104,7 @@ def read_lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
 def repair(path: Path, lines: Iterable[bytes]) -> None:
     """Leave these lines in a file, which then ends as `append` continues; no file needs none."""
     content = b"".join(line + b"\n" for line in lines)
-    if path.exists() and path.read_bytes() != content:
+    if path.exists() and files.read(path, limits.LINES_BYTES) != content:
         files.write(path, content)
 
 

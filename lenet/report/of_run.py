@@ -101,7 +101,13 @@ def _curves(run: Run) -> Part:
     place = published.place(run.config, run.rows[-1]) if finished else None
     compares = bool(run.rows) and published.comparable(run.config)
     band = published.band() if compares else None
-    concluded = verdict.of_run(run.rows, run.config.epochs, len(run.class_names), place)
+    concluded = verdict.of_run(
+        run.rows,
+        run.config.epochs,
+        len(run.class_names),
+        place,
+        run.about["data"].get("majority", 0.0),
+    )
     drawn: dict[str, Chart] = {}
     if run.rows:
         drawn["losses"] = curves.losses(run.rows, run.config.epochs)
