@@ -2,7 +2,7 @@
 
 python scripts/readme.py book DIR            collect a sweep over seeds in book.json
 python scripts/readme.py precision DIR DIR   collect two, of two precisions, in precision.json
-python scripts/readme.py compare DIR         collect a comparison in compare.json
+python scripts/readme.py compare DIR         collect the registered comparison and its predictions
 python scripts/readme.py                     write the pages and pictures from results/
 python scripts/readme.py --check             fail if that would change a page
 """
