@@ -79,7 +79,7 @@ class Program:
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        return summary(self.program.evaluate(self.states[0].params, self.program.data.test))
+        return summary(self.program.evaluate(self.states[0].params, self.program.data.test)[0])
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""

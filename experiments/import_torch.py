@@ -119,7 +119,7 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
             "odd --kernel_size"
         )
     params = export.from_torch(model, state, loaded.image_shape)
-    loss, accuracy = metrics.means(jax.device_get(train.evaluate(model, params, loaded.test)))
+    loss, accuracy = metrics.means(jax.device_get(train.evaluate(model, params, loaded.test)[0]))
     command = shlex.join(["python", "-m", "experiments.import_torch", *sys.argv[1:]])
     runs.adopt(run_dir, config, loaded, params, command=command, data_dir=FLAGS.data_dir)
     print(

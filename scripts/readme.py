@@ -2,11 +2,13 @@
 
 python scripts/readme.py book DIR            collect a sweep over seeds in book.json
 python scripts/readme.py precision DIR DIR   collect two, of two precisions, in precision.json
-python scripts/readme.py compare DIR         collect a comparison in compare.json
+python scripts/readme.py compare DIR         collect the registered comparison and its predictions
 python scripts/readme.py                     write the pages and pictures from results/
 python scripts/readme.py --check             fail if that would change a page
 """
 
+import functools
+import io
 import json
 import re
 import statistics
@@ -16,22 +18,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from benchmarks import sections
 from benchmarks import table as table_of_bench
 from lenet import config as config_module
 from lenet import files, records
-from lenet.analysis import comparison_findings, published, summary
+from lenet.analysis import comparison, comparison_findings, design, published
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import run
-from lenet.language import Message, listed, message, translate, translation
+from lenet.language import Message, listed, message, sentences, translate, translation
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
-BOOK, COMPARE = ROOT / "results" / "book.json", ROOT / "results" / "compare.json"
+BOOK = ROOT / "results" / "book.json"
+COMPARE = ROOT / "lenet" / "analysis" / comparison.RECORD
+PREDICTIONS = ROOT / "results" / "compare_predictions.npz"
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
 COMMANDS = """\
@@ -73,54 +78,72 @@ def collect(sweep_dir: Path) -> None:
 
 
 def collect_comparison(run_dir: Path) -> None:
-    """Keep a finished comparison."""
+    """Keep a finished comparison, and its predictions, if it is the registered one."""
     record = records.read_json(run_dir / "compare.json")
-    if "comparison" not in record:
-        sys.exit(f"error: {run_dir}: the comparison is not finished")
-    if record["settings"]["dataset"] == "synthetic":
-        sys.exit(f"error: {run_dir}: of synthetic data")
-    record.pop("run", None)  # results/ is no run: what is kept there has no seals
-    record["run_dir"] = str(run_dir)
-    keep(COMPARE, record)
+    design.check(record)
+    planned, entries = design.registered(), ledger.read(run_dir / "runs.jsonl")
+    stage, _ = design.missing(design.stages(planned, entries, 10), entries)
+    if stage not in ("", "neighbours"):
+        sys.exit(f"error: {run_dir}: the comparison is not finished (stage {stage})")
+    kept = ("command", "design", "registered", "data", "sessions", "environment")
+    keep(
+        COMPARE,
+        {key: record[key] for key in kept} | {"comparison": comparison.of(entries, planned, 10)},
+    )
+    predicted = records.predictions(run_dir)
+    # Runs last: neighbours in the file agree, and it compresses ten times as well.
+    classes = np.stack([predicted[run] for run in sorted(predicted)], axis=-1)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, runs=np.array(sorted(predicted)), classes=classes)
+    files.write(PREDICTIONS, buffer.getvalue())
 
 
 def comparison_section(language: str) -> str:
-    """The 2x2 comparison, its picture and findings."""
+    """The 2x2 comparison, its picture, findings and tables."""
+    if not COMPARE.exists():
+        return translate(
+            language,
+            "The experiment is registered in `{path}`, and not finished: no conclusion yet.",
+            path=COMPARE.with_name(design.REGISTRATION).relative_to(ROOT).as_posix(),
+        )
     record = records.read_json(COMPARE)
-    runs, data = record["comparison"], record["settings"]["dataset"]
+    runs, found = record["comparison"], analysed()
+    data, epochs = runs["design"]["dataset"], runs["design"]["epochs"]
     t = partial(translate, language)
     alt = t(
         "Validation accuracy against the learning rate, test accuracy of the four networks, and "
         "test accuracy by epoch"
     )
-    machine = table_of_bench.machine(record["environment"])
-    if record["seconds"]:
-        machine = message(
-            "{minutes:.0f} minutes in all on {machine}",
-            minutes=record["seconds"] / 60,
-            machine=machine,
-        )
-    note = t(
-        "The first row is the book's network. Mean ± 95% CI over n seeds. Near-optimal rates: "
-        "learning rates whose validation accuracy is at most 0.02 below the best, {tuning_seeds} "
-        "seeds each. Epochs: of the median seed, until test accuracy is reached. {machine}.",
-        tuning_seeds=record["settings"]["tuning_seeds"],
-        machine=machine,
+    machines = listed(
+        dict.fromkeys(
+            translate(language, table_of_bench.machine(each["environment"]))
+            for each in record["sessions"]
+        ),
+        "; ",
     )
+    note = sentences(
+        language,
+        [
+            comparison_findings.caption(epochs),
+            comparison_findings.registered(record),
+            message("{machines}.", machines=machines),
+        ],
+    )
+    said = [t(each) for each in comparison_findings.findings(found, runs, data)]
+    table, *others = comparison_findings.tables(found, epochs, language)
     command = record["command"].replace("python ", ".venv/bin/python ", 1)
     code = (
-        f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare {record['run_dir']}\n"
+        f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare DIR\n"
         ".venv/bin/python scripts/readme.py\n```"
     )
-    num_classes = summary.classes(record["data"])[data]
-    said = [
-        translate(language, each) for each in comparison_findings.findings(runs, data, num_classes)
-    ]
-    effects = comparison_findings.effects_table(runs, language)
-    table = comparison_findings.table(runs, language)
-    return "\n\n".join(
-        [f"![{alt}](docs/results/{language}/compare.png)", table, note, *said, effects, code]
-    )
+    picture = f"![{alt}](docs/results/{language}/compare.png)"
+    return "\n\n".join([picture, *said, table, note, *others, code])
+
+
+@functools.cache
+def analysed() -> comparison.Analysis:
+    """The analysis of the comparison, which takes some seconds."""
+    return comparison.analyse(records.read_json(COMPARE)["comparison"])
 
 
 def last(book: dict, key: str) -> list[float]:
@@ -325,7 +348,7 @@ def between(text: str, name: str, body: str) -> str:
 
 def pictures() -> dict[Path, bytes]:
     """The figures in both languages: our first run, all runs over one another, the comparison."""
-    book, record = records.read_json(BOOK), records.read_json(COMPARE)
+    book = records.read_json(BOOK)
     rows = [Row.from_dict(row) for row in book["first_run"]]
     config = config_module.from_dict(book["config"])
     ours = [{end: each["rows"][-1][end] for end in run.ENDS} for each in book["runs"]]
@@ -334,9 +357,11 @@ def pictures() -> dict[Path, bytes]:
         docs = ROOT / "docs" / "results" / language
         drawn[docs / "book.png"] = run.curves(rows, config, language)
         drawn[docs / "published.png"] = run.among_published(ours, language)
-        drawn[docs / "compare.png"] = comparison_plots.picture(
-            record["comparison"], record["settings"]["dataset"], language
-        )
+        if COMPARE.exists():
+            runs = records.read_json(COMPARE)["comparison"]
+            drawn[docs / "compare.png"] = comparison_plots.picture(
+                runs, runs["design"]["dataset"], language
+            )
     return drawn
 
 

@@ -1,159 +1,171 @@
-import io
+"""The registered analysis, on comparisons of which the answer is known."""
 
+import io
+import math
+
+import numpy as np
 import pytest
 import record_rows
 from PIL import Image
+from record_rows import PLANNED
 
 from lenet.analysis import comparison, comparison_findings
-from lenet.analysis.comparison import CELLS, Comparison, Run
+from lenet.analysis.comparison import EFFECTS, Comparison
+from lenet.analysis.tuning import CELLS, Run, cell
 from lenet.figures import comparison as comparison_plots
-from lenet.language import Message, listed, message, translate
-
-# Test accuracy in the cells for seeds 0 and 1, worked by hand; the texts' network has 0.10 less
-# than the first cell.
-FINAL = {
-    ("sigmoid", "avg"): (0.50, 0.60),
-    ("sigmoid", "max"): (0.60, 0.66),
-    ("relu", "avg"): (0.70, 0.84),
-    ("relu", "max"): (0.80, 0.94),
-}
-
-
-def run(which, lr, seed, *accuracies, valid=()) -> Run:
-    losses = [1 - a for a in accuracies]
-    return record_rows.compared_run(which, lr, seed, accuracies, valid=valid, loss=losses)
+from lenet.language import translate
 
 
 @pytest.fixture
 def runs() -> Comparison:
-    tuned = {0.1: (0.80, 0.82), 0.3: (0.90, 0.80), 1.0: (0.84, 0.83), 3.0: (0.99,)}
-    return Comparison(
-        epochs=2,
-        rates=list(tuned),
-        tuning=[
-            run(which, lr, 1000 + seed, 0.1, valid=[0.5, value])
-            for which in CELLS
-            for lr, values in tuned.items()
-            for seed, value in enumerate(values)
+    return record_rows.compared()
+
+
+@pytest.fixture(scope="module")
+def analysed() -> comparison.Analysis:
+    return comparison.analyse(record_rows.compared())
+
+
+def of(runs: Comparison, stage: str, which=None) -> list[Run]:
+    return [r for r in runs["runs"] if r["stage"] == stage and which in (None, cell(r))]
+
+
+def test_effects_are_differences_of_medians_averaged_over_the_other_factor():
+    cells = np.array([[0.1, 0.2], [0.4, 0.9]])  # ReLU +0.5, max pooling +0.3, interaction 0.4
+    np.testing.assert_allclose(comparison.contrasts(cells), (0.5, 0.3, 0.4))
+    np.testing.assert_allclose(comparison.contrasts(cells.T), (0.3, 0.5, 0.4))
+
+
+def test_what_was_built_in_is_found(analysed):
+    found = [analysed.effects[name].interval.mean for name in EFFECTS]
+    np.testing.assert_allclose(found, (0.1, 0.1, 0), atol=1e-9)
+    assert {each.rate for each in analysed.networks[1:]} == {0.5}
+    assert analysed.edges == {}
+    np.testing.assert_allclose([each.mean for each in analysed.bridge.values()], 0, atol=1e-9)
+    whole, *parts = (each.mean for each in analysed.pairing.values())
+    assert sum(parts) == pytest.approx(whole)
+    assert analysed.pairing["rate"].mean == pytest.approx(0.02 * 0.4)  # 0.9 is 0.4 from the best
+
+
+def test_a_collapsed_run_moves_a_median_little_and_is_counted(runs):
+    before = comparison.analyse(runs)
+    first = of(runs, "final", ("relu", "max"))[0]
+    first |= {"collapsed": True, "test_accuracy": [0.1, 0.1]}
+    after = comparison.analyse(runs)
+    moved = after.effects["pool"].interval.mean - before.effects["pool"].interval.mean
+    assert abs(moved) < 0.02  # a mean would have moved by 0.13
+    shares = {each.cell: each.collapsed.mean for each in after.networks[1:]}
+    assert shares == {which: (which == ("relu", "max")) / 3 for which in CELLS}
+    assert after.seeds_learned == before.seeds_learned - 1
+    network = after.networks[-1]
+    assert network.reached == before.networks[-1].reached - 1
+    assert network.collapse_difference.mean == pytest.approx(1 / 3)
+
+
+def test_no_interval_reaches_beyond_what_an_accuracy_can_be(runs):
+    for run in of(runs, "final", ("relu", "max")):
+        run["test_accuracy"] = [0.1, 1.0 if run["seed"] % 2 else 0.1]
+    found = comparison.analyse(runs)
+    for network in found.networks:
+        for interval in (network.median, network.collapsed, network.better):
+            assert interval is None or 0 <= interval.low <= interval.high <= 1
+
+
+def test_with_the_tuning_resampled_intervals_are_no_narrower(runs):
+    """Half of the tuning seeds favour another learning rate."""
+    for run in [*of(runs, "tuning"), *of(runs, "refining")]:
+        if run["lr"] == 0.1 and run["seed"] == 100:
+            run["valid_accuracy"] += 0.05
+    found = comparison.analyse(runs)
+    assert all(0 < share < 1 for share in found.stable.values())
+    for name in EFFECTS[:2]:
+        assert found.retuned[name].low <= found.effects[name].interval.low + 1e-9
+
+
+def test_the_claim_is_decided_at_its_false_alarm_rate(runs):
+    def decided(relu: float, pool: float, n: int, flipped: int = 0) -> str:
+        made = [
+            Run(
+                stage="final",
+                activation=a,
+                pool=p,
+                lr=0.5,
+                batch_size=250,
+                seed=seed,
+                collapsed=False,
+                diverged=False,
+                valid_accuracy=None,
+                test_accuracy=[
+                    0.5 + relu * (a == "relu") + (pool if seed >= flipped else -pool) * (p == "max")
+                ],
+            )
+            for a, p in CELLS
+            for seed in range(n)
         ]
-        + [run(which, 3.0, 1001) for which in CELLS],  # diverged
-        final=[
-            run(w, 0.3, seed, 0.3, a) for w, pair in FINAL.items() for seed, a in enumerate(pair)
-        ],
-        texts=[run(CELLS[0], 0.9, seed, 0.3, a - 0.1) for seed, a in enumerate(FINAL[CELLS[0]])],
-    )
+        return comparison.claim(runs | {"runs": made})[0]
 
-
-def test_a_cell_takes_the_rate_with_the_best_mean_and_a_run_that_diverged_counts_as_nothing(runs):
-    assert comparison.best_rate(runs["tuning"], CELLS[0]) == 0.3  # 0.85 against 0.81, 0.835, 0.495
-    assert comparison.rates_near_best(runs["tuning"], CELLS[0]) == [0.3, 1.0]
-    equal = [run(CELLS[0], lr, 0, 0.1, valid=[0.5]) for lr in (3.0, 0.1, 1.0)]
-    assert comparison.best_rate(equal, CELLS[0]) == 0.1
-
-
-def test_effects_are_contrasts_within_a_seed(runs):
-    found = comparison.parts(runs, "test_accuracy")
-    assert found.activation.mean == pytest.approx((0.20 + 0.26) / 2)
-    assert found.pool.mean == pytest.approx((0.10 + 0.08) / 2)
-    assert found.interaction.mean == pytest.approx((0.00 + 0.04) / 2)
-    loss = comparison.parts(runs, "test_loss")
-    assert loss.activation.mean == pytest.approx(-found.activation.mean)
-
-
-def test_the_parts_add_up_to_the_whole(runs):
-    parts = comparison.parts(runs, "test_accuracy")
-    assert parts.whole.mean == pytest.approx((0.40 + 0.44) / 2)
-    assert parts.rate.mean == pytest.approx(0.1)
-    assert sum(part.mean for part in parts[1:4]) == pytest.approx(parts.whole.mean)
-
-
-def test_a_seed_of_which_a_run_diverged_is_left_out_everywhere(runs):
-    for seed in (2, 3):
-        runs["final"] += [run(which, 0.3, seed, 0.3, 0.4) for which in CELLS]
-        runs["texts"].append(run(CELLS[0], 0.9, seed, 0.3, 0.4))
-    runs["final"][-1] = run(CELLS[-1], 0.3, 3)
-    cells, texts = comparison.paired(runs, "test_accuracy")
-    assert cells.shape == (2, 2, 3)
-    assert texts.shape == (3,)
-    assert message(comparison_findings.LOST, n=1) in comparison_findings.findings(runs, "data")
+    assert decided(0.2, 0.1, 16) == "true"
+    assert decided(0.2, 0.1, 13) == "false"  # 2^-13 is above 1e-4
+    assert decided(0.2, 0.1, 64, flipped=20) == "partly"
+    assert decided(0.2, 0.0, 16) == "partly"
+    assert decided(-0.2, 0.1, 16) == "partly"
+    assert decided(-0.2, -0.1, 16) == "false"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_tables_say_the_numbers(runs, language):
-    table = comparison_findings.table(runs, language).splitlines()
-    assert len(table) == 2 + 1 + 4
-    assert all(len(line.split("|")) == len(table[0].split("|")) for line in table)
-    assert "0.4500" in table[2]  # the book's
-    assert "0.8700" in table[-1]
-    total, _, activation, *_ = comparison_findings.effects_table(runs, language).splitlines()[2:]
-    assert "+0.4200" in total
-    assert "+0.2300" in activation
-    assert "−0.2300" in activation  # the loss
-
-
-def test_the_verdict_comes_first_and_names_what_is_clear(runs):
-    effects = comparison_findings.effects(runs)
-    clear = [name for name, (accuracy, _) in effects.items() if accuracy.side != "open"]
-    assert clear == ["whole", "rate"]  # differences of two seeds: 0.40 and 0.44, 0.1 and 0.1
-    verdict, *_, limits = comparison_findings.findings(runs, "some data")
-    assert [each.values["name"] for each in verdict.values["clear"].items] == [
-        Message(comparison_findings.SHORT[name]) for name in clear
+def test_the_tables_and_findings_say_the_numbers(runs, analysed, language):
+    networks, effects, parts = comparison_findings.tables(analysed, 2, language)
+    assert [table.count("\n") for table in (networks, effects, parts)] == [6, 4, 5]
+    assert "0/3 [0%, 56%]" in networks
+    assert "> 2" in networks  # epochs to 0.80 that the sigmoid does not reach
+    assert "+0.1000" in effects.splitlines()[2]
+    said = [
+        translate(language, each)
+        for each in comparison_findings.findings(analysed, runs, "some data")
     ]
-    assert len(verdict.values["open"].items) == 3
-    assert limits.values == {"data": "some data", "epochs": 2, "rates": 4}
-    assert translate("zh", verdict).startswith("对测试精度的影响明确：合计（+0.4200 [")
-    assert translate("en", verdict).endswith(
-        "Inconclusive: the activation, the pooling, the interaction."
-    )
+    assert not any("{" in each for each in said)
+    assert len(said) == len(set(said))
 
 
-@pytest.mark.parametrize(
-    ("firsts", "said"), [((1, 3, 8), "3"), ((1, 9, 8), "8 (2/3)"), ((1, 9, 9), "- (1/3)")]
-)
-def test_epochs_to_a_level_are_those_of_the_median_run_and_say_how_many_got_there(firsts, said):
-    def learned(first: int) -> list[float]:
-        return [0.1] * (first - 1) + [0.3] * (9 - first)
+def test_the_answer_comes_first_and_collapse_is_said_where_there_is_some(runs, analysed):
+    def texts() -> list[str]:
+        found = comparison_findings.findings(comparison.analyse(runs), runs, "data")
+        return [each.text for each in found]
 
-    runs = [run(CELLS[0], 0.3, seed, *learned(first)) for seed, first in enumerate(firsts)]
-    assert comparison_findings._reached(runs, 0.3) == said
+    said = texts()
+    assert said[0] in comparison_findings.SAID["activation"].values()
+    assert comparison_findings.NO_COLLAPSE in said
+    assert comparison_findings.LEARNED not in said
+    of(runs, "final")[0] |= {"collapsed": True, "test_accuracy": [0.1, 0.1]}
+    said = texts()
+    assert comparison_findings.COLLAPSE in said
 
 
 def test_a_best_rate_at_the_end_of_the_grid_is_said(runs):
-    edges = comparison_findings.EDGE.values()
-    assert not any(found.text in edges for found in comparison_findings.findings(runs, "data"))
-    runs["rates"] = [0.1, 0.3]
-    cells = listed(map(comparison_findings.named, CELLS))
-    found = comparison_findings.findings(runs, "data")
-    assert message(comparison_findings.EDGE["high"], cells=cells) in found
-
-
-@pytest.mark.parametrize(("num_classes", "accuracy"), [(2, 0.55), (10, 0.15), (100, 0.015)])
-def test_a_run_at_the_chance_level_of_its_classes_is_said(runs, num_classes, accuracy):
-    runs["final"] = [each for each in runs["final"] if each["test_accuracy"][-1] >= 0.6]
-    runs["final"] += [run(CELLS[0], 0.3, seed, 0.3, 0.7) for seed in (0, 1)]
-
-    def stuck() -> list[dict]:
-        found = comparison_findings.findings(runs, "data", num_classes)
-        return [each.values for each in found if each.text == comparison_findings.STUCK]
-
-    assert stuck() == []
-    (last,) = (each for each in runs["final"] if each["test_accuracy"][-1] == 0.84)
-    for above, many in ((0.001, 0), (0, 1)):
-        last["test_accuracy"][-1] = accuracy + above
-        assert len(stuck()) == many
-    cell = comparison_findings.named(("relu", "avg"))
-    assert stuck() == [{"stuck": 1, "n": 2, "cell": cell, "rate": 0.3}]
+    runs["design"]["rates"] = {"sigmoid": [0.1, 0.5], "relu": [0.5, 3.0]}
+    found = comparison.analyse(runs)
+    assert set(found.edges.values()) == {"high", "low"}
+    said = [each.text for each in comparison_findings.findings(found, runs, "data")]
+    assert {*comparison_findings.EDGE.values()} < {*said}
 
 
 def test_too_few_seeds_are_no_comparison(runs):
-    runs["final"] = [r for r in runs["final"] if r["seed"] == 0]
-    with pytest.raises(ValueError, match="at least 2"):
-        comparison.parts(runs, "test_accuracy")
+    first = min(run["seed"] for run in of(runs, "final"))
+    kept = [r for r in runs["runs"] if r["stage"] != "final" or r["seed"] == first]
+    with pytest.raises(ValueError, match="two seeds"):
+        comparison.analyse(runs | {"runs": kept})
 
 
-def test_the_picture_is_one_even_where_a_cell_diverged(runs):
-    runs["final"] = [r for r in runs["final"] if comparison.cell(r) != CELLS[1]]
-    runs["final"] += [run(CELLS[1], 0.3, 0), run(CELLS[1], 0.3, 1)]
+def test_a_run_that_diverges_counts_as_chance():
+    entries = record_rows.carried_out(PLANNED)
+    found = comparison.of(entries, PLANNED, 10)["runs"]
+    lost = [run for run in found if run["diverged"]]
+    assert {(run["lr"], run["pool"]) for run in lost} == {(3.0, "max")}
+    assert all(run["test_accuracy"] == [0.1, 0.1] and run["collapsed"] for run in lost)
+    assert {run["valid_accuracy"] for run in lost} == {0.1}
+    assert all(math.isfinite(run["test_accuracy"][-1]) for run in found)
+
+
+def test_the_picture_is_one(runs):
     picture = Image.open(io.BytesIO(comparison_plots.picture(runs, "some data")))
     assert picture.width > 1000
-    assert comparison_findings.table(runs).count("diverged") == 2

@@ -175,6 +175,7 @@ def test_a_run_that_diverged_is_a_cross_and_no_accuracy():
     tuned = comparison.charts(record_rows.compared())["rates"]
     assert {r["lr"] for r in tuned.rows["diverged"]} == {3.0}
     assert min(r["low"] for r in tuned.rows["rates"]) > 0.4
+    assert {"median", "low", "high"} < tuned.rows["rates"][0].keys()
 
 
 def test_a_map_has_a_cross_where_every_run_diverged():

@@ -60,6 +60,6 @@ def test_noise_has_its_deviation_and_its_seed():
 def test_robustness_starts_from_the_plain_accuracy(network):
     model, params, data = network
     found = inspect.robustness(model, params, data.test)
-    plain = train.evaluate(model, params, data.test)
+    plain, _ = train.evaluate(model, params, data.test)
     for name in ("shift", "noise"):
         assert found[name][0] == pytest.approx(float(plain.correct) / 50)

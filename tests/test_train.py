@@ -116,14 +116,16 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
     split = jax.device_put(small.train)
     all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
-    found = train.evaluate(model, params, split)
+    found, classes = train.evaluate(model, params, split)
     assert int(found.count) == 700
     assert int(found.correct) == int(whole.correct)
+    np.testing.assert_array_equal(classes, all_logits.argmax(-1))
     np.testing.assert_allclose(found.loss_sum, whole.loss_sum, rtol=1e-6)
     monkeypatch.setattr(sgd, "EVALUATION_BATCH", 99)
     train.evaluate.clear_cache()
-    again = train.evaluate(model, params, split)
+    again, classes_again = train.evaluate(model, params, split)
     assert (int(again.count), int(again.correct)) == (700, int(whole.correct))
+    np.testing.assert_array_equal(classes_again, classes)
 
 
 @pytest.mark.slow
@@ -424,5 +426,5 @@ def test_real_evaluation_counts_ten_thousand(fashion_mnist):
     config = Config(channels=(2, 3), hidden=(8,))
     model = network(config, 10)
     params = train.init(model, config, (28, 28, 1)).params
-    found = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
+    found, _ = train.evaluate(model, params, jax.device_put(fashion_mnist.test))
     assert int(found.count) == 10_000

@@ -6,7 +6,7 @@ import math
 import pytest
 import record_rows
 
-from lenet.analysis import findings, verdict
+from lenet.analysis import comparison, comparison_findings, findings, verdict
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
@@ -160,14 +160,20 @@ def test_one_setting_and_missing_runs_are_said():
 
 
 @pytest.mark.parametrize(
-    ("whole", "side", "state"),
+    ("effect", "clear", "said", "state"),
     [
-        (Interval(0.06, 0.05, 0.07), "higher", "good"),
-        (Interval(-0.06, -0.07, -0.05), "lower", "good"),
-        (Interval(0.0, -0.01, 0.01), "open", "open"),
+        (Interval(0.06, 0.05, 0.07), True, "higher", "good"),
+        (Interval(-0.06, -0.07, -0.05), True, "lower", "good"),
+        (Interval(0.01, -0.01, 0.03), True, "higher", "good"),  # by Holm's step-down alone
+        (Interval(0.0, -0.01, 0.01), False, "open", "open"),
+        (Interval(0.0, -0.004, 0.004), False, "negligible", "good"),  # within the margin
     ],
 )
-def test_a_comparison_says_on_which_side_of_0_the_change_lies(whole, side, state):
-    found = verdict.of_comparison(whole)
-    assert (found.state, texts(found)) == (state, [verdict.WHOLE[side]])
-    assert str(whole) in sentences("en", found.messages)
+def test_a_comparison_says_what_each_effect_is(effect, clear, said, state):
+    analysis = comparison.analyse(record_rows.compared())
+    effects = dict.fromkeys(comparison.EFFECTS, comparison.Effect(effect, clear))
+    found = verdict.of_comparison(analysis._replace(effects=effects))
+    assert found.state == state
+    texts_said = [comparison_findings.SAID[name][said] for name in comparison.EFFECTS]
+    assert texts(found) == [*texts_said, comparison_findings.HOW]
+    assert str(effect) in sentences("en", found.messages)

@@ -1,59 +1,109 @@
 """What a comparison says, and what it does not: tables, and findings as Messages."""
 
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from tabulate import tabulate
 
-from lenet.analysis import comparison, terms
-from lenet.analysis.comparison import CELLS, Cell, Comparison, Run, cell
-from lenet.analysis.findings import NONE
+from lenet.analysis import terms
+from lenet.analysis.comparison import EFFECTS, LEVEL, Analysis, Comparison, Network
+from lenet.analysis.design import registration
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import CLASSES, estimate
-from lenet.engine import chance
+from lenet.analysis.tuning import CELLS, Cell
 from lenet.language import Listed, Message, listed, mark, message, translate
-
-LEVELS = (0.7, 0.75, 0.8, 0.85)
-"""Test accuracies whose first epoch is looked for."""
 
 HEADS = (
     mark("activation"),
     mark("pooling"),
     mark("learning rate"),
-    mark("near-optimal learning rates"),
     "n",
-    mark("test accuracy"),
-    mark("test loss"),
+    mark("collapsed"),
+    mark("median test accuracy"),
+    message("epochs to {level:.2f}", level=LEVEL),
+    mark("better, same seed"),
 )
-REACHED = mark("epochs to {level:.2f}")
-EFFECT_HEADS = (mark("effect (95% CI)"), mark("test accuracy"), mark("test loss"))
-
-EFFECTS = {
+CAPTION = mark(
+    "The first row is the book's network, at its own learning rate. n: seeds. Brackets: 95% CIs. "
+    "Collapsed: training ended at chance level. Epochs: until test accuracy {level:.2f}, "
+    "Kaplan-Meier median; > {epochs}: not within {epochs} epochs. Better, same seed: share of "
+    "seeds with which the network is more accurate than the tuned {first} (ties left out)."
+)
+EFFECT_HEADS = (
+    mark("effect on test accuracy"),
+    mark("difference of medians"),
+    mark("with the tuning resampled"),
+    mark("difference of means, all four learned"),
+)
+EFFECT_NAMES = {
+    "activation": mark("ReLU instead of the sigmoid"),
+    "pool": mark("max instead of average pooling"),
+    "interaction": mark("interaction: max pooling with ReLU, minus with the sigmoid"),
+}
+PARTS = {
     "whole": mark("total: from the book's network to ReLU with max pooling"),
     "rate": mark("of it, the learning rate: tuned instead of 0.9"),
-    "activation": mark("of it, the activation: ReLU instead of sigmoid (main effect)"),
-    "pool": mark("of it, the pooling: max instead of average (main effect)"),
-    "interaction": mark("interaction of activation and pooling"),
+    "activation": mark("of it, the activation: ReLU instead of the sigmoid"),
+    "pool": mark("of it, the pooling: max instead of average"),
 }
-SHORT = {
-    "whole": mark("the total change"),
-    "rate": mark("the learning rate"),
-    "activation": mark("the activation"),
-    "pool": mark("the pooling"),
-    "interaction": mark("the interaction"),
+"""Of the book's own pairing, taken apart."""
+
+SAID = {
+    "activation": {
+        "higher": mark("ReLU raises the median test accuracy: {effect}."),
+        "lower": mark("ReLU lowers the median test accuracy: {effect}."),
+        "negligible": mark(
+            "ReLU changes the median test accuracy by less than {margin}: {effect}."
+        ),
+        "open": mark("The effect of ReLU is inconclusive: {effect}."),
+    },
+    "pool": {
+        "higher": mark("Max pooling raises the median test accuracy: {effect}."),
+        "lower": mark("Max pooling lowers the median test accuracy: {effect}."),
+        "negligible": mark(
+            "Max pooling changes the median test accuracy by less than {margin}: {effect}."
+        ),
+        "open": mark("The effect of max pooling is inconclusive: {effect}."),
+    },
+    "interaction": {
+        "higher": mark("Max pooling gains more with ReLU than with the sigmoid: {effect}."),
+        "lower": mark("Max pooling gains less with ReLU than with the sigmoid: {effect}."),
+        "negligible": mark(
+            "The gain of max pooling differs by less than {margin} between ReLU and the sigmoid: "
+            "{effect}."
+        ),
+        "open": mark(
+            "Whether max pooling gains more with ReLU or with the sigmoid is inconclusive: "
+            "{effect}."
+        ),
+    },
 }
-VERDICT = mark("Clear effects on test accuracy: {clear}. Inconclusive: {open}.")
-LIMITS = (
-    mark(
-        "CIs are at 95%, over {n} seeds and paired: with one seed, all networks see the same "
-        "examples in the same order. An interval that contains 0 is inconclusive."
-    ),
-    mark(
-        "Results are for one network on {data} after {epochs} epochs. Learning rates were tuned "
-        "with few seeds, so the true optimum may be a neighbour among the {rates} grid points. "
-        "These results do not cover longer training, other networks or other data."
-    ),
+HOW = mark(
+    "(Differences of medians over {n} seeds; simultaneous 95% CIs by BCa bootstrap over seeds, "
+    "Holm over the three. Each network trains at a learning rate tuned for it.)"
+)
+PAIRING = mark(
+    "The book changes both at once, and its learning rate is not tuned. ReLU with max pooling "
+    "minus the book's network: {whole}. The learning rate contributes {rate}, ReLU {activation}, "
+    "max pooling {pool} ({n} seeds, 95% CIs)."
+)
+COLLAPSE = mark("Collapsed runs: {cells}. Minus {first}: {differences} (Newcombe, 95% CIs).")
+NO_COLLAPSE = mark("No run of {n} per network collapsed: at most {high:.1%} of runs do (95% CI).")
+SOONER = mark(
+    "Epochs to test accuracy {level:.2f}: {epochs}. Logrank tests against {first} (Holm over "
+    "three): {tests}."
+)
+LEARNED = mark(
+    "Over the {n} seeds with which all four networks learned, the differences of means are: "
+    "{effects} (95% CIs)."
+)
+STABLE = mark(
+    "With the tuning seeds resampled, the rule chooses the same learning rate in {shares} of cases."
+)
+BRIDGE = mark(
+    "In the book's batches of {book} instead of {size}, the effects change by: {changes} ({n} "
+    "seeds, 95% CIs)."
 )
 EDGE = {
     "low": mark(
@@ -63,78 +113,100 @@ EDGE = {
         "The best learning rate of {cells} is the highest of the grid; a higher one may be better."
     ),
 }
-STUCK = mark(
-    "{stuck} of {n} runs of {cell} stayed at chance level (learning rate {rate:.3g}); they lower "
-    "its mean and widen the intervals."
+LIMITS = mark(
+    "Results are for one network on {data} after {epochs} epochs, with these learning rates. They "
+    "do not cover longer training, other networks or other data."
 )
-LOST = mark("{n} seeds are left out because one of their runs diverged.")
-
-
-def table(runs: Comparison, language: str = "en") -> str:
-    """Return `rows` under `heads`, as Markdown."""
-    return _markdown(rows(runs), heads(), language)
-
-
-def effects_table(runs: Comparison, language: str = "en") -> str:
-    """Return `effects` under EFFECT_HEADS, as Markdown."""
-    cells: list[list[str | Message]] = [
-        [Message(EFFECTS[name]), str(accuracy), str(loss)]
-        for name, (accuracy, loss) in effects(runs).items()
-    ]
-    return _markdown(cells, [Message(head) for head in EFFECT_HEADS], language)
 
 
 def heads() -> list[Message]:
     """Return what the columns of `rows` are."""
-    return [*map(Message, HEADS), *(message(REACHED, level=level) for level in LEVELS)]
+    return [head if isinstance(head, Message) else Message(head) for head in HEADS]
 
 
-def rows(runs: Comparison) -> list[list[str | Message]]:
-    """Return the book's network and the four cells: mean ± 95% CI over seeds."""
-    cells = [_row(runs, runs["final"], which, near=True) for which in CELLS]
-    return [_row(runs, runs["texts"], CELLS[0], near=False), *cells]
+def rows(found: Analysis, epochs: int) -> list[list[str | Message]]:
+    """Return the book's network and the four cells."""
+    return [_row(each, epochs) for each in found.networks]
 
 
-def effects(runs: Comparison) -> dict[str, tuple[Interval, Interval]]:
-    """Return what each part, by a key of EFFECTS, adds to test accuracy and to test loss.
-
-    Raises:
-      ValueError: as `comparison.parts`.
-    """
-    both = (comparison.parts(runs, measure) for measure in ("test_accuracy", "test_loss"))
-    return dict(zip(comparison.Parts._fields, zip(*both, strict=True), strict=True))
-
-
-def findings(runs: Comparison, data: str, num_classes: int = CLASSES) -> list[Message]:
-    """Return what the runs on the dataset `data` say: the verdict first, then what limits it.
-
-    Raises:
-      ValueError: as `comparison.parts`.
-    """
-    n = comparison.paired(runs, "test_accuracy")[1].size
-    lost = len({run["seed"] for run in runs["final"]}) - n
-    changes = comparison.parts(runs, "test_accuracy")._asdict().items()
-    clear = [
-        message("{name} ({change})", name=Message(SHORT[name]), change=change)
-        for name, change in changes
-        if change.side != "open"
+def effect_rows(found: Analysis) -> list[list[str | Message]]:
+    """Return the three effects under EFFECT_HEADS."""
+    return [
+        [
+            Message(EFFECT_NAMES[name]),
+            str(found.effects[name].interval),
+            str(found.retuned[name]),
+            str(found.learned.get(name, "")),
+        ]
+        for name in EFFECTS
     ]
-    open_ = [Message(SHORT[name]) for name, change in changes if change.side == "open"]
-    lists = {"clear": listed(clear) if clear else NONE, "open": listed(open_) if open_ else NONE}
-    found = [message(VERDICT, **lists)]
-    for which in CELLS:
-        mine = [r["test_accuracy"] for r in runs["final"] if cell(r) == which]
-        ends = [accuracies[-1] for accuracies in mine if accuracies]
-        if stuck := sum(chance.at_level(accuracy, num_classes) for accuracy in ends):
-            rate = comparison.best_rate(runs["tuning"], which)
-            found.append(message(STUCK, stuck=stuck, n=len(ends), cell=named(which), rate=rate))
-    for end, rate in (("low", min(runs["rates"])), ("high", max(runs["rates"]))):
-        at = [w for w in CELLS if comparison.best_rate(runs["tuning"], w) == rate]
+
+
+def part_rows(found: Analysis) -> list[list[str | Message]]:
+    """Return the parts of the book's own pairing, each with its difference of medians."""
+    return [[Message(PARTS[name]), str(part)] for name, part in found.pairing.items()]
+
+
+def tables(found: Analysis, epochs: int, language: str = "en") -> list[str]:
+    """Return `rows`, `effect_rows` and `part_rows` as Markdown."""
+    pairing = [Message(EFFECT_HEADS[0]), message("difference of medians")]
+    return [
+        _markdown(rows(found, epochs), heads(), language),
+        _markdown(effect_rows(found), [Message(head) for head in EFFECT_HEADS], language),
+        _markdown(part_rows(found), pairing, language),
+    ]
+
+
+def caption(epochs: int) -> Message:
+    """Return what the columns of `rows` mean."""
+    return message(CAPTION, level=LEVEL, epochs=epochs, first=named(CELLS[0]))
+
+
+def effects(found: Analysis) -> list[Message]:
+    """Return the answer: a sentence for each effect, and what it rests on."""
+    margin = registration()["margins"]["negligible"]
+    said = []
+    for name, effect in found.effects.items():
+        text = SAID[name][effect.state(margin)]
+        said.append(message(text, effect=effect.interval, margin=margin))
+    return [*said, message(HOW, n=found.networks[1].n)]
+
+
+def findings(found: Analysis, runs: Comparison, data: str) -> list[Message]:
+    """Return what the runs on the dataset `data` say: the answer first, then the rest."""
+    planned, first = runs["design"], found.networks[1]
+    said = [*effects(found), message(PAIRING, n=found.pairing_seeds, **found.pairing)]
+    said += [*_collapse(found), _sooner(found, planned["epochs"])]
+    if found.learned and found.seeds_learned < first.n:
+        shown = _signed(found.learned)
+        said.append(message(LEARNED, n=found.seeds_learned, effects=shown))
+    shares = [
+        message("{cell} {share:.0%}", cell=named(which), share=share)
+        for which, share in found.stable.items()
+    ]
+    said.append(message(STABLE, shares=listed(shares)))
+    if found.bridge:
+        sizes = {"book": planned["book_batch_size"], "size": planned["batch_size"]}
+        n = found.bridge_seeds
+        said.append(message(BRIDGE, changes=_signed(found.bridge), n=n, **sizes))
+    for end, text in EDGE.items():
+        at = [which for which, edge in found.edges.items() if edge == end]
         if at:
-            found.append(message(EDGE[end], cells=listed(map(named, at))))
-    found += [message(LOST, n=lost)] if lost else []
-    values = {"data": data, "epochs": runs["epochs"], "rates": len(runs["rates"])}
-    return [*found, message(LIMITS[0], n=n), message(LIMITS[1], **values)]
+            said.append(message(text, cells=listed(map(named, at))))
+    return [*said, message(LIMITS, data=data, epochs=planned["epochs"])]
+
+
+def registered(record: Mapping[str, Any]) -> Message:
+    """Return when the design of a compare.json was registered, and when its first run began."""
+    if not record["registered"]:
+        return message("The design is not the registered one, or was not run in a clone.")
+    began = record["sessions"][0]["began"]
+    return message(
+        "The design was registered in commit {commit} ({date}); the first run began {began}.",
+        commit=record["registered"]["commit"][:12],
+        date=record["registered"]["date"],
+        began=began,
+    )
 
 
 def named(which: Cell) -> Listed:
@@ -142,34 +214,87 @@ def named(which: Cell) -> Listed:
     return listed(map(terms.valued, which), " + ")
 
 
+def _collapse(found: Analysis) -> Iterable[Message]:
+    cells = found.networks[1:]
+    if not any(each.collapsed.mean for each in cells):
+        yield message(NO_COLLAPSE, n=cells[0].n, high=cells[0].collapsed.high)
+        return
+    shares = [
+        message("{cell} {share}", cell=named(each.cell), share=_share(each.collapsed, each.n))
+        for each in cells
+    ]
+    differences = [
+        message("{cell} {share}", cell=named(each.cell), share=_percent(each.collapse_difference))
+        for each in cells
+        if each.collapse_difference
+    ]
+    yield message(
+        COLLAPSE, cells=listed(shares), first=named(CELLS[0]), differences=listed(differences)
+    )
+
+
+def _sooner(found: Analysis, last: int) -> Message:
+    cells = found.networks[1:]
+    epochs = [
+        message("{cell} {epochs}", cell=named(each.cell), epochs=_epochs(each.epochs, last))
+        for each in cells
+    ]
+    tests = [
+        message("{cell} p = {p:.2g}", cell=named(each.cell), p=each.logrank)
+        for each in cells
+        if each.logrank is not None
+    ]
+    first = named(CELLS[0])
+    return message(SOONER, level=LEVEL, epochs=listed(epochs), tests=listed(tests), first=first)
+
+
+def _signed(intervals: dict[str, Interval]) -> Listed:
+    return listed(
+        message("{name} {interval}", name=Message(SHORT[name]), interval=interval)
+        for name, interval in intervals.items()
+    )
+
+
+SHORT = {
+    "activation": "ReLU",
+    "pool": mark("max pooling"),
+    "interaction": mark("interaction"),
+}
+
+
+def _row(each: Network, last: int) -> list[str | Message]:
+    median = each.median
+    return [
+        *map(terms.valued, each.cell),
+        f"{each.rate:.3g}",
+        str(each.n),
+        _share(each.collapsed, each.n),
+        f"{median.mean:.4f} [{median.low:.4f}, {median.high:.4f}]",
+        _epochs(each.epochs, last),
+        _percent(each.better) if each.better else "",
+    ]
+
+
+def _share(share: Interval, n: int) -> str:
+    return f"{round(share.mean * n)}/{n} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _percent(share: Interval | None) -> str:
+    assert share is not None
+    shown = f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
+    return shown.replace("-", "−")
+
+
+def _epochs(epochs: Interval, last: int) -> str:
+    def shown(epoch: float) -> str:
+        return f"{epoch:g}" if math.isfinite(epoch) else f"> {last}"
+
+    return f"{shown(epochs.mean)} [{shown(epochs.low)}, {shown(epochs.high)}]"
+
+
 def _markdown(
     cells: Sequence[Sequence[str | Message]], heads: Sequence[Message], language: str
 ) -> str:
-    shown = [[translate(language, value) for value in row] for row in (heads, *cells)]
+    t = partial(translate, language)
+    shown = [[t(value) for value in row] for row in (heads, *cells)]
     return tabulate(shown[1:], shown[0], tablefmt="github", disable_numparse=True)
-
-
-def _row(runs: Comparison, among: Sequence[Run], which: Cell, *, near: bool) -> list[str | Message]:
-    mine = [run for run in among if cell(run) == which]
-    rates = comparison.rates_near_best(runs["tuning"], which)
-    row: list[str | Message] = [
-        *map(terms.valued, which),
-        f"{mine[0]['lr']:.3g}",
-        ", ".join(f"{rate:.3g}" for rate in rates) if near else "",
-        str(sum(bool(run["test_accuracy"]) for run in mine)),
-    ]
-    for measure in ("test_accuracy", "test_loss"):
-        values = [run[measure][-1] for run in mine if run[measure]]
-        row.append(str(estimate(values)) if values else message("diverged"))
-    return row + [_reached(mine, level) for level in LEVELS]
-
-
-def _reached(runs: Sequence[Run], level: float) -> str:
-    """The epochs of the median run to a test accuracy, and how many got there where not all did."""
-    epochs = [
-        next((i for i, x in enumerate(run["test_accuracy"], 1) if x >= level), math.inf)
-        for run in runs
-    ]
-    median, there = statistics.median(epochs), sum(map(math.isfinite, epochs))
-    shown = f"{median:g}" if math.isfinite(median) else "-"
-    return shown if there == len(epochs) else f"{shown} ({there}/{len(epochs)})"

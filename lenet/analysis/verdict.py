@@ -6,8 +6,9 @@ Functions of recorded numbers that return data: a state, and messages in no lang
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lenet.analysis import findings, terms
-from lenet.analysis.stats import Interval
+from lenet.analysis import comparison_findings, findings, terms
+from lenet.analysis.comparison import Analysis
+from lenet.analysis.design import registration
 from lenet.analysis.summary import Sweep
 from lenet.engine import chance
 from lenet.engine.rows import Row
@@ -167,26 +168,10 @@ def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     return Verdict(state, tuple(said))
 
 
-WHOLE = {
-    "higher": mark(
-        "ReLU with max pooling has a higher test accuracy than the book's network: {whole} "
-        "(95% CI)."
-    ),
-    "lower": mark(
-        "ReLU with max pooling has a lower test accuracy than the book's network: {whole} (95% CI)."
-    ),
-    "open": mark(
-        "No difference in test accuracy between the book's network and ReLU with max pooling was "
-        "detected: {whole} (95% CI)."
-    ),
-}
-
-
-def of_comparison(whole: Interval) -> Verdict:
-    """Return whether ReLU with max pooling beats the book's network: by `whole` in test accuracy.
-
-    >>> of_comparison(Interval(0.0, -0.1, 0.1)).state
-    'open'
-    """
-    state: State = "open" if whole.side == "open" else "good"
-    return Verdict(state, (message(WHOLE[whole.side], whole=whole),))
+def of_comparison(found: Analysis) -> Verdict:
+    """Return what ReLU, max pooling and both together change; open where an effect is."""
+    margin = registration()["margins"]["negligible"]
+    states = {effect.state(margin) for effect in found.effects.values()}
+    return Verdict(
+        "open" if "open" in states else "good", tuple(comparison_findings.effects(found))
+    )

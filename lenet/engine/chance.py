@@ -26,6 +26,17 @@ def at_level(accuracy: float, num_classes: int) -> bool:
     return num_classes > 1 and accuracy <= min(1.5 / num_classes, 1 / num_classes + 0.05)
 
 
+def collapsed(train_loss: float, num_classes: int) -> bool:
+    """Return whether training ended at chance level: at a mean loss of 95% of log K nats or more.
+
+    A run that diverged has collapsed, too: it counts as one of no loss and an accuracy of 1/K.
+
+    >>> [collapsed(loss, 10) for loss in (2.303, 2.18, 2.19, 30.0)]
+    [True, False, True, True]
+    """
+    return train_loss >= (1 - PLATEAU) * loss(num_classes)
+
+
 def on_plateau(mean_loss: float, accuracy: float, num_classes: int) -> bool:
     """Return whether a network is at chance level: loss about log K nats, accuracy about 1/K.
 

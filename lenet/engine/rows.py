@@ -32,10 +32,12 @@ class Row:
     seconds: float  # for training them; evaluation apart
     examples_per_second: float
     running: list[tuple[float, float, float]]  # (epochs, loss, accuracy) at fifths of the epoch
+    # [N] of the test images, uint8 or uint16, after the last epoch alone: for predictions.jsonl
+    classes: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values for JSON."""
-        return dataclasses.asdict(self)
+        """Return the fields as plain values for JSON, except the predicted classes."""
+        return {name: getattr(self, name) for name in _KEPT}
 
     @classmethod
     def from_dict(cls, values: Any) -> "Row":
@@ -46,9 +48,7 @@ class Row:
         """
         if not isinstance(values, dict):
             raise ValueError(f"expected an object, found {type(values).__name__}")
-        found: dict[str, Any] = {
-            field.name: values.get(field.name) for field in dataclasses.fields(cls)
-        }
+        found: dict[str, Any] = {name: values.get(name) for name in _KEPT}
         for name, value in found.items():
             held_out = name in ("valid_loss", "valid_accuracy") and name in values
             if name != "running" and not is_finite(value) and not (held_out and value is None):
@@ -60,6 +60,9 @@ class Row:
         ):
             raise ValueError("running: expected a list of three finite numbers each")
         return cls(**{**found, "running": [tuple(point) for point in points]})
+
+
+_KEPT = [field.name for field in dataclasses.fields(Row) if field.name != "classes"]
 
 
 def is_finite(value: Any) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Bool, Float, Int, Key, Num, UInt
 
 from lenet.config import Config
 from lenet.data.splits import Split
@@ -165,8 +165,13 @@ def epoch(
     return lax.scan(body, state, (*shares, kept))
 
 
-def evaluate(model: nn.Module, params: Params, split: Split, axis: str | None = None) -> Metrics:
-    """Return the sums of loss and correct predictions over `split`; `axis` as in `epoch`."""
+def evaluate(
+    model: nn.Module, params: Params, split: Split, axis: str | None = None
+) -> tuple[Metrics, UInt[Array, " N"]]:
+    """Return the sums over `split`, and the predicted class of each of its examples.
+
+    The classes are uint8 for up to 256 classes, otherwise uint16; `axis` as in `epoch`.
+    """
     count = _count(split)
     # As many batches on one device as on two: a sum of more numbers may round otherwise.
     rows, mask = (
@@ -174,13 +179,15 @@ def evaluate(model: nn.Module, params: Params, split: Split, axis: str | None = 
         for x in _batches(jnp.arange(count), min(count, EVALUATION_BATCH))
     )
 
-    def of_batch(batch: tuple[Array, Array]) -> Metrics:
+    def of_batch(batch: tuple[Array, Array]) -> tuple[Metrics, Array]:
         rows, mask = batch
-        return metrics.of_batch(logits(model, params, split.images[rows]), split.labels[rows], mask)
+        found = logits(model, params, split.images[rows])
+        classes = found.argmax(-1).astype(np.min_scalar_type(found.shape[-1] - 1))
+        return metrics.of_batch(found, split.labels[rows], mask), classes
 
     with _products(model):
-        sums = lax.map(of_batch, (rows, mask))
-    return metrics.total(sharding.gather(sums, axis))
+        sums, classes = sharding.gather(lax.map(of_batch, (rows, mask)), axis)
+    return metrics.total(sums), classes.reshape(-1)[:count]
 
 
 def _count(split: Split) -> int:

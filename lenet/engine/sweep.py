@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 from flax import linen as nn
-from jax import lax
+from jax import Array, lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.stages import Compiled
@@ -81,8 +81,8 @@ def epoch(
 
 
 @partial(jax.jit, static_argnames=("model", "lanes"))
-def evaluate(model: nn.Module, lanes: Lanes, params: Params, split: Split) -> Metrics:
-    """Return `sgd.evaluate` of every run, [R]."""
+def evaluate(model: nn.Module, lanes: Lanes, params: Params, split: Split) -> tuple[Metrics, Array]:
+    """Return `sgd.evaluate` of every run: metrics [R] and classes [R, N]."""
     return over_runs(partial(sgd.evaluate, model), lanes)((params,), split)
 
 
@@ -91,7 +91,7 @@ class Program(NamedTuple):
 
     init: Compiled  # (stacked Config [R]) -> State [R, ...]
     epoch: Compiled  # (stacked Config [R], State, donated, Split) -> State, Metrics [R, S]
-    evaluate: Callable[[Params, Split], Metrics]  # [R]; compiled when it is first called
+    evaluate: Callable[[Params, Split], tuple[Metrics, Array]]  # compiled at the first call
     config: Config  # the one of the group that it was compiled for
     data: Data
     lanes: Lanes
@@ -156,20 +156,24 @@ def fit_chunk(
     stacked = numbers(list(runs.values()), lanes)
     done, state = start or (0, program.init(stacked))
     state = jax.device_put(state, NamedSharding(lanes.mesh, P(RUNS)))
-    alive = dict(runs)
-    for number in range(done + 1, next(iter(runs.values())).epochs + 1):
+    alive, epochs = dict(runs), next(iter(runs.values())).epochs
+    for number in range(done + 1, epochs + 1):
         begin = time.monotonic()
         state, steps = program.epoch(stacked, state, data.train)
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
-        after = [s and program.evaluate(state.params, s) for s in (data.valid, data.test)]
-        sums = jax.device_get((steps, *after))
+        valid = data.valid and program.evaluate(state.params, data.valid)[0]
+        test, predicted = program.evaluate(state.params, data.test)
+        sums = jax.device_get((steps, valid, test))
+        classes = jax.device_get(predicted) if number == epochs else None
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):
             if run in alive:
                 own = jax.tree.map(operator.itemgetter(lane), sums)
                 try:
-                    results[run] = rows.report(data.num_classes, config, number, seconds, *own)
+                    row = rows.report(data.num_classes, config, number, seconds, *own)
+                    own_classes = None if classes is None else classes[lane]
+                    results[run] = dataclasses.replace(row, classes=own_classes)
                 except DivergedError as error:
                     results[run] = error
                     del alive[run]

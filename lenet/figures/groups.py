@@ -1,20 +1,38 @@
 """Charts of groups of runs: the settings of a sweep, the cells of a comparison."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from lenet.analysis import terms
+from lenet.analysis.bootstrap import bca
 from lenet.analysis.summary import estimate
 from lenet.figures import vega
 from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, percent
-from lenet.language import listed
+from lenet.language import listed, mark
 
 MOST_SEEDS = 16
 """Runs of a group that are each drawn as a thin line."""
 
 PERCENT = {"format": "~%", "tickCount": 6}
+
+CENTRES: dict[str, Callable[[Sequence[float]], float]] = {"mean": fmean, "median": median}
+BANDS = {
+    "mean": mark("lines: means; bands: lowest to highest run"),
+    "median": mark("lines: medians; bands: lowest to highest run"),
+}
+THICK = {
+    "mean": mark("thick lines: means; thin lines: runs"),
+    "median": mark("thick lines: medians; thin lines: runs"),
+}
+DIAMONDS = {
+    "mean": mark("dots: runs; diamonds: means with 95% CI"),
+    "median": mark("dots: runs; diamonds: medians with 95% CI"),
+}
+"""What a chart draws, by the centre of its groups."""
 
 
 class Labels(NamedTuple):
@@ -23,6 +41,7 @@ class Labels(NamedTuple):
     measure: str  # such as "valid_accuracy"
     axes: Sequence[str]  # names of settings
     values: Mapping[str, Sequence[str]]  # of each group by its key, one for each of `axes`
+    centre: Literal["mean", "median"] = "mean"  # of runs
 
     def names(self, t: Translate, keys: Iterable[str]) -> dict[str, str]:
         """Return what groups are called in a language, such as "max · 0.1"."""
@@ -35,7 +54,7 @@ class Labels(NamedTuple):
 
 
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
-    """Return accuracy against learning rate: means, ranges, and crosses where a run diverged.
+    """Return accuracy against learning rate: centres, ranges, and crosses where a run diverged.
 
     `groups` has by learning rate what each run ended with; None if it diverged.
     """
@@ -44,7 +63,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         for group, by in groups.items()
         for lr, ends in sorted(by.items())
     ]
-    rows = [spread(group, ends, lr=lr) for group, lr, ends, _ in runs if ends]
+    rows = [spread(group, ends, labels.centre, lr=lr) for group, lr, ends, _ in runs if ends]
     lost = [
         {"series": group, "lr": lr, "diverged": n - len(ends), "n": n}
         for group, lr, ends, n in runs
@@ -54,7 +73,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
     def draw(t: Translate) -> Spec:
         x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
         title = t("{what} by learning rate", what=terms.named(labels.measure))
-        names, notes = labels.names(t, groups), [t("lines: means; bands: lowest to highest run")]
+        names, notes = labels.names(t, groups), [t(BANDS[labels.centre])]
         spec = _means(t, "rates", title, x, names, labels, [_band(t, names, labels)])
         if lost:
             notes.append(t("×: a run diverged"))
@@ -69,12 +88,12 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
 
 
 def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:
-    """Return accuracy by epoch: means over thin lines for few runs, over their range for many.
+    """Return accuracy by epoch: centres over thin lines for few runs, over their range for many.
 
     `groups` has the seed of each run and its accuracies by epoch.
     """
     rows = [
-        spread(group, values, epoch=epoch)
+        spread(group, values, labels.centre, epoch=epoch)
         for group, runs in groups.items()
         for epoch, values in enumerate(zip(*(run for _, run in runs), strict=True), 1)
     ]
@@ -105,7 +124,7 @@ def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: 
         title = t("{what} by epoch", what=terms.named(labels.measure))
         spec = _means(t, "epochs", title, x, names, labels, behind)
         if few:
-            spec["usermeta"]["note"] = t("thick lines: means; thin lines: runs")
+            spec["usermeta"]["note"] = t(THICK[labels.centre])
         return spec
 
     return Chart(draw, {"epochs": rows, "runs": single})
@@ -120,10 +139,10 @@ def _means(
     labels: Labels,
     behind: Sequence[Spec],
 ) -> Spec:
-    y = channel("mean", t(terms.named(labels.measure)), scale=vega.NEAR, axis=PERCENT)
+    y = channel(labels.centre, t(terms.named(labels.measure)), scale=vega.NEAR, axis=PERCENT)
     ends = [percent("low", t("lowest")), percent("high", t("highest"))]
     at = channel(x["field"], x["title"], format=".4~g")
-    tooltip = [at, percent("mean", t("mean")), *ends, channel("n", t("runs"))]
+    tooltip = [at, percent(labels.centre, t(labels.centre)), *ends, channel("n", t("runs"))]
     return vega.lines(data, title, x, y, names, tooltip, behind, labels.heading(t))
 
 
@@ -139,11 +158,13 @@ def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -
 
 
 def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
-    """Return the accuracy of each group: a dot for each run, the mean and its 95% CI.
+    """Return the accuracy of each group: a dot for each run, the centre and its 95% CI.
 
     `groups` has, in their order, the seed and accuracy of each run.
     """
-    means = [interval(group, [end for _, end in runs]) for group, runs in groups.items()]
+    centres = [
+        interval(group, [end for _, end in runs], labels.centre) for group, runs in groups.items()
+    ]
     single = [
         {"label": group, "seed": seed, "value": end}
         for group, runs in groups.items()
@@ -158,12 +179,13 @@ def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels)
         y["axis"] |= {"labelLimit": 260, "labelPadding": 8, "ticks": False}
         label, seed = (channel("label", heading, "nominal"), channel("seed", t("seed"), "nominal"))
         ends = [percent("low", t("95% CI, from")), percent("high", t("to"))]
+        middle = percent(labels.centre, t(labels.centre))
         dot = {"type": "point", "filled": True}
-        mean = dot | {"shape": "diamond", "size": 90, "color": INK}
+        diamond = dot | {"shape": "diamond", "size": 90, "color": INK}
         return vega.chart(
             "settings",
             t("{what} of each setting", what=what),
-            usermeta={"note": t("dots: runs; diamonds: means with 95% CI")},
+            usermeta={"note": t(DIAMONDS[labels.centre])},
             height=max(80, 26 * len(groups)),
             encoding={"y": y},
             layer=[
@@ -179,14 +201,14 @@ def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels)
                     x2={"field": "high"},
                 ),
                 layer(
-                    mean,
-                    x=x | {"field": "mean"},
-                    tooltip=[label, percent("mean", t("mean")), *ends, channel("n", t("runs"))],
+                    diamond,
+                    x=x | {"field": labels.centre},
+                    tooltip=[label, middle, *ends, channel("n", t("runs"))],
                 ),
             ],
         )
 
-    return Chart(draw, {"settings": means, "dots": single})
+    return Chart(draw, {"settings": centres, "dots": single})
 
 
 def ordinal(field: str, title: str, called: Mapping[str, str]) -> Spec:
@@ -195,22 +217,32 @@ def ordinal(field: str, title: str, called: Mapping[str, str]) -> Spec:
     return channel(field, title, "ordinal", scale={"domain": list(called)}, axis=axis)
 
 
-def spread(series: str, values: Sequence[float], **at: Any) -> dict[str, Any]:
-    """Return the mean of runs and the range from the worst to the best of them.
+def spread(series: str, values: Sequence[float], centre: str = "mean", **at: Any) -> dict[str, Any]:
+    """Return the centre of runs and the range from the worst to the best of them.
 
     >>> spread("max", [0.75, 0.25], epoch=1)
     {'series': 'max', 'mean': 0.5, 'low': 0.25, 'high': 0.75, 'n': 2, 'epoch': 1}
     """
-    ends = {"low": min(values), "high": max(values)}
-    return {"series": series, "mean": fmean(values), **ends, "n": len(values), **at}
+    middle = {centre: CENTRES[centre](values)}
+    return {
+        "series": series,
+        **middle,
+        "low": min(values),
+        "high": max(values),
+        "n": len(values),
+        **at,
+    }
 
 
-def interval(label: str, values: Sequence[float]) -> dict[str, Any]:
-    """Return the mean accuracy of runs and its 95% CI, cut to 0 to 1.
+def interval(label: str, values: Sequence[float], centre: str = "mean") -> dict[str, Any]:
+    """Return the centre of the accuracies of runs and its 95% CI: Student's, or the median's BCa.
 
-    That of two runs may reach beyond; of a single run it is that run.
+    It is cut to 0 to 1: the mean's of two runs may reach beyond. Of a single run it is that run.
     """
-    found = estimate(values)
-    half = found.half or 0.0
-    ends = {"low": max(found.mean - half, 0.0), "high": min(found.mean + half, 1.0)}
-    return {"label": label, "mean": found.mean, **ends, "n": found.n}
+    n, middle = len(values), CENTRES[centre](values)
+    low = high = middle
+    if centre == "median" and n > 1:
+        _, low, high = bca(values, lambda runs: np.median(runs, -1))[0]
+    elif half := estimate(values).half:
+        low, high = max(middle - half, 0.0), min(middle + half, 1.0)
+    return {"label": label, centre: middle, "low": low, "high": high, "n": n}

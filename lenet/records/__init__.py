@@ -2,6 +2,7 @@
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import describe, differences, environment, software
+from lenet.records.predicted import predictions
 from lenet.records.reading import (
     append,
     epochs,
@@ -26,6 +27,7 @@ __all__ = [
     "fresh",
     "identity",
     "load",
+    "predictions",
     "read_json",
     "read_lines",
     "reclaim",

@@ -5,7 +5,8 @@ metrics.jsonl   a row per epoch, in order
 statistics.jsonl   what each layer did before the first epoch and after each, on some examples
 result.json     the last row, seconds to compile, the environment, the place among the published
 checkpoints/    the state after the last epochs
-runs.jsonl      of a sweep: a line for each finished run
+runs.jsonl      of a sweep or a comparison: a line for each finished run
+predictions.jsonl   the predicted class of each test image, a line for each finished run
 """
 
 import contextlib
@@ -31,6 +32,7 @@ METRICS = "metrics.jsonl"
 STATISTICS = "statistics.jsonl"
 RESULT = "result.json"
 LEDGER = "runs.jsonl"
+PREDICTIONS = "predictions.jsonl"
 DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json")
 """The file that says what a directory is for, one of these, is the first that is written."""
 # What a process leaves that dies before it: its lock (with a .pid, before the first release), and

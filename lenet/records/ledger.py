@@ -1,6 +1,6 @@
 """The ledger of a sweep, runs.jsonl: a line for each finished run, on the disk once it is there."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from lenet import config as config_module
 from lenet.config import Config
 from lenet.engine.rows import Row
 from lenet.errors import RecordError, UsageError
-from lenet.records import reading
+from lenet.records import predicted, reading
 
 
 class Entry(NamedTuple):
@@ -48,12 +48,15 @@ class Entry(NamedTuple):
         return cls(run, config, rows, diverged)
 
 
-def append(path: Path, entries: Iterable[Entry]) -> None:
-    """Add entries, and return when the disk has them.
+def append(path: Path, entries: Sequence[Entry]) -> None:
+    """Add entries, each after what it predicted, and return when the disk has them.
 
     Raises:
       DiskError: when the disk does not take them.
     """
+    finished = predicted.lines((entry.run, entry.rows[-1]) for entry in entries if entry.rows)
+    if finished:
+        reading.append(predicted.beside(path), finished)
     reading.append(path, [entry.to_dict() for entry in entries])
 
 
@@ -82,8 +85,11 @@ def read(path: Path) -> list[Entry]:
 def repair(path: Path) -> None:
     """Cut off a last line without its end, so that the next does not follow on it.
 
+    The same of what the runs predicted.
+
     Raises:
       RecordError: if that cannot be done.
     """
-    if path.exists():
-        reading.repair(path, [line for line, _ in reading.read_lines(path)])
+    for each in (path, predicted.beside(path)):
+        if each.exists():
+            reading.repair(each, [line for line, _ in reading.read_lines(each)])

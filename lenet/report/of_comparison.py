@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lenet.analysis import comparison, comparison_findings, verdict
-from lenet.analysis.comparison import TEXTS_RATE, Comparison, paired
-from lenet.analysis.summary import CLASSES, classes
+from lenet.analysis.comparison import Comparison
 from lenet.figures.comparison import charts
 from lenet.language import message
 from lenet.report.page import Part, Report
@@ -14,23 +13,24 @@ from lenet.report.page import Part, Report
 def report(name: str, asked: Mapping[str, Any]) -> Report:
     """Return the report of a finished comparison, of which `asked` is the compare.json."""
     runs: Comparison = asked["comparison"]
-    dataset = asked["settings"]["dataset"]
-    num_classes = classes(asked.get("data", [])).get(dataset, CLASSES)
-    enough = paired(runs, "test_accuracy")[1].size >= 2
-    whole = comparison.parts(runs, "test_accuracy").whole if enough else None
+    dataset, epochs = runs["design"]["dataset"], runs["design"]["epochs"]
+    found = comparison.analyse(runs)
+    concluded = verdict.of_comparison(found)
+    said = comparison_findings.findings(found, runs, dataset)
     values = {
         "command": asked["command"],
+        "registered": comparison_findings.registered(asked),
         "cell_heads": comparison_findings.heads(),
-        "cells": comparison_findings.rows(runs),
-        "effects": comparison_findings.effects(runs) if enough else {},
+        "cells": comparison_findings.rows(found, epochs),
+        "caption": comparison_findings.caption(epochs),
         "effect_heads": comparison_findings.EFFECT_HEADS,
-        "effect_names": comparison_findings.EFFECTS,
-        "said": comparison_findings.findings(runs, dataset, num_classes) if enough else [],
-        "enough": enough,
-        "verdict": whole and verdict.of_comparison(whole),
-        "rate": f"{TEXTS_RATE:g}",
+        "effects": comparison_findings.effect_rows(found),
+        "parts": comparison_findings.part_rows(found),
+        "said": [each for each in said if each not in concluded.messages],
+        "verdict": concluded,
         "synthetic": dataset == "synthetic",
         "environment": asked["environment"],
     }
-    result = whole and message("{whole:+.3f} test accuracy", whole=whole.mean)
+    whole = found.pairing["whole"].mean
+    result = message("{whole:+.3f} test accuracy", whole=whole)
     return Report("comparison.html", name, [Part(values, charts(runs))], result)

@@ -97,7 +97,7 @@ def _of_sweep(run_dir: Path) -> Report:
 
 def _of_comparison(run_dir: Path) -> Report:
     path = run_dir / "compare.json"
-    asked = _record(path, command=str, settings=dict)
+    asked = _record(path, command=str, design=dict, sessions=list)
     if "comparison" not in asked:
         raise RecordError(
             f"{run_dir}: the comparison is not finished. To continue: "

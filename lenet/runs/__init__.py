@@ -8,7 +8,7 @@ run = resume("runs/mine")     # the bits of a run that was never interrupted
 
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
-from lenet.runs.sweeps import DataSets, News, finished, load, many
+from lenet.runs.sweeps import DataSets, News, finished, load, many, repeats
 
 __all__ = [
     "DataSets",
@@ -22,5 +22,6 @@ __all__ = [
     "load",
     "many",
     "recorded",
+    "repeats",
     "resume",
 ]

@@ -28,7 +28,7 @@ from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import network
-from lenet.records import checkpoint, directory
+from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
 
@@ -273,6 +273,8 @@ def _append(run: Run, data: Data, row: Row, params: Params) -> None:
         diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
         for at, each in states.items()
     ]
+    if predictions := predicted.lines([(0, row)]):  # before the last checkpoint: it is made once
+        reading.write_rows(run.directory / directory.PREDICTIONS, predictions)
     synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
     records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
     records.append(run.directory / directory.STATISTICS, seen)

@@ -1,5 +1,6 @@
 """Train many runs, and append each to a ledger when it ends."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -88,6 +89,21 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
                 "different command"
             )
     return entries
+
+
+def repeats(entry: Entry, data: Data) -> bool:
+    """Train a finished run again; return whether its rows have the same bits, times aside."""
+    found = [epoch.rows[0] for epoch in train.sweep([entry.config], data)]
+    diverged = [str(row) for row in found if isinstance(row, DivergedError)]
+    rows = [row for row in found if isinstance(row, Row)]
+    return (_timeless(rows), diverged) == (
+        _timeless(entry.rows),
+        [entry.diverged] if entry.diverged else [],
+    )
+
+
+def _timeless(rows: Sequence[Row]) -> list[Row]:
+    return [dataclasses.replace(row, seconds=0.0, examples_per_second=0.0) for row in rows]
 
 
 def load(configs: Sequence[Config], data_dir: str | Path | None = None) -> DataSets:
