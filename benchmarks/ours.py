@@ -76,7 +76,9 @@ class Program:
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        return summary(self.program.evaluate(self.states[0].params, self.program.data.test))
+        return summary(self.program.evaluate(
+                self.states[0].params, self.states[0].collections, self.program.data.test
+            ))
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""

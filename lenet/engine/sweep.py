@@ -28,7 +28,7 @@ from lenet.engine import memory, rows, sgd
 from lenet.engine.lanes import RUNS, Lanes, check_fits
 from lenet.engine.metrics import Metrics
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import Collections, Params, State
 from lenet.engine.stacking import stack
 from lenet.errors import DivergedError
 
@@ -81,9 +81,15 @@ def epoch(
 
 
 @partial(jax.jit, static_argnames=("model", "lanes"))
-def evaluate(model: nn.Module, lanes: Lanes, params: Params, split: Split) -> Metrics:
+def evaluate(
+    model: nn.Module, lanes: Lanes, params: Params, collections: Collections, split: Split
+) -> Metrics:
     """Return `sgd.evaluate` of every run, [R]."""
-    return over_runs(partial(sgd.evaluate, model), lanes)((params,), split)
+
+    def one(params: Params, collections: Collections, split: Split, axis: str | None) -> Metrics:
+        return sgd.evaluate(model, params, split, axis, collections)
+
+    return over_runs(one, lanes)((params, collections), split)
 
 
 class Program(NamedTuple):
@@ -91,7 +97,7 @@ class Program(NamedTuple):
 
     init: Compiled  # (stacked Config [R]) -> State [R, ...]
     epoch: Compiled  # (stacked Config [R], State, donated, Split) -> State, Metrics [R, S]
-    evaluate: Callable[[Params, Split], Metrics]  # [R]; compiled when it is first called
+    evaluate: Callable[[Params, Collections, Split], Metrics]  # [R]; compiled when first called
     config: Config  # the one of the group that it was compiled for
     data: Data
     lanes: Lanes
@@ -152,7 +158,10 @@ def fit_chunk(
         state, steps = program.epoch(stacked, state, data.train)
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
-        after = [s and program.evaluate(state.params, s) for s in (data.valid, data.test)]
+        after = [
+            s and program.evaluate(state.params, state.collections, s)
+            for s in (data.valid, data.test)
+        ]
         sums = jax.device_get((steps, *after))
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):
