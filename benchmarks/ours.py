@@ -11,6 +11,7 @@ from jax import Array, lax
 
 from benchmarks import contenders, kernels
 from benchmarks.contenders import Pass
+from lenet import config as config_module
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data
@@ -39,7 +40,7 @@ class Program:
           runs: as a sweep trains them, where it is more than one.
         """
         if precision:
-            config = dataclasses.replace(config, precision=precision)
+            config = config_module.replace(config, precision=precision)
         model = train.check(config, data)
         lanes = placing.spread(1) if runs == 1 else placing.choose(model, config, data, runs)
         self.model, self.program = model, sweep.compiled(model, config, data, lanes)
@@ -76,9 +77,7 @@ class Program:
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        return summary(self.program.evaluate(
-                self.states[0].params, self.states[0].collections, self.program.data.test
-            ))
+        return summary(self.program.evaluate(self.states[0].variables, self.program.data.test))
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""

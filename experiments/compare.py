@@ -70,7 +70,7 @@ def main() -> None:
         Config(epochs=FLAGS.epochs, batch_size=FLAGS.batch_size, dataset=FLAGS.dataset)
     )
     tuning = [
-        dataclasses.replace(base, activation=a, pool=p, lr=lr, seed=seed, valid=FLAGS.valid)
+        config_module.replace(base, activation=a, pool=p, lr=lr, seed=seed, valid=FLAGS.valid)
         for a, p in CELLS
         for lr in rates
         for seed in range(MOST, MOST + FLAGS.tuning_seeds)
@@ -130,7 +130,10 @@ def _compare(
     seeds = FLAGS.seeds
     print(t("final: {seeds} seeds for each network, and for the book's network", seeds=seeds))
     networks = [
-        *(dataclasses.replace(base, activation=a, pool=p, lr=lr) for (a, p), lr in chosen.items()),
+        *(
+            config_module.replace(base, activation=a, pool=p, lr=lr)
+            for (a, p), lr in chosen.items()
+        ),
         dataclasses.replace(base, lr=comparison.TEXTS_RATE),
     ]
     final = [dataclasses.replace(each, seed=seed) for each in networks for seed in range(seeds)]

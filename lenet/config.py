@@ -198,12 +198,24 @@ def from_dict(values: dict[str, Any], network: Any = None) -> Config:
     name = values.pop("network", None)
     if network is None:
         network = LeNet() if name is None else _recorded(name, values)
-    elif (found := name_of(network).rpartition(":")[2]) != str(name).rpartition(":")[2]:
+    elif (found := name_of(network).rpartition(":")[2]) != str(name or "LeNet").rpartition(":")[2]:
         raise UsageError(f"network={found}: the record is of {name or 'LeNet'}")
     known = {field.name for field in fields(network=network)}
     if unknown := sorted(set(values) - known):
         raise UsageError(f"unknown setting: {ascii(', '.join(unknown))[1:-1]}")
     return check(Config(network, **values))
+
+
+def replace(config: Config, **values: Any) -> Config:
+    """Return a config with other values; `dataclasses.replace` without its types."""
+    return Config(**{**vars(config), **values})
+
+
+def same(one: Config, other: Config) -> bool:
+    """Whether two configs have equal settings, of networks with the same name."""
+    a, b = to_dict(one), to_dict(other)
+    names = [str(each.pop("network", "")).rpartition(":")[2] for each in (a, b)]
+    return a == b and names[0] == names[1]
 
 
 def name_of(network: Any) -> str:

@@ -278,6 +278,17 @@ def _check_settings(model: LeNet) -> None:
         raise ValueError(f"every size must be at least 1, with at least one convolution: {model}")
 
 
+def lenet_of(model: nn.Module, what: str) -> LeNet:
+    """Return a network that is a LeNet.
+
+    Raises:
+      UsageError: if it is another one; `what` begins the message.
+    """
+    if not isinstance(model, LeNet):
+        raise UsageError(f"{what}: knows the layers of LeNet, not those of {type(model).__name__}")
+    return model
+
+
 def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
     """Return (H, W) after each convolution and after its pooling, for images of `size`.
 
@@ -318,7 +329,8 @@ def network(config: Config, num_classes: int) -> nn.Module:
         raise UsageError(f"network={name}: {error}. Use tuples in place of lists") from None
     if isinstance(config.network, nn.Module):
         counts = "num_classes" in {field.name for field in dataclasses.fields(config.network)}
-        return config.network.clone(**({"num_classes": num_classes} if counts else {}))
+        counted: dict[str, Any] = {"num_classes": num_classes} if counts else {}
+        return config.network.clone(**counted)
     build = getattr(config.network, "build", None)
     if build is None:
         raise UsageError(

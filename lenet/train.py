@@ -14,8 +14,9 @@ from lenet.config import Config
 from lenet.data import Data, splits
 from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
+from lenet.engine.forward import Params
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 from lenet.model import LeNet, feature_maps, network
@@ -136,12 +137,14 @@ def fit(
 def run(config: Config, data: Data) -> tuple[Row, Params]:
     """Train to the end; return the row of the last epoch and the final parameters.
 
+    Of a network that keeps more, such as batch statistics, these are all its variables.
+
     Raises:
       UsageError, DivergedError: as `start` and `fit`.
     """
     for row, state in fit(start(config, data)):  # noqa: B007  only the last is used
         pass
-    return row, state.params
+    return row, state.variables
 
 
 def sweep(

@@ -18,7 +18,7 @@ from record_rows import timeless
 from lenet import train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out, synthetic
-from lenet.engine import lanes, metrics, sgd, sharding, sweep
+from lenet.engine import forward, lanes, metrics, sgd, sharding, sweep
 from lenet.engine.optimizer import learning_rate
 from lenet.engine.rows import Row
 from lenet.engine.stacking import stack
@@ -114,7 +114,7 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
     model = network(config, 10)
     params = train.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
-    all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
+    all_logits = jax.jit(forward.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
     found = train.evaluate(model, params, split)
     assert int(found.count) == 700
@@ -266,7 +266,7 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     assert tensorfloat == exact or jax.default_backend() == "gpu"
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=1e-2)
-    text = jax.jit(sgd.logits, static_argnums=0).lower(
+    text = jax.jit(forward.logits, static_argnums=0).lower(
         network(configs[2], 10), runs[2][1], small.test.images
     )
     assert "bf16" in text.as_text()

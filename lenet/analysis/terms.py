@@ -1,5 +1,6 @@
 """The terms for settings, their values and measures in sentences, tables and charts."""
 
+from lenet.config import Config, LeNet
 from lenet.language import Message, mark, message
 
 TERMS = {
@@ -72,6 +73,17 @@ def setting(name: str, shown: str) -> Message:
     'pooling average'
     """
     return message("{name} {value}", name=named(name), value=valued(shown))
+
+
+def network(config: Config) -> Message:
+    """Return the network of a config, in short."""
+    if isinstance(config.network, LeNet):
+        return message(
+            "LeNet ({activation}, {pool} pooling)",
+            activation=valued(config.activation),
+            pool=valued(config.pool),
+        )
+    return verbatim(type(config.network).__name__)
 
 
 def verbatim(text: str) -> Message:

@@ -36,14 +36,26 @@ def init(
 
 
 def logits(
-    model: nn.Module,
-    params: Params,
-    images: Num[Array | np.ndarray, "B H W C"],
-    collections: Collections | None = None,
+    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
 ) -> Float[Array, "B K"]:
-    """Return the network's logits for images of 0 to 255, which are scaled to 0 to 1."""
-    variables = {"params": params, **(collections or {})}
-    return model.apply(variables, _scaled(images), **_told(model, False))  # type: ignore[return-value]
+    """Return the network's logits for images of 0 to 255, which are scaled to 0 to 1.
+
+    `params` may be all variables, as `variables` returns them.
+    """
+    return apply(model, params, _scaled(images))
+
+
+def apply(
+    model: nn.Module, params: Params, images: Float[Array | np.ndarray, "B H W C"]
+) -> Float[Array, "B K"]:
+    """Return `logits` for images that are scaled already."""
+    whole = params if "params" in params else {"params": params}
+    return model.apply(whole, images, **_told(model, False))  # type: ignore[return-value]
+
+
+def variables(params: Params, collections: Collections) -> Params:
+    """Return what `logits` takes: the parameters alone, or {"params": ..., "batch_stats": ...}."""
+    return {"params": params, **collections} if collections else params
 
 
 def train(
@@ -79,9 +91,9 @@ def train(
     return found, dict(after)
 
 
-def _told(model: nn.Module, train: bool) -> dict[str, bool]:
+def _told(model: nn.Module, train: bool) -> dict[str, Any]:
     return {"train": train} if takes_train(model) else {}
 
 
-def _scaled(images: Num[Array | np.ndarray, "B H W C"]) -> Float[Array, "B H W C"]:
+def _scaled(images: Num[Array | np.ndarray, "B H W C"]) -> Any:
     return images.astype(jnp.float32) / 255

@@ -80,7 +80,7 @@ def bytes_per_run(model: nn.Module, config: Config, data: Data) -> int:
     state = jax.eval_shape(partial(sgd.init, model, image_shape=data.image_shape), one)
     return max(
         memory.peak(partial(sgd.epoch, model), one, state, data.train),
-        memory.peak(partial(sgd.evaluate, model), state.params, data.test, None, state.collections),
+        memory.peak(partial(sgd.evaluate, model), state.variables, data.test),
     )
 
 

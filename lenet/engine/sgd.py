@@ -38,6 +38,11 @@ class State(NamedTuple):
     step: Int[Array, ""]  # int32, steps taken; the epoch follows from it
     collections: Collections = {}  # noqa: RUF012  what the network keeps beside its parameters
 
+    @property
+    def variables(self) -> Params:
+        """What `logits` and `evaluate` take: the parameters, with the collections if there are."""
+        return forward.variables(self.params, self.collections)
+
 
 def steps_per_epoch(config: Config, count: int) -> int:
     """Return ⌈N / B⌉: the last batch may be short.
@@ -190,13 +195,7 @@ def epoch(
     return state, found
 
 
-def evaluate(
-    model: nn.Module,
-    params: Params,
-    split: Split,
-    axis: str | None = None,
-    collections: Collections | None = None,
-) -> Metrics:
+def evaluate(model: nn.Module, params: Params, split: Split, axis: str | None = None) -> Metrics:
     """Return the sums of loss and correct predictions over `split`; `axis` as in `epoch`."""
     count = _count(split)
     # As many batches on one device as on two: a sum of more numbers may round otherwise.
@@ -207,8 +206,7 @@ def evaluate(
 
     def of_batch(batch: tuple[Array, Array]) -> Metrics:
         rows, mask = batch
-        found = logits(model, params, split.images[rows], collections)
-        return metrics.of_batch(found, split.labels[rows], mask)
+        return metrics.of_batch(logits(model, params, split.images[rows]), split.labels[rows], mask)
 
     with _products(model):
         sums = lax.map(of_batch, (rows, mask))

@@ -25,10 +25,11 @@ from jax.stages import Compiled
 from lenet.config import Config
 from lenet.data.splits import Data, Split
 from lenet.engine import memory, rows, sgd
+from lenet.engine.forward import Params
 from lenet.engine.lanes import RUNS, Lanes, check_fits
 from lenet.engine.metrics import Metrics
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Collections, Params, State
+from lenet.engine.sgd import State
 from lenet.engine.stacking import stack
 from lenet.errors import DivergedError
 
@@ -81,15 +82,9 @@ def epoch(
 
 
 @partial(jax.jit, static_argnames=("model", "lanes"))
-def evaluate(
-    model: nn.Module, lanes: Lanes, params: Params, collections: Collections, split: Split
-) -> Metrics:
+def evaluate(model: nn.Module, lanes: Lanes, params: Params, split: Split) -> Metrics:
     """Return `sgd.evaluate` of every run, [R]."""
-
-    def one(params: Params, collections: Collections, split: Split, axis: str | None) -> Metrics:
-        return sgd.evaluate(model, params, split, axis, collections)
-
-    return over_runs(one, lanes)((params, collections), split)
+    return over_runs(partial(sgd.evaluate, model), lanes)((params,), split)
 
 
 class Program(NamedTuple):
@@ -97,7 +92,7 @@ class Program(NamedTuple):
 
     init: Compiled  # (stacked Config [R]) -> State [R, ...]
     epoch: Compiled  # (stacked Config [R], State, donated, Split) -> State, Metrics [R, S]
-    evaluate: Callable[[Params, Collections, Split], Metrics]  # [R]; compiled when first called
+    evaluate: Callable[[Params, Split], Metrics]  # [R]; compiled when it is first called
     config: Config  # the one of the group that it was compiled for
     data: Data
     lanes: Lanes
@@ -158,10 +153,7 @@ def fit_chunk(
         state, steps = program.epoch(stacked, state, data.train)
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
-        after = [
-            s and program.evaluate(state.params, state.collections, s)
-            for s in (data.valid, data.test)
-        ]
+        after = [s and program.evaluate(state.variables, s) for s in (data.valid, data.test)]
         sums = jax.device_get((steps, *after))
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lenet import config as config_module
 from lenet import data as datasets
 from lenet import stopping, train
 from lenet.config import Config
@@ -53,7 +54,7 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     """
     entries = ledger.gather(path)
     for entry in entries:
-        if entry.run >= len(configs) or entry.config != configs[entry.run]:
+        if entry.run >= len(configs) or not config_module.same(entry.config, configs[entry.run]):
             raise RecordError(
                 f"{path}: run {entry.run} does not belong here; the file was written by a "
                 "different command"
