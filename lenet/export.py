@@ -264,6 +264,9 @@ def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...])
     """Return a StableHLO program with its parameters, for any batch size on CPU, GPU and TPU.
 
     `jax.export.deserialize(content).call(images)` maps float32 images [B, H, W, C] to logits.
+
+    Raises:
+      UsageError: for a network that needs to know the size of a batch.
     """
     from jax import export
 
@@ -277,5 +280,11 @@ def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...])
         with jax.default_matmul_precision("highest"):
             return forward.apply(plain, held, images)
 
-    made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
+    try:
+        made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
+    except TypeError as error:
+        raise UsageError(
+            f"{type(model).__name__}: needs to know the size of a batch ({error}). Write "
+            "images.shape[0] in place of len(images)"
+        ) from None
     return bytes(made.serialize())
