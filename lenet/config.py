@@ -78,14 +78,22 @@ class Config:
     network: Any = dataclasses.field(default=LeNet(), metadata={"kind": "network"})
 
     # The optimisation
+    optimizer: str = choice(
+        "sgd",
+        "update rule; adam's momentum and the others' constants are those of its paper",
+        among=("sgd", "adam", "adamw", "lion"),
+    )
     lr: float = number(0.9, "learning rate", low=0, open_=True)
     epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
     batch_size: int = choice(256, "examples per minibatch; an epoch's last one may have fewer")
-    momentum: float = number(0.0, "momentum, from 0 to below 1", low=0, high=1)
+    momentum: float = number(0.0, "momentum of sgd, from 0 to below 1", low=0, high=1)
     nesterov: bool = choice(False, "Nesterov momentum; needs momentum above 0")
     weight_decay: float = number(
-        0.0, "L2 penalty: adds this times the weights to the gradient", low=0
+        0.0,
+        "adds this times the weights to the gradient (adamw, lion: to the update)",
+        low=0,
     )
+    clip: float = choice(0.0, "largest norm of the gradient, which is scaled to it; 0: any", low=0)
     schedule: str = choice(
         "constant",
         "learning-rate schedule: constant, or decay to zero",
@@ -96,6 +104,10 @@ class Config:
         "examples",
         "shuffle examples, or fixed batches (as the book's TensorFlow code does)",
         among=("examples", "batches"),
+    )
+    augment: str = choice(
+        "",
+        "random changes of training images, such as shift:2,flip,erase:8 (pixels)",
     )
     seed: int = number(0, "seed for initial weights and shuffling", low=0, high=2**31)
     order_seed: int = number(-1, "seed for shuffling; -1 uses seed", low=-1, high=2**31)
@@ -164,6 +176,11 @@ def check(config: Config) -> Config:
     """
     for field in fields(network=config.network):
         settings.check(field, getattr(config, field.name))
+    if config.optimizer != "sgd" and (config.momentum or config.nesterov):
+        raise UsageError(
+            f"momentum={config.momentum:g}: is of optimizer=sgd; {config.optimizer} has its own"
+        )
+    augmentations(config.augment)
     if config.nesterov and config.momentum == 0:
         raise UsageError("nesterov=true: needs momentum above 0, such as momentum=0.9")
     if config.warmup >= config.epochs and config.warmup > 0:
@@ -204,6 +221,31 @@ def from_dict(values: dict[str, Any], network: Any = None) -> Config:
     if unknown := sorted(set(values) - known):
         raise UsageError(f"unknown setting: {ascii(', '.join(unknown))[1:-1]}")
     return check(Config(network, **values))
+
+
+AUGMENTATIONS = {"shift": 2, "flip": None, "erase": 8}
+"""Pixels of each where none are given; None: it takes none."""
+
+
+def augmentations(text: str) -> list[tuple[str, int]]:
+    """Return the changes that `augment` lists, with their pixels.
+
+    Raises:
+      UsageError: naming one that is unknown, or pixels that cannot be.
+
+    >>> augmentations("shift:1,flip")
+    [('shift', 1), ('flip', 0)]
+    """
+    found = []
+    for each in filter(None, text.split(",")):
+        name, colon, pixels = each.partition(":")
+        usual = AUGMENTATIONS.get(name, 0)
+        if name not in AUGMENTATIONS or (colon and usual is None):
+            raise UsageError(f"augment={each!a:.40}: expected shift:PIXELS, flip or erase:PIXELS")
+        if colon and not (pixels.isdecimal() and 1 <= int(pixels[:9]) <= 1024):
+            raise UsageError(f"augment={each!a:.40}: pixels must be from 1 to 1,024")
+        found.append((name, int(pixels) if colon else usual or 0))
+    return found
 
 
 def replace(config: Config, **values: Any) -> Config:

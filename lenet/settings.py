@@ -120,6 +120,8 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise UsageError(f"{field.name}={_shown(value)}: must be one of {known}")
     elif meta["low"] is not None and type(value) in (tuple, int):
         _check_sizes(field, value)
+    elif meta["low"] is not None and type(value) is float and not meta["low"] <= value < math.inf:
+        raise UsageError(f"{field.name}={value:g}: must be at least {meta['low']:g} and finite")
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:

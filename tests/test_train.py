@@ -19,7 +19,7 @@ from lenet import train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out, synthetic
 from lenet.engine import forward, lanes, metrics, sgd, sharding, sweep
-from lenet.engine.optimizer import learning_rate
+from lenet.engine.optimizer import learning_rate, optimizer
 from lenet.engine.rows import Row
 from lenet.engine.stacking import stack
 from lenet.errors import DataError, DivergedError, UsageError
@@ -348,20 +348,29 @@ def test_it_can_overfit_32_images(small):
 @pytest.mark.parametrize(
     "options",
     [
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, MOMENTUM)),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (
+                *({}, MOMENTUM, {"clip": 0.05}),
+                *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw")),
+            )
+        ),
         MOMENTUM | {"nesterov": True},
     ],
 )
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
-    config = Config(lr=0.9 if not options else 0.1, **options)
+    rates = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1 if options else 0.9}
+    config = Config(lr=rates[options.get("optimizer", "sgd")], **options)
     model = network(config, 10)
     state = train.init(model, config, (28, 28, 1))
     net = torch_network.network(torch, model, state.params)
-    theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
+    rule = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[config.optimizer]
+    own = {name: v for name, v in options.items() if name not in ("optimizer", "clip")}
+    theirs_sgd = getattr(torch.optim, rule)(net.parameters(), lr=config.lr, **own)
     rows, mask = sgd.order(config, 0, 60_000)
     step = jax.jit(sgd.step, static_argnums=(0, 2))
-    ours, theirs = [], []
+    ours, theirs, clipped = [], [], []
     for i in range(50):
         images = fashion_mnist.train.images[np.asarray(rows[i])]
         labels = fashion_mnist.train.labels[np.asarray(rows[i])]
@@ -371,10 +380,26 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
         loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
         theirs_sgd.zero_grad()
         loss.backward()
+        if config.clip:
+            norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            clipped.append(float(norm) > config.clip)
         theirs_sgd.step()
         theirs.append(loss.item())
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert len(set(ours)) == 50
+    assert any(clipped) == bool(config.clip)
+
+
+def test_lion_moves_by_the_sign_of_what_it_interpolates():
+    rule = optimizer(Config(optimizer="lion", lr=0.5, weight_decay=0.1), 1)
+    point, momentum = np.array([1.0, -2.0], np.float32), np.zeros(2)
+    state = rule.init(point)
+    for gradient in (np.array([1.0, 1.0]), np.array([-20.0, 0.5])):
+        updates, state = rule.update(np.float32(gradient), state, point)
+        sign = np.sign(0.9 * momentum + 0.1 * gradient)
+        np.testing.assert_allclose(updates, -0.5 * (sign + 0.1 * point), rtol=1e-6)
+        momentum = 0.99 * momentum + 0.01 * gradient
+        point = point + np.asarray(updates)
 
 
 def test_schedules_fall_to_zero_and_warm_up_rises():

@@ -51,7 +51,7 @@ def parse(name: str, text: str) -> Axis:
     >>> parse("channels", "6,16/12,32").values
     ((6, 16), (12, 32))
     """
-    parts = text.split("/" if isinstance(_FIELDS[name].default, tuple) else ",")
+    parts = text.split("/" if _has_commas(name) else ",")
     values: list[Any] = []
     for part in parts:
         values += _values(name, part)
@@ -62,6 +62,10 @@ def parse(name: str, text: str) -> Axis:
             raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
+
+
+def _has_commas(name: str) -> bool:
+    return name == "augment" or isinstance(_FIELDS[name].default, tuple)
 
 
 def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = None) -> int:
@@ -145,7 +149,7 @@ def _values(name: str, part: str) -> list[Any]:
             raise _malformed(name, part, "expected true, false or true,false")
         return [part == "true"]
     if isinstance(default, str):
-        if not part:
+        if not part and name != "augment":
             raise _malformed(name, part, "empty value; remove the extra comma")
         return [part]
     try:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Int, Key, Num
 from lenet.config import Config
 from lenet.data.splits import Split
 from lenet.engine import forward, metrics, sharding, stacking  # noqa: F401  stacking makes Config a pytree
+from lenet.engine.augment import augment
 from lenet.engine.forward import Collections, Params, logits
 from lenet.engine.metrics import Metrics
 from lenet.engine.optimizer import optimizer
@@ -127,6 +128,8 @@ def step(
 
         return jax.grad(share_of_mean, has_aux=True)(state.params)
 
+    if config.augment:
+        images = augment(config.augment, _keys_of(config, state.step, len(images), axis), images)
     batch = (images, labels, mask)
     key = draws(config, state.step) if forward.takes_train(model) else None
     with _products(model):
@@ -144,6 +147,15 @@ def step(
     )
     params = optax.apply_updates(state.params, updates)
     return State(params, optimizer_state, state.step + 1, collections), sums
+
+
+def _keys_of(config: Config, step: Int[Array, ""], own: int, axis: str | None) -> Key[Array, " B"]:
+    """The keys of this device's share of a batch, one for each image."""
+    first, whole = 0, own
+    if axis is not None:
+        first, whole = lax.axis_index(axis) * own, lax.axis_size(axis) * own
+    keys = jax.random.split(jax.random.fold_in(draws(config, step), 0), whole)
+    return keys if axis is None else keys[first + jnp.arange(own)]
 
 
 def order(
