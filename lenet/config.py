@@ -93,6 +93,9 @@ class Config:
         "adds this times the weights to the gradient (adamw, lion: to the update)",
         low=0,
     )
+    average: float = choice(
+        0.0, "decay of a moving average of the weights, evaluated beside them; 0: none", low=0
+    )
     clip: float = choice(0.0, "largest norm of the gradient, which is scaled to it; 0: any", low=0)
     schedule: str = choice(
         "constant",
@@ -180,6 +183,8 @@ def check(config: Config) -> Config:
         raise UsageError(
             f"momentum={config.momentum:g}: is of optimizer=sgd; {config.optimizer} has its own"
         )
+    if config.average >= 1:
+        raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")
     augmentations(config.augment)
     if config.nesterov and config.momentum == 0:
         raise UsageError("nesterov=true: needs momentum above 0, such as momentum=0.9")

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -388,6 +389,27 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert len(set(ours)) == 50
     assert any(clipped) == bool(config.clip)
+
+
+def test_averaged_weights_are_those_of_every_step_and_are_evaluated():
+    data = synthetic.make(96, 30)
+    config = of_small(batch_size=32, epochs=2, lr=0.5, average=0.8)
+    found = list(train.fit(train.start(config, data)))
+    model = train.check(config, data)
+    state, average = train.init(model, config, (28, 28, 1)), None
+    step = jax.jit(sgd.step, static_argnums=(0, 2))
+    for epoch in range(2):
+        rows, mask = sgd.order(config, epoch, 96)
+        for row, there in zip(rows, mask, strict=True):
+            average = state.params if average is None else average
+            split = data.train.images[row], data.train.labels[row]
+            state, _ = step(model, config, 3, state, *split, there, 32)
+            average = jax.tree.map(lambda a, p: 0.8 * a + 0.2 * p, average, state.params)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, found[-1][1].average, average)
+    sums = train.evaluate(model, average, data.test)
+    assert found[-1][0].averaged_loss == pytest.approx(float(sums.loss_sum) / 30, rel=1e-5)
+    assert Row.from_dict(json.loads(json.dumps(found[-1][0].to_dict()))) == found[-1][0]
 
 
 def test_lion_moves_by_the_sign_of_what_it_interpolates():

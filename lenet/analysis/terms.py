@@ -20,6 +20,7 @@ TERMS = {
     "conv": mark("convolution algorithm"),
     "precision": mark("numerical precision"),
     "optimizer": mark("optimizer"),
+    "average": mark("averaging of weights"),
     "clip": mark("clipping norm"),
     "lr": mark("learning rate"),
     "epochs": mark("epochs"),

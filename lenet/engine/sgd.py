@@ -39,6 +39,13 @@ class State(NamedTuple):
     step: Int[Array, ""]  # int32, steps taken; the epoch follows from it
     collections: Collections = {}  # noqa: RUF012  what the network keeps beside its parameters
 
+    average: Params = {}  # noqa: RUF012  of the parameters, with config.average
+
+    @property
+    def averaged(self) -> Params:
+        """What `evaluate` takes for the averaged parameters."""
+        return forward.variables(self.average, self.collections)
+
     @property
     def variables(self) -> Params:
         """What `logits` and `evaluate` take: the parameters, with the collections if there are."""
@@ -77,7 +84,8 @@ def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> Stat
     init_key, _ = keys(config)
     params, collections = forward.init(model, init_key, image_shape)
     moments = optimizer(config, 1).init(params)
-    return State(params, moments, jnp.zeros((), jnp.int32), collections)
+    average = params if config.average else {}
+    return State(params, moments, jnp.zeros((), jnp.int32), collections, average)
 
 
 def keeps(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
@@ -146,16 +154,19 @@ def step(
         gradients, state.optimizer, state.params
     )
     params = optax.apply_updates(state.params, updates)
-    return State(params, optimizer_state, state.step + 1, collections), sums
+    average = {}
+    if config.average:  # a ← decay·a + (1 − decay)·p, from the initial parameters
+        average = optax.incremental_update(params, state.average, 1 - config.average)
+    return State(params, optimizer_state, state.step + 1, collections, average), sums
 
 
 def _keys_of(config: Config, step: Int[Array, ""], own: int, axis: str | None) -> Key[Array, " B"]:
     """The keys of this device's share of a batch, one for each image."""
-    first, whole = 0, own
-    if axis is not None:
-        first, whole = lax.axis_index(axis) * own, lax.axis_size(axis) * own
-    keys = jax.random.split(jax.random.fold_in(draws(config, step), 0), whole)
-    return keys if axis is None else keys[first + jnp.arange(own)]
+    key = jax.random.fold_in(draws(config, step), 0)
+    if axis is None:
+        return jax.random.split(key, own)
+    keys = jax.random.split(key, lax.axis_size(axis) * own)
+    return keys[lax.axis_index(axis) * own + jnp.arange(own)]
 
 
 def order(

@@ -154,7 +154,8 @@ def fit_chunk(
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
         after = [s and program.evaluate(state.variables, s) for s in (data.valid, data.test)]
-        sums = jax.device_get((steps, *after))
+        averaged = state.average and program.evaluate(state.averaged, data.test)
+        sums = jax.device_get((steps, *after, averaged or None))
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):
             if run in alive:
