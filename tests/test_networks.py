@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import operator
+import re
+import shlex
 import shutil
 
 import jax
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from commands import command
+from commands import ROOT, command, python
 from flax import linen as nn
 from flax import nnx
 
@@ -318,3 +320,19 @@ def test_a_network_that_is_not_there_is_one_line(folder, name, said):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
     assert not (folder / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["networks.md", "networks.zh-CN.md"])
+def test_every_block_of_the_page_runs_in_an_empty_folder(page, tmp_path, fashion_mnist):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert [kind for kind, _ in blocks] == ["python", "bash", "python"]
+    (tmp_path / "my_net.py").write_text(blocks[0][1])
+    for line in blocks[1][1].splitlines():
+        assert line.startswith("python -m experiments.")
+        done = python(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (tmp_path / "use.py").write_text(blocks[2][1])
+    done = python("use.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ TERMS = {
     "test_loss": mark("test loss (nats)"),
     "train_accuracy": mark("training accuracy"),
     "train_loss": mark("training loss (nats)"),
+    "network": mark("network"),
     "activation": mark("activation function"),
     "pool": mark("pooling"),
     "channels": mark("output channels"),
