@@ -12,6 +12,7 @@ from jax.stages import Compiled
 
 from benchmarks import contenders, kernels
 from benchmarks.contenders import Pass
+from lenet import config as config_module
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data
@@ -40,7 +41,7 @@ class Program:
           runs: as a sweep trains them, where it is more than one.
         """
         if precision:
-            config = dataclasses.replace(config, precision=precision)
+            config = config_module.replace(config, precision=precision)
         model = train.check(config, data)
         lanes = placing.spread(1) if runs == 1 else placing.choose(model, config, data, runs)
         self.model, self.program = model, sweep.compiled(model, config, data, lanes)
@@ -79,7 +80,7 @@ class Program:
 
     def inference(self) -> Pass:
         """Evaluate the test images."""
-        return summary(self.program.evaluate(self.states[0].params, self.program.data.test)[0])
+        return summary(self.program.evaluate(self.states[0].variables, self.program.data.test)[0])
 
     def kernels(self, steps: int) -> int | None:
         """Count the kernels of a compiled loop of steps."""

@@ -1,6 +1,5 @@
 """What the README and docs/speed.md say of speed and precision, from the records in results/."""
 
-import dataclasses
 import statistics
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from tabulate import tabulate
 
 from benchmarks import forms, on_gpu, scaling
 from benchmarks import table as bench
+from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import stats
 from lenet.language import mark, translate, translation
@@ -138,7 +138,7 @@ def collect_precisions(*sweep_dirs: Path) -> None:
             if entry.diverged:
                 sys.exit(f"error: {sweep_dir}: run {entry.run} {entry.diverged}")
             config = entry.config
-            rest.add(dataclasses.replace(config, seed=0, precision="float32"))
+            rest.add(config_module.replace(config, seed=0, precision="float32"))
             row = {"seed": config.seed} | {key: getattr(entry.rows[-1], key) for key in KEPT}
             runs[config.precision][config.seed] = row
     seeds = sorted(runs["float32"].keys() & runs["bfloat16"].keys())

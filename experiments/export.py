@@ -10,11 +10,13 @@ onnx, torch: images [batch, C, H, W]; stablehlo: [batch, H, W, C]; all float32, 
 All return logits [batch, K]. The file is written to the run directory unless --to is given.
 """
 
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 
 from experiments import cli
+from experiments.cli import networks
 from experiments.cli.language import t
 from lenet import files, records
 from lenet.errors import UsageError
@@ -23,6 +25,7 @@ SUFFIX = {"onnx": "onnx", "torch": "pt", "npz": "npz", "stablehlo": "stablehlo"}
 
 flags.DEFINE_enum("format", "onnx", list(SUFFIX), "file format")
 flags.DEFINE_string("to", None, "output file (default: lenet.SUFFIX in the run directory)")
+networks.define()
 FLAGS = flags.FLAGS
 
 
@@ -34,12 +37,14 @@ def main(*operands: str) -> None:
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: no such directory")
     from lenet import export
+    from lenet.model import lenet_of
 
-    found = records.restore(run_dir)
+    found = records.restore(run_dir, networks.again())
     model, params, shape = found.model, found.params, found.image_shape
+    known = partial(lenet_of, model, f"--format={FLAGS.format} (--format=stablehlo takes any)")
     content = {
-        "onnx": lambda: export.to_onnx(model, params, shape),
-        "torch": lambda: export.to_torch_file(model, params, shape),
+        "onnx": lambda: export.to_onnx(known(), params, shape),
+        "torch": lambda: export.to_torch_file(known(), params, shape),
         "npz": lambda: export.to_npz(params),
         "stablehlo": lambda: export.to_stablehlo(model, params, shape),
     }[FLAGS.format]()

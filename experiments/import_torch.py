@@ -110,9 +110,10 @@ def _import(config: Config, state: Mapping[str, Any], run_dir: Path) -> None:
 
     from lenet import data, export, runs, train
     from lenet.engine import metrics
+    from lenet.model import lenet_of
 
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir)
-    model = train.check(config, loaded)
+    model = lenet_of(train.check(config, loaded), "import_torch")
     if model.kernel_size % 2 == 0:
         raise UsageError(
             f"even kernel sizes ({model.kernel_size}) are padded differently in PyTorch; use an "

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
+from experiments.cli import networks
 from experiments.cli.language import t
 from lenet import files
 from lenet.errors import DataError, RecordError, UsageError
@@ -36,6 +37,7 @@ flags.DEFINE_string(
     "explain", None, "directory for a figure of the first run's activations on each image"
 )
 flags.DEFINE_integer("top", 3, "classes to show for each image", lower_bound=1)
+networks.define()
 FLAGS = flags.FLAGS
 
 
@@ -48,7 +50,7 @@ def main(*operands: str) -> None:
         raise UsageError(f"{first}Give run directories, then images: RUN_DIR IMAGE...")
     if not files:
         raise UsageError(f"{run_dirs[-1]}: give images after the run directory: RUN_DIR IMAGE...")
-    trained = [restore(run_dir) for run_dir in run_dirs]
+    trained = [restore(run_dir, networks.again()) for run_dir in run_dirs]
     first_shape, first_names = trained[0].image_shape, trained[0].class_names
     for run_dir, run in zip(run_dirs, trained, strict=True):
         if (run.image_shape, run.class_names) != (first_shape, first_names):

@@ -16,13 +16,14 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language, reports
+from experiments.cli import language, networks, reports
 from lenet.errors import UsageError
 
 language.define()
 flags.DEFINE_string("to", None, "output file (default: report.html in the run directory)")
 flags.DEFINE_boolean("open", False, "open the report in a browser")
 flags.DEFINE_string("data_dir", None, "dataset directory, if it has moved since the training")
+networks.define()
 FLAGS = flags.FLAGS
 
 
@@ -36,7 +37,7 @@ def main(*operands: str) -> None:
     to = Path(FLAGS.to).expanduser() if FLAGS.to else run_dir / reports.NAME
     from lenet.report import of_directory
 
-    report = of_directory.report(run_dir, data_dir=FLAGS.data_dir)
+    report = of_directory.report(run_dir, data_dir=FLAGS.data_dir, network=networks.again())
     reports.write(report, to, language.asked())
     if FLAGS.open:
         webbrowser.open(to.resolve().as_uri())

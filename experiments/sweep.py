@@ -32,7 +32,7 @@ from experiments.cli.axes import Axis
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
 from lenet import files, records
-from lenet.config import PRESETS, Config
+from lenet.config import Config
 from lenet.errors import RecordError, UsageError
 from lenet.language import listed, message, wrapped
 from lenet.records import directory
@@ -82,7 +82,7 @@ def main() -> None:
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
         raise UsageError("--zip and --random exclude each other: remove one")
-    base = Config(**PRESETS[FLAGS.preset])
+    base = cli.preset()
     passes = next((axis.values for axis in varied if axis.name == "epochs"), (base.epochs,))
     many.check_cost(count, sum(passes) / len(passes))
     seeds = _seeds(run_dir, varied)
@@ -123,7 +123,7 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
         for setting in axes.settings(
             then, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
         ):
-            found[config_module.check(dataclasses.replace(base, **setting))] = None
+            found[config_module.check(config_module.replace(base, **setting))] = None
     return list(found)
 
 
@@ -134,7 +134,9 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
-    choices = {field.name for field in config_module.fields("choice")} | {"epochs"}
+    choices = {field.name for field in config_module.fields("choice", configs[0].network)} | {
+        "epochs"
+    }
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
     for group in groups(configs):
         first = configs[group[0]]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language, reports
+from experiments.cli import language, networks, reports
 from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
@@ -66,7 +66,7 @@ def main() -> None:
     _conclude(run)
     if FLAGS.resume and run.data is None and (run.directory / reports.NAME).exists():
         return
-    reports.at_the_end(run.directory, run.data)
+    reports.at_the_end(run.directory, run.data, run.config.network)
 
 
 def _begin() -> "Run":
@@ -98,9 +98,10 @@ def _resume() -> "Run":
     run_dir = Path(FLAGS.run_dir).expanduser()
     asked = _asked()
     epochs = asked.pop("epochs", None)
-    runs.check_same("the command line", asked, runs.recorded(run_dir)[0], run_dir)
+    runs.check_same("the command line", asked, runs.recorded(run_dir, networks.again())[0], run_dir)
     run = runs.resume(
         run_dir,
+        network=networks.again(),
         data_dir=FLAGS.data_dir,
         checkpoint_every=FLAGS.checkpoint_every,
         epochs=epochs,
@@ -114,8 +115,9 @@ def _asked() -> dict[str, Any]:
     """Return the settings that the command line names."""
     if not FLAGS["preset"].present:
         return cli.given()
-    touched = {name: getattr(Config(), name) for preset in PRESETS.values() for name in preset}
-    return touched | PRESETS[FLAGS.preset] | cli.given()
+    preset, names = cli.preset(), {field.name for field in networks.fields()}
+    touched = {name for values in PRESETS.values() for name in values} & names
+    return {name: getattr(preset, name) for name in touched} | cli.given()
 
 
 def _show(config: Config, data: Any) -> None:

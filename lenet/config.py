@@ -1,52 +1,37 @@
-"""Run configuration. Each setting is declared once, in `Config`.
+"""Run configuration: the settings of a network and of its training, each declared once.
 
 Flags, `--help`, config.json and validation derive from the fields below. A field is either a
 number, which the compiled program takes as an input, so that a new value compiles nothing; or a
 choice, which shapes the program. This module imports neither jax nor NumPy, so `--help` is quick.
+
+A network is a frozen dataclass: `LeNet` here, or any other with a method `build(num_classes)` that
+returns a Flax module, or a Flax module with a field `num_classes`.
 """
 
 import dataclasses
-import math
+import difflib
+import functools
 from typing import Any
 
+from lenet import settings
 from lenet.errors import UsageError
-
-
-def _number(
-    default: float, doc: str, *, low: float, open_: bool = False, high: float = math.inf
-) -> Any:
-    """Declare an input of the compiled program, within [low, high), or (low, high) if `open_`."""
-    meta = {"doc": doc, "kind": "number", "low": low, "open": open_, "high": high}
-    return dataclasses.field(default=default, metadata=meta)
-
-
-def _choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int = 1) -> Any:
-    """Declare a field that shapes the program: one of `among`, or sizes of at least `low`."""
-    meta = {"doc": doc, "kind": "choice", "among": among, "low": low}
-    return dataclasses.field(default=default, metadata=meta)
+from lenet.settings import choice, number
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Settings of one run. The defaults are the book's own run, the preset `book`.
+class LeNet:
+    """Settings of the chapter's network, which `lenet.model` builds."""
 
-    NumPy scalars become Python numbers, and lists become tuples. `check` validates the values.
-
-    >>> Config(epochs=3, channels=[6, 16]).channels
-    (6, 16)
-    """
-
-    # The network
-    activation: str = _choice(
+    activation: str = choice(
         "sigmoid",
         "activation function of every layer except the last",
         among=("sigmoid", "relu", "tanh"),
     )
-    pool: str = _choice("avg", "pooling in 2×2 windows: average or max", among=("avg", "max"))
-    channels: tuple[int, ...] = _choice((6, 16), "output channels of each convolution")
-    kernel_size: int = _choice(5, "height and width of the convolution kernels, in pixels")
-    hidden: tuple[int, ...] = _choice((120, 84), "units of each dense layer except the last")
-    init: str = _choice(
+    pool: str = choice("avg", "pooling in 2×2 windows: average or max", among=("avg", "max"))
+    channels: tuple[int, ...] = choice((6, 16), "output channels of each convolution")
+    kernel_size: int = choice(5, "height and width of the convolution kernels, in pixels")
+    hidden: tuple[int, ...] = choice((120, 84), "units of each dense layer except the last")
+    init: str = choice(
         "xavier_uniform",
         "weight initialisation",
         among=(
@@ -61,76 +46,99 @@ class Config:
             "pytorch",
         ),
     )
-    bias_init: str = _choice(
+    bias_init: str = choice(
         "pytorch",
         "bias initialisation: pytorch = U(±1/√fan_in), the book's default; or zeros",
         among=("pytorch", "zeros"),
     )
-    conv: str = _choice(
+    conv: str = choice(
         "auto",
         "convolution algorithm: matrix product, XLA's convolution, or chosen by device",
         among=("auto", "matmul", "lax"),
     )
-    precision: str = _choice(
+    precision: str = choice(
         "float32",
         "compute precision (parameters stay float32); tensorfloat32: NVIDIA GPUs only",
         among=("float32", "tensorfloat32", "bfloat16"),
     )
 
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Config:
+    """Settings of one run. The defaults are the book's own run, the preset `book`.
+
+    The settings of the network can be given and read as if they were its own. NumPy scalars become
+    Python numbers, and lists become tuples. `check` validates the values.
+
+    >>> config = Config(epochs=3, channels=[6, 16])
+    >>> config.network.channels == config.channels == (6, 16)
+    True
+    """
+
+    network: Any = dataclasses.field(default=LeNet(), metadata={"kind": "network"})
+
     # The optimisation
-    lr: float = _number(0.9, "learning rate", low=0, open_=True)
-    epochs: int = _number(10, "number of epochs", low=1, high=1_000_000)
-    batch_size: int = _choice(256, "examples per minibatch; an epoch's last one may have fewer")
-    momentum: float = _number(0.0, "momentum, from 0 to below 1", low=0, high=1)
-    nesterov: bool = _choice(False, "Nesterov momentum; needs momentum above 0")
-    weight_decay: float = _number(
-        0.0, "L2 penalty: adds this times the weights to the gradient", low=0
+    optimizer: str = choice(
+        "sgd",
+        "update rule; adam's momentum and the others' constants are those of its paper",
+        among=("sgd", "adam", "adamw", "lion"),
     )
-    schedule: str = _choice(
+    lr: float = number(0.9, "learning rate", low=0, open_=True)
+    epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
+    batch_size: int = choice(256, "examples per minibatch; an epoch's last one may have fewer")
+    momentum: float = number(0.0, "momentum of sgd, from 0 to below 1", low=0, high=1)
+    nesterov: bool = choice(False, "Nesterov momentum; needs momentum above 0")
+    weight_decay: float = number(
+        0.0,
+        "adds this times the weights to the gradient (adamw, lion: to the update)",
+        low=0,
+    )
+    average: float = choice(
+        0.0, "decay of a moving average of the weights, evaluated beside them; 0: none", low=0
+    )
+    clip: float = choice(0.0, "largest norm of the gradient, which is scaled to it; 0: any", low=0)
+    schedule: str = choice(
         "constant",
         "learning-rate schedule: constant, or decay to zero",
         among=("constant", "linear", "cosine"),
     )
-    warmup: float = _number(0.0, "epochs of linear warmup of the learning rate from 0", low=0)
-    order: str = _choice(
+    warmup: float = number(0.0, "epochs of linear warmup of the learning rate from 0", low=0)
+    order: str = choice(
         "examples",
         "shuffle examples, or fixed batches (as the book's TensorFlow code does)",
         among=("examples", "batches"),
     )
-    seed: int = _number(0, "seed for initial weights and shuffling", low=0, high=2**31)
-    order_seed: int = _number(-1, "seed for shuffling; -1 uses seed", low=-1, high=2**31)
+    augment: str = choice(
+        "",
+        "random changes of training images, such as shift:2,flip,erase:8 (pixels)",
+    )
+    seed: int = number(0, "seed for initial weights and shuffling", low=0, high=2**31)
+    order_seed: int = number(-1, "seed for shuffling; -1 uses seed", low=-1, high=2**31)
 
     # The data
-    dataset: str = _choice("fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own")
-    valid: int = _choice(0, "training examples held out for validation", low=0)
+    dataset: str = choice("fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own")
+    valid: int = choice(0, "training examples held out for validation", low=0)
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = _plain(getattr(self, field.name), field.default)
-            if type(field.default) is float and type(value) is int:
-                value = _float(value)  # lr=1 is lr=1.0, and so the same compiled program
+    def __init__(self, network: Any = LeNet(), **values: Any) -> None:
+        known = {field.name for field in fields(network=network)}
+        for name in values:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                guess = f". Did you mean {close[0]}?" if close else ""
+                raise UsageError(f"unknown setting: {ascii(name)[1:-1]}{guess}")
+        object.__setattr__(self, "network", settings.changed(network, values))
+        for field in _TRAINING:
+            value = settings.plain(values.get(field.name, field.default), field.default)
             object.__setattr__(self, field.name, value)
 
-
-def _plain(value: Any, default: Any) -> Any:
-    """Convert a NumPy scalar to a Python number, and what lists sizes to a tuple of them."""
-    # NumPy by name, without importing it; the arrays [R] and tracers of a sweep stay what they are.
-    if type(value).__module__ == "numpy" and value.ndim == 0:
-        return value.item()
-    if isinstance(default, tuple) and hasattr(value, "__iter__") and not isinstance(value, str):
-        return tuple(_plain(size, 0) for size in value)
-    return value
+    def __getattr__(self, name: str) -> Any:
+        network = self.__dict__.get("network")
+        if network is None or name not in {field.name for field in settings.of(network)}:
+            raise AttributeError(f"{type(self).__name__} has no setting {name}")
+        return getattr(network, name)
 
 
-def _float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond every float, which `check` refuses as infinite
-        return math.inf
-
-
-_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
-"""The normal numbers of float32, with which a network trains: smaller ones are 0 to XLA."""
+_TRAINING = [field for field in dataclasses.fields(Config) if field.name != "network"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "book": {},
@@ -140,9 +148,27 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named settings that differ from the defaults."""
 
 
-def fields(kind: str | None = None) -> list[dataclasses.Field]:
-    """Return Config's fields in order, or only those of one kind: "number" or "choice"."""
-    return [f for f in dataclasses.fields(Config) if kind in (None, f.metadata["kind"])]
+def fields(kind: str | None = None, network: Any = LeNet()) -> list[dataclasses.Field]:
+    """Return the settings of a network and its training, or those of one kind.
+
+    Args:
+      kind: "number", an input of the program, or "choice", as all settings of a network are; None:
+        both.
+      network: whose settings come first.
+
+    Raises:
+      UsageError: naming a setting that both have.
+    """
+    own, training = settings.of(network), _TRAINING
+    if both := {field.name for field in own} & {field.name for field in training}:
+        name = sorted(both)[0]
+        raise UsageError(
+            f"{type(network).__name__}.{name}: training has a setting of this name, too. Rename it"
+        )
+    numbers = [field for field in training if field.metadata["kind"] == "number"]
+    if kind == "number":
+        return numbers
+    return [field for field in (*own, *training) if kind is None or field not in numbers]
 
 
 def check(config: Config) -> Config:
@@ -151,16 +177,15 @@ def check(config: Config) -> Config:
     Raises:
       UsageError: naming the field, the value and the limit, such as "lr=-1.0: must be above 0".
     """
-    for field in fields():
-        value, meta = getattr(config, field.name), field.metadata
-        _check_type(field, value)
-        if meta["kind"] == "number":
-            _check_number(field, value)
-        elif meta["among"] and value not in meta["among"]:
-            known = ", ".join(meta["among"])
-            raise UsageError(f"{field.name}={_shown(value)}: must be one of {known}")
-        elif isinstance(value, tuple | int) and not isinstance(value, bool):
-            _check_sizes(field, value)
+    for field in fields(network=config.network):
+        settings.check(field, getattr(config, field.name))
+    if config.optimizer != "sgd" and (config.momentum or config.nesterov):
+        raise UsageError(
+            f"momentum={config.momentum:g}: is of optimizer=sgd; {config.optimizer} has its own"
+        )
+    if config.average >= 1:
+        raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")
+    augmentations(config.augment)
     if config.nesterov and config.momentum == 0:
         raise UsageError("nesterov=true: needs momentum above 0, such as momentum=0.9")
     if config.warmup >= config.epochs and config.warmup > 0:
@@ -168,65 +193,99 @@ def check(config: Config) -> Config:
     return config
 
 
-def _check_type(field: dataclasses.Field, value: Any) -> None:
-    """Raise a UsageError unless a value has the type of the field's default."""
-    right = type(value) is type(field.default)
-    if right and isinstance(value, tuple):
-        right = all(type(size) is int for size in value)
-    if right and isinstance(value, str) and not field.metadata["among"]:
-        right = value.isprintable()
-    if not right:
-        default = field.default
-        example = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        raise UsageError(f"{field.name}={_shown(value)}: expected a value like {example}")
-
-
-def _shown(value: Any) -> str:
-    """Return a value as part of a one-line message."""
-    return (value if isinstance(value, str) and value.isprintable() else repr(value))[:60]
-
-
-def _check_number(field: dataclasses.Field, value: float) -> None:
-    low, high, open_ = field.metadata["low"], field.metadata["high"], field.metadata["open"]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{field.name}={value}: must be a finite number")
-    if value < low or (open_ and value == low) or value >= high:
-        limit = f"{'above' if open_ else 'at least'} {low:g}"
-        below = f" and below {high:g}" if math.isfinite(high) else ""
-        raise UsageError(f"{field.name}={value}: must be {limit}{below}")
-    if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
-        raise UsageError(
-            f"{field.name}={value}: float32 has no such number; must be 0, or from {_SMALLEST:.2g} "
-            f"to {_LARGEST:.2g}"
-        )
-
-
-def _check_sizes(field: dataclasses.Field, value: int | tuple[int, ...]) -> None:
-    low, limit = field.metadata["low"], 1 << 20
-    sizes = value if isinstance(value, tuple) else (value,)
-    shown = ",".join(map(str, sizes))
-    if field.name == "channels" and not sizes:
-        raise UsageError("channels=: must have at least one convolution, such as channels=6,16")
-    if any(size < low or size > limit for size in sizes):
-        raise UsageError(f"{field.name}={shown}: must be at least {low} and at most {limit:,}")
-
-
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the fields as values that JSON can represent."""
-    return {
-        f.name: list(v) if isinstance(v := getattr(config, f.name), tuple) else v for f in fields()
+    """Return the settings as values that JSON can represent; LeNet goes without saying."""
+    named = {} if isinstance(config.network, LeNet) else {"network": name_of(config.network)}
+    return named | {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in fields(network=config.network)
+        for value in [getattr(config, field.name)]
     }
 
 
-def from_dict(values: dict[str, Any]) -> Config:
+def from_dict(values: dict[str, Any], network: Any = None) -> Config:
     """Return the checked Config that `to_dict` wrote.
 
+    Args:
+      values: by name.
+      network: the network that they are of, whose own settings do not matter. Without it another
+        network than LeNet can be read, but not built: a record names no code to import.
+
     Raises:
-      UsageError: for unknown names and invalid values.
+      UsageError: for unknown names, invalid values, and the values of another network.
     """
     if not isinstance(values, dict):
         raise UsageError(f"settings: expected names with values, found {type(values).__name__}")
-    known = {f.name for f in fields()}
+    values = dict(values)
+    name = values.pop("network", None)
+    if network is None:
+        network = LeNet() if name is None else _recorded(name, values)
+    elif (found := name_of(network).rpartition(":")[2]) != str(name or "LeNet").rpartition(":")[2]:
+        raise UsageError(f"network={found}: the record is of {name or 'LeNet'}")
+    known = {field.name for field in fields(network=network)}
     if unknown := sorted(set(values) - known):
         raise UsageError(f"unknown setting: {ascii(', '.join(unknown))[1:-1]}")
-    return check(Config(**values))
+    return check(Config(network, **values))
+
+
+AUGMENTATIONS = {"shift": 2, "flip": None, "erase": 8}
+"""Pixels of each where none are given; None: it takes none."""
+
+
+def augmentations(text: str) -> list[tuple[str, int]]:
+    """Return the changes that `augment` lists, with their pixels.
+
+    Raises:
+      UsageError: naming one that is unknown, or pixels that cannot be.
+
+    >>> augmentations("shift:1,flip")
+    [('shift', 1), ('flip', 0)]
+    """
+    found = []
+    for each in filter(None, text.split(",")):
+        name, colon, pixels = each.partition(":")
+        usual = AUGMENTATIONS.get(name, 0)
+        if name not in AUGMENTATIONS or (colon and usual is None):
+            raise UsageError(f"augment={each!a:.40}: expected shift:PIXELS, flip or erase:PIXELS")
+        if colon and not (pixels.isdecimal() and 1 <= int(pixels[:9]) <= 1024):
+            raise UsageError(f"augment={each!a:.40}: pixels must be from 1 to 1,024")
+        found.append((name, int(pixels) if colon else usual or 0))
+    return found
+
+
+def replace(config: Config, **values: Any) -> Config:
+    """Return a config with other values; `dataclasses.replace` without its types."""
+    return Config(**{**vars(config), **values})
+
+
+def same(one: Config, other: Config) -> bool:
+    """Whether two configs have equal settings, of networks with the same name."""
+    a, b = to_dict(one), to_dict(other)
+    names = [str(each.pop("network", "")).rpartition(":")[2] for each in (a, b)]
+    return a == b and names[0] == names[1]
+
+
+def name_of(network: Any) -> str:
+    """Return module:class of a network, as --network takes it."""
+    return f"{type(network).__module__}:{type(network).__qualname__}"
+
+
+def _recorded(name: Any, values: dict[str, Any]) -> Any:
+    """Return a network that has a name and settings, and cannot be built."""
+    own = {key: value for key, value in values.items() if key not in {f.name for f in _TRAINING}}
+    zeros = tuple((key, (0,) if type(own[key]) is list else type(own[key])()) for key in own)
+    try:
+        return _class_of(str(name), zeros)()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"network={ascii(name)[:60]}: {error}") from None
+
+
+@functools.cache
+def _class_of(name: str, zeros: tuple[tuple[str, Any], ...]) -> type:
+    """Return a dataclass of that name, the same for the same fields: configs compare."""
+    module, _, qualified = name.rpartition(":")
+    made = dataclasses.make_dataclass(
+        qualified, [(key, type(zero), zero) for key, zero in zeros], frozen=True
+    )
+    made.__module__ = module
+    return made

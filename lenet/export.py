@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
-from lenet.engine.sgd import Params
+from lenet.engine import forward
+from lenet.engine.forward import Params
 from lenet.errors import RecordError, UsageError
 from lenet.model import WINDOW, LeNet, feature_maps
 from lenet.ops.shapes import same_padding
@@ -258,22 +260,31 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
     return content
 
 
-def to_stablehlo(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
+def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> bytes:
     """Return a StableHLO program with its parameters, for any batch size on CPU, GPU and TPU.
 
     `jax.export.deserialize(content).call(images)` maps float32 images [B, H, W, C] to logits.
+
+    Raises:
+      UsageError: for a network that needs to know the size of a batch.
     """
     from jax import export
 
-    plain = model.clone(conv="lax")  # the convolution operation, which other compilers support
+    # The convolution operation, which other compilers support
+    plain = model.clone(conv="lax") if isinstance(model, LeNet) else model
     held = jax.tree.map(jnp.asarray, params)
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
 
     def logits(images: jax.Array) -> jax.Array:
         with jax.default_matmul_precision("highest"):
-            result: jax.Array = plain.apply({"params": held}, images)  # type: ignore[assignment]
-            return result
+            return forward.apply(plain, held, images)
 
-    made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
+    try:
+        made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
+    except TypeError as error:
+        raise UsageError(
+            f"{type(model).__name__}: needs to know the size of a batch ({error}). Write "
+            "images.shape[0] in place of len(images)"
+        ) from None
     return bytes(made.serialize())

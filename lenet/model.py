@@ -1,5 +1,6 @@
 """LeNet, after LeCun et al. (1998) as the chapter has it: two convolutions, three dense layers."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,8 +13,10 @@ from jax import Array
 from jax.nn import initializers
 from jaxtyping import Float, Num
 
+from lenet import config as config_module
 from lenet import ops
 from lenet.config import Config
+from lenet.errors import UsageError
 from lenet.ops import blocks
 from lenet.ops.shapes import Padding, Size, check_axes, output_shape, pair, same_padding
 
@@ -275,6 +278,17 @@ def _check_settings(model: LeNet) -> None:
         raise ValueError(f"every size must be at least 1, with at least one convolution: {model}")
 
 
+def lenet_of(model: nn.Module, what: str) -> LeNet:
+    """Return a network that is a LeNet.
+
+    Raises:
+      UsageError: if it is another one; `what` begins the message.
+    """
+    if not isinstance(model, LeNet):
+        raise UsageError(f"{what}: knows the layers of LeNet, not those of {type(model).__name__}")
+    return model
+
+
 def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
     """Return (H, W) after each convolution and after its pooling, for images of `size`.
 
@@ -300,8 +314,39 @@ def feature_maps(model: LeNet, size: Sequence[int]) -> list[tuple[Size, Size]]:
     return maps
 
 
-def network(config: Config, num_classes: int) -> LeNet:
-    """Return the network that `config` describes, on this process's device."""
+def network(config: Config, num_classes: int) -> nn.Module:
+    """Return the module of the network that `config` names, for this process's device.
+
+    Raises:
+      UsageError: if that cannot be built.
+    """
+    if isinstance(config.network, config_module.LeNet):
+        return _lenet(config, num_classes)
+    name = config_module.name_of(config.network)
+    try:
+        hash(config.network)
+    except TypeError as error:
+        raise UsageError(f"network={name}: {error}. Use tuples in place of lists") from None
+    if isinstance(config.network, nn.Module):
+        counts = "num_classes" in {field.name for field in dataclasses.fields(config.network)}
+        counted: dict[str, Any] = {"num_classes": num_classes} if counts else {}
+        return config.network.clone(**counted)
+    build = getattr(config.network, "build", None)
+    if build is None:
+        raise UsageError(
+            f"network={name}: neither a Flax module nor a dataclass with build(num_classes). If it "
+            "is from a record, give the network again: a record names no code to import"
+        )
+    found = build(num_classes)
+    if not isinstance(found, nn.Module):
+        raise UsageError(
+            f"network={name}: build() returned {type(found).__name__}, expected a Flax module; "
+            "wrap one of NNX: flax.nnx.bridge.ToLinen(Net, kwargs=...)"
+        )
+    return found
+
+
+def _lenet(config: Config, num_classes: int) -> LeNet:
     # Inside a loop XLA's convolution is slow on a CPU; on a GPU it is what cannot be captured in a
     # graph. A TPU's matrix unit is made for it.
     auto = "lax" if jax.default_backend() == "tpu" else "matmul"

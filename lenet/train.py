@@ -1,19 +1,24 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
+from jax import Array
 
 from lenet import config as config_module
 from lenet.config import Config
 from lenet.data import Data, splits
-from lenet.engine import lanes, sgd
+from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
+from lenet.engine.forward import Params
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
-from lenet.errors import DivergedError, UsageError
+from lenet.errors import DivergedError, LenetError, UsageError
 from lenet.model import LeNet, feature_maps, network
 
 init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
@@ -21,7 +26,7 @@ evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
 """`sgd.init` and `sgd.evaluate` of one network, jitted."""
 
 
-def check(config: Config, data: Data) -> LeNet:
+def check(config: Config, data: Data) -> nn.Module:
     """Return the network for `data`, if `config` and `data` are valid and match.
 
     Called once at the edge; nothing below checks again.
@@ -50,11 +55,49 @@ def check(config: Config, data: Data) -> LeNet:
             f"batch_size={config.batch_size}: must be at most the {count} training examples"
         )
     model = network(config, data.num_classes)
-    try:
-        feature_maps(model, data.image_shape[:2])
-    except ValueError as error:
-        raise UsageError(f"{data.name}: {error}") from None
+    if isinstance(model, LeNet):
+        try:
+            feature_maps(model, data.image_shape[:2])
+        except ValueError as error:
+            raise UsageError(f"{data.name}: {error}") from None
+        return model
+    _check_logits(model, config, data)
     return model
+
+
+def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
+    """Raise a UsageError unless a network maps images of the data to logits."""
+    name = config_module.name_of(config.network)
+    images = jax.ShapeDtypeStruct((2, *data.image_shape), jnp.uint8)
+
+    def apply(key: Array, images: Array) -> tuple[Array, Any]:
+        params, collections = forward.init(model, key, data.image_shape)
+        drawn = key if forward.takes_train(model) else None
+        return forward.train(model, params, collections, images, drawn)
+
+    try:
+        found, collections = jax.eval_shape(apply, jax.random.key(0), images)
+    except LenetError:
+        raise
+    except Exception as error:  # whatever the code of a network raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"network={name}: cannot be applied to images {list(data.image_shape)} of {data.name}: "
+            f"{type(error).__name__}: {reason:.200}"
+        ) from error
+    expected = (2, data.num_classes)
+    if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
+        shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else type(found)
+        raise UsageError(
+            f"network={name}: returns {shown} for 2 images, expected float32{list(expected)}: a "
+            f"logit for each of the {data.num_classes} classes"
+        )
+    short = len(data.train.labels) % config.batch_size
+    if collections and config.order == "batches" and short:
+        raise UsageError(
+            f"order=batches: the batch of {short} examples would have statistics of its own size "
+            f"anywhere in an epoch. Use order=examples, or a batch_size that divides the examples"
+        )
 
 
 def start(config: Config, data: Data) -> engine.Program:
@@ -63,7 +106,9 @@ def start(config: Config, data: Data) -> engine.Program:
     Raises:
       UsageError: as `check` and `engine.sweep.compiled`, before anything is compiled.
     """
-    return engine.compiled(check(config, data), config, data, lanes.spread(1))
+    model = check(config, data)
+    whole = sgd.keeps(model, data.image_shape)
+    return engine.compiled(model, config, data, lanes.spread(1, whole=whole))
 
 
 def fit(
@@ -92,19 +137,21 @@ def fit(
 def run(config: Config, data: Data) -> tuple[Row, Params]:
     """Train to the end; return the row of the last epoch and the final parameters.
 
+    Of a network that keeps more, such as batch statistics, these are all its variables.
+
     Raises:
       UsageError, DivergedError: as `start` and `fit`.
     """
     for row, state in fit(start(config, data)):  # noqa: B007  only the last is used
         pass
-    return row, state.params
+    return row, state.variables
 
 
 def sweep(
     configs: Sequence[Config],
     data: Data,
     *,
-    choose: Callable[[LeNet, Config, Data, int], lanes.Lanes] = lanes.choose,
+    choose: Callable[[nn.Module, Config, Data, int], lanes.Lanes] = lanes.choose,
 ) -> Iterator[engine.Epoch]:
     """Train every run to its end; yield after each epoch of each chunk of runs.
 

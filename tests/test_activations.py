@@ -7,7 +7,7 @@ import pytest
 
 from lenet import train
 from lenet.config import Config
-from lenet.engine import sgd
+from lenet.engine import forward
 from lenet.inspect.activations import Statistics, activations, statistics
 from lenet.model import LeNet, network
 
@@ -35,7 +35,7 @@ def test_every_layer_is_there_in_order_and_the_last_is_the_logits(form):
         "dense3": (3, 10),
     }
     assert list(values)[-1] == "dense3"
-    expected = jax.jit(sgd.logits, static_argnums=0)(model, params, IMAGES)
+    expected = jax.jit(forward.logits, static_argnums=0)(model, params, IMAGES)
     np.testing.assert_allclose(values["dense3"], expected, rtol=0, atol=1e-5)
 
 

@@ -18,8 +18,8 @@ from rich.console import Console
 from experiments import cli
 from experiments.cli import progress
 from lenet import config, data, records, stopping
+from lenet.engine.forward import logits
 from lenet.engine.rows import Row
-from lenet.engine.sgd import logits
 
 train = partial(command, "train", "--noreport")
 

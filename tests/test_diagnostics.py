@@ -12,7 +12,7 @@ import pytest
 from lenet import train
 from lenet.config import Config
 from lenet.data import Split
-from lenet.engine import sgd
+from lenet.engine import forward
 from lenet.inspect import activations, diagnostics
 from lenet.inspect.activations import Statistics
 from lenet.model import LeNet, network
@@ -38,7 +38,7 @@ def params(model):
 
 def test_the_gradient_is_that_of_the_mean_loss_of_a_training_step(model, params, split):
     def loss(params):
-        logits = sgd.logits(model, params, jnp.asarray(split.images))
+        logits = forward.logits(model, params, jnp.asarray(split.images))
         return optax.losses.softmax_cross_entropy_with_integer_labels(logits, split.labels).mean()
 
     found = diagnostics.diagnose(model, params, split)

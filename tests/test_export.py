@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skipping import skip
 
 from lenet import data, export, records
-from lenet.engine import sgd
+from lenet.engine import forward
 from lenet.errors import RecordError, UsageError
 from lenet.model import FORMS, LeNet
 
@@ -226,7 +226,7 @@ def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
     images = data.load("tiny", data_dir=tiny).test.images
     started = session(onnxruntime, (tmp_path / "lenet.onnx").read_bytes())
     (logits,) = started.run(None, {"images": nchw(images.astype(np.float32) / 255)})
-    expected = sgd.logits(*records.load(run_dir), images)
+    expected = forward.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
@@ -248,7 +248,7 @@ def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     assert "test accuracy" in done.stdout
     back, params = records.load(tmp_path / "theirs")
     assert back.clone(kernel_init=model.kernel_init, conv=model.conv) == model
-    np.testing.assert_allclose(sgd.logits(back, params, images), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(forward.logits(back, params, images), expected, rtol=0, atol=1e-5)
     again = run_import("lenet.pt", "--preset=modern", *where, cwd=tmp_path)
     assert again.returncode == 2
     assert "theirs" in again.stderr
@@ -314,7 +314,7 @@ def test_on_a_thousand_real_images_all_agree(onnxruntime, torch, fashion_mnist, 
     model = train.check(config, fashion_mnist)
     shape, images = fashion_mnist.image_shape, fashion_mnist.test.images[:1000]
     scaled = images.astype(np.float32) / 255
-    expected = sgd.logits(model, state.params, images)
+    expected = forward.logits(model, state.params, images)
     (logits,) = session(onnxruntime, export.to_onnx(model, state.params, shape)).run(
         None, {"images": nchw(scaled)}
     )

@@ -7,7 +7,7 @@ import scipy.special
 from lenet import inspect, train
 from lenet.config import Config
 from lenet.data import synthetic
-from lenet.engine import sgd
+from lenet.engine import forward
 
 SMALL = Config(dataset="synthetic", channels=(2, 3), hidden=(8,))
 
@@ -22,7 +22,7 @@ def network():
 def test_probabilities_are_the_softmax_of_the_logits_in_batches_of_any_size(network):
     model, params, data = network
     found = inspect.probabilities(model, params, data.train.images)  # more than one batch
-    logits = sgd.logits(model, params, data.train.images)
+    logits = forward.logits(model, params, data.train.images)
     np.testing.assert_allclose(found, scipy.special.softmax(logits, axis=1), rtol=2e-5)
     assert found.shape == (600, 10)
 

@@ -14,7 +14,7 @@ from record_rows import timeless
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data, hold_out, synthetic
-from lenet.engine import lanes, memory, sgd, sweep
+from lenet.engine import forward, lanes, memory, sgd, sweep
 from lenet.engine.rows import Row
 from lenet.engine.stacking import groups, stack
 from lenet.errors import DivergedError, UsageError
@@ -41,7 +41,7 @@ def at_once(share: int):
     return lambda *_: lanes.together(share, jax.local_devices(), vectorise=True)
 
 
-def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
+def results(configs, data, choose) -> dict[int, tuple[list, forward.Params]]:
     """The rows, or how it diverged, and the final parameters of each run."""
     found = {i: ([], None) for i in range(len(configs))}
     for epoch in train.sweep(configs, data, choose=choose):
@@ -53,7 +53,7 @@ def results(configs, data, choose) -> dict[int, tuple[list, sgd.Params]]:
     return found
 
 
-def alone(config: Config, data: Data) -> tuple[list[Row], sgd.Params]:
+def alone(config: Config, data: Data) -> tuple[list[Row], forward.Params]:
     rows = []
     for row, state in train.fit(train.start(config, data)):
         rows.append(row)

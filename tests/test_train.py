@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from record_rows import timeless
 from lenet import train
 from lenet.config import PRESETS, Config
 from lenet.data import Data, Split, hold_out, synthetic
-from lenet.engine import lanes, metrics, sgd, sharding, sweep
-from lenet.engine.optimizer import learning_rate
+from lenet.engine import forward, lanes, metrics, sgd, sharding, sweep
+from lenet.engine.optimizer import learning_rate, optimizer
 from lenet.engine.rows import Row
 from lenet.engine.stacking import stack
 from lenet.errors import DataError, DivergedError, UsageError
@@ -114,7 +115,7 @@ def test_evaluation_counts_every_example_whatever_the_batch(small, fresh, monkey
     model = network(config, 10)
     params = train.init(model, config, small.image_shape).params
     split = jax.device_put(small.train)
-    all_logits = jax.jit(sgd.logits, static_argnums=0)(model, params, split.images)
+    all_logits = jax.jit(forward.logits, static_argnums=0)(model, params, split.images)
     whole = metrics.of_batch(all_logits, split.labels, jnp.ones(700, bool))
     found, classes = train.evaluate(model, params, split)
     assert int(found.count) == 700
@@ -268,7 +269,7 @@ def test_bfloat16_rounds_what_is_computed_and_not_what_is_learned(small, form):
     assert tensorfloat == exact or jax.default_backend() == "gpu"
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=1e-2)
-    text = jax.jit(sgd.logits, static_argnums=0).lower(
+    text = jax.jit(forward.logits, static_argnums=0).lower(
         network(configs[2], 10), runs[2][1], small.test.images
     )
     assert "bf16" in text.as_text()
@@ -350,20 +351,29 @@ def test_it_can_overfit_32_images(small):
 @pytest.mark.parametrize(
     "options",
     [
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, MOMENTUM)),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (
+                *({}, MOMENTUM, {"clip": 0.05}),
+                *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw")),
+            )
+        ),
         MOMENTUM | {"nesterov": True},
     ],
 )
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
-    config = Config(lr=0.9 if not options else 0.1, **options)
+    rates = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1 if options else 0.9}
+    config = Config(lr=rates[options.get("optimizer", "sgd")], **options)
     model = network(config, 10)
     state = train.init(model, config, (28, 28, 1))
     net = torch_network.network(torch, model, state.params)
-    theirs_sgd = torch.optim.SGD(net.parameters(), lr=config.lr, **options)
+    rule = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[config.optimizer]
+    own = {name: v for name, v in options.items() if name not in ("optimizer", "clip")}
+    theirs_sgd = getattr(torch.optim, rule)(net.parameters(), lr=config.lr, **own)
     rows, mask = sgd.order(config, 0, 60_000)
     step = jax.jit(sgd.step, static_argnums=(0, 2))
-    ours, theirs = [], []
+    ours, theirs, clipped = [], [], []
     for i in range(50):
         images = fashion_mnist.train.images[np.asarray(rows[i])]
         labels = fashion_mnist.train.labels[np.asarray(rows[i])]
@@ -373,10 +383,47 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
         loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
         theirs_sgd.zero_grad()
         loss.backward()
+        if config.clip:
+            norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            clipped.append(float(norm) > config.clip)
         theirs_sgd.step()
         theirs.append(loss.item())
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert len(set(ours)) == 50
+    assert any(clipped) == bool(config.clip)
+
+
+def test_averaged_weights_are_those_of_every_step_and_are_evaluated():
+    data = synthetic.make(96, 30)
+    config = of_small(batch_size=32, epochs=2, lr=0.5, average=0.8)
+    found = list(train.fit(train.start(config, data)))
+    model = train.check(config, data)
+    state, average = train.init(model, config, (28, 28, 1)), None
+    step = jax.jit(sgd.step, static_argnums=(0, 2))
+    for epoch in range(2):
+        rows, mask = sgd.order(config, epoch, 96)
+        for row, there in zip(rows, mask, strict=True):
+            average = state.params if average is None else average
+            split = data.train.images[row], data.train.labels[row]
+            state, _ = step(model, config, 3, state, *split, there, 32)
+            average = jax.tree.map(lambda a, p: 0.8 * a + 0.2 * p, average, state.params)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, found[-1][1].average, average)
+    sums, _ = train.evaluate(model, average, data.test)
+    assert found[-1][0].averaged_loss == pytest.approx(float(sums.loss_sum) / 30, rel=1e-5)
+    assert Row.from_dict(json.loads(json.dumps(found[-1][0].to_dict()))) == found[-1][0]
+
+
+def test_lion_moves_by_the_sign_of_what_it_interpolates():
+    rule = optimizer(Config(optimizer="lion", lr=0.5, weight_decay=0.1), 1)
+    point, momentum = np.array([1.0, -2.0], np.float32), np.zeros(2)
+    state = rule.init(point)
+    for gradient in (np.array([1.0, 1.0]), np.array([-20.0, 0.5])):
+        updates, state = rule.update(np.float32(gradient), state, point)
+        sign = np.sign(0.9 * momentum + 0.1 * gradient)
+        np.testing.assert_allclose(updates, -0.5 * (sign + 0.1 * point), rtol=1e-6)
+        momentum = 0.99 * momentum + 0.01 * gradient
+        point = point + np.asarray(updates)
 
 
 def test_schedules_fall_to_zero_and_warm_up_rises():

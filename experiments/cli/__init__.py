@@ -7,6 +7,7 @@ from experiments.cli.command import (
     define_config,
     given,
     own_flags,
+    preset,
     run,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "define_config",
     "given",
     "own_flags",
+    "preset",
     "run",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments.cli import networks
 from lenet import config as config_module
 from lenet.errors import UsageError
 
@@ -25,6 +26,7 @@ MOST = 1_000_000
 """Largest number of values of one axis."""
 
 _FIELDS = {field.name: field for field in config_module.fields()}
+"""By name; `define` adds those of the network that --network names."""
 _RANGE = re.compile(r"([+-]?[0-9]{1,18}):([+-]?[0-9]{1,18})")
 _GRID = re.compile(r"(.+)\.\.(.+):log([0-9]{1,18})")
 
@@ -49,7 +51,7 @@ def parse(name: str, text: str) -> Axis:
     >>> parse("channels", "6,16/12,32").values
     ((6, 16), (12, 32))
     """
-    parts = text.split("/" if isinstance(_FIELDS[name].default, tuple) else ",")
+    parts = text.split("/" if _has_commas(name) else ",")
     values: list[Any] = []
     for part in parts:
         values += _values(name, part)
@@ -60,6 +62,10 @@ def parse(name: str, text: str) -> Axis:
             raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
+
+
+def _has_commas(name: str) -> bool:
+    return name == "augment" or isinstance(_FIELDS[name].default, tuple)
 
 
 def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = None) -> int:
@@ -143,7 +149,7 @@ def _values(name: str, part: str) -> list[Any]:
             raise _malformed(name, part, "expected true, false or true,false")
         return [part == "true"]
     if isinstance(default, str):
-        if not part:
+        if not part and name != "augment":
             raise _malformed(name, part, "empty value; remove the extra comma")
         return [part]
     try:
@@ -220,10 +226,14 @@ def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> N
 
 
 def define() -> None:
-    """Define --preset and, for each field of Config, a flag whose value is an axis."""
+    """Define --preset, --network and, for each setting, a flag whose value is an axis."""
     doc = "named settings to start from; flags override them"
     flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), doc)
-    for field in config_module.fields():
+    networks.define()
+    known = networks.fields()
+    _FIELDS.clear()
+    _FIELDS.update((field.name, field) for field in known)
+    for field in known:
         among = field.metadata.get("among")
         doc = field.metadata["doc"] + (f" ({', '.join(among)})" if among else "")
         define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))

@@ -1,7 +1,6 @@
 """Run an entry point: parse flags into a Config, turn errors into one line and an exit status."""
 
 import contextlib
-import dataclasses
 import difflib
 import io
 import logging
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from absl import flags
 
+from experiments.cli import networks
 from experiments.cli.language import asked
 from lenet import config as config_module
 from lenet import stopping
@@ -46,14 +46,15 @@ class _Sizes(flags.ArgumentParser):
 
 
 def define_config() -> None:
-    """Define a flag for each field of Config, and --preset."""
+    """Define --preset, --network, and a flag for each setting of the network and its training."""
     settings = (
         f"{name}: {', '.join(f'{k} {v}' for k, v in values.items()) or 'the defaults below'}"
         for name, values in PRESETS.items()
     )
     doc = f"settings to start from; other flags override them. {'; '.join(settings)}"
     flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
-    for field in config_module.fields():
+    networks.define()
+    for field in networks.fields():
         doc = field.metadata["doc"]
         default: Any = field.default
         if field.metadata.get("among"):
@@ -76,12 +77,20 @@ def config() -> Config:
     Raises:
       UsageError: for a value out of its range.
     """
-    return config_module.check(dataclasses.replace(Config(**PRESETS[FLAGS.preset]), **given()))
+    return config_module.check(config_module.replace(preset(), **given()))
+
+
+def preset() -> Config:
+    """Return the Config of --preset, and of the network that --network names."""
+    network = networks.asked()
+    known = {field.name for field in networks.fields()}
+    values = {name: value for name, value in PRESETS[FLAGS.preset].items() if name in known}
+    return Config(network, **values)
 
 
 def given() -> dict[str, Any]:
     """Return the settings that the command line names, apart from --preset."""
-    return {f.name: FLAGS[f.name].value for f in config_module.fields() if FLAGS[f.name].present}
+    return {f.name: FLAGS[f.name].value for f in networks.fields() if FLAGS[f.name].present}
 
 
 def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
@@ -150,6 +159,8 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
         if {"--help", "-h", "-help"} & set(sys.argv[1:]):
             _print_help(usage)
             return
+        if networks.NAME in FLAGS:
+            networks.asked()
         operands_given = _parse(sys.argv, operands)
         _check_jax()
         programs.keep()

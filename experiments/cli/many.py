@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language
+from experiments.cli import language, networks
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.engine import cores
@@ -133,7 +133,13 @@ def recall(run_dir: Path, what: str) -> None:
             "To start here, remove --resume."
         )
     before = records.read_json(path).get("flags")
-    take_up(before if isinstance(before, dict) else {})
+    before = before if isinstance(before, dict) else {}
+    if (name := before.get(networks.NAME)) and networks.again() is None:
+        raise UsageError(
+            f"run_dir={run_dir}: trains another network. Give --{networks.NAME}={name} again: a "
+            "record names no code to import"
+        )
+    take_up(before)
 
 
 def take_up(values: Mapping[str, Any]) -> None:

@@ -46,6 +46,8 @@ def summary(row: Row) -> str:
     ]
     if row.valid_accuracy is not None:
         said.insert(2, message("valid acc {accuracy:.3f}", accuracy=row.valid_accuracy))
+    if row.averaged_accuracy is not None:
+        said.append(message("averaged weights {accuracy:.3f}", accuracy=row.averaged_accuracy))
     return t(listed(said))
 
 

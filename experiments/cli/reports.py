@@ -1,7 +1,7 @@
 """Write report.html at the end of training, and print where it is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -21,12 +21,12 @@ def define() -> None:
     flags.DEFINE_boolean("report", True, f"write {NAME} at the end (see experiments.report)")
 
 
-def at_the_end(run_dir: Path, data: "Data | None" = None) -> None:
+def at_the_end(run_dir: Path, data: "Data | None" = None, network: Any = None) -> None:
     """Write the report of a finished run, sweep or comparison, unless --noreport is given."""
     if FLAGS.report:
         from lenet.report import of_directory
 
-        write(of_directory.report(run_dir, data), run_dir / NAME, spoken.asked())
+        write(of_directory.report(run_dir, data, network=network), run_dir / NAME, spoken.asked())
 
 
 def write(report: "Report", to: Path, language: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenet.analysis import stats
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS, Config, LeNet
 from lenet.engine.rows import Row
 from lenet.errors import RecordError
 from lenet.records.ledger import Entry
@@ -156,6 +156,8 @@ def comparable(config: Config) -> bool:
     >>> comparable(Config(seed=3)), comparable(Config(dataset="synthetic"))
     (True, False)
     """
+    if not isinstance(config.network, LeNet):
+        return False
     free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs", "conv")}
     return config == Config(**PRESETS["book"], **free)
 

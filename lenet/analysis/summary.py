@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
+from lenet import config
 from lenet.analysis import stats, terms
 from lenet.analysis.stats import Interval
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS, Config, LeNet
 from lenet.engine import chance
 from lenet.language import translate
 from lenet.records.ledger import Entry
@@ -116,7 +117,7 @@ class Sweep:
         return cls(
             entries,
             axes=[name for name in several if name not in SEEDS],
-            preset=Config(**PRESETS[record["preset"]]),
+            preset=_preset(record["preset"], entries),
             num_classes=classes(record.get("data", [])),
             study=record["flags"].get("study"),
         )
@@ -155,6 +156,13 @@ class Sweep:
         usual = [getattr(self.preset, axis) for axis in self.axes]
         same = (s for s in self.settings if [getattr(s.config, a) for a in self.axes] == usual)
         return next(same, None)
+
+
+def _preset(name: str, entries: Sequence[Entry]) -> Config:
+    """The preset's Config; of another network than LeNet what it says of the training."""
+    network = entries[0].config.network if entries else LeNet()
+    known = {field.name for field in config.fields(network=network)}
+    return Config(network, **{key: v for key, v in PRESETS[name].items() if key in known})
 
 
 def classes(data: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The terms for settings, their values and measures in sentences, tables and charts."""
 
+from lenet.config import Config, LeNet
 from lenet.language import Message, mark, message
 
 TERMS = {
@@ -9,6 +10,7 @@ TERMS = {
     "test_loss": mark("test loss (nats)"),
     "train_accuracy": mark("training accuracy"),
     "train_loss": mark("training loss (nats)"),
+    "network": mark("network"),
     "activation": mark("activation function"),
     "pool": mark("pooling"),
     "channels": mark("output channels"),
@@ -18,6 +20,9 @@ TERMS = {
     "bias_init": mark("bias initialisation"),
     "conv": mark("convolution algorithm"),
     "precision": mark("numerical precision"),
+    "optimizer": mark("optimizer"),
+    "average": mark("averaging of weights"),
+    "clip": mark("clipping norm"),
     "lr": mark("learning rate"),
     "epochs": mark("epochs"),
     "batch_size": mark("batch size"),
@@ -27,6 +32,7 @@ TERMS = {
     "schedule": mark("learning rate schedule"),
     "warmup": mark("warm-up epochs"),
     "order": mark("shuffling of"),
+    "augment": mark("augmentation"),
     "seed": mark("seed"),
     "order_seed": mark("seed of shuffling"),
     "dataset": mark("dataset"),
@@ -72,6 +78,17 @@ def setting(name: str, shown: str) -> Message:
     'pooling average'
     """
     return message("{name} {value}", name=named(name), value=valued(shown))
+
+
+def network(config: Config) -> Message:
+    """Return the network of a config, in short."""
+    if isinstance(config.network, LeNet):
+        return message(
+            "LeNet ({activation}, {pool} pooling)",
+            activation=valued(config.activation),
+            pool=valued(config.pool),
+        )
+    return verbatim(type(config.network).__name__)
 
 
 def verbatim(text: str) -> Message:

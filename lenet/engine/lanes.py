@@ -32,14 +32,16 @@ class Lanes(NamedTuple):
         return BATCH if self.mesh.shape[BATCH] > 1 else None
 
 
-def spread(runs: int) -> Lanes:
+def spread(runs: int, *, whole: bool = False) -> Lanes:
     """Return one lane for each run, at most as many as this process has devices.
 
     On a CPU two devices share the batches of a run where there are enough; the entry points make
-    each core a device.
+    each core a device. They do not where the network sees a batch `whole`.
     """
     devices = jax.local_devices()
     split = sharding.parts() if runs * sharding.parts() <= len(devices) else 1
+    if whole:
+        split = 1
     used = devices[: min(runs, len(devices)) * split]
     return together(1, used, vectorise=devices[0].platform != "cpu", split=split)
 
@@ -65,7 +67,8 @@ def choose(model: nn.Module, config: Config, data: Data, runs: int) -> Lanes:
     """
     needed = bytes_per_run(model, config, data)
     share = check_fits(config, needed)
-    lanes = spread(runs)._replace(bytes_per_run=needed)
+    whole = sgd.keeps(model, data.image_shape)
+    lanes = spread(runs, whole=whole)._replace(bytes_per_run=needed)
     if not lanes.vectorise:
         return lanes
     return lanes._replace(size=lanes.size * min(-(-runs // lanes.size), share))
@@ -77,7 +80,7 @@ def bytes_per_run(model: nn.Module, config: Config, data: Data) -> int:
     state = jax.eval_shape(partial(sgd.init, model, image_shape=data.image_shape), one)
     return max(
         memory.peak(partial(sgd.epoch, model), one, state, data.train),
-        memory.peak(partial(sgd.evaluate, model), state.params, data.test),
+        memory.peak(partial(sgd.evaluate, model), state.variables, data.test),
     )
 
 

@@ -1,4 +1,4 @@
-"""The update rule: SGD with momentum, weight decay and a learning-rate schedule."""
+"""The update rule: an optimiser, weight decay, clipping and a learning-rate schedule."""
 
 import jax.numpy as jnp
 import optax
@@ -27,13 +27,23 @@ def learning_rate(config: Config, steps: int) -> optax.Schedule:
 
 
 def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
-    """Return SGD in PyTorch's formulation: g ← g + wd·p;  m ← momentum·m + g;  p ← p − lr·m.
+    """Return the update rule, in PyTorch's formulation; an epoch has `steps` steps.
 
-    With Nesterov momentum the last step is p ← p − lr·(g + momentum·m). For the schedule of lr, an
-    epoch has `steps` steps.
+    sgd     g ← g + wd·p;  m ← momentum·m + g;  p ← p − lr·m, or with Nesterov momentum
+            p ← p − lr·(g + momentum·m)
+    adam    g ← g + wd·p;  then Kingma and Ba (arXiv 1412.6980): β 0.9 and 0.999, ε 1e-8
+    adamw   Loshchilov and Hutter (arXiv 1711.05101): adam of g, and p ← p − lr·wd·p
+    lion    Chen et al. (arXiv 2302.06675): β 0.9 and 0.99, and p ← p − lr·wd·p
+
+    Before all of them, with `clip`, a gradient of a larger norm is scaled to that norm.
     """
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay),
-        optax.trace(config.momentum, config.nesterov),
-        optax.scale_by_learning_rate(learning_rate(config, steps)),
-    )
+    decay = optax.add_decayed_weights(config.weight_decay)
+    rules = {
+        "sgd": lambda: (decay, optax.trace(config.momentum, config.nesterov)),
+        "adam": lambda: (decay, optax.scale_by_adam()),
+        "adamw": lambda: (optax.scale_by_adam(), decay),
+        "lion": lambda: (optax.scale_by_lion(), decay),
+    }
+    clip = (optax.clip_by_global_norm(config.clip),) if config.clip else ()
+    rate = optax.scale_by_learning_rate(learning_rate(config, steps))
+    return optax.chain(*clip, *rules[config.optimizer](), rate)

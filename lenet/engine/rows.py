@@ -13,6 +13,9 @@ from lenet.errors import DivergedError
 if TYPE_CHECKING:
     from lenet.engine.metrics import Metrics
 
+AVERAGED = ("averaged_loss", "averaged_accuracy")
+"""Fields that are there where weights are averaged."""
+
 DIVERGED = 10
 """A run has diverged when the mean loss of an epoch exceeds this many times chance level, log K."""
 
@@ -32,12 +35,15 @@ class Row:
     seconds: float  # for training them; evaluation apart
     examples_per_second: float
     running: list[tuple[float, float, float]]  # (epochs, loss, accuracy) at fifths of the epoch
+    averaged_loss: float | None = None  # on the test images, of the averaged weights
+    averaged_accuracy: float | None = None
     # [N] of the test images, uint8 or uint16, after the last epoch alone: for predictions.jsonl
     classes: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON, except the predicted classes."""
-        return {name: getattr(self, name) for name in _KEPT}
+        values = {name: getattr(self, name) for name in _KEPT}
+        return {k: v for k, v in values.items() if v is not None or k not in AVERAGED}
 
     @classmethod
     def from_dict(cls, values: Any) -> "Row":
@@ -51,6 +57,7 @@ class Row:
         found: dict[str, Any] = {name: values.get(name) for name in _KEPT}
         for name, value in found.items():
             held_out = name in ("valid_loss", "valid_accuracy") and name in values
+            held_out |= name in AVERAGED
             if name != "running" and not is_finite(value) and not (held_out and value is None):
                 raise ValueError(f"{name}: expected a finite number, found {value!r:.40}")
         points = found["running"]
@@ -81,6 +88,7 @@ def report(
     steps: "Metrics",
     valid: "Metrics | None",
     test: "Metrics",
+    averaged: "Metrics | None" = None,
 ) -> Row:
     """Return the row of epoch `number`, from 1, of a run.
 
@@ -90,6 +98,7 @@ def report(
       number, seconds: of the epoch; the time to train, without evaluation.
       steps: the metrics of each step, [S].
       valid, test: the metrics on both splits after the epoch.
+      averaged: the metrics of the averaged weights on the test split.
 
     Raises:
       DivergedError: naming the first step whose loss was not finite, or the epoch whose mean loss
@@ -112,6 +121,7 @@ def report(
     ]
     valid_loss, valid_accuracy = metrics.means(valid) if valid else (None, None)
     test_loss, test_accuracy = metrics.means(test)
+    averaged_loss, averaged_accuracy = metrics.means(averaged) if averaged else (None, None)
     return Row(
         epoch=number,
         train_loss=float(loss[-1] / count[-1]),
@@ -124,6 +134,8 @@ def report(
         seconds=seconds,
         examples_per_second=float(count[-1] / seconds),
         running=[(float(x), float(y), float(z)) for x, y, z in running],
+        averaged_loss=averaged_loss,
+        averaged_accuracy=averaged_accuracy,
     )
 
 

@@ -18,16 +18,15 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array, lax
-from jaxtyping import Bool, Float, Int, Key, Num, UInt
+from jaxtyping import Bool, Int, Key, Num, UInt
 
 from lenet.config import Config
 from lenet.data.splits import Split
-from lenet.engine import metrics, sharding, stacking  # noqa: F401  stacking makes Config a pytree
+from lenet.engine import forward, metrics, sharding, stacking  # noqa: F401  stacking makes Config a pytree
+from lenet.engine.augment import augment
+from lenet.engine.forward import Collections, Params, logits
 from lenet.engine.metrics import Metrics
 from lenet.engine.optimizer import optimizer
-
-Params = dict[str, dict[str, Array | np.ndarray]]
-"""Parameters by layer, on a device or the host: {"conv1": {"kernel": ..., "bias": ...}, ...}."""
 
 EVALUATION_BATCH = 250
 """Examples evaluated at a time; affects speed and memory, not the result."""
@@ -39,6 +38,19 @@ class State(NamedTuple):
     params: Params
     optimizer: optax.OptState
     step: Int[Array, ""]  # int32, steps taken; the epoch follows from it
+    collections: Collections = {}  # noqa: RUF012  what the network keeps beside its parameters
+
+    average: Params = {}  # noqa: RUF012  of the parameters, with config.average
+
+    @property
+    def averaged(self) -> Params:
+        """What `evaluate` takes for the averaged parameters."""
+        return forward.variables(self.average, self.collections)
+
+    @property
+    def variables(self) -> Params:
+        """What `logits` and `evaluate` take: the parameters, with the collections if there are."""
+        return forward.variables(self.params, self.collections)
 
 
 def steps_per_epoch(config: Config, count: int) -> int:
@@ -59,12 +71,9 @@ def keys(config: Config) -> tuple[Key[Array, ""], Key[Array, ""]]:
     )
 
 
-def logits(
-    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
-) -> Float[Array, "B K"]:
-    """Return the network's logits for images of 0 to 255, which are scaled to 0 to 1."""
-    result: Array = model.apply({"params": params}, images.astype(jnp.float32) / 255)  # type: ignore[assignment]
-    return result
+def draws(config: Config, step: Int[Array, ""]) -> Key[Array, ""]:
+    """Return the key of what a network draws in a step, a function of (seed, step) alone."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), 2), step)
 
 
 def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> State:
@@ -74,8 +83,18 @@ def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> Stat
       ValueError: if images of `image_shape` = (H, W, C) do not fit the network.
     """
     init_key, _ = keys(config)
-    params = model.init(init_key, jnp.zeros((1, *image_shape), jnp.float32))["params"]
-    return State(params, optimizer(config, 1).init(params), jnp.zeros((), jnp.int32))
+    params, collections = forward.init(model, init_key, image_shape)
+    moments = optimizer(config, 1).init(params)
+    average = params if config.average else {}
+    return State(params, moments, jnp.zeros((), jnp.int32), collections, average)
+
+
+def keeps(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
+    """Whether a network keeps collections, such as statistics, which need the batch whole."""
+    _, collections = jax.eval_shape(
+        lambda key: forward.init(model, key, image_shape), jax.random.key(0)
+    )
+    return bool(collections)
 
 
 def step(
@@ -91,6 +110,8 @@ def step(
 ) -> tuple[State, Metrics]:
     """Take one step of SGD on the mean loss over the examples that `mask` keeps.
 
+    A network with collections sees the batch whole, since its statistics are those of the batch.
+
     Args:
       model, config: the network, and how it is trained.
       steps: steps per epoch, for the schedule.
@@ -105,23 +126,48 @@ def step(
       the state after the step, and the metrics of the batch before it
     """
 
-    def gradient(part: tuple[Array, Array, Array]) -> tuple[Params, Metrics]:
-        images, labels, mask = part
+    def gradient(part: tuple[Array, ...]) -> tuple[Params, tuple[Metrics, Collections]]:
+        images, labels, mask, *keys = part
 
-        def share_of_mean(params: Params) -> tuple[Array, Metrics]:
-            sums = metrics.of_batch(logits(model, params, images), labels, mask)
-            return sums.loss_sum / count, sums
+        def share_of_mean(params: Params) -> tuple[Array, tuple[Metrics, Collections]]:
+            key = keys[0] if keys else None
+            found, after = forward.train(model, params, state.collections, images, key)
+            sums = metrics.of_batch(found, labels, mask)
+            return sums.loss_sum / count, (sums, after)
 
         return jax.grad(share_of_mean, has_aux=True)(state.params)
 
+    if config.augment:
+        images = augment(config.augment, _keys_of(config, state.step, len(images), axis), images)
+    batch = (images, labels, mask)
+    key = draws(config, state.step) if forward.takes_train(model) else None
     with _products(model):
-        of_parts = lax.map(gradient, tuple(sharding.cut(x, axis) for x in (images, labels, mask)))
-    gradients, sums = sharding.total(of_parts, axis)
+        if state.collections:
+            whole = batch if key is None else (*batch, key)
+            gradients, (sums, collections) = gradient(whole)
+        else:
+            parts = tuple(sharding.cut(x, axis) for x in batch)
+            if key is not None:
+                parts = (*parts, jax.random.split(key, sharding.parts())[sharding.own(axis)])
+            of_parts, (sums, collections) = lax.map(gradient, parts)
+            gradients, sums = sharding.total((of_parts, sums), axis)
     updates, optimizer_state = optimizer(config, steps).update(
         gradients, state.optimizer, state.params
     )
     params = optax.apply_updates(state.params, updates)
-    return State(params, optimizer_state, state.step + 1), sums
+    average = {}
+    if config.average:  # a ← decay·a + (1 − decay)·p, from the initial parameters
+        average = optax.incremental_update(params, state.average, 1 - config.average)
+    return State(params, optimizer_state, state.step + 1, collections, average), sums
+
+
+def _keys_of(config: Config, step: Int[Array, ""], own: int, axis: str | None) -> Key[Array, " B"]:
+    """The keys of this device's share of a batch, one for each image."""
+    key = jax.random.fold_in(draws(config, step), 0)
+    if axis is None:
+        return jax.random.split(key, own)
+    keys = jax.random.split(key, lax.axis_size(axis) * own)
+    return keys[lax.axis_index(axis) * own + jnp.arange(own)]
 
 
 def order(
@@ -161,8 +207,16 @@ def epoch(
         images, labels = split.images[rows], split.labels[rows]
         return step(model, config, steps, state, images, labels, mask, count, axis)
 
-    shares = sharding.share(rows, 1, axis), sharding.share(mask, 1, axis)
-    return lax.scan(body, state, (*shares, kept))
+    if not state.collections:
+        shares = sharding.share(rows, 1, axis), sharding.share(mask, 1, axis)
+        return lax.scan(body, state, (*shares, kept))
+    # The padding of a short batch would count in its statistics: it takes a step of its own size.
+    whole, short = divmod(count, config.batch_size)
+    state, found = lax.scan(body, state, (rows[:whole], mask[:whole], kept[:whole]))
+    if short:
+        state, last = body(state, (rows[whole, :short], mask[whole, :short], kept[whole]))
+        found = jax.tree.map(lambda x, y: jnp.append(x, y), found, last)
+    return state, found
 
 
 def evaluate(
@@ -199,7 +253,7 @@ def _count(split: Split) -> int:
 
 def _products(model: nn.Module) -> AbstractContextManager[None]:
     """Set the precision of the products traced inside; JAX's default on a GPU is TF32."""
-    exact = model.precision == "float32"
+    exact = getattr(model, "precision", "float32") == "float32"
     return jax.default_matmul_precision("highest" if exact else "tensorfloat32")
 
 

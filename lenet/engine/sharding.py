@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
 from lenet.engine import metrics
 from lenet.engine.metrics import Sums
@@ -39,6 +39,14 @@ def cut(x: Shaped[Array, "B ..."], axis: str | None) -> Shaped[Array, "P part ..
     count = parts() if axis is None else parts() // lax.axis_size(axis)
     x = fill(x, 0, count)
     return x.reshape(count, -1, *x.shape[1:])
+
+
+def own(axis: str | None) -> slice | Int[Array, " P"]:
+    """Return which of all parts this device computes."""
+    if axis is None:
+        return slice(None)
+    count = parts() // lax.axis_size(axis)
+    return lax.axis_index(axis) * count + jnp.arange(count)
 
 
 def total(of_parts: Sums, axis: str | None) -> Sums:

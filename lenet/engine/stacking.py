@@ -1,5 +1,6 @@
 """Config as a JAX pytree: which runs can share a compiled program, and their numbers as arrays."""
 
+import dataclasses
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,8 @@ import numpy as np
 from lenet import config as config_module
 from lenet.config import Config
 
-_NUMBERS, _CHOICES = (
-    [field.name for field in config_module.fields(kind)] for kind in ("number", "choice")
-)
+_NUMBERS = [field.name for field in config_module.fields("number")]
+_CHOICES = [field.name for field in dataclasses.fields(Config) if field.name not in _NUMBERS]
 _numbers, _choices = operator.attrgetter(*_NUMBERS), operator.attrgetter(*_CHOICES)
 
 

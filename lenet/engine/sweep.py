@@ -25,10 +25,11 @@ from jax.stages import Compiled
 from lenet.config import Config
 from lenet.data.splits import Data, Split
 from lenet.engine import memory, rows, sgd
+from lenet.engine.forward import Params
 from lenet.engine.lanes import RUNS, Lanes, check_fits
 from lenet.engine.metrics import Metrics
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import State
 from lenet.engine.stacking import stack
 from lenet.errors import DivergedError
 
@@ -162,9 +163,10 @@ def fit_chunk(
         state, steps = program.epoch(stacked, state, data.train)
         steps = jax.device_get(steps)
         seconds = time.monotonic() - begin
-        valid = data.valid and program.evaluate(state.params, data.valid)[0]
-        test, predicted = program.evaluate(state.params, data.test)
-        sums = jax.device_get((steps, valid, test))
+        valid = data.valid and program.evaluate(state.variables, data.valid)[0]
+        test, predicted = program.evaluate(state.variables, data.test)
+        averaged = program.evaluate(state.averaged, data.test)[0] if state.average else None
+        sums = jax.device_get((steps, valid, test, averaged))
         classes = jax.device_get(predicted) if number == epochs else None
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):

@@ -6,16 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from matplotlib.figure import Figure
 
-from lenet.engine.sgd import Params
+from lenet.engine.forward import Params
 from lenet.figures import style
 from lenet.inspect.activations import activations as given
-from lenet.model import LeNet
 
 
 def activations(
-    model: LeNet, params: Params, image: np.ndarray, class_names: Sequence[str]
+    model: nn.Module, params: Params, image: np.ndarray, class_names: Sequence[str]
 ) -> bytes:
     """Return a PNG of what every layer gives for an image, uint8 [H, W, C], and the probabilities.
 
@@ -35,7 +35,7 @@ def activations(
         style.matrix(picture, image[:, :, 0], title="input", numbers=False, limits=(0, 255))
         for band, name in zip(bands[1:], hidden, strict=False):
             values = layers[name]
-            maps = np.moveaxis(values, 2, 0) if values.ndim == 3 else values[None, None]
+            maps = np.moveaxis(values, 2, 0) if values.ndim == 3 else values.reshape(1, 1, -1)
             band.suptitle(f"{name}: {' × '.join(map(str, values.shape))}", fontsize=9)
             # A layer's maps share their black and white.
             limits = (float(values.min()), float(values.max()))

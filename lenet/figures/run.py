@@ -23,10 +23,12 @@ def curves(rows: Sequence[Row], config: Config, language: str = "en") -> bytes:
     """Return a PNG of loss and accuracy by epoch, over the published runs if they compare."""
     t = partial(translate, language)
     title = t(
-        "LeNet, {activation} and {pool} pooling, {dataset}\n"
-        "learning rate {lr}, batch size {batch}, seed {seed}",
-        **{key: terms.valued(getattr(config, key)) for key in ("activation", "pool", "dataset")},
-        **{"lr": f"{config.lr:g}", "batch": config.batch_size, "seed": config.seed},
+        "{network}, {dataset}\nlearning rate {lr}, batch size {batch}, seed {seed}",
+        network=terms.network(config),
+        dataset=terms.valued(config.dataset),
+        lr=f"{config.lr:g}",
+        batch=config.batch_size,
+        seed=config.seed,
     )
     band = printed.band() if printed.comparable(config) else None
     both = [losses(rows, config.epochs), accuracies(rows, config.epochs, band)]

@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import Array
 from jaxtyping import Num
 
-from lenet.engine.sgd import Params
+from lenet.engine import forward
+from lenet.engine.forward import Params
+from lenet.inspect import modules
 from lenet.model import LeNet
 
 SATURATED = 0.05
@@ -17,9 +20,11 @@ SATURATED = 0.05
 
 
 def activations(
-    model: LeNet, params: Params, images: Num[Array | np.ndarray, "B H W C"]
+    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
 ) -> dict[str, Num[Array, "B ..."]]:
     """Return the output of each layer: after its activation, where the layer has one.
+
+    Of another network than LeNet: what each innermost module returns, and last the logits, "".
 
     Images are floats from 0 to 1, as in training, or uint8, which is scaled.
 
@@ -29,6 +34,10 @@ def activations(
     """
     if images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255
+    if not isinstance(model, LeNet):
+        with modules.recorded() as outputs:
+            outputs[""] = forward.apply(model, params, images)
+        return {name: outputs[name] for name in [*modules.innermost(outputs), ""]}
     plain = model.clone(conv="lax")  # the same parameters, and maps that are images
     _, seen = plain.apply({"params": params}, images, mutable="activations")
     return {name.removesuffix("_out"): v[0] for name, v in seen["activations"].items()}

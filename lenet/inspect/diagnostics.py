@@ -17,7 +17,7 @@ from jax import Array
 
 from lenet.data import Split
 from lenet.engine import metrics
-from lenet.engine.sgd import Params
+from lenet.engine.forward import Params
 from lenet.inspect.activations import Statistics, activations, statistics
 from lenet.model import LeNet
 

@@ -1,10 +1,16 @@
-"""What each layer of a LeNet gives, holds, costs and sees: the chapter's arithmetic as a table."""
+"""What each layer of a network gives, holds, costs and sees: the chapter's arithmetic."""
 
+import collections
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
 from tabulate import tabulate
 
+from lenet.engine import forward
+from lenet.inspect import modules
 from lenet.inspect.receptive_field import Window, receptive_field
 from lenet.language import Translate
 from lenet.model import WINDOW, LeNet, feature_maps
@@ -16,19 +22,22 @@ class Layer(NamedTuple):
     name: str
     output_shape: tuple[int, ...]  # (H, W, C) or (features,)
     parameters: int
-    multiply_adds: int  # of the forward pass
-    receptive_field: tuple[int, int]  # pixels of the input, down and across
-    stride: int | None  # pixels of the input between neighbours; none once there is no map
+    multiply_adds: Any = None  # int, of the forward pass; None where it is not known, as below
+    receptive_field: Any = None  # (int, int), pixels of the input, down and across
+    stride: int | None = None  # pixels of the input between neighbours; none once there is no map
 
 
-def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
+def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
-    The receptive field is that of `receptive_field`; a dense layer sees the whole image.
+    The receptive field is that of `receptive_field`; a dense layer sees the whole image. Of another
+    network than LeNet the rows are the modules that it calls, with what they return and hold.
 
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
     """
+    if not isinstance(model, LeNet):
+        return _called(model, image_shape)
     rows: list[Layer] = []
     windows: list[Window] = []
 
@@ -55,6 +64,20 @@ def layers(model: LeNet, image_shape: tuple[int, ...]) -> list[Layer]:
     return rows
 
 
+def _called(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
+    """The innermost modules in the order of their calls, by the paths of their names."""
+    with modules.recorded() as outputs:
+        params, _ = jax.eval_shape(
+            lambda key: forward.init(model, key, image_shape), jax.random.key(0)
+        )
+    held = collections.Counter[str]()
+    for path, leaf in flatten_dict(params).items():
+        held["/".join(path[:-1])] += math.prod(leaf.shape)
+    names = [*modules.innermost(outputs, held)]
+    shapes = {name: outputs[name].shape[1:] if name in outputs else () for name in names}
+    return [Layer(name or type(model).__name__, shapes[name], held[name]) for name in names]
+
+
 def table(rows: list[Layer], t: Translate = str) -> str:
     """Return the rows and their totals as text in columns, the heads translated by `t`."""
     cells = [
@@ -62,13 +85,14 @@ def table(rows: list[Layer], t: Translate = str) -> str:
             row.name,
             "×".join(map(str, row.output_shape)),
             f"{row.parameters:,}",
-            f"{row.multiply_adds:,}",
-            "×".join(map(str, row.receptive_field)),
+            "" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+            "×".join(map(str, row.receptive_field or ())),
             row.stride or "",
         )
         for row in rows
     ]
-    parameters, multiply_adds = sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows)
+    parameters, products = sum(r.parameters for r in rows), [r.multiply_adds for r in rows]
+    multiply_adds = "" if None in products else f"{sum(filter(None, products)):,}"
     heads = (
         t("layer"),
         t("output"),
@@ -78,7 +102,7 @@ def table(rows: list[Layer], t: Translate = str) -> str:
         t("stride"),
     )
     return tabulate(
-        [*cells, (t("total"), "", f"{parameters:,}", f"{multiply_adds:,}", "", "")],
+        [*cells, (t("total"), "", f"{parameters:,}", multiply_adds, "", "")],
         headers=heads,
         colalign=("left", "left", "right", "right", "right", "right"),
         disable_numparse=True,

@@ -9,28 +9,28 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Int, UInt8
 
 from lenet.data import Split
-from lenet.engine import sgd
-from lenet.engine.sgd import Params
+from lenet.engine import forward
+from lenet.engine.forward import Params
 from lenet.inspect.transforms import shift
-from lenet.model import LeNet
 
 BATCH = 500
 """Images per call of the network."""
 
 
 def probabilities(
-    model: LeNet, params: Params, images: UInt8[np.ndarray, "N H W C"]
+    model: nn.Module, params: Params, images: UInt8[np.ndarray, "N H W C"]
 ) -> Float[np.ndarray, "N K"]:
     """Return softmax(logits) of images, float32."""
     return np.asarray(jax.nn.softmax(logits(model, params, images)))
 
 
 def logits(
-    model: LeNet, params: Params, images: UInt8[np.ndarray, "N H W C"]
+    model: nn.Module, params: Params, images: UInt8[np.ndarray, "N H W C"]
 ) -> Float[np.ndarray, "N K"]:
     """Return the logits of images, float32; N is at least 1."""
     parts = [
@@ -41,9 +41,9 @@ def logits(
 
 
 @partial(jax.jit, static_argnames="model")
-def _logits(model: LeNet, params: Params, images: Array) -> Array:
+def _logits(model: nn.Module, params: Params, images: Array) -> Array:
     with jax.default_matmul_precision("highest"):
-        return sgd.logits(model, params, images)
+        return forward.logits(model, params, images)
 
 
 class Calibration(NamedTuple):
@@ -86,7 +86,7 @@ def add_noise(
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
-def accuracy(model: LeNet, params: Params, split: Split) -> float:
+def accuracy(model: nn.Module, params: Params, split: Split) -> float:
     """Return the accuracy: the fraction of examples whose largest logit is the label's."""
     predicted = probabilities(model, params, split.images).argmax(1)
     return float((predicted == split.labels).mean())
@@ -96,7 +96,7 @@ SHIFTS = (0, 1, 2, 3, 4)
 NOISE = (0.0, 0.05, 0.1, 0.2, 0.3)
 
 
-def robustness(model: LeNet, params: Params, split: Split) -> dict[str, dict[float, float]]:
+def robustness(model: nn.Module, params: Params, split: Split) -> dict[str, dict[float, float]]:
     """Return the accuracy on shifted and on noisy images.
 
     Returns:

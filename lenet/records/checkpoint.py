@@ -38,7 +38,7 @@ from lenet.config import Config
 from lenet.engine import sgd
 from lenet.engine.sgd import State
 from lenet.errors import DiskError, LenetError, RecordError, UsageError
-from lenet.model import network
+from lenet.model import network as model_of
 
 log = logging.getLogger("lenet")
 
@@ -93,7 +93,7 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
 def _belongs(path: Path, saved: Checkpoint) -> bool:
     """Whether a file is a checkpoint of the same run."""
     with _archive(files.read(path, limits.CHECKPOINT_BYTES)) as archive:
-        about = _about(archive)
+        about = _about(archive, saved.config.network)
     same = dataclasses.replace(about.config, epochs=saved.config.epochs) == saved.config
     return same and about.data == saved.data
 
@@ -114,8 +114,8 @@ def to_bytes(saved: Checkpoint) -> bytes:
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
-def load(path: Path) -> Checkpoint:
-    """Load a checkpoint file.
+def load(path: Path, network: Any = None) -> Checkpoint:
+    """Load a checkpoint file; that of another network than LeNet needs the `network`.
 
     Raises:
       DamagedError: if any bit of it has changed, or it cannot be read.
@@ -126,12 +126,12 @@ def load(path: Path) -> Checkpoint:
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return from_bytes(content)
+        return from_bytes(content, network)
     except RecordError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def from_bytes(content: bytes) -> Checkpoint:
+def from_bytes(content: bytes, network: Any = None) -> Checkpoint:
     """Return the checkpoint that `to_bytes` encoded.
 
     Names and sizes are compared with the network's before an array is read, so memory use stays
@@ -141,7 +141,7 @@ def from_bytes(content: bytes) -> Checkpoint:
       DamagedError, RecordError: as `load`.
     """
     with _archive(content) as archive:
-        about = _about(archive)
+        about = _about(archive, network)
         wanted = _wanted(about)
         _check_members(archive, wanted, len(content))
         arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
@@ -169,8 +169,10 @@ def _archive(content: bytes) -> Iterator[zipfile.ZipFile]:
         raise RecordError(f"not an archive of arrays: {error}") from None
 
 
-def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
+def newest(run_dir: Path, network: Any = None, *, set_aside: bool = False) -> Checkpoint | None:
     """Return the newest undamaged checkpoint; None if there is no checkpoint.
+
+    That of another network than LeNet needs the `network`.
 
     With `set_aside`, rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
 
@@ -182,7 +184,7 @@ def newest(run_dir: Path, *, set_aside: bool = False) -> Checkpoint | None:
     bad: list[tuple[Path, DamagedError]] = []
     for path in _files(run_dir):
         try:
-            found = load(path)
+            found = load(path, network)
         except DamagedError as error:
             bad.append((path, error))
             continue
@@ -217,7 +219,7 @@ def _named(state: State) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in leaves}
 
 
-def _about(archive: zipfile.ZipFile) -> Checkpoint:
+def _about(archive: zipfile.ZipFile, network: Any) -> Checkpoint:
     """Return a checkpoint without its state, from the header."""
     if archive.getinfo(_HEADER).file_size > limits.HEADER_BYTES:
         raise RecordError(f"{_HEADER} has more than {limits.HEADER_BYTES:,} bytes")
@@ -242,7 +244,7 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
     if not isinstance(environment.get("versions", {}), dict):
         raise RecordError(f"{_HEADER}: environment: versions have no names")
     try:
-        config = config_module.from_dict(header["config"])
+        config = config_module.from_dict(header["config"], network)
     except (LenetError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise RecordError(f"{_HEADER}: config: {error}") from None
     nothing = State({}, (), jnp.zeros((), jnp.int32))
@@ -253,7 +255,7 @@ def _about(archive: zipfile.ZipFile) -> Checkpoint:
 
 def _wanted(about: Checkpoint) -> State:
     """Return the shapes and dtypes of the state that the header describes."""
-    model = network(about.config, about.num_classes)
+    model = model_of(about.config, about.num_classes)
     try:
         init = functools.partial(sgd.init, model, image_shape=about.image_shape)
         wanted: State = jax.eval_shape(init, about.config)

@@ -8,16 +8,17 @@ from lenet.records import reading
 from lenet.records.directory import CONFIG, exists
 
 if TYPE_CHECKING:
-    from lenet.engine.sgd import Params
-    from lenet.model import LeNet
+    from flax import linen as nn
+
+    from lenet.engine.forward import Params
     from lenet.records.checkpoint import Checkpoint
 
 
 class Trained(NamedTuple):
     """A trained network, and what its run directory records."""
 
-    model: "LeNet"
-    params: "Params"
+    model: "nn.Module"
+    params: "Params"  # or all variables, of a network that keeps more
     class_names: tuple[str, ...]
     checkpoint: "Checkpoint"  # the newest undamaged one
     about: dict[str, Any]  # config.json
@@ -28,26 +29,27 @@ class Trained(NamedTuple):
         return self.checkpoint.image_shape
 
 
-def load(run_dir: str | Path) -> tuple["LeNet", "Params"]:
+def load(run_dir: str | Path, network: Any = None) -> tuple["nn.Module", "Params"]:
     """Return the network of a run and the parameters of its newest checkpoint.
 
-    `sgd.logits(model, params, images)` then takes uint8 images [B, H, W, C].
+    `forward.logits(model, params, images)` then takes uint8 images [B, H, W, C]. A record names no
+    code to import: of another network than LeNet give the `network`, with any settings.
 
     Raises:
       RecordError: if there is no checkpoint, or all are damaged.
     """
-    model, found = _newest(Path(run_dir).expanduser())
-    return model, found.state.params
+    model, found = _newest(Path(run_dir).expanduser(), network)
+    return model, found.state.variables
 
 
-def restore(run_dir: str | Path) -> Trained:
-    """Return the trained network of a run directory, with its records.
+def restore(run_dir: str | Path, network: Any = None) -> Trained:
+    """Return the trained network of a run directory, with its records; `network` as in `load`.
 
     Raises:
       RecordError: if there is no checkpoint, or the records contradict each other.
     """
     run_dir = Path(run_dir).expanduser()
-    model, found = _newest(run_dir)
+    model, found = _newest(run_dir, network)
     path = run_dir / CONFIG
     about = reading.read_json(path)
     described = about.get("data")
@@ -56,11 +58,11 @@ def restore(run_dir: str | Path) -> Trained:
         raise RecordError(f"{path}: does not name {found.num_classes} classes")
     if not isinstance(about.get("config"), dict) or not isinstance(about.get("command"), str):
         raise RecordError(f"{path}: not the record of a run")
-    return Trained(model, found.state.params, tuple(map(str, names)), found, about)
+    return Trained(model, found.state.variables, tuple(map(str, names)), found, about)
 
 
-def _newest(run_dir: Path) -> tuple["LeNet", "Checkpoint"]:
-    from lenet.model import network  # with jax, which `--help` does not wait for
+def _newest(run_dir: Path, network: Any) -> tuple["nn.Module", "Checkpoint"]:
+    from lenet.model import network as model_of  # with jax, which `--help` does not wait for
     from lenet.records import checkpoint
 
     for what in ("sweep", "compare"):
@@ -69,7 +71,7 @@ def _newest(run_dir: Path) -> tuple["LeNet", "Checkpoint"]:
                 f"{run_dir}: sweeps and comparisons save results, not networks. Train the setting "
                 "you want with experiments.train and use its run directory."
             )
-    found = checkpoint.newest(run_dir)
+    found = checkpoint.newest(run_dir, network)
     if found is None:
         raise RecordError(f"{run_dir}: no checkpoint yet: the run has not finished an epoch")
-    return network(found.config, found.num_classes), found
+    return model_of(found.config, found.num_classes), found

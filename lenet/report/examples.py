@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from flax import linen as nn
 from PIL import Image
 
 from lenet import inspect
 from lenet.data import Split
-from lenet.engine.sgd import Params
+from lenet.engine.forward import Params
 from lenet.figures import diagnostics
-from lenet.model import LeNet
 from lenet.report.page import Part, merged
 
 PER_CELL = 24
@@ -22,7 +22,7 @@ PICTURE_BYTES = 1_900_000
 MISTAKES = 24
 
 
-def part(model: LeNet, params: Params, test: Split, class_names: Sequence[str]) -> Part:
+def part(model: nn.Module, params: Params, test: Split, class_names: Sequence[str]) -> Part:
     """Return the sections of a run that need the test set."""
     probabilities = inspect.probabilities(model, params, test.images)
     calibration = inspect.calibration(test.labels, probabilities)

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
+from flax import linen as nn
 
 from lenet import inspect
 from lenet.data import Split
-from lenet.engine.sgd import Params
+from lenet.engine.forward import Params
 from lenet.inspect.layers import layers
 from lenet.model import WINDOW, LeNet
 from lenet.ops.shapes import same_padding
@@ -25,13 +26,18 @@ PARTS = ("kernel", "bias")
 
 
 def part(
-    model: LeNet,
+    model: nn.Module,
     params: Params,
     image_shape: tuple[int, ...],
     class_names: Sequence[str],
     test: Split | None,
 ) -> Part:
-    """Return the network for network.js, or nothing if it has more than MOST_PARAMETERS."""
+    """Return the network for network.js, or nothing if it has more than MOST_PARAMETERS.
+
+    network.js computes LeNet alone; there is nothing to say of another network.
+    """
+    if not isinstance(model, LeNet):
+        return Part({"network": None, "most_parameters": None})
     parameters = sum(layer.parameters for layer in layers(model, image_shape))
     values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
     if parameters > MOST_PARAMETERS:

@@ -8,7 +8,7 @@ from lenet import config as config_module
 from lenet import data as datasets
 from lenet import records
 from lenet.analysis import summary
-from lenet.config import PRESETS
+from lenet.config import PRESETS, LeNet
 from lenet.data import Data
 from lenet.errors import DataError, RecordError
 from lenet.records import directory, ledger
@@ -18,19 +18,25 @@ from lenet.report.page import Report
 log = logging.getLogger("lenet")
 
 
-def report(run_dir: Path, data: Data | None = None, data_dir: str | None = None) -> Report:
+def report(
+    run_dir: Path,
+    data: Data | None = None,
+    data_dir: str | None = None,
+    network: Any = None,
+) -> Report:
     """Return the report of a run, a sweep or a comparison.
 
     Args:
       run_dir: the directory.
       data: of a run; by default they are loaded.
       data_dir: where they are loaded from, if elsewhere than when the run began.
+      network: of a run, if it is another one than LeNet.
 
     Raises:
       RecordError: if there is none of them, or a damaged one.
     """
     if records.exists(run_dir, "config.json"):
-        return _of_run(run_dir, data, data_dir)
+        return _of_run(run_dir, data, data_dir, network)
     if records.exists(run_dir, "sweep.json"):
         return _of_sweep(run_dir)
     if records.exists(run_dir, "compare.json"):
@@ -38,8 +44,8 @@ def report(run_dir: Path, data: Data | None = None, data_dir: str | None = None)
     raise RecordError(f"{run_dir}: contains no run, sweep or comparison")
 
 
-def _of_run(run_dir: Path, data: Data | None, data_dir: str | None) -> Report:
-    found = records.restore(run_dir)
+def _of_run(run_dir: Path, data: Data | None, data_dir: str | None, network: Any) -> Report:
+    found = records.restore(run_dir, network)
     epoch = found.checkpoint.epoch
     why = ""
     if data is None:
@@ -79,13 +85,14 @@ def _data(found: records.Trained, data_dir: str | None) -> tuple[Data | None, st
 def _of_sweep(run_dir: Path) -> Report:
     path = run_dir / "sweep.json"
     asked = _record(path, command=str, axes=dict, preset=str, runs=int, flags=dict)
-    names = {field.name for field in config_module.fields()}
+    entries = ledger.read(run_dir / directory.LEDGER)
+    network = entries[0].config.network if entries else LeNet()
+    names = {field.name for field in config_module.fields(network=network)}
     axes = asked["axes"]
     if not axes.keys() <= names or not all(isinstance(values, list) for values in axes.values()):
         raise RecordError(f"{path}: axes: not the axes of a sweep")
     if asked["preset"] not in PRESETS:
         raise RecordError(f"{path}: preset {asked['preset']!a}: unknown")
-    entries = ledger.read(run_dir / directory.LEDGER)
     if all(entry.diverged for entry in entries):
         raise RecordError(f"{run_dir}: no run of the sweep has finished without diverging")
     try:

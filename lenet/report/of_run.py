@@ -4,19 +4,20 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from flax import linen as nn
+
 from lenet.analysis import published, terms, verdict
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import chance
+from lenet.engine.forward import Params
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params
 from lenet.figures import diagnostics
 from lenet.figures import run as curves
 from lenet.figures.vega import Chart
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
 from lenet.language import message
-from lenet.model import LeNet
 from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
 
@@ -33,7 +34,7 @@ class Run(NamedTuple):
     statistics: list[dict[str, Any]]  # statistics.jsonl
     about: Mapping[str, Any]  # config.json
     environment: Mapping[str, Any]  # of the training, once it is finished
-    model: LeNet
+    model: nn.Module
     params: Params
     image_shape: tuple[int, ...]
     class_names: tuple[str, ...]
@@ -70,10 +71,8 @@ def _records(run: Run, why: str) -> Part:
             "run": run,
             "why": why,
             "names": classes,
-            "kinds": {
-                name: terms.valued(getattr(run.config, name))
-                for name in ("activation", "pool", "dataset")
-            },
+            "network_name": terms.network(run.config),
+            "dataset": terms.valued(run.config.dataset),
             "last": run.rows[-1] if run.rows else None,
             "layers": layers(run.model, run.image_shape),
             "synthetic": run.config.dataset == "synthetic",

@@ -19,7 +19,7 @@ from lenet.records.checkpoint import Checkpoint
 log = logging.getLogger("lenet")
 
 
-def recorded(run_dir: Path) -> tuple[Config, str, str | None]:
+def recorded(run_dir: Path, network: Any = None) -> tuple[Config, str, str | None]:
     """Return the Config, the data's fingerprint and the data_dir that config.json records.
 
     Raises:
@@ -32,7 +32,7 @@ def recorded(run_dir: Path) -> tuple[Config, str, str | None]:
     path = run_dir / directory.CONFIG
     described = records.read_json(path)
     try:
-        config = config_module.from_dict(described["config"])
+        config = config_module.from_dict(described["config"], network)
         fingerprint, data_dir = described["data"]["sha256"], described.get("data_dir")
     except (UsageError, KeyError, TypeError) as error:
         raise RecordError(f"{path}: not the record of a run: {error}") from None
@@ -93,10 +93,12 @@ def newest(
     Raises:
       RecordError: if it is of other settings or other data.
     """
-    found = checkpoint.newest(run_dir, set_aside=True)
+    found = checkpoint.newest(run_dir, config.network, set_aside=True)
     if found is None:
         return None
-    own = dataclasses.asdict(found.config) | {"epochs": config.epochs}  # it may have got more since
+    settings = config_module.fields(network=config.network)
+    own = {field.name: getattr(found.config, field.name) for field in settings}
+    own["epochs"] = config.epochs  # it may have got more since
     check_same("the checkpoint", own, config, run_dir)
     steps = found.epoch * sgd.steps_per_epoch(config, len(data.train.labels))
     pairs = {

@@ -22,12 +22,13 @@ from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.engine import selfcheck
+from lenet.engine.forward import Params
 from lenet.engine.rows import Row
-from lenet.engine.sgd import Params, State
+from lenet.engine.sgd import State
 from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
 from lenet.inspect import diagnostics
-from lenet.model import network
+from lenet.model import LeNet, network
 from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
@@ -113,7 +114,7 @@ class Run:
         """Return the rows of the epochs that are saved, the ones `epochs` does not yield again."""
         if resuming.finished(self.directory, self.config):
             return records.epochs(self.directory)
-        newest = checkpoint.newest(self.directory)
+        newest = checkpoint.newest(self.directory, self.config.network)
         return records.epochs(self.directory, newest.epoch) if newest else []
 
     def discard(self) -> None:
@@ -187,6 +188,7 @@ def resume(
     run_dir: str | Path,
     data: Data | None = None,
     *,
+    network: Any = None,
     data_dir: str | Path | None = None,
     checkpoint_every: int = 1,
     epochs: int | None = None,
@@ -195,6 +197,7 @@ def resume(
 
     Unless the run is finished or `data` are given, they are loaded: from `data_dir`, or from where
     they were when the run began. With `epochs` the run gets more of them, also if it was finished.
+    A run of another network than LeNet needs the `network`: a record names no code to import.
 
     Raises:
       RecordError: if the directory contains no run, or one on other data.
@@ -203,7 +206,7 @@ def resume(
     """
     run_dir = _path(run_dir)
     check_every(checkpoint_every)
-    config, fingerprint, where = resuming.recorded(run_dir)
+    config, fingerprint, where = resuming.recorded(run_dir, network)
     _leave(run_dir)
     more = epochs is not None and epochs != config.epochs
     if not more and resuming.finished(run_dir, config):
@@ -242,7 +245,7 @@ def adopt(
     Raises:
       UsageError, InUseError: as `begin`.
     """
-    model = network(config, data.num_classes)
+    model = train.check(config, data)
     state = jax.device_get(train.init(model, config, data.image_shape)._replace(params=params))
     run = Run(run_dir, config, data)
     with records.claim(run_dir):
@@ -264,20 +267,28 @@ def _save(run: Run, data: Data, epoch: int, state: State) -> None:
 
 def _append(run: Run, data: Data, row: Row, params: Params) -> None:
     """Append an epoch to the records, with the statistics of the layers after it."""
+    synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
+    seen = _statistics(run, data, row.epoch, params)
+    if predictions := predicted.lines([(0, row)]):  # before the last checkpoint: it is made once
+        reading.write_rows(run.directory / directory.PREDICTIONS, predictions)
+    records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
+    if seen:
+        records.append(run.directory / directory.STATISTICS, seen)
+
+
+def _statistics(run: Run, data: Data, epoch: int, params: Params) -> list[dict[str, Any]]:
+    """Return what the layers do after an epoch; of LeNet, whose layers are known."""
     model = network(run.config, data.num_classes)
+    if not isinstance(model, LeNet):
+        return []
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
-    states = {row.epoch: params}
-    if row.epoch == 1:  # also before any step, but only now: the first step does not wait for it
+    states = {epoch: params}
+    if epoch == 1:  # also before any step, but only now: the first step does not wait for it
         states = {0: train.init(model, run.config, data.image_shape).params, 1: params}
-    seen = [
+    return [
         diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
         for at, each in states.items()
     ]
-    if predictions := predicted.lines([(0, row)]):  # before the last checkpoint: it is made once
-        reading.write_rows(run.directory / directory.PREDICTIONS, predictions)
-    synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
-    records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
-    records.append(run.directory / directory.STATISTICS, seen)
 
 
 def _leave(run_dir: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from lenet import config as config_module
 from lenet import data as datasets
 from lenet import stopping, train
 from lenet.config import Config
@@ -83,7 +84,7 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     ledger.repair(path)
     entries = ledger.read(path)
     for entry in entries:
-        if entry.run >= len(configs) or entry.config != configs[entry.run]:
+        if entry.run >= len(configs) or not config_module.same(entry.config, configs[entry.run]):
             raise RecordError(
                 f"{path}: run {entry.run} does not belong here; the file was written by a "
                 "different command"

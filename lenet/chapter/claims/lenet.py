@@ -1,9 +1,8 @@
 """Claims of the book about LeNet."""
 
-import dataclasses
-
 import numpy as np
 
+from lenet import config as config_module
 from lenet import data
 from lenet.chapter.claims.claim import Finding, truth
 from lenet.chapter.exercises import training
@@ -30,7 +29,7 @@ def relu_and_max_pooling_work_better(page: Page) -> Finding:
     cells = {
         f"{activation} + {page.t(training.POOLINGS[pool])}": training.tune(
             page,
-            dataclasses.replace(base, activation=activation, pool=pool),
+            config_module.replace(base, activation=activation, pool=pool),
             (0.1, 0.3, 0.9),
             images,
         )

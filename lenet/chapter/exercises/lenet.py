@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lenet import config as config_module
 from lenet import data, train
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Split
-from lenet.engine import sgd
+from lenet.engine import forward
 from lenet.figures import style
 from lenet.inspect.activations import activations, statistics
 from lenet.language import listed
@@ -78,7 +79,8 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     images = data.load(valid=HELD_OUT)
     base = Config(epochs=5, valid=HELD_OUT)
     sigmoid = training.tune(page, base, (0.3, 0.9), images)
-    relu = training.tune(page, dataclasses.replace(base, activation="relu"), (0.1, 0.3), images)
+    rectified = config_module.replace(base, activation="relu")
+    relu = training.tune(page, rectified, (0.1, 0.3), images)
     scores, _ = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
     gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
     page.value("validation lead of ReLU ± standard error", f"{gap:+.3f} ± {error:.3f}")
@@ -404,7 +406,7 @@ def of_class(split: Split, label: int) -> Array:
     return jnp.asarray(split.images[split.labels == label][:1000], jnp.float32) / 255
 
 
-def layer_values(model: LeNet, params: sgd.Params, images: Array) -> dict[str, np.ndarray]:
+def layer_values(model: LeNet, params: forward.Params, images: Array) -> dict[str, np.ndarray]:
     """Return the pixels and the activations of each layer as vectors [N, units]."""
     values = {"image": images, **activations(model, params, images)}
     return {

@@ -12,12 +12,12 @@ from lenet import train
 from lenet.chapter.page import PAIRS, Page
 from lenet.config import PRESETS, Config
 from lenet.data import Data
-from lenet.engine import sgd
+from lenet.engine import forward
 from lenet.errors import DivergedError
 from lenet.figures import style
 from lenet.inspect import layers
 from lenet.language import listed, mark, message
-from lenet.model import LeNet, network
+from lenet.model import LeNet, lenet_of, network
 
 SEEDS = (0, 1, 2)
 """Every setting is trained once with each: the initial weights and the order of images differ."""
@@ -165,7 +165,7 @@ def draw(
     axes.legend()
 
 
-def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Params]]:
+def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[forward.Params]]:
     """Train a network with each seed; return the network and the parameters of each."""
     page.say(
         "{seeds} networks, trained with different seeds on {images:,} images each.",
@@ -174,4 +174,4 @@ def trained(page: Page, config: Config, data: Data) -> tuple[LeNet, list[sgd.Par
     )
     runs = [dataclasses.replace(config, seed=seed) for seed in SEEDS]
     found = [train.run(each, data)[1] for each in page.track(runs, "training")]
-    return network(config, data.num_classes), found
+    return lenet_of(network(config, data.num_classes), "the exercise"), found

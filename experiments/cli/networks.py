@@ -1,0 +1,99 @@
+"""The flag --network: a network of the user's, and the flags of its settings.
+
+A record never names code that is imported: the flag is given again to whatever needs the network.
+"""
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from absl import flags
+
+from lenet import config, settings
+from lenet.config import LeNet
+from lenet.errors import UsageError
+
+NAME = "network"
+
+
+def define() -> None:
+    """Define --network."""
+    flags.DEFINE_string(
+        NAME,
+        None,
+        "MODULE:CLASS of another network than LeNet: a Flax module, or a dataclass with "
+        "build(num_classes); its fields become flags",
+    )
+
+
+def asked() -> Any:
+    """Return the network that --network names, with its defaults; LeNet if it is not given.
+
+    The command line is read before its flags are parsed, for the flags of the network are among
+    them.
+
+    Raises:
+      UsageError: if there is no such network, or its fields cannot be settings.
+    """
+    return LeNet() if (given := _given()) is None else _load(given)
+
+
+def fields(kind: str | None = None) -> list[dataclasses.Field]:
+    """Return the settings of that network and its training, for flags.
+
+    Where there is no such network those of LeNet: `asked` says so once errors can be shown.
+    """
+    try:
+        return config.fields(kind, asked())
+    except UsageError:
+        return config.fields(kind)
+
+
+def again() -> Any:
+    """Return the network that --network names; None if it is not given."""
+    return None if _given() is None else asked()
+
+
+def _given() -> str | None:
+    for at, argument in enumerate(sys.argv[1:], start=1):
+        name, equals, value = argument.partition("=")
+        if name.lstrip("-") == NAME and argument.startswith("-"):
+            return value if equals else next(iter(sys.argv[at + 1 :]), "")
+    return None
+
+
+def _load(name: str) -> Any:
+    module, colon, qualified = name.rpartition(":")
+    if not colon or not module or not qualified:
+        raise UsageError(f"--{NAME}={name}: expected MODULE:CLASS, such as my_net:Wide")
+    found = getattr(_imported(name, module), qualified, None)
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        raise UsageError(
+            f"--{NAME}={name}: {module} has no class {qualified} that is a Flax module or a "
+            "frozen dataclass"
+        )
+    for field in dataclasses.fields(found):
+        required = field.default is dataclasses.MISSING is field.default_factory
+        if field.init and required:
+            raise UsageError(
+                f"--{NAME}={name}: {field.name} has no default. Give it one, such as "
+                f"{field.name}: int = 64"
+            )
+    made = found()
+    settings.of(made)
+    return made
+
+
+def _imported(name: str, module: str) -> ModuleType:
+    """Import a module, also one in the working directory: the command line names it."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last: it stands in for no installed package
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the module raises
+        reason = (str(error).strip() or "no reason").splitlines()[0]
+        raise UsageError(f"--{NAME}={name}: {type(error).__name__}: {reason:.200}") from error

@@ -1,0 +1,338 @@
+"""Any network: the engine trains what it has never heard of as it trains LeNet."""
+
+import dataclasses
+import json
+import operator
+import re
+import shlex
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from commands import ROOT, command, python
+from flax import linen as nn
+from flax import nnx
+
+from lenet import config, export, records, runs, train
+from lenet.config import Config, choice
+from lenet.data import synthetic
+from lenet.engine import forward, lanes, sgd
+from lenet.engine import sweep as engine
+from lenet.errors import RecordError, UsageError
+from lenet.inspect.layers import layers
+
+DATA = synthetic.make(150, 40)
+SMALL = {"dataset": "synthetic", "batch_size": 64, "epochs": 2, "lr": 0.1}
+
+
+class Dense(nn.Module):
+    """Two dense layers, which is all that the engine has to be told."""
+
+    width: int = choice(8, "hidden units")
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.relu(nn.Dense(self.width)(images.reshape(images.shape[0], -1)))
+        return nn.Dense(self.num_classes)(x)
+
+
+class Normal(nn.Module):
+    """Batch statistics and dropout."""
+
+    dropout: float = choice(0.5, "share of units that are dropped")
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = images[:, ::4, ::4].reshape(images.shape[0], -1)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(6)(x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(self.num_classes)(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nnx:
+    """The same dense network of NNX."""
+
+    width: int = choice(8, "hidden units")
+
+    def build(self, num_classes):
+        return nnx.bridge.ToLinen(_Nnx, kwargs=nnx.bridge.module.FrozenDict({"n": num_classes}))
+
+
+class _Nnx(nnx.Module):
+    def __init__(self, n, rngs):
+        self.first, self.last = nnx.Linear(784, 8, rngs=rngs), nnx.Linear(8, n, rngs=rngs)
+
+    def __call__(self, images):
+        return self.last(nnx.relu(self.first(images.reshape(images.shape[0], -1))))
+
+
+def trained(settings: Config):
+    """Rows and the state after each epoch of a run alone."""
+    found = list(train.fit(train.start(settings, DATA)))
+    return [dataclasses.replace(row, seconds=0, examples_per_second=0) for row, _ in found], found
+
+
+# Without optimisation, as the fast tests compile, statistics round otherwise on two devices.
+@pytest.mark.parametrize("network", [Dense(), pytest.param(Normal(), marks=pytest.mark.slow)])
+def test_a_run_of_a_sweep_is_the_run_alone(network):
+    configs = [Config(network, **SMALL, seed=seed) for seed in (3, 4)]
+    ends = {}
+    for epoch in train.sweep(configs, DATA):
+        state = jax.device_get(epoch.state)
+        for lane, run in enumerate(epoch.runs):
+            ends[run] = epoch.rows[run], jax.tree.map(operator.itemgetter(lane), state)
+    for run, settings in enumerate(configs):
+        rows, found = trained(settings)
+        row, state = ends[run]
+        assert (row.train_loss, row.test_loss) == (rows[-1].train_loss, rows[-1].test_loss)
+        jax.tree.map(np.testing.assert_array_equal, state, found[-1][1])
+
+
+@pytest.mark.parametrize("network", [Dense(), Normal()])
+def test_a_run_resumes_to_the_same_bits_with_its_network(network, tmp_path):
+    settings = Config(network, **SMALL)
+    whole = runs.begin(tmp_path / "whole", settings, DATA)
+    list(whole.epochs())
+    run = runs.begin(tmp_path / "run", settings, DATA)
+    next(iter(run.epochs()))
+    list(runs.resume(tmp_path / "run", DATA, network=type(network)()).epochs())
+    names = [tmp_path / name / "checkpoints/00002.npz" for name in ("whole", "run")]
+    a, b = (np.load(name) for name in names)
+    assert a.files == b.files
+    for name in a.files:
+        if name != "header.json":
+            np.testing.assert_array_equal(a[name], b[name])
+    model, params = records.load(tmp_path / "run", network=type(network)())
+    loss = train.evaluate(model, params, DATA.test)[0].loss_sum / 40
+    assert abs(float(loss) - whole.rows()[-1].test_loss) < 1e-5
+
+
+def test_a_record_names_no_code(tmp_path):
+    list(runs.begin(tmp_path / "run", Config(Dense(), **SMALL), DATA).epochs())
+    with pytest.raises(UsageError, match="give the network again"):
+        records.load(tmp_path / "run")
+    with pytest.raises(RecordError, match="network=Normal: the record is of test_networks:Dense"):
+        runs.resume(tmp_path / "run", network=Normal())
+    about = json.loads((tmp_path / "run/config.json").read_text())["config"]
+    assert about["network"] == "test_networks:Dense"
+    read = config.from_dict(about)
+    assert read.width == 8
+    assert config.same(read, Config(Dense(), **SMALL))
+
+
+def test_statistics_are_those_of_the_whole_batch():
+    """One step on each batch of an epoch, against the same network stepped by hand."""
+    settings = Config(Normal(dropout=0.0), **SMALL)
+    _, found = trained(settings)
+    model = train.check(settings, DATA)
+    params, kept = forward.init(model, sgd.keys(settings)[0], (28, 28, 1))
+    rows, mask = sgd.order(settings, 0, 150)
+    for row, there in zip(rows, mask, strict=True):
+        images, labels = DATA.train.images[row[there]], DATA.train.labels[row[there]]
+
+        def loss(params, kept=kept, images=images, labels=labels):
+            known = {"params": params, **kept}
+            logits, after = model.apply(known, images / 255, train=True, mutable=["batch_stats"])
+            losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), after
+
+        gradients, kept = jax.grad(loss, has_aux=True)(params)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradients)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)  # noqa: E731
+    jax.tree.map(close, found[0][1].collections, dict(kept))
+    jax.tree.map(close, found[0][1].params, params)
+
+
+@pytest.mark.parametrize("network", [Dense(), Normal()])
+def test_two_devices_give_the_bits_of_one(network):
+    settings = Config(network, **SMALL)
+    model, ends = train.check(settings, DATA), []
+    whole = sgd.keeps(model, DATA.image_shape)
+    for places in (
+        lanes.spread(1, whole=whole),
+        lanes.together(1, jax.local_devices()[:1], vectorise=False),
+    ):
+        program = engine.compiled(model, settings, DATA, places)
+        *_, last = engine.fit_chunk(program, {0: settings})
+        ends.append(jax.device_get(last.state))
+    jax.tree.map(np.testing.assert_array_equal, *ends)
+
+
+def test_dropout_is_a_function_of_seed_and_step():
+    ends = [trained(Config(Normal(), **SMALL, seed=1))[0][-1].train_loss for _ in range(2)]
+    other = trained(Config(Normal(dropout=0.0), **SMALL, seed=1))[0][-1].train_loss
+    assert ends[0] == ends[1] != other
+
+
+def test_nnx_and_linen_train_from_the_same_parameters_to_the_same_losses():
+    losses = []
+    for network in (Dense(), Nnx()):
+        settings = Config(network, **SMALL)
+        program = train.start(settings, DATA)
+        states = program.init(engine.numbers([settings], program.lanes))
+        state = jax.device_get(jax.tree.map(operator.itemgetter(0), states))
+        leaves = [np.random.default_rng(0).normal(0, 0.05, (784, 8)), np.zeros(8)]
+        leaves += [np.random.default_rng(1).normal(0, 0.3, (8, 10)), np.zeros(10)]
+        leaves = [leaf.astype(np.float32) for leaf in leaves]
+        names = sorted(state.params)
+        params = {
+            name: {"kernel": leaves[2 * i], "bias": leaves[2 * i + 1]}
+            for i, name in enumerate(names)
+        }
+        assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, state.params)
+        start = 0, state._replace(params=params)
+        losses.append([row.train_loss for row, _ in train.fit(program, start)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_the_layers_of_any_network_are_its_modules():
+    found = layers(Normal(), (28, 28, 1))
+    assert [(row.name, row.output_shape, row.parameters) for row in found] == [
+        ("Dense_0", (6,), 49 * 6 + 6),
+        ("BatchNorm_0", (6,), 12),
+        ("Dropout_0", (6,), 0),
+        ("Dense_1", (10,), 70),
+    ]
+
+
+def test_stablehlo_has_the_logits_of_any_network():
+    settings = Config(Normal(), **SMALL)
+    model = train.check(settings, DATA)
+    _, found = trained(settings)
+    variables = found[-1][1].variables
+    images = DATA.test.images[:3]
+    program = jax.export.deserialize(bytearray(export.to_stablehlo(model, variables, (28, 28, 1))))
+    expected = forward.logits(model, variables, images)
+    np.testing.assert_allclose(program.call(jnp.float32(images) / 255), expected, atol=1e-5)
+
+
+class Two(nn.Module):
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(2)(images.reshape(images.shape[0], -1))
+
+
+class Raises(nn.Module):
+    def __call__(self, images):
+        raise ValueError("first line\nsecond line")
+
+
+class Listed(nn.Module):
+    sizes: object = None
+
+    def __call__(self, images):
+        return images
+
+
+class Clash(Dense):
+    momentum: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Strange:
+    def build(self, num_classes):
+        return num_classes
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (lambda: Two(), r"Two: returns float32\[2, 2\] for 2 images, expected float32\[2, 10\]"),
+        (lambda: Raises(), r"Raises: cannot be applied to .*: ValueError: first line$"),
+        (lambda: Listed(sizes=[1]), r"Listed.sizes=\[1\]: a record cannot hold it"),
+        (lambda: Clash(), "Clash.momentum: training has a setting of this name"),
+        (lambda: Strange(), "build.. returned int, expected a Flax module"),
+        (lambda: Dense(width=0), "width=0: must be at least 1"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_one_line(network, said):
+    with pytest.raises(UsageError, match=said) as error:
+        train.check(Config(network(), **SMALL), DATA)
+    assert "\n" not in str(error.value)
+
+
+NET = """
+from flax import linen as nn
+from lenet.config import choice
+
+class Mine(nn.Module):
+    width: int = choice(4, "hidden units")
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.relu(nn.Dense(self.width)(images.reshape(images.shape[0], -1)))
+        return nn.Dense(self.num_classes)(x)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, tiny):
+    (tmp_path / "a_net_of_mine.py").write_text(NET)
+    shutil.copytree(tiny, tmp_path / "tiny")
+    return tmp_path
+
+
+MINE = ("--network=a_net_of_mine:Mine", "--dataset=tiny", "--data_dir=tiny", "--batch_size=64")
+
+
+def test_a_file_in_the_working_directory_is_trained_swept_and_reported(folder):
+    helped = command("train", MINE[0], "--help", cwd=folder)
+    assert "--width=4\n        hidden units" in helped.stdout
+    assert "--channels" not in helped.stdout
+    short = ("--epochs=1", "--lr=0.1")
+    done = command("train", *MINE, *short, "--width=3", "--run_dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Dense_0  3" in done.stdout
+    assert (folder / "run/report.html").exists()
+    again = command("report", "run", cwd=folder)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "give the network again" in again.stderr
+    swept = command("sweep", *MINE, *short, "--width=2,3", "--run_dir=many", cwd=folder)
+    assert swept.returncode == 0, swept.stderr
+    assert "width 3" in swept.stdout
+    more = command("sweep", "--run_dir=many", "--resume", cwd=folder)
+    assert more.returncode == 2
+    assert "Give --network=a_net_of_mine:Mine again" in more.stderr
+    more = command("sweep", "--run_dir=many", "--resume", MINE[0], cwd=folder)
+    assert "2 of 2 runs already finished" in more.stdout, more.stderr
+    assert command("report", "many", cwd=folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:Net", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("a_net_of_mine:Other", "a_net_of_mine has no class Other"),
+        ("a_net_of_mine", "expected MODULE:CLASS"),
+    ],
+)
+def test_a_network_that_is_not_there_is_one_line(folder, name, said):
+    done = command("train", f"--network={name}", "--run_dir=run", cwd=folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["networks.md", "networks.zh-CN.md"])
+def test_every_block_of_the_page_runs_in_an_empty_folder(page, tmp_path, fashion_mnist):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert [kind for kind, _ in blocks] == ["python", "bash", "python"]
+    (tmp_path / "my_net.py").write_text(blocks[0][1])
+    for line in blocks[1][1].splitlines():
+        assert line.startswith("python -m experiments.")
+        done = python(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (tmp_path / "use.py").write_text(blocks[2][1])
+    done = python("use.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
