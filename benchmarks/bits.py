@@ -133,12 +133,12 @@ def _digest(leaves: Sequence[np.ndarray]) -> str:
 def _logits(config: Any, params: Any, images: np.ndarray) -> np.ndarray:
     import jax
 
-    from lenet.engine import sgd
+    from lenet.engine import forward, sgd
     from lenet.model import network
 
     model = network(config, 10)
     with sgd._products(model):
-        return np.asarray(jax.jit(sgd.logits, static_argnums=0)(model, params, images))
+        return np.asarray(jax.jit(forward.logits, static_argnums=0)(model, params, images))
 
 
 def exact(params: Any, images: np.ndarray) -> np.ndarray:

@@ -232,7 +232,8 @@ def _train(
     from lenet.records import ledger
 
     path, num_classes = run_dir / directory.LEDGER, data[planned.dataset, 0].num_classes
-    before = entries = ledger.gather(path)
+    ledger.repair(path)
+    before = entries = ledger.read(path)
     began = 0.0
     while True:
         known = design.stages(planned, entries, num_classes)

@@ -171,22 +171,31 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
     Raises:
       RecordError: if the ledger has other runs.
     """
-    from experiments.cli import progress
     from lenet import runs
     from lenet.records import ledger
 
     done = {entry.run for entry in runs.finished(path, configs)}
     if done or FLAGS.resume:
-        said = language.t(
-            "Resuming: {done} of {runs} runs already finished ({path})",
-            done=len(done),
-            runs=len(configs),
-            path=path,
-        )
-        print(said)
-    todo = {run: config for run, config in enumerate(configs) if run not in done}
+        resuming(len(done), len(configs), path)
+    share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
+    return ledger.read(path)
+
+
+def resuming(done: int, count: int, path: Path) -> None:
+    """Print how many runs were found finished."""
+    said = language.t(
+        "Resuming: {done} of {runs} runs already finished ({path})", done=done, runs=count, path=path
+    )
+    print(said)
+
+
+def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
+    """Train runs, with progress; each goes to the ledger when it ends."""
+    from experiments.cli import progress
+    from lenet import runs
+
     if not todo:
-        return ledger.read(path)
+        return
     # whatever the working directory of a worker is
     data_dir = FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
     connect, patience = cluster(), FLAGS.patience
@@ -198,4 +207,3 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
                 if entry.diverged:
                     tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
             tally.advance(news)
-    return ledger.read(path)

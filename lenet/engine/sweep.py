@@ -122,7 +122,7 @@ def compiled(model: nn.Module, config: Config, data: Data, lanes: Lanes) -> Prog
         begun = threads.submit(initial.compile, compiler_options=quickly)
         training = traced.lower().compile(compiler_options=_options())
     # Evaluation compiles when it is needed, so that the first step does not wait for it.
-    evaluation: Callable[[Params, Split], Metrics] = partial(evaluate, model, lanes)
+    evaluation: Callable[[Params, Split], tuple[Metrics, Array]] = partial(evaluate, model, lanes)
     seconds = time.monotonic() - begin
     if _options():
         evaluation = jax.jit(evaluation, compiler_options=_options())
