@@ -122,8 +122,8 @@ def measure(network: str, asked: Sequence[Point], dataset: str, tell: Tell) -> d
                 seen = {"examples": next(n for p, _, n in workers if p == point)}
                 rows.append(seen | _row(BY_NAME[point.name], point, own, timed))
                 environment |= own[0].ask("environment")
-    result = {"network": network, "driver": driver(), "rows": rows, "left_out": left_out}
-    return result | environment
+    about = {"network": network, "driver": driver(), "rows": rows, "left_out": left_out}
+    return about | environment
 
 
 def _row(

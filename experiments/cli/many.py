@@ -184,7 +184,10 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
 def resuming(done: int, count: int, path: Path) -> None:
     """Print how many runs were found finished."""
     said = language.t(
-        "Resuming: {done} of {runs} runs already finished ({path})", done=done, runs=count, path=path
+        "Resuming: {done} of {runs} runs already finished ({path})",
+        done=done,
+        runs=count,
+        path=path,
     )
     print(said)
 
