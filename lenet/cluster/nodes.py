@@ -163,4 +163,6 @@ def _no_answer(address: str, patience: float, error: Exception) -> str:
 
 def _quiet() -> None:
     """Have Dask say nothing: what matters is raised."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,11 +1,13 @@
 """What a worker does: refuse a sweep that would get other bits here, load its data, train runs."""
 
 import asyncio
+import ctypes
 import dataclasses
 import functools
 import os
 import platform
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,8 @@ from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import lanes, sweep
 from lenet.errors import DataError, LenetError, UsageError
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 REFUSED = "refused: "
 """How the reason begins for which a worker leaves that cannot train the runs of a sweep."""
@@ -45,6 +49,8 @@ class OneCore(Worker):
     def __init__(self, *args: Any, core: int | None = None, **options: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):  # whoever started this decides
             signal.signal(number, signal.SIG_IGN)
+        if sys.platform == "linux":  # Dask's own watch of the parent does not run while stopped
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if core is not None:
             os.sched_setaffinity(0, {core})
         super().__init__(*args, **options)
