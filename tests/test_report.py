@@ -499,7 +499,7 @@ def test_a_comparison_that_is_not_finished_says_how_to_go_on(tmp_path):
 def test_the_recorded_comparison_makes_a_report(tmp_path):
     (tmp_path / "compare.json").write_bytes((ROOT / "results" / "compare.json").read_bytes())
     content = page.render(of_directory.report(tmp_path))
-    assert "0.8648 ± 0.0093".encode() in content
+    assert b"0.8648 [0.85" in content
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -26,6 +26,17 @@ def at_level(accuracy: float, num_classes: int) -> bool:
     return num_classes > 1 and accuracy <= min(1.5 / num_classes, 1 / num_classes + 0.05)
 
 
+def collapsed(mean_loss: float, num_classes: int) -> bool:
+    """Return whether a run ended at chance level: its training loss no lower than 0.95 log K.
+
+    The loss decides, not the accuracy: on a plateau, accuracy may be anywhere up to 0.2 by chance.
+
+    >>> [collapsed(2.2, 10), collapsed(2.1, 10), collapsed(3.0, 10)]
+    [True, False, True]
+    """
+    return bool(mean_loss >= (1 - PLATEAU) * loss(num_classes))
+
+
 def on_plateau(mean_loss: float, accuracy: float, num_classes: int) -> bool:
     """Return whether a network is at chance level: loss about log K nats, accuracy about 1/K.
 

@@ -1,11 +1,12 @@
 """Charts of groups of runs: the settings of a sweep, the cells of a comparison."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from lenet.analysis import terms
+from lenet.analysis.stats import Interval
 from lenet.analysis.summary import estimate
 from lenet.figures import vega
 from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, percent
@@ -138,12 +139,19 @@ def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -
     )
 
 
-def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
+def intervals(
+    groups: Mapping[str, Sequence[tuple[int, float]]],
+    labels: Labels,
+    without: Container[str] = (),
+) -> Chart:
     """Return the accuracy of each group: a dot for each run, the mean and its 95% CI.
 
-    `groups` has, in their order, the seed and accuracy of each run.
+    `groups` has, in their order, the seed and accuracy of each run; those in `without` get no CI.
     """
     means = [interval(group, [end for _, end in runs]) for group, runs in groups.items()]
+    for each in means:
+        if each["label"] in without:
+            each |= {"low": each["mean"], "high": each["mean"]}
     single = [
         {"label": group, "seed": seed, "value": end}
         for group, runs in groups.items()
@@ -206,11 +214,8 @@ def spread(series: str, values: Sequence[float], **at: Any) -> dict[str, Any]:
 
 
 def interval(label: str, values: Sequence[float]) -> dict[str, Any]:
-    """Return the mean accuracy of runs and its 95% CI, cut to 0 to 1.
-
-    That of two runs may reach beyond; of a single run it is that run.
-    """
+    """Return the mean accuracy of runs and its 95% CI; of a single run it is that run."""
     found = estimate(values)
-    half = found.half or 0.0
-    ends = {"low": max(found.mean - half, 0.0), "high": min(found.mean + half, 1.0)}
+    at = found.interval or Interval(found.mean, found.mean, found.mean)
+    ends = {"low": at.low, "high": at.high}
     return {"label": label, "mean": found.mean, **ends, "n": found.n}
