@@ -26,6 +26,7 @@ from benchmarks import table as table_of_bench
 from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import comparison, comparison_findings, design, published
+from lenet.analysis.stats import MARGIN
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
@@ -168,7 +169,7 @@ def table(language: str, book: dict) -> str:
         f"**{t(run.OURS)}**",
         len(book["runs"]),
         *(
-            f"{sections.spread(values)} [{min(values):.3f}, {max(values):.3f}]"
+            f"{sections.spread(values)}, {min(values):.3f} … {max(values):.3f}"
             for values in (last(book, key) for key in published.COLUMNS)
         ),
         f"{off} / {len(book['runs'])}",
@@ -199,16 +200,16 @@ def equality(language: str, book: dict) -> str:
     )
     compared = [
         message(
-            "in {measure}, Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), means differ by "
-            "{mean:.4f} (95% CI {low:.4f} to {high:.4f}; Welch's t = {t:.2f}, p = {welch:.2g})",
+            "{measure}: means differ by {difference} (95% CI), {equal} within {margin} (two "
+            "one-sided tests, p = {p:.2g}), the distributions by at most {d:.3f} (permutation "
+            "test, p = {ks:.2g})",
             measure=Message(name),
-            d=equal.ks.statistic,
-            ks=equal.ks.pvalue,
-            mean=equal.difference.mean,
-            low=equal.difference.low,
-            high=equal.difference.high,
-            t=equal.welch.statistic,
-            welch=equal.welch.pvalue,
+            difference=equal.difference,
+            equal=Message(published.EQUIVALENT[equal.equivalent]),
+            margin=MARGIN,
+            p=equal.equivalence,
+            d=equal.distance,
+            ks=equal.p,
         )
         for name, equal in (
             ("test accuracy", found["test_accuracy"]),
@@ -216,7 +217,8 @@ def equality(language: str, book: dict) -> str:
         )
     ]
     said = t(
-        "Our {ours} runs against the {theirs} published PyTorch runs: {compared}.",
+        "Our {ours} runs against the {theirs} published PyTorch runs: {compared}. A large p of "
+        "the permutation test does not show equality; the one-sided tests do.",
         ours=len(book["runs"]),
         theirs=published.band("pytorch").runs,
         compared=listed(compared, "; "),
@@ -229,7 +231,8 @@ def book_section(language: str) -> str:
     book = records.read_json(BOOK)
     facts = translate(
         language,
-        "n seeds; mean ± standard deviation [range]; {machine}.",
+        "n runs; mean ± standard deviation, lowest … highest. MXNet: one draw of the initial "
+        "weights. {machine}.",
         machine=table_of_bench.machine(book["environment"]),
     )
     code = f"```bash\n{COMMANDS}\n```"

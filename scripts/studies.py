@@ -16,13 +16,13 @@ import readme
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
 from lenet import records
-from lenet.analysis import findings, terms
+from lenet.analysis import findings, frameworks, terms
 from lenet.analysis.summary import Sweep
 from lenet.config import from_dict, to_dict
 from lenet.engine.rows import Row
 from lenet.figures.sweep import charts
 from lenet.figures.vega import png
-from lenet.language import LANGUAGES, NAMES, mark, translate, translation
+from lenet.language import LANGUAGES, NAMES, Message, mark, translate, translation
 from lenet.records import ledger
 from lenet.records.ledger import Entry
 
@@ -50,6 +50,12 @@ HEAD = (
         "and relative to the book's own value (in `layers`, with 3×3 windows). `--preset=modern` "
         "repeats a study with ReLU and max pooling. The last studies ask why published runs differ "
         "and why seeds differ."
+    ),
+    mark(
+        "The setting with the book's values is the same runs in `window`, `channels`, `rate`, "
+        "`initialisation` and `epochs`: one sample of seeds, counted once. So are the first runs "
+        "of `frameworks`, the README's 32 and the diagonal of `variance`. [Methods](methods.md) "
+        "says what is shared, how runs that collapse are counted, and what was corrected."
     ),
     mark("`scripts/studies.py` writes each section from the sweep recorded in `results/studies/`."),
 )
@@ -111,6 +117,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         f"![{alt}](studies/{language}/{name}.png)",
         *([findings.table(sweep, language)] if sweep.axes else []),
         *map(t, findings.findings(sweep)),
+        *map(t, _across(name, sweep)),
         t(
             "{runs} runs. {machine}.",
             runs=len(sweep.entries),
@@ -118,6 +125,13 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         ),
     ]
     return "\n\n".join(parts)
+
+
+def _across(name: str, sweep: Sweep) -> list[Message]:
+    """What a study says together with another."""
+    if name != "short_batch":
+        return []
+    return frameworks.of_short_batch(sweep_of("frameworks", known()["frameworks"]), sweep)
 
 
 def known() -> dict[str, dict[str, Any]]:

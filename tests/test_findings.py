@@ -7,7 +7,7 @@ from lenet.analysis import findings, terms
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
-from lenet.language import LANGUAGES, Message, listed, message, translate
+from lenet.language import LANGUAGES, Message, listed, translate
 from lenet.records.ledger import Entry
 
 PRESET = Config()
@@ -56,18 +56,47 @@ def test_settings_are_compared_with_the_preset_s_by_seed():
     assert (against["base"], against["count"]) == (window(5), 2)
     assert [names(against[group]) for group in ("better", "worse")] == [[], []]
     assert sorted(names(against["open"]), key=str) == [window(3), window(7)]
-    assert found[findings.STUCK]["runs"].items == (
-        message(findings.SOME, some=1, n=3, label=window(7)),
-    )
     assert findings.ON_TEST not in found
 
 
-@pytest.mark.parametrize(("num_classes", "stuck"), [(2, 3), (10, 1), (100, 0)])
-def test_chance_level_follows_from_the_number_of_classes(num_classes, stuck):
-    entries = windows((3, [0.55, 0.50, 0.10]), (5, [0.9, 0.8, 0.8]))
-    found = of_windows(entries, fashion_mnist=num_classes)
-    runs = found[findings.STUCK]["runs"].items if findings.STUCK in found else ()
-    assert sum(each.values["some"] for each in runs) == stuck
+def test_a_collapsed_run_is_counted_with_an_interval_and_its_setting_not_compared():
+    entries = windows((3, [0.10, 0.70, 0.75]), (5, [0.81, 0.72, 0.76]), (7, [0.82, 0.75, 0.77]))
+    entries[0].rows[-1] = record_rows.row(test_accuracy=0.1, valid_accuracy=0.1, train_loss=2.3)
+    found = of_windows(entries)
+    (run,) = found[findings.STUCK]["runs"].items
+    assert (run.values["some"], run.values["n"], run.values["label"]) == (1, 3, window(3))
+    assert run.values["median"] == 0.70
+    low, high = scipy_stats.binomtest(1, 3).proportion_ci(method="wilson")
+    assert (run.values["low"], run.values["high"]) == pytest.approx((low, high))
+    assert found[findings.APART]["settings"].items == (window(3),)
+    against = found[findings.AGAINST]
+    assert window(3) not in [n for g in ("better", "worse", "open") for n in names(against[g])]
+
+
+def test_how_sure_the_best_is_and_what_choosing_adds_is_said():
+    near = of_windows(windows((3, [0.80, 0.70, 0.75]), (5, [0.81, 0.72, 0.74])))
+    said = near[findings.SELECTED]
+    assert (said["label"], said["count"]) == (window(5), 2)
+    assert 0.5 < said["share"] < 1
+    assert said["optimism"] > 0
+    assert near[findings.LEAD]["lead"].mean == pytest.approx(0.02 / 3)
+    clear = of_windows(windows((3, [0.60, 0.50, 0.55]), (5, [0.81, 0.72, 0.76])))
+    assert clear[findings.SELECTED]["share"] == 1
+    single = of_windows(windows((3, [0.60]), (5, [0.81])))
+    assert findings.SELECTED not in single
+
+
+def test_effects_of_a_design_with_collapsed_runs_are_not_given_as_means():
+    entries = [
+        entry(i, 0.6, bias_init=bias, order=order, seed=seed)
+        for i, (bias, order, seed) in enumerate(
+            (b, o, s) for b in ("zeros", "pytorch") for o in ("batches", "examples") for s in (0, 1)
+        )
+    ]
+    entries[3].rows[-1] = record_rows.row(train_loss=2.3)
+    found = dict(findings.findings(Sweep(entries, ["bias_init", "order"], PRESET)))
+    assert findings.EFFECTS not in found
+    assert found[findings.NO_EFFECTS] == {"lost": 1, "n": 8}
 
 
 def test_what_is_sure_is_said_so_and_selection_on_test_is_admitted():
@@ -136,7 +165,8 @@ def test_the_table_leaves_out_columns_without_values():
     learned = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
     assert "validation accuracy" in head(learned, "en")
     assert "chance" not in head(learned, "en")
-    assert "随机猜测" in head(windows((3, [0.1, 0.1]), (5, [0.8, 0.7])), "zh")
+    learned[0].rows[-1] = record_rows.row(valid_accuracy=0.1, train_loss=2.3)
+    assert "随机猜测" in head(learned, "zh")
 
 
 def test_of_many_settings_the_best_is_compared_at_the_confidence_of_all():
@@ -158,7 +188,7 @@ def test_runs_that_diverged_are_named():
     entries = windows((3, [0.80, 0.70]), (5, [0.81, 0.72]))
     entries[0] = entries[0]._replace(diverged="diverged: ...")
     (run,) = of_windows(entries)[findings.DIVERGED]["runs"].items
-    assert run == message(findings.SOME, some=1, n=2, label=window(3))
+    assert (run.values["some"], run.values["n"], run.values["label"]) == (1, 2, window(3))
 
 
 def test_that_seeds_are_few_is_said_with_what_would_do():
@@ -171,16 +201,20 @@ def test_that_seeds_are_few_is_said_with_what_would_do():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_findings_are_prose_in_both_languages(language):
     entries = windows((3, [0.1, 0.70]), (5, [0.81, 0.72]))
+    entries[0].rows[-1] = record_rows.row(test_accuracy=0.1, valid_accuracy=0.1, train_loss=2.3)
     entries.append(entry(99, 0.5, valid=0.5, kernel_size=7)._replace(diverged="..."))
     sweep = Sweep(entries, ["kernel_size"], PRESET)
     said = [translate(language, each) for each in findings.findings(sweep)]
     assert {
-        "en": "Highest mean validation accuracy: kernel size 5 (test accuracy 0.7650 ± 0.5718; the "
-        "preset's own setting).",
-        "zh": "平均验证精度最高：卷积核大小 5（测试精度 0.7650 ± 0.5718；即预设的取值）。",
+        "en": "Highest mean validation accuracy: kernel size 5 (test accuracy 0.7650 [0.1932, "
+        "1.0000]; the preset's own setting).",
+        "zh": "平均验证精度最高：卷积核大小 5（测试精度 0.7650 [0.1932, 1.0000]；即预设的取值）。",
     }[language] == said[0]
     assert {
-        "en": "Ended at chance level: 1 of 2 runs of kernel size 3.",
-        "zh": "结束时停留在随机猜测水平：卷积核大小 3 的 2 次训练中的 1 次。",
+        "en": "Ended at chance level (training loss within 5% of ln K, or above): 1 of 2 runs of "
+        "kernel size 3 (95% CI 9% to 91%; median accuracy of all 2: 0.400).",
+        "zh": "结束时停留在随机猜测水平（训练损失与 ln K 相差不到 5%，或更高）："
+        "卷积核大小 3 的 2 次训练中的 1 次"
+        "（95% 置信区间 9% 到 91%；全部 2 次的精度中位数：0.400）。",
     }[language] in said
     assert str(Interval(-0.01, -0.02, 0.0)) == "−0.0100 [−0.0200, +0.0000]"

@@ -135,8 +135,8 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
     said = progress.places(placed)
     assert said.startswith("3 runs repeat the published experiment; compared with 199 PyTorch")
     assert "test accuracy at percentiles 0 to 100" in said
-    assert "Kolmogorov-Smirnov D = " in said
-    assert "Kolmogorov" not in progress.places(placed[:1])
+    assert "equal within 0.005 (two one-sided tests, p = " in said
+    assert "one-sided" not in progress.places(placed[:1])
     lines = summary.rows_csv(placed).splitlines()
     assert lines[0].startswith("run,seed,train_loss,train_loss_percentile")
     assert len(lines) == 4

@@ -4,10 +4,12 @@ import json
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import python
 
 from lenet import config
+from lenet.analysis import published, stats
 from lenet.config import PRESETS, Config
 from lenet.engine import chance
 
@@ -30,6 +32,81 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
     assert 0.795 < statistics.fmean(row["test_accuracy"] for row in last) < 0.825
     off = [not chance.at_level(run["rows"][1]["test_accuracy"], 10) for run in book["runs"]]
     assert statistics.fmean(off) >= 0.8
+
+
+def last(study: str, **settings) -> dict[tuple[int, int], dict]:
+    """The last rows of a committed study by seed and seed of the order, of some settings."""
+    record = json.loads((ROOT / f"results/studies/{study}.json").read_text())
+    found = {}
+    for run in record["runs"]:
+        of = record["config"] | run["config"]
+        if settings.items() <= of.items():
+            order = of["seed"] if of["order_seed"] < 0 else of["order_seed"]
+            found[of["seed"], order] = run["last"]
+    return found
+
+
+def makers(*records: str) -> set[str]:
+    read = (json.loads((ROOT / "results" / f"{each}.json").read_text()) for each in records)
+    return {each["environment"]["processor"].split()[0] for each in read}
+
+
+MEASURES = ("train_loss", "train_accuracy", "test_accuracy")
+
+
+def test_the_book_s_runs_are_equal_to_the_last_digit_on_processors_of_two_makers(book):
+    """32 of 32: an AMD and an Intel processor trained the same seeds to the same numbers."""
+    assert makers("book", "studies/frameworks") == {"AMD", "Intel(R)"}
+    other = last("frameworks", bias_init="pytorch", order="examples")
+    equal = [
+        [run["rows"][-1][m] for m in MEASURES]
+        == [other[run["seed"], run["seed"]][m] for m in MEASURES]
+        for run in book["runs"]
+    ]
+    assert (sum(equal), len(equal)) == (32, 32)
+
+
+def test_runs_that_studies_share_are_the_same_runs(book):
+    """What docs/methods.md says is shared: no table may count these as independent."""
+    ours = last("frameworks", bias_init="pytorch", order="examples")
+    diagonal = {at: row for at, row in last("variance").items() if at[0] == at[1]}
+    assert len(diagonal) == 8
+    assert all(ours[at] == row for at, row in diagonal.items())
+    base = last("window", kernel_size=5)
+    for study, setting in {
+        "channels": {"channels": [6, 16]},
+        "rate": {"lr": 0.9},
+        "initialisation": {"init": "xavier_uniform"},
+        "epochs": {"epochs": 10},
+    }.items():
+        assert last(study, **setting) == base, study
+    small = {"channels": [6, 16], "hidden": [120, 84]}
+    assert last("layers", **small) == last("window", kernel_size=3)
+    precision = json.loads((ROOT / "results/precision.json").read_text())["runs"]["float32"]
+    runs = {run["seed"]: run["rows"][-1] for run in book["runs"]}
+    assert all(run[m] == runs[run["seed"]][m] for run in precision for m in MEASURES)
+
+
+def test_the_variance_between_draws_of_the_weights_is_that_of_the_record():
+    """The constant in the library is what the committed study gives."""
+    rows = last("variance")
+    values = np.array([[rows[i, j]["test_accuracy"] for j in range(8)] for i in range(8)])
+    squares, free = stats._mean_squares(values)
+    by_row, rest = squares[[0, 2]] / 8
+    freedom = (by_row - rest) ** 2 / (by_row**2 / free[0] + rest**2 / free[2])
+    assert pytest.approx((by_row - rest, freedom), rel=1e-3) == published.BETWEEN_DRAWS
+
+
+def test_the_modern_preset_s_rate_is_not_told_from_its_neighbours():
+    """README says so: the highest of five means, by less than its interval."""
+    runs = json.loads((ROOT / "results/modern.json").read_text())["runs"]
+    found = {}
+    for run in runs:
+        found.setdefault(run["lr"], []).append(run["valid_accuracy"])
+    assert max(found, key=lambda lr: statistics.fmean(found[lr])) == PRESETS["modern"]["lr"]
+    lead = stats.interval(np.subtract(found[0.1], found[0.2]))
+    assert lead.side == "open"
+    assert lead == pytest.approx((0.0003, -0.0195, 0.0202), abs=1e-4)
 
 
 @pytest.mark.parametrize("script", ["readme", "studies", "pages", "translations"])

@@ -1,10 +1,13 @@
 import csv
 import io
+import math
 
 import numpy as np
 import pytest
 import record_rows
 import scipy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lenet.analysis import summary
 from lenet.analysis.summary import Sweep
@@ -30,53 +33,74 @@ ENTRIES = [
 ]
 
 
-def test_settings_are_ranked_by_validation_and_seeds_are_taken_together():
+def test_settings_are_ranked_by_validation_and_every_run_counts():
     sweep = Sweep(ENTRIES, ["lr"], Config())
-    assert [s.config.lr for s in sweep.settings] == [0.3, 0.1, 0.9]
-    assert [(len(s.runs), s.diverged) for s in sweep.settings] == [(1, 1), (2, 0), (0, 2)]
+    assert [s.config.lr for s in sweep.settings] == [0.1, 0.3, 0.9]
+    assert [(len(s.runs), s.diverged) for s in sweep.settings] == [(2, 0), (1, 1), (0, 2)]
+    assert sweep.settings[1].final("valid_accuracy").mean == pytest.approx((0.8 + 0.1) / 2)
+    assert sweep.settings[1].final("valid_accuracy").interval is None
+    assert sweep.settings[1].final("valid_loss") is None
     assert sweep.measure == "valid_accuracy"
     without = [e._replace(rows=[record_rows.row()] * len(e.rows)) for e in ENTRIES]
     assert Sweep(without, ["lr"], Config()).measure == "test_accuracy"
 
 
-@pytest.mark.parametrize(
-    ("num_classes", "accuracies", "stuck"),
-    [(10, (0.10, 0.15, 0.16), 2), (2, (0.50, 0.55, 0.56), 2), (100, (0.010, 0.015, 0.05), 2)],
-)
-def test_a_run_is_stuck_at_the_chance_level_of_its_dataset(num_classes, accuracies, stuck):
+@pytest.mark.parametrize("luck", [0.85, 0.95, 1.0])
+def test_five_of_six_diverged_and_one_lucky_never_rank_best(luck):
+    lost = [entry(i, [], "diverged: ...", lr=3.0, seed=i) for i in range(5)]
+    lucky = entry(5, [luck], lr=3.0, seed=5)
+    steady = [entry(6 + i, [0.5 + 0.01 * i], lr=0.9, seed=i) for i in range(6)]
+    sweep = Sweep([*lost, lucky, *steady], ["lr"], Config())
+    assert [s.config.lr for s in sweep.settings] == [0.9, 3.0]
+    (_, worse) = sweep.settings
+    assert str(worse.final("valid_accuracy")) == f"{(5 * 0.1 + luck) / 6:.4f}"
+    assert worse.minus(sweep.settings[0]) is None
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 100])
+def test_a_run_collapses_to_the_chance_level_of_its_dataset(num_classes):
+    losses = [share * math.log(num_classes) for share in (0.94, 0.96, 1.0, 1.3)]
     entries = [
-        record_rows.entry(seed, [record_rows.row(test_accuracy=a)], dataset="mine", seed=seed)
-        for seed, a in enumerate(accuracies)
+        record_rows.entry(seed, [record_rows.row(train_loss=x)], dataset="mine", seed=seed)
+        for seed, x in enumerate(losses)
     ]
     about = [{"name": "mine", "class_names": ["a class"] * num_classes}]
     (setting,) = Sweep(entries, [], Config(), summary.classes(about)).settings
-    assert setting.stuck == stuck
+    assert (setting.collapsed, setting.learned) == (3, False)
 
 
 def test_a_record_that_names_no_classes_is_of_ten():
-    entries = [record_rows.entry(0, [record_rows.row(test_accuracy=0.15)])]
+    entries = [record_rows.entry(0, [record_rows.row(train_loss=2.25)])]
     for about in ([], [{"name": "fashion_mnist"}], [{"name": "mnist", "class_names": ["a", "b"]}]):
         (setting,) = Sweep(entries, [], Config(), summary.classes(about)).settings
-        assert setting.stuck == 1
+        assert setting.collapsed == 1
 
 
 def test_the_interval_is_students():
-    sample = np.random.default_rng(0).normal(size=9)
+    sample = np.random.default_rng(0).uniform(0.4, 0.6, 9)
     found = summary.estimate(list(sample))
     low, high = scipy.stats.t.interval(0.95, 8, sample.mean(), scipy.stats.sem(sample))
-    np.testing.assert_allclose([found.mean - found.half, found.mean + found.half], [low, high])
+    np.testing.assert_allclose(found.interval[1:], [low, high])
     assert summary.estimate([0.5]) == (1, 0.5, None, None)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
+def test_no_interval_reaches_beyond_what_an_accuracy_can_be(accuracies):
+    _, low, high = summary.estimate(accuracies).interval
+    assert 0 <= low <= high <= 1
+    assert summary.estimate([x + 3 for x in accuracies], high=math.inf).interval.low >= 0
 
 
 def test_the_table_and_the_csv_say_the_same():
     sweep = Sweep(ENTRIES, ["lr"], Config())
     best, second, last = csv.DictReader(io.StringIO(summary.to_csv(sweep)))
-    assert (best["lr"], best["n"], best["diverged"], best["valid_accuracy_sd"]) == (
-        *("0.3", "1", "1", ""),
+    assert (second["lr"], second["n"], second["diverged"], second["valid_accuracy_high95"]) == (
+        *("0.3", "2", "1", ""),
     )
-    assert float(second["valid_accuracy_mean"]) == pytest.approx(0.6)
-    half = 12.7062 * 0.1  # t(0.975; 1) · 0.1414 / √2
-    assert float(second["valid_accuracy_high95"]) == pytest.approx(0.6 + half, rel=1e-5)
+    assert float(best["valid_accuracy_mean"]) == pytest.approx(0.6)
+    half = 12.7062 * 0.05  # t(0.975; 1) · 0.0707 / √2, of test accuracy 0.25 and 0.35
+    assert float(best["test_accuracy_high95"]) == pytest.approx(0.3 + half, rel=1e-5)
+    assert float(best["test_accuracy_low95"]) == 0
     assert last["test_loss_mean"] == ""
-    assert "0.6000 ± 1.2706" in summary.table(sweep)
+    assert "0.6000 [0.0000, 1.0000]" in summary.table(sweep)
     assert "… 1 more" in summary.table(sweep, most=2)

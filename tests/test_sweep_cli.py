@@ -45,11 +45,11 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     }
     assert all([row["epoch"] for row in entry["rows"]] == [1, 2] for entry in entries)
     lines = (run_dir / "summary.csv").read_text().splitlines()
-    assert lines[0].startswith("rank,lr,n,diverged,valid_accuracy_mean,valid_accuracy_sd")
+    assert lines[0].startswith("rank,lr,n,diverged,collapsed,valid_accuracy_mean,")
     assert len(lines) == 3
-    means = [float(line.split(",")[4]) for line in lines[1:]]
+    means = [float(line.split(",")[5]) for line in lines[1:]]
     assert means == sorted(means, reverse=True)
-    assert "±" in done.stdout
+    assert "at chance level" in done.stdout
     assert "ranked on the test set" not in " ".join(done.stdout.split())
     assert "4/4 runs" in done.stdout
     for name in ("curves.png", "rates.png"):
@@ -107,7 +107,7 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):
     assert sum(entry["diverged"] is not None for entry in ledger(tmp_path / "run")) == 2
     assert (tmp_path / "run" / "map.png").exists()
     last = (tmp_path / "run" / "summary.csv").read_text().splitlines()[-1]
-    assert last.startswith("4,max,1e+30,0,1,,") or last.startswith("4,avg,1e+30,0,1,,")
+    assert last.startswith(("4,max,1e+30,1,1,0,", "4,avg,1e+30,1,1,0,"))
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,13 @@ def test_nothing_is_said_without_records_or_classes():
 # ---- sweeps ----
 
 
-def setting(lr: float, *accuracies: float, valid: float | None = None) -> list[Entry]:
+def setting(
+    lr: float, *accuracies: float, valid: float | None = None, loss: float = 1.0
+) -> list[Entry]:
     return [
         record_rows.entry(
             seed,
-            [record_rows.row(test_accuracy=each, valid_accuracy=valid)],
+            [record_rows.row(test_accuracy=each, valid_accuracy=valid, train_loss=loss)],
             "diverged: ..." if math.isnan(each) else None,
             lr=lr,
             seed=seed,
@@ -137,13 +139,13 @@ def test_the_best_setting_is_compared_with_the_preset_s():
     held_out = of_sweep(worse, setting(0.9, 0.80, 0.81, 0.80, valid=0.8))
     assert texts(held_out) == [findings.BEST["valid_accuracy"], verdict.AGAINST["lower"]]
     assert sentences("en", of_sweep(better, base).messages).startswith(
-        "Highest mean test accuracy: learning rate 0.5 (0.9040 ± "
+        "Highest mean test accuracy: learning rate 0.5 (0.9040 [0."
     )
 
 
 @pytest.mark.parametrize("classes", CLASSES)
 def test_a_sweep_that_learned_nothing_says_so(classes):
-    stuck = setting(0.1, 1 / classes, 1 / classes)
+    stuck = setting(0.1, 1 / classes, 1 / classes, loss=math.log(classes))
     found = of_sweep(stuck, setting(9.0, math.nan, math.nan), classes=classes)
     assert (found.state, texts(found)) == ("bad", [verdict.LOST])
     assert found.messages[0].values["runs"] == 4

@@ -17,7 +17,8 @@ from rich.progress import (
 
 from experiments.cli import command
 from experiments.cli.language import t
-from lenet.analysis.published import LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
+from lenet.analysis.published import EQUIVALENT, LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
+from lenet.analysis.stats import MARGIN
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.language import Message, listed, mark, message
@@ -133,12 +134,12 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
             found = equality({key: values})[key]
             said.append(
                 message(
-                    "Kolmogorov-Smirnov D = {d:.3f} (p = {ks:.2g}), Welch t = {t:.2f} "
-                    "(p = {welch:.2g})",
-                    d=found.ks.statistic,
-                    ks=found.ks.pvalue,
-                    t=found.welch.statistic,
-                    welch=found.welch.pvalue,
+                    "difference in means {difference} (95% CI), {equal} within {margin} (two "
+                    "one-sided tests, p = {p:.2g})",
+                    difference=found.difference,
+                    equal=Message(EQUIVALENT[found.equivalent]),
+                    margin=MARGIN,
+                    p=found.equivalence,
                 )
             )
         lines.append(f"  {t(listed(said, '; '))}")

@@ -1,5 +1,7 @@
 """What the runs of a sweep say, and what they do not: a table, and findings as Messages."""
 
+import math
+import statistics
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,6 +24,7 @@ MEASURE = "test_accuracy"
 HEADS = (
     "n",
     mark("at chance level"),
+    mark("diverged"),
     mark("validation accuracy"),
     mark("test accuracy"),
     mark("difference"),
@@ -34,12 +37,27 @@ BEST = {
     "test_accuracy": mark("Highest mean test accuracy: {label} ({test}{preset})."),
 }
 ITSELF = mark("; the preset's own setting")
+SELECTED = mark(
+    "In {share:.0%} of bootstrap samples of the seeds, {label} has the highest mean. Choosing the "
+    "best of {count} settings by these runs makes it look better by about {optimism:.4f}. Only "
+    "runs with fresh seeds correct this; held-out images do not."
+)
+LEAD = mark("Its lead in {measure} over the next, {next}: {lead} (95% CI, paired by seed).")
 AGAINST = mark(
     "Better than {base}: {better}. Worse: {worse}. Inconclusive: {open}. (Differences in test "
-    "accuracy, paired by seed; simultaneous 95% CIs, Bonferroni over {count}.)"
+    "accuracy, paired by seed; simultaneous 95% CIs, Bonferroni over {count}; r: correlation over "
+    "seeds, without which pairing gains nothing.)"
+)
+APART = mark(
+    "Not compared in the mean, because runs diverged or ended at chance level: {settings}. Their "
+    "outcomes are of two kinds, for which Student's intervals do not hold."
 )
 ON_TEST = mark(
     "The settings were ranked on the test set, so the highest test accuracy is biased upwards."
+)
+NO_EFFECTS = mark(
+    "Main effects are not given: {lost} of {n} runs diverged or ended at chance level, and no "
+    "interval of a mean holds over two kinds of outcomes."
 )
 EFFECTS = mark(
     "Main effects on test accuracy (95% CIs, paired over {n} seeds): {first} "
@@ -52,13 +70,26 @@ VARIANCE = {
     "train_loss": mark("Variance of training loss (a mean over the last epoch): {sources}."),
 }
 SOURCES = {
-    "rows": mark("{share:.0%} from the initial weights (F-test p = {p:.2g})"),
-    "columns": mark("{share:.0%} from the order of the examples (F-test p = {p:.2g})"),
-    "rest": mark("{share:.0%} from their interaction"),
+    "rows": mark(
+        "{share:.0%} from the initial weights (95% CI {low:.0%} to {high:.0%}; {least:.0%} to "
+        "{most:.0%} without any one seed; F-test p = {p:.2g}{note})"
+    ),
+    "columns": mark(
+        "{share:.0%} from the order of the examples (95% CI {low:.0%} to {high:.0%}; {least:.0%} "
+        "to {most:.0%} without any one seed; F-test p = {p:.2g}{note})"
+    ),
+    "rest": mark(
+        "{share:.0%} from their interaction (95% CI {low:.0%} to {high:.0%}; {least:.0%} to "
+        "{most:.0%} without any one seed{note})"
+    ),
 }
-STUCK = mark("Ended at chance level: {runs}.")
-DIVERGED = mark("Diverged, and excluded from all means: {runs}.")
-SOME = mark("{some} of {n} runs of {label}")
+TRUNCATED = mark("; estimated below 0 and set to 0")
+STUCK = mark("Ended at chance level (training loss within 5% of ln K, or above): {runs}.")
+DIVERGED = mark("Diverged, and counted with the accuracy of chance level: {runs}.")
+SOME = mark(
+    "{some} of {n} runs of {label} (95% CI {low:.0%} to {high:.0%}; median accuracy of all {n}: "
+    "{median:.3f})"
+)
 TOO_FEW = mark(
     "With fewer than {n} seeds the intervals are too wide to be useful. Run at least 8: --seed=0:8."
 )
@@ -83,13 +114,14 @@ def differences(sweep: Sweep) -> list[tuple[Setting, Interval | None]]:
 
 
 def table(sweep: Sweep, language: str = "en") -> str:
-    """Return the settings as a table for a page: mean ± 95% CI, difference from the preset's."""
+    """Return the settings as a table for a page: mean [95% CI], difference from the preset's."""
     by = {id(setting): found for setting, found in differences(sweep)}
     rows = [
         [
             *(translate(language, terms.valued(setting.shown(axis))) for axis in sweep.axes),
-            str(len(setting.runs)),
-            str(setting.stuck or ""),
+            str(len(setting.entries)),
+            str(setting.collapsed or ""),
+            str(setting.diverged or ""),
             *(str(setting.final(measure) or "") for measure in ("valid_accuracy", MEASURE)),
             str(by.get(id(setting)) or ""),
         ]
@@ -112,7 +144,7 @@ def findings(sweep: Sweep) -> list[Message]:
     if several and sweep.settings[0].runs:
         found += _best(sweep)
     found += [*_effects(sweep), *_variance(sweep.entries), *(_lost(sweep) if several else [])]
-    if found and max(len(setting.runs) for setting in sweep.settings) < FEW:
+    if found and max(len(setting.entries) for setting in sweep.settings) < FEW:
         found.append(message(TOO_FEW, n=FEW))
     return found + (frameworks.between(sweep.settings) if sweep.study == "frameworks" else [])
 
@@ -143,17 +175,27 @@ def best(sweep: Sweep) -> Message:
 
 
 def _best(sweep: Sweep) -> Iterable[Message]:
-    """The best setting, and how the others differ from the preset's."""
+    """The best setting, how sure that is, and how the others differ from the preset's."""
     yield best(sweep)
+    yield from _selected(sweep)
     if sweep.base and sweep.base.runs:
         pairs = differences(sweep)
         groups: dict[str, list[Message]] = {"higher": [], "lower": [], "open": []}
+        apart = []
         for setting, by in pairs if len(pairs) < MOST else pairs[:1]:
             if by is not None:
+                ours, theirs = _shared(setting, sweep.base)
                 said = message(
-                    "{label} ({difference})", label=label(setting, sweep.axes), difference=by
+                    "{label} ({difference}, higher with {up} of {n} seeds, r = {r})",
+                    label=label(setting, sweep.axes),
+                    difference=by,
+                    up=int((ours > theirs).sum()),
+                    n=len(ours),
+                    r=f"{_correlation(ours, theirs):.2f}".replace("-", "−"),
                 )
                 groups[by.side].append(said)
+            elif not (setting.learned and sweep.base.learned):
+                apart.append(label(setting, sweep.axes))
         if any(groups.values()):
             better, worse, open_ = (listed(x, "; ") if x else NONE for x in groups.values())
             yield message(
@@ -164,23 +206,68 @@ def _best(sweep: Sweep) -> Iterable[Message]:
                 worse=worse,
                 open=open_,
             )
+        if apart:
+            yield message(APART, settings=listed(apart, "; "))
     if sweep.measure == MEASURE:
         yield message(ON_TEST)
+
+
+def _selected(sweep: Sweep) -> Iterable[Message]:
+    """How sure it is which setting is the best, if every setting has several seeds."""
+    ends = [setting.by_seed(sweep.measure) for setting in sweep.settings]
+    if min(map(len, ends)) < 2:
+        return
+    shared = all(each.keys() == ends[0].keys() for each in ends)
+    groups = [[each[seed] for seed in sorted(each)] for each in ends]
+    found = stats.selection(groups, paired=shared)
+    first, second = sweep.settings[:2]
+    yield message(
+        SELECTED,
+        label=label(first, sweep.axes),
+        share=found.best,
+        count=len(groups),
+        optimism=found.optimism,
+    )
+    if lead := first.minus(second, measure=sweep.measure):
+        yield message(
+            LEAD, measure=terms.named(sweep.measure), next=label(second, sweep.axes), lead=lead
+        )
+
+
+def _shared(first: Setting, second: Setting) -> np.ndarray:
+    """Test accuracy [2, R] of both settings, of the seeds that both have."""
+    ours, theirs = (each.by_seed(MEASURE) for each in (first, second))
+    shared = sorted(ours.keys() & theirs.keys())
+    return np.array([[each[seed] for seed in shared] for each in (ours, theirs)])
+
+
+def _correlation(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Of two settings over seeds; nan if one does not vary."""
+    varies = np.ptp(ours) and np.ptp(theirs)
+    return float(np.corrcoef(ours, theirs)[0, 1]) if varies else math.nan
 
 
 def _lost(sweep: Sweep) -> Iterable[Message]:
     """Which runs learned nothing, and which diverged; at most MOST settings of each by name."""
     for text, numbers in (
-        (STUCK, [setting.stuck for setting in sweep.settings]),
+        (STUCK, [setting.collapsed for setting in sweep.settings]),
         (DIVERGED, [setting.diverged for setting in sweep.settings]),
     ):
-        runs = [
-            message(
-                SOME, some=some, n=len(each.runs) + each.diverged, label=label(each, sweep.axes)
-            )
-            for each, some in zip(sweep.settings, numbers, strict=True)
-            if some
-        ]
+        runs = []
+        for each, some in zip(sweep.settings, numbers, strict=True):
+            if some:
+                share = stats.proportion(some, len(each.entries))
+                runs.append(
+                    message(
+                        SOME,
+                        some=some,
+                        n=len(each.entries),
+                        label=label(each, sweep.axes),
+                        low=share.low,
+                        high=share.high,
+                        median=statistics.median(each.by_seed(MEASURE).values()),
+                    )
+                )
         if runs:
             more = ["..."] if len(runs) > MOST else []
             yield message(text, runs=listed([*runs[:MOST], *more], "; "))
@@ -198,6 +285,10 @@ def _effects(sweep: Sweep) -> Iterable[Message]:
     seeds = (set(setting.by_seed(MEASURE)) for setting in sweep.settings)
     shared = sorted(set.intersection(*seeds))
     if len(shared) < 2:
+        return
+    if not all(setting.learned for setting in sweep.settings):
+        lost = sum(setting.collapsed + setting.diverged for setting in sweep.settings)
+        yield message(NO_EFFECTS, lost=lost, n=len(sweep.entries))
         return
 
     def effects(measure: str) -> stats.Effects:
@@ -228,8 +319,17 @@ def _variance(entries: Sequence[Entry]) -> Iterable[Message]:
             continue
         parts = stats.crossed(values)._asdict()
         sources = [
-            message(SOURCES[name], share=part.share, p=part.p)
-            for name, part in sorted(parts.items(), key=lambda item: -item[1].share)
+            message(
+                SOURCES[name],
+                share=part.share.mean,
+                low=part.share.low,
+                high=part.share.high,
+                least=part.without_one[0],
+                most=part.without_one[1],
+                p=part.p,
+                note=Message(TRUNCATED) if part.truncated else "",
+            )
+            for name, part in sorted(parts.items(), key=lambda item: -item[1].share.mean)
         ]
         rows, columns = values.shape
         yield message(text, rows=rows, columns=columns, sources=listed(sources))

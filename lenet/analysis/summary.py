@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
@@ -12,9 +13,9 @@ from tabulate import tabulate
 
 from lenet import config
 from lenet.analysis import stats, terms
+from lenet.analysis.outcomes import ended_with, outcome
 from lenet.analysis.stats import Interval
 from lenet.config import PRESETS, Config, LeNet
-from lenet.engine import chance
 from lenet.language import translate
 from lenet.records.ledger import Entry
 
@@ -32,61 +33,103 @@ class Estimate(NamedTuple):
 
     n: int
     mean: float
-    sd: float | None  # None of a single value, as below
-    half: float | None  # the interval is mean ± half
+    sd: float | None  # None of a single value
+    interval: Interval | None  # None of a single value, and where it would not hold
 
     def __str__(self) -> str:
-        """Return the mean with its interval, such as 0.8123 ± 0.0045."""
-        return f"{self.mean:.4f}" + ("" if self.half is None else f" ± {self.half:.4f}")
+        """Return the mean with its interval, such as 0.8123 [0.8078, 0.8168]."""
+        if self.interval is None:
+            return f"{self.mean:.4f}"
+        return f"{self.mean:.4f} [{self.interval.low:.4f}, {self.interval.high:.4f}]"
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of a sample and its 95% CI by Student's t: half = t(0.975; n − 1) · sd/√n.
+def estimate(values: Sequence[float], high: float = 1.0) -> Estimate:
+    """Return the mean of a sample and its 95% CI by Student's t, cut to what a mean can be.
+
+    Args:
+      values: at least one, from 0 to `high`: 1 for an accuracy, infinity for a loss.
+      high: the largest value there can be.
 
     Raises:
       ValueError: for no value.
 
-    >>> [round(x, 3) for x in estimate([1.0, 2.0, 3.0, 4.0])]
-    [4, 2.5, 1.291, 2.054]
+    >>> str(estimate([0.80, 0.82, 0.84])), str(estimate([0.9, 1.0]))
+    ('0.8200 [0.7703, 0.8697]', '0.9500 [0.3147, 1.0000]')
     """
     n, mean = len(values), statistics.fmean(values)
     if n < 2:
         return Estimate(n, mean, None, None)
-    sd = statistics.stdev(values)
-    _, low, high = stats.interval(values)
-    return Estimate(n, mean, sd, (high - low) / 2)
+    return Estimate(n, mean, statistics.stdev(values), stats.interval(values).within(0.0, high))
 
 
 class Setting(NamedTuple):
     """The runs that differ in nothing but their seeds."""
 
     config: Config  # that of the first
-    runs: list[Entry]  # that finished
-    diverged: int  # runs that did not
+    entries: list[Entry]  # all that ended, diverged ones included
     num_classes: int
 
+    @property
+    def runs(self) -> list[Entry]:
+        """Those that did not diverge."""
+        return [entry for entry in self.entries if entry.diverged is None]
+
+    @property
+    def diverged(self) -> int:
+        """How many runs diverged."""
+        return self._ended("diverged")
+
+    @property
+    def collapsed(self) -> int:
+        """How many runs ended at chance level."""
+        return self._ended("collapsed")
+
+    @property
+    def learned(self) -> bool:
+        """Whether every run learned: only then do Student's intervals hold."""
+        return self._ended("learned") == len(self.entries)
+
     def finals(self, measure: str) -> list[float]:
-        """Return a field of Row after the last epoch of each run that finished."""
+        """Return a field of Row after the last epoch of each run that did not diverge."""
         return [getattr(run.rows[-1], measure) for run in self.runs]
 
     def final(self, measure: str) -> Estimate | None:
-        """Return the estimate of a measure after the last epoch; None where there is none."""
-        values = self.finals(measure)
-        return estimate(values) if values and None not in values else None
+        """Return the mean of a measure after the last epoch over all runs; None where one has none.
+
+        A run that diverged counts with the accuracy of chance level. With a run that diverged or
+        collapsed, outcomes are of two kinds, of whose mean no Student interval holds: it is None.
+        """
+        values = [ended_with(entry, measure, self.num_classes) for entry in self.entries]
+        numbers = [value for value in values if value is not None]
+        if not values or len(numbers) < len(values):
+            return None
+        high = 1.0 if measure.endswith("accuracy") else math.inf
+        found = estimate(numbers, high)
+        return found if self.learned else found._replace(interval=None)
 
     def by_seed(self, measure: str) -> dict[tuple[int, ...], float]:
-        """Return a measure after the last epoch by the values of SEEDS."""
-        seeds = (tuple(getattr(run.config, seed) for seed in SEEDS) for run in self.runs)
-        return dict(zip(seeds, self.finals(measure), strict=True))
+        """Return a measure after the last epoch by the values of SEEDS; diverged runs as `final`'s.
 
-    def minus(self, other: "Setting", confidence: float = 0.95) -> Interval | None:
-        """Return the difference in test accuracy, paired by seed, with its CI.
-
-        None if the two share fewer than 2 seeds.
+        Runs of which it has no value are left out.
         """
-        ours, theirs = (each.by_seed("test_accuracy") for each in (self, other))
+        ends = {
+            tuple(getattr(entry.config, seed) for seed in SEEDS): ended_with(
+                entry, measure, self.num_classes
+            )
+            for entry in self.entries
+        }
+        return {seeds: value for seeds, value in ends.items() if value is not None}
+
+    def minus(
+        self, other: "Setting", confidence: float = 0.95, measure: str = "test_accuracy"
+    ) -> Interval | None:
+        """Return the difference in a measure, paired by seed, with its CI.
+
+        None if the two share fewer than 2 seeds, or a run of one diverged or collapsed.
+        """
+        ours, theirs = (each.by_seed(measure) for each in (self, other))
         shared = sorted(ours.keys() & theirs.keys())
-        if len(shared) < 2:
+        if len(shared) < 2 or not (self.learned and other.learned):
             return None
         return stats.interval([ours[seed] - theirs[seed] for seed in shared], confidence)
 
@@ -94,10 +137,8 @@ class Setting(NamedTuple):
         """Return its value on an axis, in short."""
         return shown(getattr(self.config, axis))
 
-    @property
-    def stuck(self) -> int:
-        """How many runs ended at chance level."""
-        return sum(chance.at_level(x, self.num_classes) for x in self.finals("test_accuracy"))
+    def _ended(self, how: str) -> int:
+        return sum(outcome(entry, self.num_classes) == how for entry in self.entries)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,21 +173,21 @@ class Sweep:
     def settings(self) -> list[Setting]:
         """By the mean of `measure`, the best first; equal ones in the order of the sweep.
 
-        Those of which every run diverged come last.
+        Every run counts, those that diverged with the accuracy of chance level: a setting with one
+        lucky run of six ranks where its six do. Those of which every run diverged come last.
         """
         found: dict[Config, list[Entry]] = {}
         for entry in self.entries:
             without = dataclasses.replace(entry.config, seed=0, order_seed=0)
             found.setdefault(without, []).append(entry)
-        settings = []
-        for runs in found.values():
-            config, finished = runs[0].config, [run for run in runs if run.diverged is None]
-            num_classes = self.num_classes.get(config.dataset, CLASSES)
-            settings.append(Setting(config, finished, len(runs) - len(finished), num_classes))
+        settings = [
+            Setting(runs[0].config, runs, self.num_classes.get(runs[0].config.dataset, CLASSES))
+            for runs in found.values()
+        ]
 
-        def score(setting: Setting) -> float:
+        def score(setting: Setting) -> tuple[bool, float]:
             final = setting.final(self.measure)
-            return -final.mean if final else 1.0  # below any accuracy
+            return not setting.runs, -final.mean if final else 1.0
 
         return sorted(settings, key=score)
 
@@ -179,14 +220,16 @@ def to_csv(sweep: Sweep) -> str:
     rows = []
     for rank, setting in enumerate(sweep.settings, start=1):
         row: dict[str, Any] = {"rank": rank} | {axis: setting.shown(axis) for axis in sweep.axes}
-        row |= {"n": len(setting.runs), "diverged": setting.diverged}
+        row |= {"n": len(setting.entries)}
+        row |= {"diverged": setting.diverged, "collapsed": setting.collapsed}
         for measure in MEASURES:
             numbers: dict[str, float] = {}
             if final := setting.final(measure):
                 numbers["mean"] = final.mean
-                if final.sd is not None and final.half is not None:
-                    low, high = final.mean - final.half, final.mean + final.half
-                    numbers |= {"sd": final.sd, "low95": low, "high95": high}
+                if final.sd is not None:
+                    numbers["sd"] = final.sd
+                if final.interval is not None:
+                    numbers |= {"low95": final.interval.low, "high95": final.interval.high}
             for part in ("mean", "sd", "low95", "high95"):
                 row[f"{measure}_{part}"] = f"{numbers[part]:.6g}" if part in numbers else ""
         rows.append(row)
@@ -203,20 +246,21 @@ def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
-    """Return the ranked settings for a terminal, at most so many: mean ± 95% CI."""
+    """Return the ranked settings for a terminal, at most so many: mean [95% CI]."""
     t = partial(translate, language)
     measures = [m for m in MEASURES if any(s.final(m) for s in sweep.settings)]
     rows = [
         [
             rank,
             *(t(terms.valued(setting.shown(axis))) for axis in sweep.axes),
-            len(setting.runs),
+            len(setting.entries),
+            setting.collapsed or "",
             setting.diverged or "",
             *(setting.final(measure) or "-" for measure in measures),
         ]
         for rank, setting in enumerate(sweep.settings[:most], start=1)
     ]
-    heads = ["", *map(t, map(terms.named, sweep.axes)), "n", t("diverged")]
+    heads = ["", *map(t, map(terms.named, sweep.axes)), "n", t("at chance level"), t("diverged")]
     heads += [t(terms.named(measure)) for measure in measures]
     more = len(sweep.settings) - most
     text = tabulate(rows, heads, disable_numparse=True)

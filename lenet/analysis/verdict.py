@@ -148,16 +148,15 @@ def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
     At least one run of the best setting finished; `missing` runs did not.
     """
     settings = sweep.settings
-    finished = sum(len(setting.runs) for setting in settings)
+    runs = sum(len(setting.entries) for setting in settings)
     state: State = "open" if missing > 0 else "good"
     said = [message(MISSING, missing=missing)] if missing > 0 else []
-    if finished == sum(setting.stuck for setting in settings):
-        runs = finished + sum(setting.diverged for setting in settings)
+    if runs == sum(setting.collapsed + setting.diverged for setting in settings):
         return Verdict("bad", (*said, message(LOST, runs=runs)))
     if len(settings) == 1:
         final = settings[0].final(sweep.measure)
         mean = final.mean if final else float("nan")
-        said.append(message(ONE, measure=terms.named(sweep.measure), mean=mean, runs=finished))
+        said.append(message(ONE, measure=terms.named(sweep.measure), mean=mean, runs=runs))
         return Verdict(state, tuple(said))
     said.append(findings.best(sweep))
     if sweep.base and sweep.base is not settings[0]:

@@ -29,12 +29,13 @@ def at_level(accuracy: float, num_classes: int) -> bool:
 def collapsed(train_loss: float, num_classes: int) -> bool:
     """Return whether training ended at chance level: at a mean loss of 95% of log K nats or more.
 
+    The loss decides, not the accuracy: on a plateau, accuracy may be anywhere up to 0.2 by chance.
     A run that diverged has collapsed, too: it counts as one of no loss and an accuracy of 1/K.
 
     >>> [collapsed(loss, 10) for loss in (2.303, 2.18, 2.19, 30.0)]
     [True, False, True, True]
     """
-    return train_loss >= (1 - PLATEAU) * loss(num_classes)
+    return bool(train_loss >= (1 - PLATEAU) * loss(num_classes))
 
 
 def on_plateau(mean_loss: float, accuracy: float, num_classes: int) -> bool:

@@ -1,7 +1,7 @@
 """Charts of groups of runs: the settings of a sweep, the cells of a comparison."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Literal, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from lenet.analysis import terms
 from lenet.analysis.bootstrap import bca
+from lenet.analysis.stats import Interval
 from lenet.analysis.summary import estimate
 from lenet.figures import vega
 from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, percent
@@ -157,14 +158,21 @@ def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -
     )
 
 
-def intervals(groups: Mapping[str, Sequence[tuple[int, float]]], labels: Labels) -> Chart:
+def intervals(
+    groups: Mapping[str, Sequence[tuple[int, float]]],
+    labels: Labels,
+    without: Container[str] = (),
+) -> Chart:
     """Return the accuracy of each group: a dot for each run, the centre and its 95% CI.
 
-    `groups` has, in their order, the seed and accuracy of each run.
+    `groups` has, in their order, the seed and accuracy of each run; those in `without` get no CI.
     """
     centres = [
         interval(group, [end for _, end in runs], labels.centre) for group, runs in groups.items()
     ]
+    for each in centres:
+        if each["label"] in without:
+            each |= {"low": each[labels.centre], "high": each[labels.centre]}
     single = [
         {"label": group, "seed": seed, "value": end}
         for group, runs in groups.items()
@@ -237,12 +245,13 @@ def spread(series: str, values: Sequence[float], centre: str = "mean", **at: Any
 def interval(label: str, values: Sequence[float], centre: str = "mean") -> dict[str, Any]:
     """Return the centre of the accuracies of runs and its 95% CI: Student's, or the median's BCa.
 
-    It is cut to 0 to 1: the mean's of two runs may reach beyond. Of a single run it is that run.
+    Of a single run it is that run.
     """
     n, middle = len(values), CENTRES[centre](values)
-    low = high = middle
+    at = Interval(middle, middle, middle)
     if centre == "median" and n > 1:
         _, low, high = bca(values, lambda runs: np.median(runs, -1))[0]
-    elif half := estimate(values).half:
-        low, high = max(middle - half, 0.0), min(middle + half, 1.0)
-    return {"label": label, centre: middle, "low": low, "high": high, "n": n}
+        at = Interval(middle, low, high)
+    elif found := estimate(values).interval:
+        at = found
+    return {"label": label, centre: middle, "low": at.low, "high": at.high, "n": n}

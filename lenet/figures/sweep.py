@@ -43,7 +43,7 @@ def charts(sweep: Sweep) -> dict[str, Chart]:
     if len(sweep.axes) > 2:
         found["parallel"] = parallel(sweep)
     if findings.crossed(sweep.entries, sweep.measure) is not None:
-        apart = [Setting(e.config, [e], 0, CLASSES) for e in sweep.entries]
+        apart = [Setting(e.config, [e], CLASSES) for e in sweep.entries]
         found["seeds"] = heat("pairs", apart, SEEDS, sweep.measure)
     return found
 
@@ -78,11 +78,16 @@ def by_setting(sweep: Sweep) -> Chart:
     best.sort(key=lambda setting: [getattr(setting.config, axis) for axis in sweep.axes])
     values = {
         _key(setting, sweep.axes): [
-            (each.config.seed, getattr(each.rows[-1], sweep.measure)) for each in setting.runs
+            (seeds[0], end) for seeds, end in setting.by_seed(sweep.measure).items()
         ]
         for setting in best
     }
-    return groups.intervals(values, _labels(best, sweep.axes, sweep.measure))
+    without = {_key(setting, sweep.axes) for setting in best if not setting.learned}
+    return groups.intervals(values, _labels(best, sweep.axes, sweep.measure), without)
+
+
+def _mean(setting: Setting, measure: str) -> float:
+    return fmean(setting.by_seed(measure).values())
 
 
 def _key(setting: Setting, axes: Sequence[str]) -> str:
@@ -111,13 +116,12 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
     """
     down, across = axes
     order = {axis: levels(settings, axis) for axis in axes}
-    finals = [setting.finals(measure) for setting in settings]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {axis: setting.shown(axis) for axis in axes}
-        | {"mean": fmean(ends) if ends else None, "n": len(ends)}
-        for setting, ends in zip(settings, finals, strict=True)
+        | {"mean": _mean(setting, measure) if setting.runs else None, "n": len(setting.entries)}
+        for setting in settings
     ]
-    means = [fmean(ends) for ends in finals if ends] or [0.0]
+    means = [row["mean"] for row in rows if row["mean"] is not None] or [0.0]
 
     def draw(t: Translate) -> Spec:
         x, y = (
@@ -159,7 +163,7 @@ def parallel(sweep: Sweep) -> Chart:
     axes, measure = sweep.axes, sweep.measure
     best = [setting for setting in sweep.settings if setting.runs][:MOST_SETTINGS]
     order = {axis: levels(best, axis) for axis in axes}
-    means = [fmean(setting.finals(measure)) for setting in best]
+    means = [_mean(setting, measure) for setting in best]
     low, high = min(means, default=0.0), max(means, default=1.0)
 
     def place(axis: str, shown: str) -> float:

@@ -60,10 +60,10 @@ EXERCISES = {
         Exercise("5.7", "R", pooling.softmax_pooling_lies_between_mean_and_maximum),
         Exercise("6.1a", "R", lenet.max_pooling_learns_sooner_than_average_pooling, seconds=90),
         Exercise("6.1b", "R", lenet.relu_learns_sooner_than_sigmoid, seconds=150),
-        Exercise("6.2a", "R", lenet.the_window_changes_little_in_one_epoch, seconds=50),
-        Exercise("6.2b", "R", lenet.channels_change_little_in_one_epoch, seconds=50),
+        Exercise("6.2a", "R", lenet.accuracy_by_window_after_one_epoch, seconds=50),
+        Exercise("6.2b", "R", lenet.accuracy_by_channels_after_one_epoch, seconds=50),
         Exercise("6.2c", "R", lenet.each_convolution_leaves_fewer_parameters, seconds=50),
-        Exercise("6.2d", "R", lenet.hidden_dense_layers_are_hardly_needed, seconds=60),
+        Exercise("6.2d", "R", lenet.hidden_dense_layers_hold_most_parameters, seconds=60),
         Exercise(
             "6.2e", "R", lenet.the_best_learning_rate_lies_between_too_slow_and_chance, seconds=70
         ),

@@ -10,6 +10,7 @@ from jax import Array
 
 from lenet import config as config_module
 from lenet import data, train
+from lenet.analysis import stats
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
@@ -43,27 +44,27 @@ def max_pooling_learns_sooner_than_average_pooling(page: Page) -> None:
         "validation accuracy, max minus average pooling (rows: learning rates, columns: seeds)",
         leads,
     )
+    lead = stats.interval(leads.mean(axis=0))
+    page.value("lead averaged over learning rates [95% CI over seeds]", str(lead))
     page.check(
-        "max pooling is more accurate, averaged over {rates} learning rates and {seeds} seeds",
-        leads.mean() > 0,
+        "averaged over {rates} learning rates, max pooling is more accurate: the 95% CI over "
+        "{seeds} seeds is above 0",
+        lead.side == "higher",
         rates=len(rates),
         seeds=len(training.SEEDS),
     )
-    gap, error = training.gap(scores[tuned[0]], scores[tuned[1]])
-    page.value("lead at the best learning rates ± standard error", f"{gap:+.3f} ± {error:.3f}")
-    page.check(
-        "the difference at the best learning rates plus three standard errors is below 0.05",
-        abs(gap) + 3 * error < 0.05,
-    )
+    gap = training.gap(scores[tuned[0]], scores[tuned[1]])
+    page.value("lead at the best learning rates [95% CI, paired by seed]", str(gap))
+    for name in tuned:
+        training.warn_of_edge(page, (average | maximum)[name].lr, rates)
     with page.figure("6.1a", "Accuracy by pooling and learning rate", (7, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("pooling and learning rate"))
     page.answer(
         "Slightly: after one epoch, max pooling leads by {lead:.3f} in validation accuracy, "
-        "averaged over learning rates. At the best rates, the lead is {gap:+.3f} with standard "
-        "error {error:.3f}; below three standard errors, it is inconclusive.",
-        lead=leads.mean(),
+        "averaged over learning rates. At the best rates, chosen with the same seeds, the lead is "
+        "{gap} (95% CI).",
+        lead=lead.mean,
         gap=gap,
-        error=error,
     )
 
 
@@ -82,9 +83,11 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     rectified = config_module.replace(base, activation="relu")
     relu = training.tune(page, rectified, (0.1, 0.3), images)
     scores, _ = training.measure(page, {"sigmoid": sigmoid, "ReLU": relu}, images)
-    gap, error = training.gap(scores["sigmoid"], scores["ReLU"])
-    page.value("validation lead of ReLU ± standard error", f"{gap:+.3f} ± {error:.3f}")
-    page.check("averaged over seeds, ReLU is more accurate than the sigmoid", gap > 0)
+    gap = training.gap(scores["sigmoid"], scores["ReLU"])
+    page.value("validation lead of ReLU [95% CI, paired by seed]", str(gap))
+    page.check(
+        "ReLU is more accurate than the sigmoid: the 95% CI is above 0", gap.side == "higher"
+    )
     with page.figure("6.1b", "Accuracy after {n} epochs", (6, 3.6), n=base.epochs) as figure:
         training.draw(page, figure, scores, page.t("activation"))
     page.answer(
@@ -98,16 +101,12 @@ def relu_learns_sooner_than_sigmoid(page: Page) -> None:
     )
 
 
-def the_window_changes_little_in_one_epoch(page: Page) -> None:
+def accuracy_by_window_after_one_epoch(page: Page) -> None:
     """How does the accuracy depend on the size of the convolution window?"""
     images = data.load(valid=HELD_OUT)
     sizes = {f"{k}×{k}": training.modern(kernel_size=k) for k in (3, 5, 7)}
     scores, weights = training.measure(page, sizes, images)
     gaps = training.gaps(page, scores)
-    page.check(
-        "the difference between neighbouring settings plus three standard errors is below 0.05",
-        all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
-    )
     page.check(
         "a larger window gives smaller feature maps, and so fewer weights in the first dense layer",
         np.all(np.diff(weights) < 0),
@@ -115,16 +114,17 @@ def the_window_changes_little_in_one_epoch(page: Page) -> None:
     with page.figure("6.2a", "Accuracy by window size", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("convolution window"), weights)
     page.answer(
-        "Little, after one epoch at one learning rate. Validation accuracy: {small:.3f} with 3×3, "
-        "{book:.3f} with 5×5, {large:.3f} with 7×7 (differences below three standard errors are "
-        "inconclusive).",
+        "Validation accuracy after one epoch at one learning rate: {small:.3f} with 3×3, "
+        "{book:.3f} with 5×5, {large:.3f} with 7×7. Over {seeds} seeds: {gaps}.",
+        seeds=len(training.SEEDS),
+        gaps=gaps,
         small=scores["3×3"][:, 0].mean(),
         book=scores["5×5"][:, 0].mean(),
         large=scores["7×7"][:, 0].mean(),
     )
 
 
-def channels_change_little_in_one_epoch(page: Page) -> None:
+def accuracy_by_channels_after_one_epoch(page: Page) -> None:
     """How does the accuracy depend on the number of channels?"""
     images = data.load(valid=HELD_OUT)
     channels = ((3, 8), (6, 16), (12, 32))
@@ -132,18 +132,16 @@ def channels_change_little_in_one_epoch(page: Page) -> None:
     scores, weights = training.measure(page, widths, images)
     half, book, double = (score.mean(axis=0)[0] for score in scores.values())
     gaps = training.gaps(page, scores)
-    page.check(
-        "the difference between neighbouring settings plus three standard errors is below 0.05",
-        all(abs(gap) + 3 * error < 0.05 for gap, error in gaps),
-    )
     few, some, many = weights
     page.check("the parameters less than double", some < 2 * few and many < 2 * some)
     with page.figure("6.2b", "Accuracy by channels of the two convolutions", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("channels"), weights)
     page.answer(
-        "Little, after one epoch at one learning rate. Validation accuracy: {half:.3f} with half "
-        "the channels, {book:.3f} with the book's 6 and 16, {double:.3f} with twice as many "
-        "(differences below three standard errors are inconclusive).",
+        "Validation accuracy after one epoch at one learning rate: {half:.3f} with half the "
+        "channels, {book:.3f} with the book's 6 and 16, {double:.3f} with twice as many. Over "
+        "{seeds} seeds: {gaps}.",
+        seeds=len(training.SEEDS),
+        gaps=gaps,
         half=half,
         book=book,
         double=double,
@@ -157,11 +155,7 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
     depths = {str(n): training.modern(channels=(6, 16, 32)[:n], kernel_size=3) for n in (1, 2, 3)}
     scores, weights = training.measure(page, depths, images)
     one, two, three = (score.mean(axis=0)[0] for score in scores.values())
-    gap, error = training.gaps(page, scores)[0]
-    page.check(
-        "the difference between one and two layers plus three standard errors is below 0.05",
-        abs(gap) + 3 * error < 0.05,
-    )
+    gaps = training.gaps(page, scores)
     page.check(
         "each further convolution and pooling reduces the number of parameters",
         weights == sorted(weights, reverse=True),
@@ -170,9 +164,11 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
         training.draw(page, figure, scores, page.t("convolutional layers"), weights)
     page.answer(
         "Validation accuracy after one epoch at one learning rate: {one:.3f} with one layer, "
-        "{two:.3f} with two, {three:.3f} with three (differences below three standard errors are "
-        "inconclusive). One layer needs {ratio:.1f} times the parameters of two, most of them "
-        "after its large feature maps. We did not measure longer training.",
+        "{two:.3f} with two, {three:.3f} with three. Over {seeds} seeds: {gaps}. One layer needs "
+        "{ratio:.1f} times the parameters of two, most of them after its large feature maps. We "
+        "did not measure longer training.",
+        seeds=len(training.SEEDS),
+        gaps=gaps,
         one=one,
         two=two,
         three=three,
@@ -180,25 +176,23 @@ def each_convolution_leaves_fewer_parameters(page: Page) -> None:
     )
 
 
-def hidden_dense_layers_are_hardly_needed(page: Page) -> None:
+def hidden_dense_layers_hold_most_parameters(page: Page) -> None:
     """How does the accuracy depend on the number of hidden dense layers?"""
     images = data.load(valid=HELD_OUT)
     widths = ((), (84,), (120, 84), (120, 120, 84))
     depths = {str(len(hidden)): training.modern(hidden=hidden) for hidden in widths}
     scores, weights = training.measure(page, depths, images)
     training.gaps(page, scores)
-    gap, error = training.gap(scores["0"], scores["2"])
-    page.check(
-        "the difference between none and the book's two plus three standard errors is below 0.05",
-        abs(gap) + 3 * error < 0.05,
-    )
-    page.check("without them, a ninth of the parameters suffice", weights[0] < weights[2] / 9)
+    gap = training.gaps(page, {name: scores[name] for name in ("0", "2")})
+    page.check("without them, a ninth of the parameters is left", weights[0] < weights[2] / 9)
     with page.figure("6.2d", "Accuracy by number of hidden dense layers", (6, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("hidden dense layers"), weights)
     page.answer(
-        "Hardly, after one epoch at one learning rate: validation accuracy is {none:.3f} without "
-        "hidden dense layers, {two:.3f} with two and {three:.3f} with three. Without them, "
-        "{few:,} parameters suffice instead of {many:,}.",
+        "Validation accuracy after one epoch at one learning rate: {none:.3f} without hidden dense "
+        "layers, {two:.3f} with two and {three:.3f} with three. Over {seeds} seeds: {gap}. Without "
+        "hidden dense layers there are {few:,} parameters instead of {many:,}.",
+        seeds=len(training.SEEDS),
+        gap=gap,
         none=scores["0"][:, 0].mean(),
         two=scores["2"][:, 0].mean(),
         three=scores["3"][:, 0].mean(),
@@ -214,14 +208,14 @@ def the_best_learning_rate_lies_between_too_slow_and_chance(page: Page) -> None:
     rates = {f"{lr:g}": training.modern(lr=lr) for lr in (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
     scores, _ = training.measure(page, rates, images)
     best = training.best(scores)
-    gap, error = training.gap(scores["0.01"], scores[best])
+    gap = training.gap(scores["0.01"], scores[best])
     page.check(
         "the best learning rate on the validation set is neither the smallest nor the largest",
         best in list(scores)[1:-1],
     )
     page.check(
-        "{rate} is worse than the best by more than three standard errors",
-        gap > 3 * error,
+        "{rate} is worse than the best: the 95% CI, paired by seed, is above 0",
+        gap.side == "higher",
         rate="0.01",
     )
     page.check("at 1, every run ends near chance level, below 0.2", scores["1"].max() < 0.2)
@@ -248,8 +242,11 @@ def small_initial_weights_stay_at_chance_level(page: Page) -> None:
     )
     others = {name: score for name, score in scores.items() if name != "normal"}
     page.check("all others exceed 0.7 with every seed", min(s.min() for s in others.values()) > 0.7)
-    gap, error = training.gap(scores["pytorch"], scores["he_normal"])
-    page.check("He initialisation beats PyTorch's by three standard errors", gap > 3 * error)
+    gap = training.gap(scores["pytorch"], scores["he_normal"])
+    page.check(
+        "He initialisation beats PyTorch's: the 95% CI, paired by seed, is above 0",
+        gap.side == "higher",
+    )
     with page.figure("6.2f", "Accuracy by initial weights", (7, 3.6)) as figure:
         training.draw(page, figure, scores, page.t("initial weights"))
     page.answer(

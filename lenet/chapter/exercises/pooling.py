@@ -215,7 +215,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     highest, mean = (np.asarray(pool(noise, 2)).ravel() for pool in (ops.max_pool, ops.avg_pool))
     error = 5 / len(noise) ** 0.5  # five standard errors, and more: neither deviation exceeds 1
     page.check(
-        "average pooling has mean {mean:.3f} ± {error:.3f}, in theory 0, and half the noise: "
+        "average pooling has mean {mean:.3f}, within {error:.3f} of 0, and half the noise: "
         "{std:.3f}",
         abs(mean.mean()) < error and abs(mean.std() - 1 / 2) < error,
         mean=mean.mean(),
@@ -226,7 +226,7 @@ def maximum_and_mean_see_different_things(page: Page) -> None:
     phi = scipy.stats.norm
     bias, _ = scipy.integrate.quad(lambda z: 4 * z * phi.pdf(z) * phi.cdf(z) ** 3, -8, 8)
     page.check(
-        "max pooling has a mean above 0: {mean:.3f} ± {error:.3f}, in theory {bias:.3f}",
+        "max pooling has a mean above 0: {mean:.3f}, within {error:.3f} of {bias:.3f} in theory",
         abs(highest.mean() - bias) < error,
         mean=highest.mean(),
         error=error,

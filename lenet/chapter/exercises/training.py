@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenet import train
+from lenet.analysis import stats
+from lenet.analysis.stats import MARGIN, Interval
 from lenet.chapter.page import PAIRS, Page
 from lenet.config import PRESETS, Config
 from lenet.data import Data
@@ -16,7 +18,7 @@ from lenet.engine import forward
 from lenet.errors import DivergedError
 from lenet.figures import style
 from lenet.inspect import layers
-from lenet.language import listed, mark, message
+from lenet.language import Listed, Message, listed, mark, message
 from lenet.model import LeNet, lenet_of, network
 
 SEEDS = (0, 1, 2)
@@ -52,7 +54,18 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
         activation=config.activation,
         pool=page.t(POOLINGS[config.pool]),
     )
-    return dataclasses.replace(config, lr=rates[int(np.argmax(found))])
+    best = rates[int(np.argmax(found))]
+    warn_of_edge(page, best, rates)
+    return dataclasses.replace(config, lr=best)
+
+
+def warn_of_edge(page: Page, best: float, rates: Sequence[float]) -> None:
+    """Say so if the best learning rate is the lowest or highest that was tried."""
+    if best in (min(rates), max(rates)):
+        page.note(
+            "{rate} is at the edge of what was tried: a rate beyond it may be better.",
+            rate=f"{best:g}",
+        )
 
 
 def measure(
@@ -110,25 +123,37 @@ def best(scores: Mapping[str, np.ndarray]) -> str:
     return max(scores, key=lambda name: scores[name][:, 0].mean())
 
 
-def gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Return the gain in mean validation accuracy, second over first, and its standard error.
+def gap(first: np.ndarray, second: np.ndarray) -> Interval:
+    """Return the gain in validation accuracy, second over first, paired by seed, with its 95% CI.
 
     Args:
       first, second: accuracy [S, 2], as `measure` returns it.
     """
-    before, after = first[:, 0], second[:, 0]
-    error = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / len(before))
-    return float(after.mean() - before.mean()), float(error)
+    return stats.interval(second[:, 0] - first[:, 0])
 
 
-def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> list[tuple[float, float]]:
-    """Show and return the `gap` between each setting and the next."""
-    found = [gap(first, second) for first, second in pairwise(scores.values())]
-    shown = (
-        message(PAIRS[0], name=f"{a} → {b}", value=f"{difference:+.3f} ± {error:.3f}")
-        for (a, b), (difference, error) in zip(pairwise(scores), found, strict=True)
-    )
-    page.value("difference in validation accuracy ± standard error", listed(shown, "; "))
+SAID = {
+    "higher": mark("{second} is more accurate than {first} ({gain})"),
+    "lower": mark("{second} is less accurate than {first} ({gain})"),
+    "equal": mark("{second} is as accurate as {first} to within {margin} ({gain})"),
+    "open": mark("{first} and {second}: inconclusive ({gain})"),
+}
+
+
+def gaps(page: Page, scores: Mapping[str, np.ndarray]) -> Listed:
+    """Show the `gap` between each setting and the next; return what they say.
+
+    A gap is "equal" if two one-sided tests at 5% say so, which is if its 90% CI is within MARGIN.
+    """
+    said: list[Message] = []
+    for (a, before), (b, after) in pairwise(scores.items()):
+        gain = gap(before, after)
+        narrow = stats.interval((after - before)[:, 0], 0.9)
+        equal = narrow.low > -MARGIN and narrow.high < MARGIN
+        key = "equal" if equal else gain.side
+        said.append(message(SAID[key], first=a, second=b, gain=gain, margin=MARGIN))
+    found = listed(said, "; ")
+    page.value("difference in validation accuracy [95% CI, paired by seed]", found)
     return found
 
 
