@@ -201,7 +201,8 @@ class Sweep:
 
 def _preset(name: str, entries: Sequence[Entry]) -> Config:
     """The preset's Config; of another network than LeNet what it says of the training."""
-    network = entries[0].config.network if entries else LeNet()
+    own = entries[0].config.network if entries else LeNet()
+    network = LeNet() if isinstance(own, LeNet) else own  # whose defaults a record does not have
     known = {field.name for field in config.fields(network=network)}
     return Config(network, **{key: v for key, v in PRESETS[name].items() if key in known})
 
