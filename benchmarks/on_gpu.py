@@ -18,7 +18,7 @@ from benchmarks.contenders import BY_NAME, Contender
 from benchmarks.rounds import EPOCHS, STEPS, Tell
 from benchmarks.table import titled
 from benchmarks.worker import Worker, WorkerError
-from lenet.language import mark, translate, translation
+from lenet.language import Message, listed, mark, translate, translation
 
 PRECISIONS = ("tf32", "float32")
 RIVALS = ("torch_eager", "torch_graphs", "torch_compile", "torch_both")
@@ -166,7 +166,7 @@ def variants(record: dict[str, Any], language: str = "en") -> str:
     cells = []
     for row in record["variants"]:
         ten = [EPOCHS / row["epochs"] * s for s in row["seconds"]]
-        name = f"{t(row['form'])}, {row['precision']}"
+        name = translate(language, listed([Message(row["form"]), row["precision"]]))
         cells.append([name, str(row["runs"]), _spread(ten, ".2f"), f"{row['compile']:.1f}"])
     heads = ["", *(t(HEADS[i]) for i in (0, 1, 5))]
     align = ("left", "right", "right", "right")
@@ -178,7 +178,7 @@ def _cells(row: dict[str, Any], batch: int, language: str) -> list[str]:
     steps = [STEPS * batch / s for process in row["steps"] for s in process]
     each = EPOCHS * row["examples"]
     return [
-        f"{translate(language, titled(row['title']))}, {row['precision']}",
+        translate(language, listed([titled(row["title"]), row["precision"]])),
         f"{row['runs']:,}",
         _spread(ten, ".3f" if max(ten) < 10 else ".1f"),
         f"{each / statistics.median(ten):,.0f}",

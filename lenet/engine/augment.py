@@ -1,7 +1,7 @@
 """Change training images at random, within the compiled step: shift, flip, erase.
 
-Every draw is a function of (seed, step, place in the batch), so that a run resumes to the same bits
-and has the same bits on any number of devices.
+Every draw is a function of (seed, step, place in the batch). So a resumed run has the same bits,
+and so has a run on another number of devices.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Apply a network: any Flax module that maps images [B, H, W, C] in 0 to 1 to logits [B, K].
 
-A module that takes `train=` is told whether it trains, and then has a random stream, for dropout.
+A module that takes `train=` receives `train=True` in training, and a random stream, for dropout.
 What it keeps beside its parameters (collections, such as batch statistics) is part of the state.
 """
 
@@ -21,7 +21,7 @@ Collections = dict[str, Any]
 
 
 def takes_train(model: nn.Module) -> bool:
-    """Whether a module is told if it trains: its `__call__` has a parameter `train`."""
+    """Whether the `__call__` of a module has a parameter `train`."""
     called = getattr(model, "nnx_class", type(model))  # nnx.bridge.ToLinen passes arguments on
     return "train" in inspect.signature(called.__call__).parameters
 
