@@ -97,31 +97,39 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
-        while True:
-            here, _ = self._server.accept()
-            try:
-                there = socket.create_connection(self._to)
-            except OSError:
-                here.close()
-                continue
-            self._open += [here, there]
-            for ends in ((here, there), (there, here)):
-                threading.Thread(target=self._copy, args=ends, daemon=True).start()
+        with self._server, contextlib.suppress(OSError):
+            while True:
+                here, _ = self._server.accept()
+                try:
+                    there = socket.create_connection(self._to)
+                except OSError:
+                    here.close()
+                    continue
+                self._open += [here, there]
+                for ends in ((here, there), (there, here)):
+                    threading.Thread(target=self._copy, args=ends, daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with source, contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        cut(target)
 
     def close(self) -> None:
         """Cut what is connected; what connects anew gets through."""
-        for end in self._open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
+        while self._open:
+            cut(self._open.pop())
+
+    def end(self) -> None:
+        """Let nothing through any more."""
+        cut(self._server)
+        self.close()
+
+
+def cut(end: socket.socket) -> None:
+    """Close a connection for both sides, whoever reads from it."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 class Chaos:
@@ -159,6 +167,7 @@ class Chaos:
     def join(self) -> None:
         """Start a worker, behind a network of its own."""
         self.relays.append(Relay(self.port))
+        self.stack.callback(self.relays[-1].end)
         to = f"--cluster={self.address(self.relays[-1].port)}"
         command = ("-m", "experiments.cluster", "worker", to, "--certificates=key", "--workers=1")
         self.workers.append(self.start(*command))
