@@ -48,8 +48,8 @@ def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):
     assert result["synthetic"] is False
     assert result["published"] is None  # another experiment than the published one
     assert sorted(path.name for path in run_dir.iterdir() if path.name[0] != ".") == [
-        *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "result.json"),
-        "statistics.jsonl",
+        *("checkpoints", "config.json", "curves.png", "metrics.jsonl", "predictions.jsonl"),
+        *("result.json", "statistics.jsonl"),
     ]
     assert Image.open(io.BytesIO((run_dir / "curves.png").read_bytes())).size[0] > 600
 

@@ -42,7 +42,8 @@ def outcome(run_dir: Path) -> tuple:
 
 def test_a_run_leaves_its_records_and_a_finished_one_yields_nothing(whole):
     assert {path.name for path in whole.iterdir() if path.name[0] != "."} == {
-        *("config.json", "metrics.jsonl", "statistics.jsonl", "result.json", "checkpoints")
+        *("config.json", "metrics.jsonl", "statistics.jsonl", "predictions.jsonl"),
+        *("result.json", "checkpoints"),
     }
     assert list(runs.resume(whole).epochs()) == []
     result = records.read_json(whole / "result.json")

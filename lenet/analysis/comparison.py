@@ -7,7 +7,7 @@ cells. No run is left out: one that collapsed or diverged counts with its accura
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import scipy
@@ -150,7 +150,9 @@ def contrasts(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def claim(comparison: Comparison) -> tuple[str, dict[str, tuple[int, int, float]]]:
+def claim(
+    comparison: Comparison,
+) -> tuple[Literal["true", "partly", "false"], dict[str, tuple[int, int, float]]]:
     """Decide the claim that ReLU and max pooling work better, by exact sign tests over seeds.
 
     Returns:
