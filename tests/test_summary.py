@@ -84,6 +84,20 @@ def test_the_interval_is_students():
     assert summary.estimate([0.5]) == (1, 0.5, None, None)
 
 
+def test_runs_that_share_a_seed_count_as_one():
+    """Of 8 × 8 runs that differ by the seed of the weights alone, the interval is that of 8."""
+    luck = np.random.default_rng(0).uniform(0.7, 0.8, 8)
+    entries = [
+        entry(8 * i + j, [luck[i]], seed=i, order_seed=j) for i in range(8) for j in range(8)
+    ]
+    (setting,) = Sweep(entries, [], Config()).settings
+    expected = scipy.stats.ttest_1samp(luck, 0).confidence_interval()
+    found = setting.final("valid_accuracy")
+    assert (found.n, found.interval.low) == (64, pytest.approx(expected.low))
+    other = setting._replace(entries=[entry(0, [0.5], seed=i, order_seed=0) for i in range(8)])
+    assert setting.minus(other, measure="valid_accuracy").high == pytest.approx(expected.high - 0.5)
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
 def test_no_interval_reaches_beyond_what_an_accuracy_can_be(accuracies):
     _, low, high = summary.estimate(accuracies).interval

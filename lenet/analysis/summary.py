@@ -62,6 +62,18 @@ def estimate(values: Sequence[float], high: float = 1.0) -> Estimate:
     return Estimate(n, mean, statistics.stdev(values), stats.interval(values).within(0.0, high))
 
 
+def over_seeds(values: Mapping[tuple[int, ...], float], confidence: float = 0.95) -> Interval:
+    """Return the mean over runs, by the values of SEEDS, with Student's interval.
+
+    Runs that share a seed are no replicates: where seeds are crossed, the interval is that over the
+    means of the one or of the other, whichever is wider.
+    """
+    several = [seeds for seeds in zip(*values, strict=True) if len(set(seeds)) > 1]
+    means = (stats.cluster_means([*values.values()], seeds) for seeds in several)
+    found = [stats.interval(each, confidence) for each in means]
+    return max(found, key=lambda interval: interval.high - interval.low)
+
+
 class Setting(NamedTuple):
     """The runs that differ in nothing but their seeds."""
 
@@ -105,7 +117,10 @@ class Setting(NamedTuple):
             return None
         high = 1.0 if measure.endswith("accuracy") else math.inf
         found = estimate(numbers, high)
-        return found if self.learned else found._replace(interval=None)
+        by_seed = self.by_seed(measure)
+        if len(by_seed) < 2 or not self.learned:
+            return found._replace(interval=None)
+        return found._replace(interval=over_seeds(by_seed).within(0.0, high))
 
     def by_seed(self, measure: str) -> dict[tuple[int, ...], float]:
         """Return a measure after the last epoch by the values of SEEDS; diverged runs as `final`'s.
@@ -131,7 +146,7 @@ class Setting(NamedTuple):
         shared = sorted(ours.keys() & theirs.keys())
         if len(shared) < 2 or not (self.learned and other.learned):
             return None
-        return stats.interval([ours[seed] - theirs[seed] for seed in shared], confidence)
+        return over_seeds({seeds: ours[seeds] - theirs[seeds] for seeds in shared}, confidence)
 
     def shown(self, axis: str) -> str:
         """Return its value on an axis, in short."""
