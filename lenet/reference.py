@@ -116,13 +116,13 @@ def corr2d_multi_in_out(
 
 def corr2d_grouped(
     x: Num[ArrayLike, "Ci H W"] | Sequence[Any],
-    k: Num[ArrayLike, "Co Ci/groups kh kw"] | Sequence[Any],
+    k: Num[ArrayLike, "Co Cg kh kw"] | Sequence[Any],
     groups: int,
 ) -> Num[Array, "Co Ho Wo"]:
     """Split the channels into groups, and cross-correlate each group by itself.
 
-    x [Ci, H, W], k [Co, Ci / groups, kh, kw] -> [Co, H − kh + 1, W − kw + 1]; groups = Ci makes the
-    convolution depthwise: each input channel has kernels of its own.
+    x [Ci, H, W], k [Co, Cg, kh, kw] -> [Co, H − kh + 1, W − kw + 1], with Cg = Ci / groups.
+    With groups = Ci, the convolution is depthwise: each input channel has kernels of its own.
 
     >>> corr2d_grouped([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[[[1]]], [[[10]]]], 2).tolist()
     [[[1, 2], [3, 4]], [[50, 60], [70, 80]]]

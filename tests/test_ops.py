@@ -115,10 +115,10 @@ def test_dilation_groups_and_their_gradients_are_pytorchs(torch, case):
     np.testing.assert_array_equal(dk, tk.grad.numpy().transpose(2, 3, 1, 0))
 
 
-@pytest.mark.parametrize(("channels", "kernel", "groups"), [(6, 3, 3), (6, 2, 4), (6, 2, 2)])
+@pytest.mark.parametrize(("channels", "kernel", "groups"), [(6, 2, 3), (6, 2, 2), (6, 3, 4)])
 def test_groups_that_do_not_divide_the_channels_are_an_error(channels, kernel, groups):
     x, k = jnp.ones((1, 4, 4, channels)), jnp.ones((2, 2, kernel, 8))
-    with pytest.raises(ValueError, match=rf"{groups} groups .* x of shape \(1, 4, 4, 6\)"):
+    with pytest.raises(ValueError, match=rf"{groups} groups: .* shape \(1, 4, 4, 6\)"):
         ops.conv2d(x, k, groups=groups)
 
 

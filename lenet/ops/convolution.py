@@ -19,7 +19,7 @@ from lenet.ops.shapes import (
 
 def conv2d(
     x: Num[Array | np.ndarray, "B H W Ci"],
-    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
+    kernel: Num[Array | np.ndarray, "kh kw Cg Co"],
     *,
     stride: int | Sequence[int] = 1,
     padding: Padding = 0,
@@ -32,7 +32,7 @@ def conv2d(
 
     Args:
       x: images [B, H, W, Ci].
-      kernel: [kh, kw, Ci / groups, Co].
+      kernel: [kh, kw, Cg, Co], with Cg = Ci / groups.
       stride: one integer or (sh, sw).
       padding: zeros around the images: an integer, (ph, pw) on each side,
         ((top, bottom), (left, right)), "SAME" or "VALID".
@@ -51,12 +51,12 @@ def conv2d(
     [[19.0, 25.0], [37.0, 43.0]]
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    of_kernel = "kh kw Ci Co" if groups == 1 else "kh kw Ci/groups Co"
+    of_kernel = "kh kw Ci Co" if groups == 1 else "kh kw Cg Co"
     check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, of_kernel))
     if groups * kernel.shape[2] != x.shape[3] or kernel.shape[3] % groups:
         raise ValueError(
-            f"{groups} groups must divide the channels: x of shape {x.shape} must have groups * "
-            f"Ci/groups, kernel of shape {kernel.shape} a multiple of groups as Co"
+            f"{groups} groups: the input of shape {x.shape} must have {groups} times the channels "
+            f"that the kernel of shape {kernel.shape} takes, and its outputs be a multiple"
         )
     apart = pair(dilation, "dilation", least=1)
     window = (apart[0] * (kernel.shape[0] - 1) + 1, apart[1] * (kernel.shape[1] - 1) + 1)

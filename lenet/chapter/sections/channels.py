@@ -110,28 +110,28 @@ def grouped(page: Page) -> None:
         (depthwise.sum(0) == reference.corr2d_multi_in(x, k)).all()
         and depthwise.sum(0).ravel().tolist() == [56, 72, 104, 120],
     )
-    images = integers(0, (10, 6, 6, 8))
+    images = integers(0, (10, 4, 4, 4))
     loops = jax.jit(jax.vmap(reference.corr2d_grouped, (0, None, None)), static_argnums=2)
     page.check(
-        "for 1, 2, 4 and 8 groups of 8 channels, conv2d equals the loops, exactly",
+        "for 1, 2 and 4 groups of 4 channels, conv2d equals the loops, exactly",
         all(
             (
                 ops.conv2d(images, kernel, groups=g).transpose(0, 3, 1, 2)
                 == loops(images.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), g)
             ).all()
-            for g in (1, 2, 4, 8)
-            for kernel in (integers(g, (3, 3, 8 // g, 16)),)
+            for g in (1, 2, 4)
+            for kernel in (integers(g, (3, 3, 4 // g, 4)),)
         ),
     )
     page.say(
         "A 1×1 convolution after it adds the channels: together they are depthwise-separable "
         "(Howard et al., MobileNets, 2017)."
     )
-    depth, point = integers(1, (3, 3, 1, 8)), integers(2, (1, 1, 8, 4))
-    one = depth[:, :, 0, :, None] * point[0, 0]  # [3, 3, 8, 4]
+    depth, point = integers(1, (3, 3, 1, 4)), integers(2, (1, 1, 4, 8))
+    one = depth[:, :, 0, :, None] * point[0, 0]  # [3, 3, 4, 8]
     page.check(
         "it equals one full convolution, with the kernel V[a, b, c, d] = D[a, b, c] · P[c, d]",
-        (ops.conv2d(ops.conv2d(images, depth, groups=8), point) == ops.conv2d(images, one)).all(),
+        (ops.conv2d(ops.conv2d(images, depth, groups=4), point) == ops.conv2d(images, one)).all(),
     )
     page.say("Multiply-adds for one output pixel, 3×3, from 128 to 128 channels, as XLA counts:")
     pixel = cost.floats(1, 3, 3, 128)

@@ -28,7 +28,7 @@ def dilation(page: Page) -> None:
         y.ravel().tolist() == [48, 54, 72, 78],
     )
     spread = jnp.zeros((3, 3)).at[::2, ::2].set(k)
-    page.show("K with zeros between its weights", spread)
+    page.value("K with zeros between its weights", spread)
     same = reference.corr2d(x, spread)
     page.check("this 3×3 kernel gives the same without dilation", (same == y).all())
     page.check(

@@ -162,7 +162,7 @@ def dense_head(page: Page) -> None:
     params = jax.jit(model.init)(jax.random.key(1), digits)["params"]
     page.say("The 400 inputs of dense1 are 5×5 pixels of 16 channels: a 5×5 window sees them all.")
     whole = as_convolutions(params)
-    page.show(
+    page.value(
         "dense kernels as windows", {n: p["kernel"].shape for n, p in whole.items() if n[0] == "d"}
     )
     page.check(
@@ -177,12 +177,12 @@ def dense_head(page: Page) -> None:
     )
     page.say("On 40×40 pixels, it gives 4×4 logits, one for each window of 28×28, 4 pixels apart.")
     places = [(i, j) for i in range(4) for j in range(4)]
-    canvas = jnp.zeros((16, 40, 40, 1))
+    canvas = np.zeros((16, 40, 40, 1), np.float32)
     for n, (i, j) in enumerate(places):
-        canvas = canvas.at[n, 4 * i : 4 * i + 28, 4 * j : 4 * j + 28].set(digits[n])
-    maps = sliding(canvas)
+        canvas[n, 4 * i : 4 * i + 28, 4 * j : 4 * j + 28] = digits[n]
+    maps = np.asarray(sliding(canvas))
     page.show("slide(images_40x40).shape", maps.shape)
-    found = jnp.stack([maps[n, i, j] for n, (i, j) in enumerate(places)])
+    found = np.stack([maps[n, i, j] for n, (i, j) in enumerate(places)])
     page.check(
         "an image on black, at any of the 16 places, has its logits there",
         jnp.allclose(found, logits[:16], rtol=1e-5, atol=1e-5),
