@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from lenet import ops
 from lenet.inspect.receptive_field import Window, effective_size, influence, paths, receptive_field
 
-# A stride above the window's size would leave holes in the field; under as much padding as that
-# size, a unit would see nothing of the layer below.
+# A dilation, or a stride above the window's size, would leave holes in the field; under as much
+# padding as that size, a unit would see nothing of the layer below.
 WINDOWS = st.integers(1, 3).flatmap(
-    lambda k: st.builds(Window, st.just(k), st.integers(1, min(k, 2)), st.integers(0, k - 1))
+    lambda k: st.builds(
+        Window, st.just(k), st.integers(1, min(k, 2)), st.integers(0, k - 1), st.just(1)
+    )
 )
 N = 64  # pixels: room for a field of four such windows
 

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from lenet import ops
+from lenet.chapter import cost
 from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.draws import integers
 from lenet.chapter.page import Page
@@ -25,12 +26,12 @@ def blocks_trade_products_for_copies(page: Page) -> None:
         "A block of t×t outputs needs the blocks of pixels that it sees, q = 1 + ⌈(k − 1)/t⌉ down "
         "and across. Per input channel and output, that is (q·t)² products and (q·t)²/t² copies."
     )
-    kernel, bias = integers(0, (5, 5, 2, 3)), integers(1, (3,))
+    kernel, bias = cost.floats(5, 5, 2, 3), cost.floats(3)
     rows = []
     for t in (1, 2, 3, 4, 5, 6, 8, 12):
         q = 1 + -(-4 // t)
-        matrix = blocks.toeplitz(kernel, bias, t)
-        pixels = (len(matrix) - 1) // 2  # without the row of the bias, per input channel
+        matrix = jax.eval_shape(partial(blocks.toeplitz, block=t), kernel, bias)
+        pixels = (matrix.shape[0] - 1) // 2  # without the row of the bias, per input channel
         rows.append((t, (q * t) ** 2, pixels, pixels / t**2, pixels / 25))
     headers = page.t("t | formula | products | copies | products, relative to 25")
     page.table(rows, headers, floatfmt=".2f")

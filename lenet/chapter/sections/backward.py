@@ -43,7 +43,7 @@ def backward(page: Page) -> None:
         (rows.T @ g.ravel() == dk.ravel()).all()
         and (kernel_matrix(k, (3, 3)).T @ g.ravel() == dx.ravel()).all(),
     )
-    draws = (integers(0, (200, 5, 6)), integers(1, (200, 2, 3)), integers(2, (200, 4, 4)))
+    draws = (integers(0, (200, 4, 4)), integers(1, (200, 2, 3)), integers(2, (200, 3, 2)))
     by_hand = jax.jit(jax.vmap(reference.corr2d_backward))(*draws)
     page.check(
         "for {n} random draws, this equals the automatic gradient of conv2d, exactly",
@@ -64,7 +64,7 @@ def backward(page: Page) -> None:
     page.check("nothing is lost: both sums are 10", given.sum() == g.sum() == 10)
     tied = reference.max_pool2d_backward(jnp.zeros((2, 2)), (2, 2), jnp.ones((1, 1)))
     page.check("among equal pixels, the first gets all", tied.ravel().tolist() == [1, 0, 0, 0])
-    images, over = integers(3, (200, 4, 5), least=-2, most=2), integers(4, (200, 3, 4))
+    images, over = integers(3, (200, 3, 4), least=-2, most=2), integers(4, (200, 2, 3))
     pooled = jax.jit(jax.vmap(lambda x, g: reference.max_pool2d_backward(x, (2, 2), g)))
     page.check(
         "for {n} random draws, many with ties, this equals the automatic gradient of max_pool",

@@ -148,7 +148,7 @@ def grouped(page: Page) -> None:
     with page.figure("grouped", "Inputs (down) that outputs (across) see", (9, 3.3)) as figure:
         for axes, g in zip(figure.subplots(1, 3), (1, 2, 8), strict=True):
             sees = jnp.kron(jnp.eye(g), jnp.ones((8 // g, 8 // g)))
-            title = page.t("{g} groups: {n} weights for 3×3", g=g, n=9 * int(sees.sum()))
+            title = page.t("groups: {g}, weights for 3×3: {n}", g=g, n=9 * int(sees.sum()))
             style.matrix(axes, sees, title=title, numbers=False, limits=(0, 1))
 
 

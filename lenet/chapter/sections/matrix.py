@@ -61,7 +61,7 @@ def matrix_product(page: Page) -> None:
     kernel, bias, images = integers(0, (5, 5, 2, 3)), jnp.zeros(3), integers(1, (4, 12, 12, 2))
     page.check(
         "for t = 1, the matrix is the column of im2col",
-        (blocks.toeplitz(kernel, bias, 1)[:-1] == kernel.reshape(-1, 3)).all(),
+        (_toeplitz(kernel, bias, 1)[:-1] == kernel.reshape(-1, 3)).all(),
     )
     convolved = ops.conv2d(images, kernel)
     page.check(
@@ -73,7 +73,7 @@ def matrix_product(page: Page) -> None:
     ) as figure:
         ones = jnp.arange(1.0, 10).reshape(3, 3, 1, 1)
         for axes, t in zip(figure.subplots(1, 3), (1, 2, 4), strict=True):
-            matrix = blocks.toeplitz(ones, jnp.zeros(1), t)[:-1]
+            matrix = _toeplitz(ones, jnp.zeros(1), t)[:-1]
             title = page.t("{t}×{t} outputs: {rows}×{columns}", t=t, **_shape(matrix.shape))
             style.matrix(axes, matrix, title=title, numbers=False, limits=(0, 9))
             axes.set(xlabel=page.t("outputs"), ylabel=page.t("pixels"), aspect="auto")
@@ -84,6 +84,9 @@ def _by_blocks(images: Array, kernel: Array, bias: Array, t: int) -> Array:
     """Convolve images [B, H, W, Ci] in blocks of t×t outputs."""
     size = images.shape[1] - kernel.shape[0] + 1, images.shape[2] - kernel.shape[1] + 1
     return blocks.merge(blocks.conv2d(blocks.split(images, t), kernel, bias), size)
+
+
+_toeplitz = jax.jit(blocks.toeplitz, static_argnums=2)
 
 
 def _shape(shape: tuple[int, ...]) -> dict[str, int]:
