@@ -5,7 +5,8 @@
     python -m experiments.exercises 5 3.6           section 5 (pooling), and exercise 6 of section 3
     python -m experiments.exercises --list --lang=zh
 
-Sections: 1 why convolutions, 2 convolution, 3 padding and stride, 4 channels, 5 pooling, 6 LeNet.
+Sections: 1 why convolutions, 2 convolution, 3 padding and stride, 4 channels, 5 pooling, 6 LeNet,
+7 topics beyond the book (dilation, groups, backward passes, LeNet's parameters, overfitting, ...).
 Each prints the question, the measurements, the checks and the answer; many save a figure.
 """
 

@@ -6,6 +6,7 @@ Axes, by the letters used in every shape in this package:
     H  height, W width of an image   C  channels (Ci in, Co out)     K  classes
     R  runs of a sweep               t  side of a block              P  parts of a batch
     kh, kw  height and width of a kernel         Ho, Wo  height and width of an output
+    Cg  input channels of a group
 
 They are checked: public functions are annotated with them (jaxtyping), and the tests, which run
 every annotated function under beartype, fail where an array has other axes.

@@ -63,23 +63,28 @@ def _offsets(size: int, side: int) -> tuple[Array, Array]:
 
 
 def corr2d(
-    x: Num[ArrayLike, "H W"] | Sequence[Any], k: Num[ArrayLike, "kh kw"] | Sequence[Any]
+    x: Num[ArrayLike, "H W"] | Sequence[Any],
+    k: Num[ArrayLike, "kh kw"] | Sequence[Any],
+    dilation: int = 1,
 ) -> Num[Array, "Ho Wo"]:
-    """Cross-correlate one image with one kernel.
+    """Cross-correlate one image with one kernel, whose weights are `dilation` = δ pixels apart.
 
-    y[i, j] = Σ_a Σ_b k[a, b] · x[i + a, j + b]
+    y[i, j] = Σ_a Σ_b k[a, b] · x[i + δ·a, j + δ·b]
 
-    x [H, W], k [kh, kw] -> [H − kh + 1, W − kw + 1]
+    x [H, W], k [kh, kw] -> [H − δ·(kh − 1), W − δ·(kw − 1)]
 
     Raises:
       ValueError: for another rank, or a kernel larger than the image.
 
     >>> corr2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], [[0, 1], [2, 3]]).tolist()
     [[19, 25], [37, 43]]
+    >>> corr2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], [[0, 1], [2, 3]], dilation=2).tolist()
+    [[38]]
     """
     x, k = jnp.asarray(x), jnp.asarray(k)
     check_axes(("x", x.shape, "H W"), ("k", k.shape, "kh kw"))
-    return _slide(x, k.shape, lambda window: (window * k).sum())
+    size = tuple(dilation * (side - 1) + 1 for side in k.shape)
+    return _slide(x, size, lambda window: (window[::dilation, ::dilation] * k).sum())
 
 
 def corr2d_multi_in(
@@ -107,6 +112,44 @@ def corr2d_multi_in_out(
     x, k = jnp.asarray(x), jnp.asarray(k)
     check_axes(("x", x.shape, "Ci H W"), ("k", k.shape, "Co Ci kh kw"))
     return jnp.stack([corr2d_multi_in(x, kernel) for kernel in k])
+
+
+def corr2d_grouped(
+    x: Num[ArrayLike, "Ci H W"] | Sequence[Any],
+    k: Num[ArrayLike, "Co Cg kh kw"] | Sequence[Any],
+    groups: int,
+) -> Num[Array, "Co Ho Wo"]:
+    """Split the channels into groups, and cross-correlate each group by itself.
+
+    x [Ci, H, W], k [Co, Cg, kh, kw] -> [Co, H − kh + 1, W − kw + 1], with Cg = Ci / groups.
+    With groups = Ci, the convolution is depthwise: each input channel has kernels of its own.
+
+    >>> corr2d_grouped([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[[[1]]], [[[10]]]], 2).tolist()
+    [[[1, 2], [3, 4]], [[50, 60], [70, 80]]]
+    """
+    x, k = jnp.asarray(x), jnp.asarray(k)
+    parts = zip(jnp.split(x, groups), jnp.split(k, groups), strict=True)
+    return jnp.concatenate([corr2d_multi_in_out(part, kernels) for part, kernels in parts])
+
+
+def corr2d_backward(
+    x: Num[ArrayLike, "H W"] | Sequence[Any],
+    k: Num[ArrayLike, "kh kw"] | Sequence[Any],
+    g: Num[ArrayLike, "Ho Wo"] | Sequence[Any],
+) -> tuple[Num[Array, "H W"], Num[Array, "kh kw"]]:
+    """Return the gradients of a loss for x and k, given its gradient g for y = corr2d(x, k).
+
+    dx[i, j] = Σ_a Σ_b k[a, b] · g[i − a, j − b]   the strict convolution, wherever the two overlap
+    dk[a, b] = Σ_i Σ_j g[i, j] · x[i + a, j + b]   a cross-correlation of x with g
+
+    >>> dx, dk = corr2d_backward([[1, 2, 3]], [[10, 1]], [[1, 2]])
+    >>> dx.tolist(), dk.tolist()
+    ([[10, 21, 2]], [[5, 8]])
+    """
+    x, k, g = jnp.asarray(x), jnp.asarray(k), jnp.asarray(g)
+    check_axes(("k", k.shape, "kh kw"), ("g", g.shape, "H' W'"))
+    kh, kw = k.shape
+    return corr2d(jnp.pad(g, ((kh - 1, kh - 1), (kw - 1, kw - 1))), k[::-1, ::-1]), corr2d(x, g)
 
 
 def corr2d_multi_in_out_1x1(
@@ -140,6 +183,28 @@ def pool2d(
     if mode not in ("max", "avg"):
         raise ValueError(f'mode must be "max" or "avg", not {mode!r}')
     return _slide(x, tuple(pool_size), jnp.max if mode == "max" else jnp.mean)
+
+
+def max_pool2d_backward(
+    x: Num[ArrayLike, "H W"] | Sequence[Any],
+    pool_size: tuple[int, int],
+    g: Num[ArrayLike, "Ho Wo"] | Sequence[Any],
+) -> Num[Array, "H W"]:
+    """Return the gradient of a loss for x, given its gradient g for pool2d(x, pool_size).
+
+    Each number of g is added at the maximum of its window, the first in row-major order.
+
+    >>> max_pool2d_backward([[1, 3, 2], [0, 1, 5]], (2, 2), [[10, 1]]).tolist()
+    [[0, 10, 0], [0, 0, 1]]
+    """
+    x, g = jnp.asarray(x), jnp.asarray(g)
+    check_axes(("x", x.shape, "H W"), ("g", g.shape, "H' W'"))
+    first, dx = _slide(x, pool_size, jnp.argmax), jnp.zeros(x.shape, g.dtype)
+    for i, row in enumerate(g):
+        for j, value in enumerate(row):
+            a, b = divmod(first[i, j], pool_size[1])
+            dx = dx.at[i + a, j + b].add(value)
+    return dx
 
 
 def _slide(x: Array, size: tuple[int, ...], reduce: Callable[[Array], Array]) -> Array:

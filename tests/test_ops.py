@@ -78,6 +78,64 @@ def test_conv2d_and_its_gradients_are_pytorchs(torch, case):
     np.testing.assert_allclose(dk, tk.grad.numpy().transpose(2, 3, 1, 0), rtol=1e-4, atol=1e-4)
 
 
+@st.composite
+def spread_convolutions(draw):
+    """x [B, H, W, Ci], kernel [kh, kw, Ci / groups, Co], stride, padding, dilation and groups."""
+    kernel, dilation, stride, padding = (
+        (draw(st.integers(low, high)), draw(st.integers(low, high)))
+        for low, high in ((1, 3), (1, 3), (1, 2), (0, 3))
+    )
+    size = (
+        d * (k - 1) + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, dilation, strict=True)
+    )
+    groups, each, out = (draw(st.integers(1, high)) for high in (3, 2, 2))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.integers(-9, 10, (2, *size, groups * each)).astype(np.float32)
+    k = rng.integers(-9, 10, (*kernel, each, groups * out)).astype(np.float32)
+    return x, k, {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+@given(spread_convolutions())
+def test_dilation_groups_and_their_gradients_are_pytorchs(torch, case):
+    """Whole numbers, so nothing is rounded; a padding above the window included."""
+    x, k, options = case
+    tx = torch.tensor(x.transpose(0, 3, 1, 2).copy(), requires_grad=True)
+    tk = torch.tensor(k.transpose(3, 2, 0, 1).copy(), requires_grad=True)
+    ty = torch.nn.functional.conv2d(tx, tk, **options)
+    ty.backward(torch.ones_like(ty))
+
+    @jax.jit
+    def both(x, k):
+        y, gradients = jax.vjp(lambda x, k: ops.conv2d(x, k, **options), x, k)
+        return y, gradients(jnp.ones_like(y))
+
+    y, (dx, dk) = both(x, k)
+    np.testing.assert_array_equal(y, ty.detach().numpy().transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(dx, tx.grad.numpy().transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(dk, tk.grad.numpy().transpose(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize(("channels", "kernel", "groups"), [(6, 2, 3), (6, 2, 2), (6, 3, 4)])
+def test_groups_that_do_not_divide_the_channels_are_an_error(channels, kernel, groups):
+    x, k = jnp.ones((1, 4, 4, channels)), jnp.ones((2, 2, kernel, 8))
+    with pytest.raises(ValueError, match=rf"{groups} groups: .* shape \(1, 4, 4, 6\)"):
+        ops.conv2d(x, k, groups=groups)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 1), (1, 2, 1), (1, 4, 6, 4, 1)]))
+def test_blur_pool_keeps_the_mean_of_an_image_that_moves(seed, taps):
+    image = np.random.default_rng(seed).integers(0, 9, (1, 8, 8, 2)).astype(np.float32)
+    means = []
+    for moved in (image, np.roll(image, 1, 1), np.roll(image, (1, 1), (1, 2))):
+        around = np.pad(
+            moved, ((0, 0), *[((len(taps) - 1) // 2, len(taps) // 2)] * 2, (0, 0)), "wrap"
+        )
+        pooled = ops.blur_pool(around, taps)
+        assert pooled.shape == (1, 4, 4, 2)
+        means.append(pooled.mean((0, 1, 2)).tolist())
+    assert means == [image.mean((0, 1, 2)).tolist()] * 3  # powers of two divide: nothing is rounded
+
+
 def test_the_gradient_under_more_padding_than_kernel_stays_within_its_buffers():
     """openxla/xla#48713: the last row came out with what lies behind it, or as 1e29."""
     x, k = jnp.ones((2, 3, 2, 1)), jnp.ones((2, 2, 1, 2))

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import ops
-from lenet.inspect.receptive_field import Window, influence, receptive_field
+from lenet.inspect.receptive_field import Window, effective_size, influence, paths, receptive_field
 
-# A stride above the window's size would leave holes in the field; under as much padding as that
-# size, a unit would see nothing of the layer below.
+# A dilation, or a stride above the window's size, would leave holes in the field; under as much
+# padding as that size, a unit would see nothing of the layer below.
 WINDOWS = st.integers(1, 3).flatmap(
-    lambda k: st.builds(Window, st.just(k), st.integers(1, min(k, 2)), st.integers(0, k - 1))
+    lambda k: st.builds(
+        Window, st.just(k), st.integers(1, min(k, 2)), st.integers(0, k - 1), st.just(1)
+    )
 )
 N = 64  # pixels: room for a field of four such windows
 
@@ -21,8 +23,10 @@ def stack(windows):
 
     def apply(pixels):
         x = pixels[None, :, None, None]
-        for size, stride, padding in windows:
-            x = ops.conv2d(x, jnp.ones((size, 1, 1, 1)), stride=(stride, 1), padding=(padding, 0))
+        for size, stride, padding, dilation in windows:
+            ones = jnp.ones((size, 1, 1, 1))
+            spread = {"padding": (padding, 0), "dilation": (dilation, 1)}
+            x = ops.conv2d(x, ones, stride=(stride, 1), **spread)
         return x[0, :, 0, 0]
 
     return apply
@@ -50,6 +54,25 @@ def test_lenet_as_its_gradients_see_it():
     assert np.flatnonzero(seen.any(1)).tolist() == list(range(6, 22))
     assert np.flatnonzero(seen.any(0)).tolist() == list(range(14))  # two columns are padding
     assert seen.sum() == 16 * 14
+
+
+@given(
+    st.lists(
+        st.builds(Window, st.integers(1, 3), st.integers(1, 2), st.just(0), st.integers(1, 3)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_paths_are_the_gradient_under_weights_of_one(windows):
+    count = paths(windows)
+    assert len(count) == receptive_field(windows).size
+    gradient = jax.jit(jax.grad(lambda pixels: stack(windows)(pixels)[0]))(jnp.ones(N))
+    assert gradient.tolist() == [*count, *[0] * (N - len(count))]
+
+
+def test_the_effective_size_is_the_least_with_its_share():
+    count = np.array([1, 3, 6, 7, 6, 3, 1])
+    assert [effective_size(count, share) for share in (0.2, 19 / 27, 25 / 27, 1)] == [1, 3, 5, 7]
 
 
 @pytest.mark.parametrize("unit", [(0, 0), (1, 1)])

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from lenet import ops
 from lenet.reference import (
     corr2d,
+    corr2d_backward,
+    corr2d_grouped,
     corr2d_multi_in,
     corr2d_multi_in_out,
     corr2d_multi_in_out_1x1,
     dense2d,
+    max_pool2d_backward,
     pool2d,
     tied_weight,
 )
@@ -44,6 +47,41 @@ def test_channels_in_and_out():
 def test_pooling():
     assert pool2d(X, (2, 2)).tolist() == [[4, 5], [7, 8]]
     assert pool2d(X, (2, 2), "avg").tolist() == [[2, 3], [5, 6]]
+
+
+def test_a_dilated_and_a_depthwise_convolution():
+    assert corr2d(jnp.arange(16.0).reshape(4, 4), K, dilation=2).tolist() == [[48, 54], [72, 78]]
+    depthwise = corr2d_grouped(jnp.stack([X, X + 1]), jnp.stack([K, K + 1])[:, None], 2)
+    assert depthwise.tolist() == [[[19, 25], [37, 43]], [[37, 47], [67, 77]]]
+
+
+def test_backward_passes_by_hand():
+    g = jnp.arange(1.0, 5).reshape(2, 2)
+    dx, dk = corr2d_backward(X, K, g)
+    assert dx.tolist() == [[0, 1, 2], [2, 10, 10], [6, 17, 12]]
+    assert dk.tolist() == [[27, 37], [57, 67]]
+    x = jnp.array([[1.0, 3, 2], [0, 1, 5], [4, 2, 1]])
+    assert max_pool2d_backward(x, (2, 2), g).tolist() == [[0, 1, 0], [0, 0, 6], [3, 0, 0]]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_backward_passes_are_pytorchs(torch, seed):
+    """Whole numbers, many of them equal."""
+    rng = np.random.default_rng(seed)
+    x, k, g, of_pool = (
+        rng.integers(-2, 3, size).astype(np.float32) for size in ((4, 5), (2, 3), (3, 3), (3, 4))
+    )
+    tx, tk = (torch.tensor(a[None, None], requires_grad=True) for a in (x, k))
+    torch.nn.functional.conv2d(tx, tk).backward(torch.tensor(g[None, None]))
+    for ours, theirs in zip(_backward(x, k, g), (tx, tk), strict=True):
+        np.testing.assert_array_equal(ours, theirs.grad[0, 0])
+    tx.grad = None
+    torch.nn.functional.max_pool2d(tx, 2, stride=1).backward(torch.tensor(of_pool[None, None]))
+    np.testing.assert_array_equal(_pool_backward(x, (2, 2), of_pool), tx.grad[0, 0])
+
+
+_backward = jax.jit(corr2d_backward)
+_pool_backward = jax.jit(max_pool2d_backward, static_argnums=1)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4))

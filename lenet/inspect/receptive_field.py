@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
@@ -17,12 +18,14 @@ class Window(NamedTuple):
     size: int
     stride: int = 1
     padding: int = 0  # before the first pixel
+    dilation: int = 1  # pixels between neighbouring weights
 
 
 class ReceptiveField(NamedTuple):
     """What the units of a layer see of the input, along one axis: from the first pixel to the last.
 
-    A stride larger than the window leaves pixels between them unseen.
+    A stride larger than the window, or dilations without small ones before them, leave pixels
+    between them unseen.
     """
 
     size: int  # pixels that a unit sees
@@ -38,8 +41,8 @@ class ReceptiveField(NamedTuple):
 def receptive_field(windows: Iterable[Window]) -> ReceptiveField:
     """Return what a unit sees after `windows`, from the input upwards.
 
-    A window k at stride s over units that are j pixels apart widens the field by (k − 1)·j and puts
-    its own units s·j apart.
+    A window k at stride s over units that are j pixels apart widens the field by (k − 1)·j, or
+    (k − 1)·δ·j with dilation δ, and puts its own units s·j apart.
 
     >>> conv, pool = Window(5, padding=2), Window(2, stride=2)  # LeNet
     >>> receptive_field([conv, pool, Window(5), pool])
@@ -47,7 +50,7 @@ def receptive_field(windows: Iterable[Window]) -> ReceptiveField:
     """
     size, apart, start = 1, 1, 0
     for window in windows:
-        size += (window.size - 1) * apart
+        size += (window.size - 1) * window.dilation * apart
         start -= window.padding * apart
         apart *= window.stride
     return ReceptiveField(size, apart, start)
@@ -65,6 +68,38 @@ def influence(
     [False, True, True, False]
     """
     return jnp.asarray(jax.grad(lambda x: function(x)[unit])(image) != 0)
+
+
+def paths(windows: Iterable[Window]) -> np.ndarray:
+    """Return the number of paths from each pixel of a receptive field to its unit, int [size].
+
+    Along one axis. With equal weights everywhere, the gradient of a unit is proportional to them;
+    with independent random weights of mean 0, the expected square of its gradient is. This is the
+    effective receptive field of Luo et al., *Understanding the Effective Receptive Field in Deep
+    Convolutional Neural Networks*, 2016.
+
+    >>> paths([Window(3), Window(3)]).tolist()
+    [1, 2, 3, 2, 1]
+    """
+    count, apart = np.ones(1, int), 1
+    for window in windows:
+        between = window.dilation * apart
+        weights = np.zeros((window.size - 1) * between + 1, int)
+        weights[::between] = 1
+        count, apart = np.convolve(count, weights), apart * window.stride
+    return count
+
+
+def effective_size(count: np.ndarray, share: float = 0.95) -> int:
+    """Return the width of the smallest window, in the middle, that has `share` of `paths` [size].
+
+    >>> effective_size(paths([Window(3)] * 3), 0.9)  # 25 of 27 paths
+    5
+    """
+    total, half = count.sum(), len(count) // 2
+    cuts = range(half, -1, -1)
+    cut = next(c for c in cuts if count[c : len(count) - c].sum() >= share * total)
+    return len(count) - 2 * cut
 
 
 def uses(size: tuple[int, int], window: int, *, padding: int = 0) -> Float[Array, "H W"]:

@@ -5,11 +5,12 @@ differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for t
 """
 
 from lenet.ops.convolution import conv2d, conv_transpose2d, convolve2d, patches
-from lenet.ops.pooling import avg_pool, max_pool
+from lenet.ops.pooling import avg_pool, blur_pool, max_pool
 from lenet.ops.shapes import output_shape
 
 __all__ = [
     "avg_pool",
+    "blur_pool",
     "conv2d",
     "conv_transpose2d",
     "convolve2d",

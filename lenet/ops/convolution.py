@@ -19,24 +19,29 @@ from lenet.ops.shapes import (
 
 def conv2d(
     x: Num[Array | np.ndarray, "B H W Ci"],
-    kernel: Num[Array | np.ndarray, "kh kw Ci Co"],
+    kernel: Num[Array | np.ndarray, "kh kw Cg Co"],
     *,
     stride: int | Sequence[int] = 1,
     padding: Padding = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
 ) -> Num[Array, "B Ho Wo Co"]:
     """Cross-correlate images with kernels: what deep learning calls a convolution.
 
-    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[u, v, c, d] · x[b, s·i + u, s·j + v, c]
+    y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[u, v, c, d] · x[b, s·i + δ·u, s·j + δ·v, c]
 
     Args:
       x: images [B, H, W, Ci].
-      kernel: [kh, kw, Ci, Co].
+      kernel: [kh, kw, Cg, Co], with Cg = Ci / groups.
       stride: one integer or (sh, sw).
       padding: zeros around the images: an integer, (ph, pw) on each side,
         ((top, bottom), (left, right)), "SAME" or "VALID".
+      dilation: δ, pixels between the weights of a kernel, one integer or (dh, dw). The window then
+        has δ·(k − 1) + 1 pixels.
+      groups: blocks of channels; output block i sees input block i only. Ci makes it depthwise.
 
     Returns:
-      feature maps [B, H', W', Co], with (H', W') = `output_shape((H, W), (kh, kw), ...)`
+      feature maps [B, H', W', Co], with (H', W') = `output_shape((H, W), window, ...)`
 
     Raises:
       ValueError: wrong rank or channels, a stride of 0, a window larger than the padded images.
@@ -46,8 +51,15 @@ def conv2d(
     [[19.0, 25.0], [37.0, 43.0]]
     """
     x, kernel = jnp.asarray(x), jnp.asarray(kernel)
-    check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, "kh kw Ci Co"))
-    window = (kernel.shape[0], kernel.shape[1])
+    of_kernel = "kh kw Ci Co" if groups == 1 else "kh kw Cg Co"
+    check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, of_kernel))
+    if groups * kernel.shape[2] != x.shape[3] or kernel.shape[3] % groups:
+        raise ValueError(
+            f"{groups} groups: the input of shape {x.shape} must have {groups} times the channels "
+            f"that the kernel of shape {kernel.shape} takes, and its outputs be a multiple"
+        )
+    apart = pair(dilation, "dilation", least=1)
+    window = (apart[0] * (kernel.shape[0] - 1) + 1, apart[1] * (kernel.shape[1] - 1) + 1)
     steps, sides = geometry(x, window, stride, padding, f"kernel of shape {kernel.shape}")
     if any(low >= k for (low, _), k in zip(sides, window, strict=True)):
         # The gradient of such a convolution is one of negative padding, for which XLA reads
@@ -58,7 +70,9 @@ def conv2d(
         kernel,
         window_strides=steps,
         padding=sides,
+        rhs_dilation=apart,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
 
 
@@ -73,7 +87,7 @@ def convolve2d(
 
     y[b, i, j, d] = Σ_u Σ_v Σ_c kernel[kh − 1 − u, kw − 1 − v, c, d] · x[b, s·i + u, s·j + v, c]
 
-    Arguments, result and errors are those of `conv2d`.
+    Arguments, result and errors are those of `conv2d` without dilation and groups.
     """
     check_axes(("x", x.shape, "B H W Ci"), ("kernel", kernel.shape, "kh kw Ci Co"))
     return conv2d(x, kernel[::-1, ::-1], stride=stride, padding=padding)

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Num
 
+from lenet.ops.convolution import conv2d
 from lenet.ops.shapes import Padding, Size, check_axes, geometry, pair
 
 
@@ -81,6 +82,41 @@ def avg_pool(
     if count_include_pad:
         return window_sum(x) / (window[0] * window[1])
     return window_sum(x) / window_sum(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+
+
+def blur_pool(
+    x: Num[Array | np.ndarray, "B H W C"],
+    taps: Sequence[int] = (1, 2, 1),
+    *,
+    stride: int | Sequence[int] = 2,
+    padding: Padding = 0,
+) -> Num[Array, "B Ho Wo C"]:
+    """Blur each channel down and across, then keep every `stride`-th pixel.
+
+    Max pooling that changes little when the image moves by a pixel is
+    blur_pool(max_pool(x, 2, stride=1)). Source: Zhang, *Making Convolutional Networks
+    Shift-Invariant Again*, 2019.
+
+    Args:
+      x: images [B, H, W, C]; whole numbers become float32.
+      taps: weights of the blur along an axis, [k]; they are divided by their sum.
+      stride: one integer or (sh, sw).
+      padding: zeros, as in `conv2d`. The source mirrors the image: pad it before.
+
+    Returns:
+      [B, H', W', C], with (H', W') from `output_shape`
+
+    >>> x = jnp.tile(jnp.array([1, 0, 1, 0, 1, 0, 1]), (3, 1))[None, :, :, None]
+    >>> blur_pool(x).ravel().tolist()
+    [0.5, 0.5, 0.5]
+    """
+    x = jnp.asarray(x)
+    check_axes(("x", x.shape, "B H W C"), ("taps", np.shape(taps), "k"))
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(jnp.float32)
+    weights = np.outer(taps, taps) / np.sum(taps) ** 2
+    kernel = jnp.tile(jnp.asarray(weights, x.dtype)[:, :, None, None], (1, 1, 1, x.shape[3]))
+    return conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[3])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

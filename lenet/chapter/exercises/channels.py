@@ -6,7 +6,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from lenet import ops, reference
 from lenet.chapter import cost, rounding
@@ -372,14 +372,7 @@ def blocks_save_what_a_shuffle_mends(page: Page) -> None:
 
 def in_blocks(x: Array, kernel: Array) -> Array:
     """Convolve 1×1 in groups: x [B, H, W, C], kernel [C/b, C']; group i gives outputs i·C'/b on."""
-    return lax.conv_general_dilated(
-        x,
-        kernel[None, None],
-        window_strides=(1, 1),
-        padding="VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3] // kernel.shape[0],
-    )
+    return ops.conv2d(x, kernel[None, None], groups=x.shape[3] // kernel.shape[0])
 
 
 def channels_shuffled(x: Array, blocks: int) -> Array:

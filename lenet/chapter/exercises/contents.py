@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from lenet.chapter.exercises import channels, convolution, lenet, padding, pooling, why_convolution
+from lenet.chapter.exercises import (
+    channels,
+    convolution,
+    few,
+    further,
+    lenet,
+    padding,
+    pooling,
+    why_convolution,
+)
 from lenet.chapter.page import Page, heading
 
 
@@ -72,6 +81,16 @@ EXERCISES = {
         Exercise("6.3", "R", lenet.digits_are_easier_than_clothes, seconds=30),
         Exercise("6.4", "R", lenet.sweaters_and_coats_separate_in_the_dense_layers, seconds=30),
         Exercise("6.5", "R", lenet.strange_images_fade_on_their_way_up, seconds=30),
+        Exercise("7.1", "R", further.blocks_trade_products_for_copies),
+        Exercise("7.2", "P", further.dilations_count_in_base_k),
+        Exercise("7.3", "P", further.any_kernel_is_separable_with_enough_multipliers),
+        Exercise("7.4", "R", further.a_wider_blur_changes_less),
+        Exercise("7.5", "P", further.a_strided_convolution_has_a_dilated_gradient),
+        Exercise("7.6", "R", further.differences_check_a_backward_pass),
+        Exercise("7.7", "R", further.stride_and_dilation_widen_what_counts),
+        Exercise("7.8", "R", few.averages_replace_the_dense_head, seconds=60),
+        Exercise("7.9a", "R", few.noise_can_be_memorised, seconds=15),
+        Exercise("7.9b", "R", few.memorising_few_images_is_not_learning, seconds=40),
     )
 }
-"""Every exercise by number, in the order of the book."""
+"""Every exercise by number, in the order of the book; section 7 goes beyond it."""

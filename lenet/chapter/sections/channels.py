@@ -1,12 +1,14 @@
 """Multiple input and output channels (Chinese edition 6.4, English 7.4)."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from lenet import ops, reference
-from lenet.chapter import rounding
+from lenet.chapter import cost, rounding
+from lenet.chapter.exercises.draws import integers
 from lenet.chapter.page import Page
 from lenet.figures import style
 
@@ -88,3 +90,68 @@ def one_by_one(page: Page) -> None:
         for d, axes in enumerate(right.subplots(1, 2)):
             title = page.t("output channel {d}", d=d)
             style.matrix(axes, product[d], title=title, windows=[(1, 2, 1, 1)], signed=True)
+
+
+def grouped(page: Page) -> None:
+    """In a grouped convolution, an output channel sees the input channels of its group only; a
+    depthwise-separable one mixes them afterwards.
+    """
+    x = jnp.stack([jnp.arange(9.0), jnp.arange(1.0, 10)]).reshape(2, 3, 3)
+    k = jnp.stack([jnp.arange(4.0), jnp.arange(1.0, 5)]).reshape(2, 2, 2)
+    page.say("With a group for each input channel, the convolution is depthwise: nothing is added.")
+    depthwise = reference.corr2d_grouped(x, k[:, None], 2)
+    page.show("corr2d_grouped(X, K[:, None], 2)", depthwise)
+    page.check(
+        "the first channel gives 19, 25, 37, 43, and the second 37, 47, 67, 77",
+        depthwise.reshape(2, 4).tolist() == [[19, 25, 37, 43], [37, 47, 67, 77]],
+    )
+    page.check(
+        "their sum is the convolution with both channels: 56, 72, 104, 120",
+        (depthwise.sum(0) == reference.corr2d_multi_in(x, k)).all()
+        and depthwise.sum(0).ravel().tolist() == [56, 72, 104, 120],
+    )
+    images = integers(0, (10, 4, 4, 4))
+    loops = jax.jit(jax.vmap(reference.corr2d_grouped, (0, None, None)), static_argnums=2)
+    page.check(
+        "for 1, 2 and 4 groups of 4 channels, conv2d equals the loops, exactly",
+        all(
+            (
+                ops.conv2d(images, kernel, groups=g).transpose(0, 3, 1, 2)
+                == loops(images.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), g)
+            ).all()
+            for g in (1, 2, 4)
+            for kernel in (integers(g, (3, 3, 4 // g, 4)),)
+        ),
+    )
+    page.say(
+        "A 1×1 convolution after it adds the channels: together they are depthwise-separable "
+        "(Howard et al., MobileNets, 2017)."
+    )
+    depth, point = integers(1, (3, 3, 1, 4)), integers(2, (1, 1, 4, 8))
+    one = depth[:, :, 0, :, None] * point[0, 0]  # [3, 3, 4, 8]
+    page.check(
+        "it equals one full convolution, with the kernel V[a, b, c, d] = D[a, b, c] · P[c, d]",
+        (ops.conv2d(ops.conv2d(images, depth, groups=4), point) == ops.conv2d(images, one)).all(),
+    )
+    page.say("Multiply-adds for one output pixel, 3×3, from 128 to 128 channels, as XLA counts:")
+    pixel = cost.floats(1, 3, 3, 128)
+    groups = {g: _products(pixel, cost.floats(3, 3, 128 // g, 128), g) for g in (1, 4, 128)}
+    separable = groups[128] + _products(cost.floats(1, 1, 1, 128), cost.floats(1, 1, 128, 128), 1)
+    page.value("by number of groups", groups)
+    page.value("depthwise-separable", separable)
+    page.check("g groups take k²·Ci·Co/g", all(g * n == 9 * 128**2 for g, n in groups.items()))
+    page.check(
+        "separable, the convolution takes 1/Co + 1/k² = {share:.1%} of the full one",
+        separable * 9 * 128 == groups[1] * (9 + 128),
+        share=separable / groups[1],
+    )
+    with page.figure("grouped", "Inputs (down) that outputs (across) see", (9, 3.3)) as figure:
+        for axes, g in zip(figure.subplots(1, 3), (1, 2, 8), strict=True):
+            sees = jnp.kron(jnp.eye(g), jnp.ones((8 // g, 8 // g)))
+            title = page.t("groups: {g}, weights for 3×3: {n}", g=g, n=9 * int(sees.sum()))
+            style.matrix(axes, sees, title=title, numbers=False, limits=(0, 1))
+
+
+def _products(image: jax.ShapeDtypeStruct, kernel: jax.ShapeDtypeStruct, groups: int) -> int:
+    """Return the multiply-adds of a convolution in groups."""
+    return int(cost.operations(partial(ops.conv2d, groups=groups), image, kernel) / 2)

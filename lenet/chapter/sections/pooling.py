@@ -1,8 +1,11 @@
-"""Pooling (Chinese edition 6.5, English 7.5)."""
+"""Pooling (Chinese edition 6.5, English 7.5), and pooling with a blur (Zhang, 2019)."""
+
+import itertools
 
 import jax.numpy as jnp
 
 from lenet import ops, reference
+from lenet.chapter.exercises.further import blurred, highest
 from lenet.chapter.page import Page
 from lenet.figures import style
 from lenet.inspect import transforms
@@ -55,3 +58,66 @@ def pooling(page: Page) -> None:
 
 
 _DIFFERENCE = jnp.array([[1.0, -1.0]])[:, :, None, None]
+
+
+def blur_pool(page: Page) -> None:
+    """A stride skips pixels, so a shift by one pixel can change all outputs; a blur before the
+    stride prevents this.
+    """
+    stripes = jnp.array([1.0, 0, 1, 0, 1, 0])
+    moved = jnp.roll(stripes, 1)
+    page.say("A row of pixels whose ends meet, and the same row moved by one pixel:")
+    page.show("row, moved", jnp.stack([stripes, moved]).astype(int))
+    every, every_moved = stripes[::2], moved[::2]
+    page.check(
+        "a stride of 2 gives 1, 1, 1 before the move and 0, 0, 0 after it",
+        (every.tolist(), every_moved.tolist()) == ([1, 1, 1], [0, 0, 0]),
+    )
+    page.say("A blur with weights 1/4, 1/2, 1/4 first (Zhang, 2019):")
+    page.show("blur_pool(row)", blurred(stripes))
+    page.check(
+        "at a 1, it gives (0 + 2·1 + 0)/4, and at a 0, (1 + 2·0 + 1)/4: always one half",
+        (blurred(stripes) == 1 / 2).all() and (blurred(moved) == 1 / 2).all(),
+    )
+    page.check(
+        "max pooling gives 1, 1, 1 both times, but for another reason: each window has a 1",
+        all((highest(row)[::2] == 1).all() for row in (stripes, moved)),
+    )
+    page.say("Pairs of equal pixels show what max pooling does, the maximum at every second pixel:")
+    pairs = jnp.array([0.0, 0, 1, 1, 0, 0, 1, 1])
+    moved = jnp.roll(pairs, -1)
+    pooled, pooled_moved = highest(pairs)[::2], highest(moved)[::2]
+    page.show("max_pool(row), max_pool(moved)", jnp.stack([pooled, pooled_moved]).astype(int))
+    page.check(
+        "it gives 0, 1, 0, 1 before the move and 1, 1, 1, 1 after it",
+        (pooled.tolist(), pooled_moved.tolist()) == ([0, 1, 0, 1], [1, 1, 1, 1]),
+    )
+    soft, soft_moved = blurred(highest(pairs)), blurred(highest(moved))
+    page.show("blur_pool(max_pool(row, stride=1))", soft)
+    page.show("blur_pool(max_pool(moved, stride=1))", soft_moved)
+    page.check(
+        "with a blur between maximum and stride, outputs change by 1/4 instead of 1",
+        abs(soft - soft_moved).max() == 1 / 4 and abs(pooled - pooled_moved).max() == 1,
+    )
+    rows = jnp.asarray(list(itertools.product((0.0, 1.0), repeat=8)))
+    before, after = (blurred(highest(r)).mean(-1) for r in (rows, jnp.roll(rows, 1, axis=-1)))
+    page.check(
+        "for all {n} rows of 8 pixels, the mean of the blurred outputs is the same after the move",
+        (before == after).all(),
+        n=len(rows),
+    )
+    changed = highest(rows)[:, ::2].mean(-1) != highest(jnp.roll(rows, 1, -1))[:, ::2].mean(-1)
+    page.check(
+        "without the blur, it changes for {share:.0%} of them",
+        changed.mean() > 0.4,
+        share=changed.mean(),
+    )
+    with page.figure(
+        "blur_pool", "A row and its poolings, before and after a move", (9, 3)
+    ) as figure:
+        titles = (page.t("row"), page.t("max pooling"), page.t("max pooling with blur"))
+        values = ((pairs, moved), (pooled, pooled_moved), (soft, soft_moved))
+        axes = figure.subplots(1, 3, width_ratios=(2, 1, 1))
+        for place, title, pair in zip(axes, titles, values, strict=True):
+            style.matrix(place, jnp.stack(pair), title=title, limits=(0, 1))
+            place.set_yticks((0, 1), (page.t("before"), page.t("after")))
