@@ -25,8 +25,12 @@ def number(
     return dataclasses.field(default=default, metadata=meta)
 
 
-def choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int | None = 1) -> Any:
-    """Declare a field that shapes the program: one of `among`, or sizes of at least `low`."""
+def choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int | None = None) -> Any:
+    """Declare a field that shapes the program: one of `among`, or of at least `low`.
+
+    Sizes, which are integers and tuples of them, are at least 1 unless `low` says otherwise.
+    """
+    low = 1 if low is None and type(default) in (int, tuple) else low
     meta = {"doc": doc, "kind": "choice", "among": among, "low": low}
     return dataclasses.field(default=default, metadata=meta)
 
@@ -55,8 +59,9 @@ def of(owner: Any) -> list[dataclasses.Field]:
                 )
             found.append(field)
         elif _is_kind(field.default):
-            doc = f"{field.name} of {type(owner).__name__}"
-            plain = choice(field.default, doc, low=None)
+            meta: dict[str, Any] = {"doc": f"{field.name} of {type(owner).__name__}", "kind": "choice"}
+            meta |= {"among": (), "low": None}
+            plain: Any = dataclasses.field(default=field.default, metadata=meta)
             plain.name = field.name
             found.append(plain)
         elif getattr(owner, field.name) is not field.default:

@@ -133,8 +133,8 @@ def test_a_directory_of_an_earlier_version_has_none(tmp_path):
 def test_a_run_of_a_sweep_is_repeated_to_the_bit_and_a_changed_one_is_not(small, tmp_path):
     (entry,) = (
         found
-        for _, ended in runs.many({0: SMALL}, {("synthetic", 0): small}, tmp_path / "runs.jsonl")
-        for found in ended
+        for news in runs.many({0: SMALL}, {("synthetic", 0): small}, tmp_path / "runs.jsonl")
+        for found in news.ended
     )
     assert runs.repeats(entry, small)
     rows = [dataclasses.replace(row, seconds=row.seconds + 1) for row in entry.rows]

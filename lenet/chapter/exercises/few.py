@@ -1,6 +1,7 @@
 """Section 7, trained: LeNet without its dense head, and LeNet on few images."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from flax import linen as nn
 from jax import Array
 
+from lenet import config as config_module
 from lenet import data, train
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.training import HELD_OUT
@@ -27,7 +29,7 @@ class Averaged(LeNet):
     """LeNet without its dense head: global average pooling, then one dense layer."""
 
     @nn.compact
-    def __call__(self, images: Array) -> Array:
+    def __call__(self, images: Array | np.ndarray) -> Array:
         """Return the logits of images."""
         x = blocks.split(
             jnp.asarray(images, jnp.float32), WINDOW**2, same_padding(self.kernel_size)
@@ -54,7 +56,7 @@ def averages_replace_the_dense_head(page: Page) -> None:
     )
     heads = {
         page.t("two hidden dense layers"): network(config, 10),
-        page.t("one dense layer"): network(dataclasses.replace(config, hidden=()), 10),
+        page.t("one dense layer"): network(config_module.replace(config, hidden=()), 10),
         page.t("global average pooling"): Averaged(
             activation="relu", pool="max", kernel_init=config.init
         ),
@@ -92,13 +94,13 @@ def averages_replace_the_dense_head(page: Page) -> None:
     )
 
 
-def _trained_accuracy(model: LeNet, config: Config, images: Data) -> float:
+def _trained_accuracy(model: nn.Module, config: Config, images: Data) -> float:
     """Return the test accuracy of a network after training."""
     program = engine.compiled(model, config, images, lanes.spread(1))
     return [row for row, _ in train.fit(program)][-1].test_accuracy
 
 
-def _size(model: LeNet) -> int:
+def _size(model: nn.Module) -> int:
     """Return the number of parameters for images of 28×28×1."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
     return sum(p.size for p in jax.tree.leaves(shapes))
@@ -184,7 +186,8 @@ def memorising_few_images_is_not_learning(page: Page) -> None:
     """Overfit 10, 100 and 1,000 training images of clothes. How accurate is it on others?"""
     every = data.load()
     counts = {10: 200, 100: 200, 1_000: 40}  # images, epochs
-    scores, learnt = {}, {}
+    scores: dict[int, Any] = {}
+    learnt: dict[int, Any] = {}
     runs = [(n, epochs, seed) for n, epochs in counts.items() for seed in training.SEEDS]
     for n, epochs, seed in page.track(runs, "training"):
         some = data.take(every, train=n, test=1_000)

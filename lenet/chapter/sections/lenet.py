@@ -8,7 +8,7 @@ from jax import Array
 
 from lenet import ops
 from lenet.chapter.page import Page
-from lenet.engine.sgd import Params
+from lenet.engine.forward import Params
 from lenet.figures import style
 from lenet.inspect import layers as table
 from lenet.inspect.activations import activations
