@@ -89,8 +89,8 @@ EXERCISES = {
         Exercise("7.6", "R", further.differences_check_a_backward_pass),
         Exercise("7.7", "R", further.stride_and_dilation_widen_what_counts),
         Exercise("7.8", "R", few.averages_replace_the_dense_head, seconds=60),
-        Exercise("7.9a", "R", few.noise_can_be_memorised, seconds=15),
-        Exercise("7.9b", "R", few.memorising_few_images_is_not_learning, seconds=40),
+        Exercise("7.9a", "R", few.noise_can_be_memorised, seconds=20),
+        Exercise("7.9b", "R", few.memorising_few_images_is_not_learning, seconds=60),
     )
 }
 """Every exercise by number, in the order of the book; section 7 goes beyond it."""

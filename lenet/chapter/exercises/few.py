@@ -85,8 +85,8 @@ def averages_replace_the_dense_head(page: Page) -> None:
         dense.min() > averaged.max(),
     )
     page.answer(
-        "Test accuracy falls from {dense:.3f} to {averaged:.3f} after {epochs} epochs, for a "
-        "{times:.0f}th of the parameters. We did not tune the learning rate or train longer.",
+        "Test accuracy falls from {dense:.3f} to {averaged:.3f} after {epochs} epochs, with "
+        "{times:.1f} times fewer parameters. We did not tune the learning rate or train longer.",
         dense=dense.mean(),
         averaged=averaged.mean(),
         epochs=config.epochs,
@@ -126,7 +126,7 @@ def noise_can_be_memorised(page: Page) -> None:
     )
     losses, row = _memorised(config, images)
     page.value("training accuracy", row.train_accuracy)
-    page.value("training loss", row.train_loss)
+    page.value("training loss", f"{row.train_loss:.4f}")
     page.check(
         "all 32 labels are memorised, with a loss below 0.01",
         row.train_accuracy == 1 and row.train_loss < 0.01,
@@ -145,7 +145,7 @@ def noise_can_be_memorised(page: Page) -> None:
     most = np.bincount(noise.labels).max() / 32
     entropy = _entropy(noise.labels)
     page.check(
-        "accuracy then ends at the share of the most frequent label, {most:.3f}",
+        "accuracy is then at most the share of the most frequent label, {most:.3f}",
         stuck.train_accuracy <= most,
         most=most,
     )
