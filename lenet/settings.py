@@ -59,7 +59,10 @@ def of(owner: Any) -> list[dataclasses.Field]:
                 )
             found.append(field)
         elif _is_kind(field.default):
-            meta: dict[str, Any] = {"doc": f"{field.name} of {type(owner).__name__}", "kind": "choice"}
+            meta: dict[str, Any] = {
+                "doc": f"{field.name} of {type(owner).__name__}",
+                "kind": "choice",
+            }
             meta |= {"among": (), "low": None}
             plain: Any = dataclasses.field(default=field.default, metadata=meta)
             plain.name = field.name
