@@ -128,7 +128,7 @@ def grouped(page: Page) -> None:
         "(Howard et al., MobileNets, 2017)."
     )
     depth, point = integers(1, (3, 3, 1, 4)), integers(2, (1, 1, 4, 8))
-    one = depth[:, :, 0, :, None] * point[0, 0]  # [3, 3, 4, 8]
+    one = jnp.einsum("abc,cd->abcd", depth[:, :, 0], point[0, 0])
     page.check(
         "it equals one full convolution, with the kernel V[a, b, c, d] = D[a, b, c] · P[c, d]",
         (ops.conv2d(ops.conv2d(images, depth, groups=4), point) == ops.conv2d(images, one)).all(),
