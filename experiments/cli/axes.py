@@ -9,6 +9,7 @@ sigmoid,relu       words
 
 import collections
 import dataclasses
+import functools
 import itertools
 import math
 import random
@@ -25,8 +26,6 @@ from lenet.errors import UsageError
 MOST = 1_000_000
 """Largest number of values of one axis."""
 
-_FIELDS = {field.name: field for field in config_module.fields()}
-"""By name; `define` adds those of the network that --network names."""
 _RANGE = re.compile(r"([+-]?[0-9]{1,18}):([+-]?[0-9]{1,18})")
 _GRID = re.compile(r"(.+)\.\.(.+):log([0-9]{1,18})")
 
@@ -38,6 +37,16 @@ class Axis:
     name: str
     values: tuple[Any, ...]
     span: tuple[float, float] | None = None  # the ends of a log grid, for draws between them
+
+
+def _fields() -> dict[str, dataclasses.Field]:
+    """The settings, by name, of the network that the command line names."""
+    return _of(networks.name())
+
+
+@functools.lru_cache(maxsize=1)
+def _of(network: str | None) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in networks.fields()}
 
 
 def parse(name: str, text: str) -> Axis:
@@ -65,7 +74,7 @@ def parse(name: str, text: str) -> Axis:
 
 
 def _has_commas(name: str) -> bool:
-    return name == "augment" or isinstance(_FIELDS[name].default, tuple)
+    return name == "augment" or isinstance(_fields()[name].default, tuple)
 
 
 def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = None) -> int:
@@ -94,7 +103,7 @@ def _drawable(axis: Axis) -> float:
     """Return how many different values `_one` draws from an axis; there is no end of floats."""
     if axis.span is None:
         return len(axis.values)
-    if isinstance(_FIELDS[axis.name].default, float):
+    if isinstance(_fields()[axis.name].default, float):
         return math.inf
     low, high = axis.span
     return round(high) - round(low) + 1
@@ -143,7 +152,7 @@ def _one(axis: Axis, at: float) -> Any:
 
 def _values(name: str, part: str) -> list[Any]:
     """Return the values of one element of a list."""
-    default = _FIELDS[name].default
+    default = _fields()[name].default
     if isinstance(default, bool):
         if part not in ("true", "false"):
             raise _malformed(name, part, "expected true, false or true,false")
@@ -187,7 +196,7 @@ def _grid(name: str, part: str, low: float, high: float, points: int) -> list[An
 
 def _number(name: str, value: float) -> Any:
     """Return an integer for an integer field, otherwise a float rounded to 6 digits."""
-    return float(f"{value:.6g}") if isinstance(_FIELDS[name].default, float) else round(value)
+    return float(f"{value:.6g}") if isinstance(_fields()[name].default, float) else round(value)
 
 
 def written(value: Any) -> str:
@@ -230,10 +239,7 @@ def define() -> None:
     doc = "named settings to start from; flags override them"
     flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), doc)
     networks.define()
-    known = networks.fields()
-    _FIELDS.clear()
-    _FIELDS.update((field.name, field) for field in known)
-    for field in known:
+    for field in _fields().values():
         among = field.metadata.get("among")
         doc = field.metadata["doc"] + (f" ({', '.join(among)})" if among else "")
         define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))
@@ -242,5 +248,5 @@ def define() -> None:
 def given() -> list[Axis]:
     """Return the axes of the flags that were given, also those with one value."""
     return [
-        parse(name, str(flags.FLAGS[name].value)) for name in _FIELDS if flags.FLAGS[name].present
+        parse(name, str(flags.FLAGS[name].value)) for name in _fields() if flags.FLAGS[name].present
     ]

@@ -38,7 +38,7 @@ def asked() -> Any:
     Raises:
       UsageError: if there is no such network, or its fields cannot be settings.
     """
-    return LeNet() if (given := _given()) is None else _load(given)
+    return LeNet() if (given := name()) is None else _load(given)
 
 
 def fields(kind: str | None = None) -> list[dataclasses.Field]:
@@ -54,13 +54,14 @@ def fields(kind: str | None = None) -> list[dataclasses.Field]:
 
 def again() -> Any:
     """Return the network that --network names; None if it is not given."""
-    return None if _given() is None else asked()
+    return None if name() is None else asked()
 
 
-def _given() -> str | None:
+def name() -> str | None:
+    """Return what --network names; None if it is not given."""
     for at, argument in enumerate(sys.argv[1:], start=1):
-        name, equals, value = argument.partition("=")
-        if name.lstrip("-") == NAME and argument.startswith("-"):
+        flag, equals, value = argument.partition("=")
+        if flag.lstrip("-") == NAME and argument.startswith("-"):
             return value if equals else next(iter(sys.argv[at + 1 :]), "")
     return None
 
