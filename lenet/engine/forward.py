@@ -72,21 +72,16 @@ def train(
       images: of 0 to 255.
       key: of its random streams; None if `model` does not take `train`.
     """
-    if not collections:
-        found = model.apply(
-            {"params": params},
-            _scaled(images),
-            rngs=None if key is None else {"params": key},
-            **_told(model, True),
-        )
-        return found, {}  # type: ignore[return-value]
-    found, after = model.apply(
+    found = model.apply(
         {"params": params, **collections},
         _scaled(images),
-        mutable=list(collections),
+        mutable=list(collections) or False,
         rngs=None if key is None else {"params": key},
         **_told(model, True),
     )
+    if not collections:
+        return found, {}  # type: ignore[return-value]
+    found, after = found
     chex.assert_trees_all_equal_shapes_and_dtypes(dict(after), collections)
     return found, dict(after)
 
