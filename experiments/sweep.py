@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, reports
+from experiments.cli import axes, code, language, many, reports
 from experiments.cli.axes import Axis
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
@@ -123,7 +123,7 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
         for setting in axes.settings(
             then, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
         ):
-            found[config_module.check(config_module.replace(base, **setting))] = None
+            found[config_module.check(config_module.replace(base, **code.loaded(setting)))] = None
     return list(found)
 
 

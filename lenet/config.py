@@ -15,7 +15,7 @@ from typing import Any
 
 from lenet import settings
 from lenet.errors import UsageError
-from lenet.settings import choice, number
+from lenet.settings import choice, is_code, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +78,11 @@ class Config:
     network: Any = dataclasses.field(default=LeNet(), metadata={"kind": "network"})
 
     # The optimisation
-    optimizer: str = choice(
+    optimizer: Any = choice(  # noqa: RUF009  a word or a function
         "sgd",
         "update rule; adam's momentum and the others' constants are those of its paper",
         among=("sgd", "adam", "adamw", "lion"),
+        code=True,
     )
     lr: float = number(0.9, "learning rate", low=0, open_=True)
     epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
@@ -181,7 +182,13 @@ def check(config: Config) -> Config:
         settings.check(field, getattr(config, field.name))
     if config.optimizer != "sgd" and (config.momentum or config.nesterov):
         raise UsageError(
-            f"momentum={config.momentum:g}: is of optimizer=sgd; {config.optimizer} has its own"
+            f"momentum={config.momentum:g}: is of optimizer=sgd; {word(config.optimizer)} has its "
+            "own"
+        )
+    if is_code(config.optimizer) and config.weight_decay:
+        raise UsageError(
+            f"weight_decay={config.weight_decay:g}: optimizer={word(config.optimizer)} makes the "
+            "whole update; decay the weights there"
         )
     if config.average >= 1:
         raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")
@@ -197,19 +204,21 @@ def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as values that JSON can represent; LeNet goes without saying."""
     named = {} if isinstance(config.network, LeNet) else {"network": name_of(config.network)}
     return named | {
-        field.name: list(value) if isinstance(value, tuple) else value
+        field.name: list(value) if isinstance(value, tuple) else word(value)
         for field in fields(network=config.network)
         for value in [getattr(config, field.name)]
     }
 
 
-def from_dict(values: dict[str, Any], network: Any = None) -> Config:
+def from_dict(values: dict[str, Any], network: Any = None, optimizer: Any = None) -> Config:
     """Return the checked Config that `to_dict` wrote.
 
     Args:
       values: by name.
       network: the network that they are of, whose own settings do not matter. Without it another
         network than LeNet can be read, but not built: a record names no code to import.
+      optimizer: the function that the record names, if it names one. Without it the settings can
+        be read, but not trained with.
 
     Raises:
       UsageError: for unknown names, invalid values, and the values of another network.
@@ -222,6 +231,11 @@ def from_dict(values: dict[str, Any], network: Any = None) -> Config:
         network = LeNet() if name is None else _recorded(name, values)
     elif (found := name_of(network).rpartition(":")[2]) != str(name or "LeNet").rpartition(":")[2]:
         raise UsageError(f"network={found}: the record is of {name or 'LeNet'}")
+    if callable(optimizer):
+        found, recorded = name_of(optimizer), str(values.get("optimizer"))
+        if found.rpartition(":")[2] != recorded.rpartition(":")[2]:
+            raise UsageError(f"optimizer={found}: the record is of {recorded}")
+        values["optimizer"] = optimizer
     known = {field.name for field in fields(network=network)}
     if unknown := sorted(set(values) - known):
         raise UsageError(f"unknown setting: {ascii(', '.join(unknown))[1:-1]}")
@@ -261,13 +275,22 @@ def replace(config: Config, **values: Any) -> Config:
 def same(one: Config, other: Config) -> bool:
     """Whether two configs have equal settings, of networks with the same name."""
     a, b = to_dict(one), to_dict(other)
-    names = [str(each.pop("network", "")).rpartition(":")[2] for each in (a, b)]
+    names = [
+        [str(each.pop(code, "")).rpartition(":")[2] for code in ("network", "optimizer")]
+        for each in (a, b)
+    ]
     return a == b and names[0] == names[1]
 
 
-def name_of(network: Any) -> str:
-    """Return module:class of a network, as --network takes it."""
-    return f"{type(network).__module__}:{type(network).__qualname__}"
+def name_of(code: Any) -> str:
+    """Return MODULE:NAME of a network or a function, as --network and --optimizer take it."""
+    named = code if hasattr(code, "__qualname__") else type(code)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def word(value: Any) -> Any:
+    """Return the name of a function; other values are what a record holds."""
+    return name_of(value) if callable(value) else value
 
 
 def _recorded(name: Any, values: dict[str, Any]) -> Any:

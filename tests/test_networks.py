@@ -327,12 +327,16 @@ def test_a_network_that_is_not_there_is_one_line(folder, name, said):
 def test_every_block_of_the_page_runs_in_an_empty_folder(page, tmp_path, fashion_mnist):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert [kind for kind, _ in blocks] == ["python", "bash", "python"]
+    assert [kind for kind, _ in blocks] == ["python", "bash", "python", "python"]
     (tmp_path / "my_net.py").write_text(blocks[0][1])
+    (tmp_path / "my_opt.py").write_text(blocks[3][1])
     for line in blocks[1][1].splitlines():
         assert line.startswith("python -m experiments.")
         done = python(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+    run = "--network=my_net:Wide --optimizer=my_opt:make --lr=0.001 --epochs=1 --run_dir=runs/own"
+    done = python("-m", "experiments.train", *run.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     (tmp_path / "use.py").write_text(blocks[2][1])
     done = python("use.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

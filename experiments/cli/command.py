@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from absl import flags
 
-from experiments.cli import networks
+from experiments.cli import code, networks
 from experiments.cli.language import asked
 from lenet import config as config_module
 from lenet import stopping
@@ -55,9 +55,9 @@ def define_config() -> None:
     flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
     networks.define()
     for field in networks.fields():
-        doc = field.metadata["doc"]
+        doc = networks.described(field)
         default: Any = field.default
-        if field.metadata.get("among"):
+        if field.metadata.get("among") and not field.metadata.get("code"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
         elif isinstance(default, tuple):
             flags.DEFINE(_Sizes(), field.name, default, doc, serializer=flags.ListSerializer(","))
@@ -89,8 +89,13 @@ def preset() -> Config:
 
 
 def given() -> dict[str, Any]:
-    """Return the settings that the command line names, apart from --preset."""
-    return {f.name: FLAGS[f.name].value for f in networks.fields() if FLAGS[f.name].present}
+    """Return the settings that the command line names, apart from --preset.
+
+    Raises:
+      UsageError: if it names an optimizer that cannot be imported.
+    """
+    names = [field.name for field in networks.fields()]
+    return code.loaded({name: FLAGS[name].value for name in names if FLAGS[name].present})
 
 
 def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:

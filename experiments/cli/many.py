@@ -15,6 +15,7 @@ from lenet import records, stopping
 from lenet.config import Config
 from lenet.engine import cores
 from lenet.errors import RecordError, UsageError
+from lenet.settings import is_code
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -138,6 +139,11 @@ def recall(run_dir: Path, what: str) -> None:
         raise UsageError(
             f"run_dir={run_dir}: trains another network. Give --{networks.NAME}={name} again: a "
             "record names no code to import"
+        )
+    if is_code(before.get("optimizer")) and not FLAGS["optimizer"].present:
+        raise UsageError(
+            f"run_dir={run_dir}: trains with an optimizer of its own. Give "
+            f"--optimizer={before['optimizer']} again: a record names no code to import"
         )
     take_up(before)
 

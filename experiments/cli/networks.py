@@ -4,14 +4,12 @@ A record never names code that is imported: the flag is given again to whatever 
 """
 
 import dataclasses
-import importlib
 import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from absl import flags
 
+from experiments.cli import code
 from lenet import config, settings
 from lenet.config import LeNet
 from lenet.errors import UsageError
@@ -52,6 +50,14 @@ def fields(kind: str | None = None) -> list[dataclasses.Field]:
         return config.fields(kind)
 
 
+def described(field: dataclasses.Field, *, among: bool = False) -> str:
+    """Return the help of a setting's flag; with the words that it may be, if `among` asks."""
+    words, doc = field.metadata.get("among", ()), str(field.metadata["doc"])
+    if field.metadata.get("code"):
+        return f"{doc} ({', '.join(words)} or MODULE:NAME)"
+    return f"{doc} ({', '.join(words)})" if among and words else doc
+
+
 def again() -> Any:
     """Return the network that --network names; None if it is not given."""
     return None if name() is None else asked()
@@ -67,11 +73,9 @@ def name() -> str | None:
 
 
 def _load(name: str) -> Any:
-    module, colon, qualified = name.rpartition(":")
-    if not colon or not module or not qualified:
-        raise UsageError(f"--{NAME}={name}: expected MODULE:CLASS, such as my_net:Wide")
-    found = getattr(_imported(name, module), qualified, None)
+    found = code.named(NAME, name, "MODULE:CLASS, such as my_net:Wide")
     if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        module, _, qualified = name.rpartition(":")
         raise UsageError(
             f"--{NAME}={name}: {module} has no class {qualified} that is a Flax module or a "
             "frozen dataclass"
@@ -86,15 +90,3 @@ def _load(name: str) -> Any:
     made = found()
     settings.of(made)
     return made
-
-
-def _imported(name: str, module: str) -> ModuleType:
-    """Import a module, also one in the working directory: the command line names it."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: it stands in for no installed package
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # whatever the module raises
-        reason = (str(error).strip() or "no reason").splitlines()[0]
-        raise UsageError(f"--{NAME}={name}: {type(error).__name__}: {reason:.200}") from error
