@@ -130,7 +130,8 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
-    from lenet.engine import lanes
+    from lenet.config import LeNet
+    from lenet.engine import convolutions, lanes
     from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
@@ -138,6 +139,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
         "epochs"
     }
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
+    slow = False
     for group in groups(configs):
         first = configs[group[0]]
         over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
@@ -150,6 +152,11 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
             megabytes=over.bytes_per_run / 1e6,
         )
         print(said, flush=True)
+        shape = data[first.dataset, first.valid].image_shape
+        if not isinstance(first.network, LeNet) and convolutions.slow(models[group[0]], shape):
+            slow = True
+    if slow:
+        print(language.t(convolutions.REMEDY), flush=True)
 
 
 def _sweep(configs: list[Config], record: dict[str, Any], data: "DataSets", run_dir: Path) -> bool:

@@ -307,6 +307,39 @@ def test_a_file_in_the_working_directory_is_trained_swept_and_reported(folder):
     assert command("report", "many", cwd=folder).returncode == 0
 
 
+CONVOLVES = """
+from flax import linen as nn
+from lenet import ops
+
+class Slow(nn.Module):
+    num_classes: int = 10
+    conv = None
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.Conv(2, (3, 3), strides=4, conv_general_dilated=self.conv)(images)
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1))
+
+class Fast(Slow):
+    conv = staticmethod(ops.conv_general_dilated)
+"""
+
+
+@pytest.mark.parametrize("entry", ["train", "sweep"])
+def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder, entry):
+    (folder / "convolves.py").write_text(CONVOLVES)
+    said = []
+    for name in ("Slow", "Fast"):
+        network, seeds = f"--network=convolves:{name}", "--seed=0"
+        flags = (*MINE[1:], network, seeds, "--epochs=1", "--noreport", f"--run_dir={name}")
+        done = command(entry, *flags, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        said.append([line for line in done.stdout.splitlines() if "warning" in line])
+    remedy = "Write nn.Conv(..., conv_general_dilated=lenet.ops.conv_general_dilated)"
+    assert [len(lines) for lines in said] == [1, 0]
+    assert said[0][0].endswith(remedy)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

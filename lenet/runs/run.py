@@ -21,7 +21,7 @@ from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import selfcheck
+from lenet.engine import convolutions, selfcheck
 from lenet.engine.forward import Params
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
@@ -54,6 +54,9 @@ class Run:
         """The compiled training program, with the data on the devices."""
         assert self.data is not None
         selfcheck.check()
+        model = train.check(self.config, self.data)
+        if not isinstance(model, LeNet) and convolutions.slow(model, self.data.image_shape):
+            log.warning(convolutions.REMEDY)
         log.info("compiling ...")
         return train.start(self.config, self.data)
 
