@@ -63,6 +63,22 @@ class LeNet:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class BNLeNet:
+    """Settings of the book's LeNet with batch normalisation, `lenet.networks.BNLeNet`."""
+
+    pool: str = choice("avg", "pooling in 2×2 windows: average or max", among=("avg", "max"))
+
+
+@dataclasses.dataclass(frozen=True)
+class LeNet5:
+    """LeNet-5 of 1998, `lenet.networks.LeNet5`, which has no settings."""
+
+
+OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}
+"""The project's networks by name; that of another one is MODULE:CLASS."""
+
+
 @dataclasses.dataclass(frozen=True, init=False)
 class Config:
     """Settings of one run. The defaults are the book's own run, the preset `book`.
@@ -145,8 +161,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "book": {},
     "book-en": {"lr": 0.1, "batch_size": 128},
     "modern": {"activation": "relu", "pool": "max", "lr": 0.1},
+    "book-bn": {"network": "bn_lenet", "lr": 1.0},
 }
-"""Named settings that differ from the defaults."""
+"""Named settings that differ from the defaults, and a name of OWN where it is another network."""
 
 
 def fields(kind: str | None = None, network: Any = LeNet()) -> list[dataclasses.Field]:
@@ -216,7 +233,7 @@ def from_dict(values: dict[str, Any], network: Any = None, optimizer: Any = None
     Args:
       values: by name.
       network: the network that they are of, whose own settings do not matter. Without it another
-        network than LeNet can be read, but not built: a record names no code to import.
+        network than those of OWN can be read, but not built: a record names no code to import.
       optimizer: the function that the record names, if it names one. Without it the settings can
         be read, but not trained with.
 
@@ -228,9 +245,10 @@ def from_dict(values: dict[str, Any], network: Any = None, optimizer: Any = None
     values = dict(values)
     name = values.pop("network", None)
     if network is None:
-        network = LeNet() if name is None else _recorded(name, values)
-    elif (found := name_of(network).rpartition(":")[2]) != str(name or "LeNet").rpartition(":")[2]:
-        raise UsageError(f"network={found}: the record is of {name or 'LeNet'}")
+        own = OWN.get(str(name or "lenet"))
+        network = _recorded(name, values) if own is None else own()
+    elif (found := name_of(network).rpartition(":")[2]) != str(name or "lenet").rpartition(":")[2]:
+        raise UsageError(f"network={found}: the record is of {name or 'lenet'}")
     if callable(optimizer):
         found, recorded = name_of(optimizer), str(values.get("optimizer"))
         if found.rpartition(":")[2] != recorded.rpartition(":")[2]:
@@ -283,7 +301,14 @@ def same(one: Config, other: Config) -> bool:
 
 
 def name_of(code: Any) -> str:
-    """Return MODULE:NAME of a network or a function, as --network and --optimizer take it."""
+    """Return the name of a network or a function, as --network and --optimizer take it.
+
+    >>> name_of(LeNet()), name_of(check)
+    ('lenet', 'lenet.config:check')
+    """
+    for name, own in OWN.items():
+        if type(code) is own:
+            return name
     named = code if hasattr(code, "__qualname__") else type(code)
     return f"{named.__module__}:{named.__qualname__}"
 

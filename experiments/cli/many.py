@@ -135,7 +135,8 @@ def recall(run_dir: Path, what: str) -> None:
         )
     before = records.read_json(path).get("flags")
     before = before if isinstance(before, dict) else {}
-    if (name := before.get(networks.NAME)) and networks.again() is None:
+    name = before.get(networks.NAME) or networks.of_preset(str(before.get("preset")))
+    if name and networks.name() is None:
         raise UsageError(
             f"run_dir={run_dir}: trains another network. Give --{networks.NAME}={name} again: a "
             "record names no code to import"

@@ -11,7 +11,6 @@ from absl import flags
 
 from experiments.cli import code
 from lenet import config, settings
-from lenet.config import LeNet
 from lenet.errors import UsageError
 
 NAME = "network"
@@ -22,13 +21,13 @@ def define() -> None:
     flags.DEFINE_string(
         NAME,
         None,
-        "MODULE:CLASS of another network than LeNet: a Flax module, or a dataclass with "
-        "build(num_classes); its fields become flags",
+        f"network: {', '.join(config.OWN)}; or MODULE:CLASS, a Flax module or a dataclass with "
+        "build(num_classes); its fields become flags (default: the preset's)",
     )
 
 
 def asked() -> Any:
-    """Return the network that --network names, with its defaults; LeNet if it is not given.
+    """Return the network that --network or --preset names, with its defaults; LeNet if none does.
 
     The command line is read before its flags are parsed, for the flags of the network are among
     them.
@@ -36,7 +35,8 @@ def asked() -> Any:
     Raises:
       UsageError: if there is no such network, or its fields cannot be settings.
     """
-    return LeNet() if (given := name()) is None else _load(given)
+    given = name() or "lenet"
+    return config.OWN[given]() if given in config.OWN else _load(given)
 
 
 def fields(kind: str | None = None) -> list[dataclasses.Field]:
@@ -59,21 +59,32 @@ def described(field: dataclasses.Field, *, among: bool = False) -> str:
 
 
 def again() -> Any:
-    """Return the network that --network names; None if it is not given."""
+    """Return the network that --network or --preset names; None if none does."""
     return None if name() is None else asked()
 
 
 def name() -> str | None:
-    """Return what --network names; None if it is not given."""
+    """Return the name that --network gives, or else --preset; None if none does."""
+    return _given(NAME) or of_preset(_given("preset"))
+
+
+def of_preset(preset: str | None) -> str | None:
+    """Return the name of a preset's network; None for LeNet."""
+    found = config.PRESETS.get(preset or "", {}).get(NAME)
+    return None if found is None else str(found)
+
+
+def _given(name: str) -> str | None:
+    """Return what the command line gives to a flag, before flags are parsed."""
     for at, argument in enumerate(sys.argv[1:], start=1):
         flag, equals, value = argument.partition("=")
-        if flag.lstrip("-") == NAME and argument.startswith("-"):
+        if flag.lstrip("-") == name and argument.startswith("-"):
             return value if equals else next(iter(sys.argv[at + 1 :]), "")
     return None
 
 
 def _load(name: str) -> Any:
-    found = code.named(NAME, name, "MODULE:CLASS, such as my_net:Wide")
+    found = code.named(NAME, name, f"{', '.join(config.OWN)} or MODULE:CLASS, such as my_net:Wide")
     if not isinstance(found, type) or not dataclasses.is_dataclass(found):
         module, _, qualified = name.rpartition(":")
         raise UsageError(
