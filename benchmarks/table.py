@@ -11,6 +11,10 @@ from lenet.language import Message, listed, mark, message, translate, translatio
 NETWORKS = {
     "book": mark("The book's network: sigmoid, average pooling."),
     "modern": mark("The modern network: ReLU, max pooling."),
+    "book-bn": mark("The book's network with batch normalisation."),
+    "small": mark(
+        "A small network: two 3×3 convolutions of 32 channels, 128 hidden units, dropout, Adam."
+    ),
 }
 HEADS = (
     mark("epoch, examples/s"),

@@ -83,8 +83,9 @@ OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}
 class Config:
     """Settings of one run. The defaults are the book's own run, the preset `book`.
 
-    The settings of the network can be given and read as if they were its own. NumPy scalars become
-    Python numbers, and lists become tuples. `check` validates the values.
+    `network` may be a name of OWN. The settings of the network can be given and read as if they
+    were its own. NumPy scalars become Python numbers, and lists become tuples. `check` validates
+    the values.
 
     >>> config = Config(epochs=3, channels=[6, 16])
     >>> config.network.channels == config.channels == (6, 16)
@@ -137,6 +138,10 @@ class Config:
     valid: int = choice(0, "training examples held out for validation", low=0)
 
     def __init__(self, network: Any = LeNet(), **values: Any) -> None:
+        if isinstance(network, str):
+            if network not in OWN:
+                raise UsageError(f"network={network!a:.60}: must be one of {', '.join(OWN)}")
+            network = OWN[network]()
         known = {field.name for field in fields(network=network)}
         for name in values:
             if name not in known:

@@ -345,7 +345,7 @@ def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder,
     [
         ("no_such_module:Net", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("a_net_of_mine:Other", "a_net_of_mine has no class Other"),
-        ("a_net_of_mine", "expected MODULE:CLASS"),
+        ("a_net_of_mine", "expected lenet, bn_lenet, lenet5_1998 or MODULE:CLASS"),
     ],
 )
 def test_a_network_that_is_not_there_is_one_line(folder, name, said):
