@@ -10,8 +10,8 @@
                                            which bits are equal there
 
 Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
-GPU. Leaves a record in results/, of which scripts/readme.py makes the README's table. Let nothing
-else run meanwhile.
+GPU. Leaves a record in results/, of which scripts/readme.py makes the tables of the docs. Let
+nothing else run meanwhile.
 """
 
 import importlib.util
@@ -150,7 +150,7 @@ def scaling() -> None:
     path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
     files.write_json(path, record)
     for language in LANGUAGES:
-        picture = ROOT / "docs" / "results" / language / "scaling.png"
+        picture = ROOT / "docs" / language / "results" / "scaling.png"
         if FLAGS.record:
             picture = path.with_suffix(f".{language}.png")
         picture.parent.mkdir(parents=True, exist_ok=True)
