@@ -7,10 +7,10 @@ matrix, the *patch matrix*, which one product multiplies with the kernel:
     y[n, d] = Σ_k patches[n, k] · kernel[k, d]        n: example and pixel; k: position and channel
 
 Differentiation gives two products more, one for each gradient, and no convolution. Forms that were
-measured and are no quicker for channels-last images: a product for each kernel position (1.3
-times as long with 32 channels, seven times with one), bands of outputs as one product (`blocks.toeplitz`; its zeros cost what wider products
-gain), copies in a loop and gradients by hand (the same time; the latter cannot be differentiated
-forward).
+measured and are no quicker for channels-last images: a product for each kernel position (1.3 times
+as long with 32 channels, seven times with one), bands of outputs as one product (as in
+`blocks.toeplitz`; its zeros cost what wider products gain), copies in a loop and gradients by hand
+(the same time; the latter cannot be differentiated forward).
 """
 
 import functools
