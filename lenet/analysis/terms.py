@@ -1,5 +1,7 @@
 """The terms for settings, their values and measures in sentences, tables and charts."""
 
+from typing import Any
+
 from lenet.config import Config, LeNet
 from lenet.language import Message, mark, message
 
@@ -58,6 +60,13 @@ VALUES = {
     "synthetic": mark("SYNTHETIC DATA"),
 }
 """By value of a setting; others are shown as they are."""
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value in short."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def named(name: str) -> Message:

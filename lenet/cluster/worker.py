@@ -18,7 +18,9 @@ from distributed.protocol.pickle import dumps
 from lenet import records, train
 from lenet.config import Config
 from lenet.data import Data
-from lenet.engine import lanes, sweep
+from lenet.engine import lanes, legs, sweep
+from lenet.engine.legs import Reached, Task
+from lenet.engine.sgd import State
 from lenet.errors import DataError, LenetError, UsageError
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
@@ -90,6 +92,21 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
         log({"begun": list(chunk)})
         for epoch in sweep.fit_chunk(program, chunk):
             log({"rows": dumps(epoch.rows)})
+
+
+def advance(
+    work: Work, first: Config, tasks: list[Task], states: dict[Task, State]
+) -> list[Reached]:
+    """Train legs of the group of `first` together; return where each run then stands."""
+    try:
+        data = _prepare(work)
+    except LenetError:  # the worker is about to leave
+        raise Reschedule from None
+    program = _program(work, first, len(tasks), data)
+    found: dict[Task, Reached] = {}
+    for some in legs.chunks(tasks, program.lanes.size):
+        found |= legs.advance(program, some, states)
+    return [found[task] for task in tasks]
 
 
 def chunk_size(work: Work, first: Config, count: int) -> int:

@@ -8,6 +8,7 @@ run = resume("runs/mine")     # the bits of a run that was never interrupted
 
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
+from lenet.runs.searches import search
 from lenet.runs.sweeps import DataSets, News, finished, load, many, repeats
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "recorded",
     "repeats",
     "resume",
+    "search",
 ]
