@@ -103,8 +103,8 @@ def _plan() -> Plan:
     for setting in spaces.corners(base, searched):
         config_module.check(config_module.replace(base, **setting))
     for name in ("trials", "seeds", "final_seeds"):
-        if FLAGS[name].value < 1:
-            raise UsageError(f"--{name}={FLAGS[name].value}: must be at least 1")
+        if (value := getattr(FLAGS, name)) < 1:
+            raise UsageError(f"--{name}={value}: must be at least 1")
     if base.valid == 0:
         raise UsageError(f"--valid=0: a search selects on held-out images. Use --valid={HELD_OUT}")
     if (size := space.size(searched)) < FLAGS.trials:
@@ -161,23 +161,18 @@ def _search(planned: Plan, data: "DataSets", run_dir: Path) -> bool:
     (loaded,) = data.values()
     connect, patience = many.cluster(), FLAGS.patience
     where = many.data_dir()
-    found: list[Trial] = []
-    shown = None
+    found: list[Trial] = search.read(run_dir / search.LEDGER)
+    shown = storage.Shown(database, name, planned, found)
     try:
-        with Progress(planned) as progress:
+        with Progress(planned, found) as progress:
             for news in runs.search(
                 planned, loaded, run_dir, data_dir=where, connect=connect, patience=patience
             ):
                 found = news.trials
-                if shown is None:
-                    progress.begin(found)
-                    shown = storage.Shown(database, name, planned, found)
-                else:
-                    shown.update(found, news.changed)
-                    progress.advance(news)
+                shown.update(found, news.changed)
+                progress.advance(news)
     except BaseException:
-        if shown:
-            shown.end(finished=False)
+        shown.end(finished=False)
         raise
     shown.end(finished=True)
     return _conclude(planned, found, data, run_dir)

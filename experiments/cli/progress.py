@@ -170,10 +170,10 @@ class Lines:
         if not self._progress.disable:  # rich 13 would print an empty line
             self._progress.stop()
 
-    def show(self, completed: int, text: str) -> None:
-        """Show how far it is: below the lines of a terminal, otherwise as a line."""
+    def show(self, completed: int, text: str, *, say: bool) -> None:
+        """Show how far it is: below the lines of a terminal, otherwise as a line if `say`."""
         self._progress.update(self._task, completed=completed, text=text)
-        if self._progress.disable:
+        if self._progress.disable and say:
             self.say(text)
 
     def say(self, text: str) -> None:
@@ -247,6 +247,4 @@ class Tally(Lines):
             speed=speed,
             left=datetime.timedelta(seconds=left),
         )
-        self._progress.update(self._task, completed=self._trained, text=text)
-        if self._progress.disable and news.ended:
-            self.say(text)
+        self.show(self._trained, text, say=bool(news.ended))

@@ -14,21 +14,22 @@ from lenet.search import Plan, Trial, rules
 if TYPE_CHECKING:
     from lenet.runs.searches import News
 
+STEPS = 20
+"""Lines of progress where there is no terminal, about."""
+
 
 class Progress(Lines):
     """How far a search is: settings, epochs, the best accuracy so far."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
+        """Begin with the trials that the ledger has."""
         self._plan = plan
         self._epochs = rules.epochs(plan.rule, plan.trials) * plan.seeds
         super().__init__(
             total=self._epochs, text=t("0/{trials} settings, compiling", trials=plan.trials)
         )
-        self._begin, self._before, self._examples, self._best = time.monotonic(), 0, 0, -1.0
-
-    def begin(self, trials: Sequence[Trial]) -> None:
-        """Note, and print, what was found in the ledger."""
-        self._before = sum(trial.epochs for trial in trials)
+        self._begin, self._examples = time.monotonic(), 0
+        self._before = self._shown = sum(trial.epochs for trial in trials)
         self._best = max((self._value(trial) for trial in trials), default=-1.0)
         if trials:
             said = t(
@@ -36,7 +37,7 @@ class Progress(Lines):
                 trials=len(trials),
                 epochs=self._before,
             )
-            self.say(said)
+            print(said)
 
     def advance(self, news: "News") -> None:
         """Count what came; print each setting that is the best so far."""
@@ -59,7 +60,10 @@ class Progress(Lines):
             speed=self._examples / max(spent, 1e-9),
             left=datetime.timedelta(seconds=round(left)),
         )
-        self.show(min(trained, self._epochs), text)
+        # Where lines stay, one for each twentieth of the epochs.
+        new = trained * STEPS // self._epochs > self._shown * STEPS // self._epochs
+        self.show(min(trained, self._epochs), text, say=new)
+        self._shown = trained
 
     def _value(self, trial: Trial) -> float:
         """Return the accuracy of a trial at the last rung that it reached; −1 before the first."""

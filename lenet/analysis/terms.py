@@ -75,7 +75,7 @@ def named(name: str) -> Message:
 
 
 def valued(shown: str) -> Message:
-    """Return the term for a value, given as `summary.shown` has it."""
+    """Return the term for a value, given as `shown` has it."""
     return Message(VALUES[shown]) if shown in VALUES else verbatim(shown)
 
 

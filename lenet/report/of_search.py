@@ -21,7 +21,7 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
     test = found.final and found.final.final("test_accuracy")
     values = {
         "command": asked["command"],
-        "verdict": Verdict("good" if found.winner else "bad", said[:1]),
+        "verdict": Verdict("good" if found.winner else "bad", tuple(said[:1])),
         "said": said[1:],
         "test": str(test or ""),
         "rows": found.ranked[:MOST_ROWS],

@@ -83,7 +83,6 @@ def search(
     path = run_dir / LEDGER
     ledger.repair(path)
     found = ledger.read(path)
-    yield News(found, [*range(len(found))], 0, 0)
     under_way: dict[tuple[int, int], int] = {}  # by run: the epoch it is being trained to
     attributes: dict[int, dict[str, Any]] = {}
     proposed: list[int] = []
@@ -97,7 +96,7 @@ def search(
                 break
             new = plan.propose(found, attributes)
             assert all(key(new.setting) != key(x.setting) for x in found)
-            lines = [new, *_impossible(plan, new, data)]
+            lines: list[Trial | Leg] = [new, *_impossible(plan, new, data)]
             ledger.append(path, lines)
             found = functools.reduce(ledger.with_line, lines, found)
             proposed.append(new.number)
@@ -107,18 +106,18 @@ def search(
     environment = records.environment()
     state_of = functools.partial(_load, run_dir, data)
     for reached, workers in _train(plan, ask, data, state_of, data_dir, connect, patience):
-        lines = []
+        ended: list[Trial | Leg] = []
         for task, end in reached.items():
             if end.state is not None:
                 _save(run_dir, task, data, environment, end.state)
             marks = tuple(map(Mark.of, end.rows))
-            lines.append(Leg(task.trial, task.seed, marks, end.diverged))
+            ended.append(Leg(task.trial, task.seed, marks, end.diverged))
             del under_way[task.trial, task.seed]
-        ledger.append(path, lines)
+        ledger.append(path, ended)
         for task in filter(lambda task: task.start, reached):
             files.remove(_state_path(run_dir, task, task.start))
-        found = functools.reduce(ledger.with_line, lines, found)
-        changed, proposed[:] = [*proposed, *(line.trial for line in lines)], []
+        found = functools.reduce(ledger.with_line, ended, found)
+        changed, proposed[:] = [*proposed, *(task.trial for task in reached)], []
         examples = sum(row.count for end in reached.values() for row in end.rows)
         yield News(found, changed, examples, workers)
         stopping.stop_if_asked()

@@ -102,7 +102,7 @@ def _sampler(name: str, seed: int, of_search: int, number: int) -> "optuna.sampl
         if name == "gp":
             return samplers.GPSampler(seed=seed, deterministic_objective=False)
 
-        class Sobol(samplers.QMCSampler):  # type: ignore[name-defined,misc]
+        class Sobol(samplers.QMCSampler):  # type: ignore[name-defined]
             """The sequence at the place of the trial, wherever the study of this process is."""
 
             def _find_sample_id(self, *_: Any) -> int:
