@@ -25,7 +25,7 @@ HEADS = (
 TITLES = (mark("plain Flax"), mark("Python loop"), mark("CUDA graphs"))
 """Words in titles of contenders."""
 
-NO_GPU = mark("On a GPU: see docs/speed.md.")
+NO_GPU = mark("On a GPU: see docs/en/speed.md.")
 
 
 def table(rows: Sequence[dict[str, Any]], language: str = "en") -> str:

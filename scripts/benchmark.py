@@ -147,7 +147,7 @@ def scaling() -> None:
     path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
     files.write_json(path, record)
     for language in LANGUAGES:
-        picture = ROOT / "docs" / "results" / language / "scaling.png"
+        picture = ROOT / "docs" / language / "results" / "scaling.png"
         if FLAGS.record:
             picture = path.with_suffix(f".{language}.png")
         picture.parent.mkdir(parents=True, exist_ok=True)

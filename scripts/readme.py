@@ -31,7 +31,7 @@ from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import run
-from lenet.language import Message, listed, message, sentences, translate, translation
+from lenet.language import LANGUAGES, Message, listed, message, sentences, translate, translation
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
-SUFFIXES = {"en": ".md", "zh": ".zh-CN.md"}
+README = {"en": "README.md", "zh": "README.zh-CN.md"}
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def comparison_section(language: str) -> str:
         f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare DIR\n"
         ".venv/bin/python scripts/readme.py\n```"
     )
-    picture = f"![{alt}](docs/results/{language}/compare.png)"
+    picture = f"![{alt}](docs/{language}/results/compare.png)"
     return "\n\n".join([picture, *said, table, note, *others, code])
 
 
@@ -223,7 +223,7 @@ def equality(language: str, book: dict) -> str:
         theirs=published.band("pytorch").runs,
         compared=listed(compared, "; "),
     )
-    return f"![{alt}](docs/results/{language}/published.png)\n\n{said}".replace(" -", " −")
+    return f"![{alt}](docs/{language}/results/published.png)\n\n{said}".replace(" -", " −")
 
 
 def book_section(language: str) -> str:
@@ -281,7 +281,7 @@ def report_section(language: str) -> str:
         machine=table_of_bench.machine(record["environment"]),
         browser=record["browser"],
     )
-    shown = [f"![{alt}](docs/report/{language}/{name}.png)" for name, alt in alts.items()]
+    shown = [f"![{alt}](docs/{language}/report/{name}.png)" for name, alt in alts.items()]
     commands = [record["run"]["command"], record["sweep"]["command"], record["command"]]
     code = "\n".join(f".venv/bin/{command}" for command in [*commands, "python scripts/readme.py"])
     return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
@@ -316,23 +316,23 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
         "compare": comparison_section,
         "report": report_section,
     },
-    "docs/faults": {"faults": faults_section},
-    "docs/speed": {
+    "faults": {"faults": faults_section},
+    "speed": {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
         "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },
 }
-"""What is written into each page, by the comments that it stands between."""
+"""What is written into each page of docs/LANGUAGE, by the comments that it stands between."""
 
 
 def rendered() -> dict[Path, bytes]:
     """Every generated file with its content."""
     pages = {}
     for page, parts in SECTIONS.items():
-        for language, suffix in SUFFIXES.items():
-            path = ROOT / f"{page}{suffix}"
+        for language in LANGUAGES:
+            path = ROOT / (README[language] if page == "README" else f"docs/{language}/{page}.md")
             text = path.read_text(encoding="utf-8")
             for name, section in parts.items():
                 text = between(text, name, section(language))
@@ -356,8 +356,8 @@ def pictures() -> dict[Path, bytes]:
     config = config_module.from_dict(book["config"])
     ours = [{end: each["rows"][-1][end] for end in run.ENDS} for each in book["runs"]]
     drawn = {}
-    for language in SUFFIXES:
-        docs = ROOT / "docs" / "results" / language
+    for language in LANGUAGES:
+        docs = ROOT / "docs" / language / "results"
         drawn[docs / "book.png"] = run.curves(rows, config, language)
         drawn[docs / "published.png"] = run.among_published(ours, language)
         if COMPARE.exists():

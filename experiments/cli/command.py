@@ -267,6 +267,11 @@ def _reason(message: str) -> str:
     return f"--{value[1]}={value[2]}: expected {expected}"
 
 
+def doc(flag: flags.Flag) -> str:
+    """Return the help of a flag without the <a|b>: that absl puts in front of an enumeration's."""
+    return flag.help.removeprefix(f"<{'|'.join(getattr(flag.parser, 'enum_values', ()))}>: ")
+
+
 def complain(message: str, status: int = UsageError.exit_status) -> int:
     """Print an error as one line on stderr, control characters escaped; return the exit status."""
     print(f"error: {' '.join(printable(message).split())}", file=sys.stderr)
@@ -296,8 +301,6 @@ def _print_help(usage: str) -> None:
         if flag.serializer is not None and flag.default is not None:
             default = flag.serializer.serialize(flag.default)
         print(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}={default}")
-        # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
         choices = getattr(flag.parser, "enum_values", ())
-        text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
-        text += f" ({', '.join(choices)})" if choices else ""
+        text = doc(flag) + (f" ({', '.join(choices)})" if choices else "")
         print(textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent))
