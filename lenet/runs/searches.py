@@ -183,8 +183,10 @@ def _train(
     count = plan.trials * plan.seeds
     places = cores.for_workers([base] * count, data)
     if not (connect or places):
-        size = lanes.choose(train.check(base, data), base, data, count).size
-        yield from _here(ask, data, state_of, size)
+        here = lanes.spread(count)
+        if here.vectorise:
+            here = lanes.choose(train.check(base, data), base, data, count)
+        yield from _here(ask, data, state_of, here.size)
         return
     from lenet import cluster  # distributed takes a second to import
 
