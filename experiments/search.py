@@ -155,9 +155,8 @@ def _search(planned: Plan, data: "DataSets", run_dir: Path) -> bool:
     from experiments.cli.trials import Progress
     from lenet import runs
 
-    url = storage.address(FLAGS.storage, run_dir)
     name = f"{run_dir.resolve().name}-{(records.identity(run_dir) or '')[:8]}"
-    database = storage.open_storage(url)
+    database = storage.of_run(FLAGS.storage, run_dir)
     (loaded,) = data.values()
     connect, patience = many.cluster(), FLAGS.patience
     where = many.data_dir()

@@ -188,6 +188,7 @@ def test_tpe_and_cmaes_find_a_peak_better_than_chance():
     assert mean["cmaes"] > mean["random"] + 0.2
 
 
+@pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
 def test_sobol_is_the_sequence_of_optuna():
     import optuna
 

@@ -8,10 +8,11 @@ import contextlib
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenet import files
 from lenet.errors import UsageError
 from lenet.search import proposals
 from lenet.search.ledger import Trial
@@ -28,11 +29,6 @@ SECONDS = 10
 """To wait for a database."""
 
 
-def address(storage: str | None, run_dir: Path) -> str:
-    """Return the URL of a database: the one given, or SQLite in the run directory."""
-    return storage or f"sqlite:///{(run_dir / DATABASE).resolve()}"
-
-
 def hidden(url: str) -> str:
     """Return a URL without its password.
 
@@ -40,6 +36,22 @@ def hidden(url: str) -> str:
     'postgresql://me:***@host/db'
     """
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
+def of_run(storage: str | None, run_dir: Path) -> "optuna.storages.RDBStorage":
+    """Return the database of a search; a damaged one in the run directory is made anew.
+
+    Raises:
+      UsageError: as `open_storage`.
+    """
+    if storage:
+        return open_storage(storage)
+    path = (run_dir / DATABASE).resolve()
+    try:
+        return open_storage(f"sqlite:///{path}")
+    except UsageError:
+        files.remove(path)
+        return open_storage(f"sqlite:///{path}")
 
 
 def open_storage(url: str) -> "optuna.storages.RDBStorage":
@@ -55,9 +67,9 @@ def open_storage(url: str) -> "optuna.storages.RDBStorage":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return optuna.storages.RDBStorage(
-                url, engine_kwargs={"connect_args": {timeout: SECONDS}, "pool_pre_ping": True}
-            )
+            # A pool would keep connections that nobody closes.
+            options = {"connect_args": {timeout: SECONDS}, "poolclass": sqlalchemy.NullPool}
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
     except (ImportError, RuntimeError) as error:
@@ -72,58 +84,58 @@ def open_storage(url: str) -> "optuna.storages.RDBStorage":
 
 
 class Shown:
-    """The study of a search in a database; it does without once the database fails."""
+    """The study of a search in a database; the search does without once the database fails."""
 
     def __init__(
         self, storage: "optuna.storages.RDBStorage", name: str, plan: Plan, trials: Sequence[Trial]
     ) -> None:
         self._plan = plan
-        self._told: dict[int, set[int]] = {}  # rungs, by trial
-        self._study: Any = None
+        self._rungs: dict[int, set[int]] = {}  # that are shown, by trial
+        self._study: optuna.Study | None = None
+        library = proposals.library()
         with self._failing():
-            optuna = proposals.library()
             with contextlib.suppress(KeyError):
-                optuna.delete_study(study_name=name, storage=storage)
-            sampler = optuna.samplers.RandomSampler(seed=0)  # it proposes nothing
-            self._study = optuna.create_study(
+                library.delete_study(study_name=name, storage=storage)
+            sampler = library.samplers.RandomSampler(seed=0)  # it proposes nothing
+            self._study = library.create_study(
                 study_name=name, storage=storage, direction="maximize", sampler=sampler
             )
-            self.update(trials, range(len(trials)))
+        self.update(trials, range(len(trials)))
 
     def update(self, trials: Sequence[Trial], changed: Iterable[int]) -> None:
         """Show the trials that have changed; new ones in the order of their numbers."""
         with self._failing():
-            for number in sorted(set(changed)):
+            for number in sorted(set(changed)) if self._study is not None else ():
                 values = self._plan.values(trials[number])
-                if number not in self._told:
+                if number in self._rungs:
+                    self._report(self._study, number, values)
+                else:
                     done = self._plan.rule.most in values
-                    shown = proposals.frozen(
+                    new = proposals.frozen(
                         self._plan.space, trials[number], values, done, paused=False
                     )
-                    self._study.add_trial(shown)
-                elif new := values.keys() - self._told[number]:
-                    self._report(number, {rung: values[rung] for rung in sorted(new)})
-                self._told[number] = {*values}
+                    self._study.add_trial(new)
+                self._rungs[number] = {*values}
 
-    def _report(self, number: int, values: dict[int, float]) -> None:
-        storage = self._study._storage  # noqa: SLF001  Optuna has no other way to a trial
-        identity = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)  # noqa: SLF001
-        for rung, value in values.items():
-            storage.set_trial_intermediate_value(identity, rung, value)
-        if self._plan.rule.most in values:
-            self._study.tell(number, values[self._plan.rule.most])
+    def _report(self, study: "optuna.Study", number: int, values: Mapping[int, float]) -> None:
+        new = sorted(values.keys() - self._rungs[number])
+        inside: Any = study  # Optuna has no other way to a trial that it did not ask for
+        identity = inside._storage.get_trial_id_from_study_id_trial_number(inside._study_id, number)  # noqa: SLF001
+        for rung in new:
+            inside._storage.set_trial_intermediate_value(identity, rung, values[rung])  # noqa: SLF001
+        if self._plan.rule.most in new:
+            study.tell(number, values[self._plan.rule.most])
 
     def end(self, *, finished: bool) -> None:
         """Say what becomes of trials that are running: paused for good, or not finished."""
+        states = proposals.library().trial.TrialState
         with self._failing():
-            states = proposals.library().trial.TrialState
-            state = states.PRUNED if finished else states.FAIL
-            for number, rungs in self._told.items():
+            for number, rungs in self._rungs.items() if self._study is not None else ():
                 if self._plan.rule.most not in rungs:
-                    self._study.tell(number, state=state)
+                    self._study.tell(number, state=states.PRUNED if finished else states.FAIL)
 
     @contextlib.contextmanager
-    def _failing(self) -> Any:
+    def _failing(self) -> Iterator[None]:
         import sqlalchemy
 
         try:
@@ -132,16 +144,9 @@ class Shown:
             sqlalchemy.exc.SQLAlchemyError,
             proposals.library().exceptions.OptunaError,
         ) as error:
+            self._study = None
             reason = str(error.__cause__ or error).strip().splitlines()[0]
             log.warning(
                 "warning: the study's database failed and is now off (%s); the search continues",
-                reason,
+                hidden(reason),
             )
-            self._study = _Nothing()
-
-
-class _Nothing:
-    """A study that is shown nowhere."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: self
