@@ -20,16 +20,16 @@ EDGE = 0.02
 
 NOTHING = mark("No setting learned: every run diverged, or ended at chance level.")
 BEST = mark(
-    "Best of {trials} settings: {setting} (trial {trial}). Its test accuracy is {test} (mean over "
-    "{seeds} fresh seeds{ci})."
+    "Best of {trials} settings: {setting} (trial {trial}). Its test accuracy is {test} (mean [95% "
+    "CI] over {seeds} fresh seeds)."
 )
 OPTIMISM = mark(
     "In the search its validation accuracy was {selected:.4f}; with fresh seeds it is {fresh}. "
-    "Selection made it look {difference:.4f} better than it is."
+    "Being selected made it look {difference:.4f} better."
 )
 HONEST = mark(
     "In the search its validation accuracy was {selected:.4f}; with fresh seeds it is {fresh}. "
-    "Selection did not make it look better."
+    "No effect of being selected was detected."
 )
 ONE_SEED = mark(
     "Each setting had one seed, so the order of the best settings is not known. --seeds=3 "
@@ -121,7 +121,6 @@ def findings(found: Searched) -> list[Message]:
 
 def _best(found: Searched, best: Trial, final: Setting) -> Message:
     test = final.final("test_accuracy")
-    ci = message("") if test is None or test.interval is None else message("; 95% CI in brackets")
     return message(
         BEST,
         trials=len(found.trials),
@@ -129,7 +128,6 @@ def _best(found: Searched, best: Trial, final: Setting) -> Message:
         trial=best.number,
         test=terms.verbatim(str(test)),
         seeds=len(final.entries),
-        ci=ci,
     )
 
 
@@ -139,7 +137,8 @@ def _optimism(found: Searched, best: Trial, final: Setting) -> list[Message]:
         return []
     selected = statistics.fmean(found.plan.ends(best))
     difference = selected - fresh.mean
-    text = OPTIMISM if difference > 0 else HONEST
+    clear = difference > 0 if fresh.interval is None else selected > fresh.interval.high
+    text = OPTIMISM if clear else HONEST
     values = {"selected": selected, "fresh": terms.verbatim(str(fresh)), "difference": difference}
     return [message(text, **values)]
 
