@@ -237,6 +237,8 @@ def test_numbers_stay_in_their_range(low, ratio, log, at):
 
 def test_a_plan_is_read_back():
     search = planned(axes=EVERY)
-    assert plan.from_dict(json.loads(json.dumps(plan.to_dict(search)))) == search
+    written = plan.to_dict(search)
+    assert json.loads(json.dumps(written)) == written
+    assert plan.from_dict(written) == search
     with pytest.raises(ValueError, match="not the plan of a search"):
         plan.from_dict({"rule": {}})

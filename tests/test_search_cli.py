@@ -3,13 +3,14 @@
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
-from commands import command
+from commands import ROOT, command, python
 from PIL import Image
 
 from lenet import records
@@ -135,3 +136,15 @@ def test_the_report_is_made_from_the_records(searched, tmp_path):
         "log": True,
         "whole": False,
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_block_of_the_page_runs_in_an_empty_folder(language, tmp_path, fashion_mnist):
+    text = (ROOT / "docs" / language / "search.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines():
+        assert line.startswith("python -m experiments.search ")
+        done = python(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "Best of 8 settings" in done.stdout

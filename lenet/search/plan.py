@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,11 +81,9 @@ class Plan:
 def to_dict(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values for JSON."""
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
-    return values | {
-        "base": config_module.to_dict(plan.base),
-        "space": space.to_dict(plan.space),
-        "rule": plan.rule._asdict(),
-    }
+    values["base"] = config_module.to_dict(plan.base)
+    values |= {"space": space.to_dict(plan.space), "rule": plan.rule._asdict()}
+    return dict(json.loads(json.dumps(values)))  # as it is read back: lists for tuples
 
 
 def from_dict(values: Any) -> Plan:
