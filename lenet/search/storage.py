@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenet import files
-from lenet.errors import UsageError
+from lenet.errors import LenetError, UsageError
 from lenet.search import proposals
 from lenet.search.ledger import Trial
 from lenet.search.plan import Plan
@@ -38,20 +38,26 @@ def hidden(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 
-def of_run(storage: str | None, run_dir: Path) -> "optuna.storages.RDBStorage":
-    """Return the database of a search; a damaged one in the run directory is made anew.
+def of_run(storage: str | None, run_dir: Path) -> "optuna.storages.RDBStorage | None":
+    """Return the database of a search: the one named, or a file in the run directory.
+
+    A damaged file is made anew; None if there can be none, which is logged.
 
     Raises:
-      UsageError: as `open_storage`.
+      UsageError: as `open_storage`, of the one named.
     """
     if storage:
         return open_storage(storage)
     path = (run_dir / DATABASE).resolve()
-    try:
-        return open_storage(f"sqlite:///{path}")
-    except UsageError:
-        files.remove(path)
-        return open_storage(f"sqlite:///{path}")
+    for attempt in range(2):
+        try:
+            return open_storage(f"sqlite:///{path}")
+        except UsageError as error:
+            if attempt:
+                log.warning("warning: %s The search continues without.", error)
+            with contextlib.suppress(LenetError):
+                files.remove(path)
+    return None
 
 
 def open_storage(url: str) -> "optuna.storages.RDBStorage":
@@ -87,12 +93,19 @@ class Shown:
     """The study of a search in a database; the search does without once the database fails."""
 
     def __init__(
-        self, storage: "optuna.storages.RDBStorage", name: str, plan: Plan, trials: Sequence[Trial]
+        self,
+        storage: "optuna.storages.RDBStorage | None",
+        name: str,
+        plan: Plan,
+        trials: Sequence[Trial],
     ) -> None:
+        """Make the study anew; without a database there is none."""
         self._plan = plan
         self._rungs: dict[int, set[int]] = {}  # that are shown, by trial
         self._study: optuna.Study | None = None
         library = proposals.library()
+        if storage is None:
+            return
         with self._failing():
             with contextlib.suppress(KeyError):
                 library.delete_study(study_name=name, storage=storage)
