@@ -1,4 +1,4 @@
-"""What the README and docs/en/speed.md say of speed and precision, from the records in results/."""
+"""What docs/en/benchmarks.md and docs/en/speed.md say of speed and precision, from the records in results/."""
 
 import statistics
 import sys

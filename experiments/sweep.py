@@ -11,7 +11,7 @@
     python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
     python -m experiments.sweep --run_dir=DIR --resume --seed=0:16    add seeds to a sweep
     python -m experiments.sweep --study=rate --cluster=tls://HOST:8786
-                                                                 on many machines: docs/en/cluster.md
+                                                      on many machines: docs/en/cluster.md
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and saves to a directory: report.html,

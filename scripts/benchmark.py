@@ -9,8 +9,8 @@
                                            which bits are equal there
 
 Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
-GPU. Leaves a record in results/, of which scripts/readme.py makes the README's table. Let nothing
-else run meanwhile.
+GPU. Leaves a record in results/, of which scripts/readme.py makes the tables of the docs. Let
+nothing else run meanwhile.
 """
 
 import importlib.util

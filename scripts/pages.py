@@ -194,7 +194,10 @@ def summary(language: str) -> list[str]:
     t = partial(translate, language)
     return [
         *(
-            f"- [{titled(t(WORDS[name]))}]({name}.md): {t(title)}"
+            "- "
+            + t(
+                "{section}: {text}", section=f"[{titled(t(WORDS[name]))}]({name}.md)", text=t(title)
+            )
             for name, (title, _) in pages()["chapter"].items()
         ),
         "",

@@ -1,4 +1,4 @@
-"""Write the README's numbers and pictures from records of real runs and the published ones.
+"""Write the numbers and pictures of the docs from records of real runs and the published ones.
 
 python scripts/readme.py book DIR            collect a sweep over seeds in book.json
 python scripts/readme.py precision DIR DIR   collect two, of two precisions, in precision.json
@@ -23,6 +23,9 @@ from tabulate import tabulate
 
 from benchmarks import sections
 from benchmarks import table as table_of_bench
+from experiments import cli
+from experiments.cli import completion
+from experiments.commands import purpose
 from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import comparison, comparison_findings, design, published
@@ -44,7 +47,6 @@ COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
-README = {"en": "README.md", "zh": "README.zh-CN.md"}
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:
@@ -137,7 +139,7 @@ def comparison_section(language: str) -> str:
         f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare DIR\n"
         ".venv/bin/python scripts/readme.py\n```"
     )
-    picture = f"![{alt}](docs/{language}/results/compare.png)"
+    picture = f"![{alt}](results/compare.png)"
     return "\n\n".join([picture, *said, table, note, *others, code])
 
 
@@ -223,7 +225,7 @@ def equality(language: str, book: dict) -> str:
         theirs=published.band("pytorch").runs,
         compared=listed(compared, "; "),
     )
-    return f"![{alt}](docs/{language}/results/published.png)\n\n{said}".replace(" -", " −")
+    return f"![{alt}](results/published.png)\n\n{said}".replace(" -", " −")
 
 
 def book_section(language: str) -> str:
@@ -281,7 +283,7 @@ def report_section(language: str) -> str:
         machine=table_of_bench.machine(record["environment"]),
         browser=record["browser"],
     )
-    shown = [f"![{alt}](docs/{language}/report/{name}.png)" for name, alt in alts.items()]
+    shown = [f"![{alt}](report/{name}.png)" for name, alt in alts.items()]
     commands = [record["run"]["command"], record["sweep"]["command"], record["command"]]
     code = "\n".join(f".venv/bin/{command}" for command in [*commands, "python scripts/readme.py"])
     return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
@@ -309,13 +311,33 @@ def faults_section(language: str) -> str:
     return f"    {record['command']}\n\n{table}\n\n{said}"
 
 
+def commands_section(language: str) -> str:
+    """Every command with its flags, their defaults and help, which is in English."""
+    t = partial(translate, language)
+    heads = [t("flag"), t("default"), t("meaning")]
+    said = []
+    for name, defined in completion.entry_points():
+        rows = []
+        for flag in defined:
+            default = str(flag.default).lower() if flag.boolean else ""
+            if not flag.boolean and flag.serializer is not None and flag.default is not None:
+                default = flag.serializer.serialize(flag.default)
+            choices = getattr(flag.parser, "enum_values", ())
+            meaning = cli.doc(flag) + (f" ({', '.join(choices)})" if choices else "")
+            values = [f"`--{flag.name}`", f"`{default}`" if default else "", meaning]
+            rows.append([value.replace("|", "\\|") for value in values])
+        usage = f"python -m experiments.{name}"
+        table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+        said.append(f"## lenet {name}\n\n{purpose(name)} (`{usage}`)\n\n{table}")
+    return "\n\n".join(said)
+
+
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
-    "README": {
-        "book": book_section,
-        "bench": sections.speed,
-        "compare": comparison_section,
-        "report": report_section,
-    },
+    "agreement": {"book": book_section},
+    "benchmarks": {"bench": sections.speed},
+    "comparison": {"compare": comparison_section},
+    "report": {"report": report_section},
+    "cli": {"commands": commands_section},
     "faults": {"faults": faults_section},
     "speed": {
         "forms": sections.forms_table,
@@ -332,7 +354,7 @@ def rendered() -> dict[Path, bytes]:
     pages = {}
     for page, parts in SECTIONS.items():
         for language in LANGUAGES:
-            path = ROOT / (README[language] if page == "README" else f"docs/{language}/{page}.md")
+            path = ROOT / "docs" / language / f"{page}.md"
             text = path.read_text(encoding="utf-8")
             for name, section in parts.items():
                 text = between(text, name, section(language))

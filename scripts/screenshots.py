@@ -1,4 +1,4 @@
-"""Take the READMEs' pictures of reports, and measure how large they are and how long they take.
+"""Take the docs' pictures of reports, and measure how large they are and how long they take.
 
 python scripts/screenshots.py RUN_DIR SWEEP_DIR
 

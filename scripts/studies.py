@@ -54,8 +54,9 @@ HEAD = (
     mark(
         "The setting with the book's values is the same runs in `window`, `channels`, `rate`, "
         "`initialisation` and `epochs`: one sample of seeds, counted once. So are the first runs "
-        "of `frameworks`, the README's 32 and the diagonal of `variance`. [Methods](methods.md) "
-        "says what is shared, how runs that collapse are counted, and what was corrected."
+        "of `frameworks`, the 32 of [Does it match the book?](agreement.md) and the diagonal of "
+        "`variance`. [Methods](methods.md) says what is shared, how runs that collapse are "
+        "counted, and what was corrected."
     ),
     mark("`scripts/studies.py` writes each section from the sweep recorded in `results/studies/`."),
 )

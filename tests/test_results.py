@@ -1,4 +1,4 @@
-"""The committed records of real runs, and that the READMEs say what they say."""
+"""The committed records of real runs, and that the pages say what they say."""
 
 import json
 import statistics

@@ -201,7 +201,7 @@ def _check_jax() -> None:
 def _dashed(message: str) -> str:
     """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
-    return re.sub(rf"(?<![-\w./])({names})=", r"--\1=", message)
+    return re.sub(rf"(?<![-\w./])({names})=(?!')", r"--\1=", message)
 
 
 class _Translated(logging.Formatter):

@@ -10,6 +10,7 @@ The script holds the flags of the installed version: print it again after an upg
 import argparse
 import re
 import runpy
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -35,16 +36,24 @@ def main(*operands: str) -> None:
     print(shtab.complete(parser(), shell=operands[0]))
 
 
+def entry_points() -> Iterator[tuple[str, list[flags.Flag]]]:
+    """Yield each command with its flags, which are gone again when the next one comes."""
+    for name in COMMANDS:
+        runpy.run_module(f"experiments.{name}")  # defines its flags, also a second time
+        yield name, cli.own_flags()
+        for flag in cli.own_flags():
+            delattr(flags.FLAGS, flag.name)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return all commands and flags as shtab reads them, from argparse."""
     import shtab
 
     top = argparse.ArgumentParser("lenet")
     commands = top.add_subparsers()
-    for name in COMMANDS:
+    for name, defined in entry_points():
         command = commands.add_parser(name, help=purpose(name))
-        runpy.run_module(f"experiments.{name}")  # defines its flags, also a second time
-        for flag in cli.own_flags():
+        for flag in defined:
             choices = getattr(flag.parser, "enum_values", None)
             kind = {"action": "store_true"} if flag.boolean else {"choices": choices}
             line = re.split(r"[.;] ", cli.doc(flag))[0].replace("%", "%%")
@@ -53,13 +62,11 @@ def parser() -> argparse.ArgumentParser:
                 argument.complete = shtab.DIRECTORY
             elif flag.name in _FILES:
                 argument.complete = shtab.FILE
-            delattr(flags.FLAGS, flag.name)
         if name in _OPERANDS:
             paths: Any = command.add_argument("path", nargs="*")
             paths.complete = shtab.FILE
-    commands.add_parser(COMPLETION, help="Print the script of a shell.").add_argument(
-        "shell", choices=SHELLS
-    )
+    command = commands.add_parser(COMPLETION, help="Print the script of a shell.")
+    command.add_argument("shell", choices=SHELLS)
     return top
 
 
