@@ -143,7 +143,7 @@ def _data(work: Work) -> Data:
     return data
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)  # the legs of a search take turns with their programs
 def _program(work: Work, first: Config, count: int, data: Data) -> sweep.Program:
     _one_device()
     model = train.check(first, data)

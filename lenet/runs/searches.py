@@ -199,7 +199,7 @@ def _here(ask: Ask, data: Data, state_of: Callable[[Task], State], size: int) ->
     """Train in this process, runs that share a program together."""
     firsts: dict[Any, Config] = {}
 
-    @functools.lru_cache(maxsize=2)
+    @functools.lru_cache(maxsize=4)
     def program(first: Config, count: int) -> sweep.Program:
         model = train.check(first, data)
         return sweep.compiled(model, first, data, lanes.choose(model, first, data, count))
