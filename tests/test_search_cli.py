@@ -59,7 +59,7 @@ def test_a_search_leaves_its_ledgers_figures_and_sentences(searched):
     assert {trial.state.name for trial in shown.get_trials()} == {"COMPLETE", "PRUNED"}
     page = (run_dir / "report.html").read_text()
     assert "Optimisation history" in page
-    assert "优化历史" in page
+    assert "测试精度（新种子）" in page
 
 
 def test_no_file_of_a_search_has_a_test_result_but_those_of_the_winner(searched):

@@ -117,16 +117,17 @@ class Shown:
 
     def update(self, trials: Sequence[Trial], changed: Iterable[int]) -> None:
         """Show the trials that have changed; new ones in the order of their numbers."""
+        if self._study is None:
+            return
         with self._failing():
-            for number in sorted(set(changed)) if self._study is not None else ():
+            for number in sorted(set(changed)):
                 values = self._plan.values(trials[number])
                 if number in self._rungs:
                     self._report(self._study, number, values)
                 else:
                     done = self._plan.rule.most in values
-                    new = proposals.frozen(
-                        self._plan.space, trials[number], values, done, paused=False
-                    )
+                    axes = self._plan.space
+                    new = proposals.frozen(axes, trials[number], values, done, paused=False)
                     self._study.add_trial(new)
                 self._rungs[number] = {*values}
 
@@ -141,11 +142,14 @@ class Shown:
 
     def end(self, *, finished: bool) -> None:
         """Say what becomes of trials that are running: paused for good, or not finished."""
+        if self._study is None:
+            return
         states = proposals.library().trial.TrialState
+        state = states.PRUNED if finished else states.FAIL
         with self._failing():
-            for number, rungs in self._rungs.items() if self._study is not None else ():
+            for number, rungs in self._rungs.items():
                 if self._plan.rule.most not in rungs:
-                    self._study.tell(number, state=states.PRUNED if finished else states.FAIL)
+                    self._study.tell(number, state=state)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
