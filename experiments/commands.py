@@ -16,6 +16,7 @@ from pathlib import Path
 COMMANDS = (
     "train",
     "sweep",
+    "search",
     "compare",
     "report",
     "predict",

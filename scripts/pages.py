@@ -165,7 +165,7 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
 
 def titled(words: str) -> str:
     """Return a heading with its first letter large."""
-    return words[:1].upper() + words[1:]
+    return "LeNet" if words == "lenet" else words[:1].upper() + words[1:]
 
 
 def top(title: str, what: str, name: str, language: str) -> list[str]:

@@ -10,6 +10,7 @@ python scripts/readme.py --check             fail if that would change a page
 import functools
 import io
 import json
+import math
 import re
 import statistics
 import sys
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from tabulate import tabulate
 
@@ -35,6 +37,7 @@ from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import run
 from lenet.language import LANGUAGES, Message, listed, message, sentences, translate, translation
+from lenet.model import LeNet
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +46,7 @@ COMPARE = ROOT / "lenet" / "analysis" / comparison.RECORD
 PREDICTIONS = ROOT / "results" / "compare_predictions.npz"
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
+README = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
@@ -311,6 +315,61 @@ def faults_section(language: str) -> str:
     return f"    {record['command']}\n\n{table}\n\n{said}"
 
 
+def numbers_section(language: str) -> str:
+    """Four numbers, each with the page that says how it was measured."""
+    t = partial(translate, language)
+    book, faults = last(records.read_json(BOOK), "test_accuracy"), records.read_json(FAULTS)
+    theirs = getattr(published.runs("pytorch"), published.COLUMNS["test_accuracy"])
+    rows = [
+        (
+            sections.spread(book),
+            t(
+                "test accuracy of the book's run (n = {n}); PyTorch's published runs: {theirs} "
+                "(n = {others})",
+                n=len(book),
+                theirs=sections.spread(theirs),
+                others=len(theirs),
+            ),
+            "agreement",
+        ),
+        (
+            t(
+                "{least:.1f} to {most:.1f}",
+                least=min(sections.ratios()),
+                most=max(sections.ratios()),
+            ),
+            t(
+                "times the examples per second of the fastest PyTorch mode, two CPU cores, by "
+                "processor and network"
+            ),
+            "benchmarks",
+        ),
+        (f"{parameters():,}", t("parameters of LeNet, counted layer by layer"), "chapter/lenet"),
+        (
+            f"{sum(row[0] for row in faults['faults'].values()):,}",
+            t("faults injected, all detected or recovered from"),
+            "faults",
+        ),
+    ]
+    linked = [
+        (*row, f"[{title(language, page)}](docs/{language}/{page}.md)") for *row, page in rows
+    ]
+    return tabulate(linked, ["", "", t("measured in")], tablefmt="github", disable_numparse=True)
+
+
+def title(language: str, page: str) -> str:
+    """The heading of a page."""
+    text = (ROOT / "docs" / language / f"{page}.md").read_text(encoding="utf-8")
+    return text.partition("\n")[0].removeprefix("# ")
+
+
+def parameters() -> int:
+    """The number of LeNet's parameters."""
+    model = LeNet()
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
 def commands_section(language: str) -> str:
     """Every command with its flags, their defaults and help, which is in English."""
     t = partial(translate, language)
@@ -333,6 +392,7 @@ def commands_section(language: str) -> str:
 
 
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
+    "README": {"numbers": numbers_section},
     "agreement": {"book": book_section},
     "benchmarks": {"bench": sections.speed},
     "comparison": {"compare": comparison_section},
@@ -354,7 +414,7 @@ def rendered() -> dict[Path, bytes]:
     pages = {}
     for page, parts in SECTIONS.items():
         for language in LANGUAGES:
-            path = ROOT / "docs" / language / f"{page}.md"
+            path = README[language] if page == "README" else ROOT / f"docs/{language}/{page}.md"
             text = path.read_text(encoding="utf-8")
             for name, section in parts.items():
                 text = between(text, name, section(language))

@@ -10,6 +10,7 @@
 
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
+from lenet.runs.searches import search
 from lenet.runs.sweeps import DataSets, News, finished, load, many, repeats
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "recorded",
     "repeats",
     "resume",
+    "search",
 ]
