@@ -1,12 +1,14 @@
 """Reports in a real browser, opened from the disk as a person opens them."""
 
 import dataclasses
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import record_rows
 import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
@@ -14,10 +16,11 @@ from skipping import skip
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.errors import DataError
-from lenet.report import of_run
+from lenet.report import of_run, of_sweep, page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -47,7 +50,7 @@ def opened(browser):
     complaints: list[str] = []
     contexts = []
 
-    def open_(path: Path, **options):
+    def open_(path: Path, fragment: str = "", **options):
         options = {"viewport": {"width": 1200, "height": 900}} | options
         contexts.append(browser.new_context(**options))
         tab = contexts[-1].new_page()
@@ -58,11 +61,11 @@ def opened(browser):
             "request",
             lambda request: (
                 complaints.append(f"request: {request.url[:80]}")
-                if not request.url.startswith(("data:", "blob:")) and request.url != path.as_uri()
+                if not request.url.startswith(("data:", "blob:", path.as_uri()))
                 else None
             ),
         )
-        tab.goto(path.as_uri(), timeout=60_000)
+        tab.goto(f"{path.as_uri()}#{fragment}", timeout=60_000)
         tab.wait_for_selector("html[data-ready]", timeout=60_000)
         return tab
 
@@ -245,19 +248,24 @@ def photos(tmp_path_factory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def opened_as(tab, own, photo: Path) -> list[dict]:
+    """What the page makes of a picture: as it is, and inverted."""
+    tab.evaluate(
+        "() => { window.made = null; document.querySelector('.view[data-view=own] input[type=file]')"
+        ".addEventListener('change', async (event) => { window.made ="
+        " (await window.lenet.picturesOf(event.target.files[0])).map((made) =>"
+        " ({...made, values: [...made.values]})); }, {once: true}); }"
+    )
+    own.locator("input[type=file]").set_input_files(photo)
+    tab.wait_for_function("() => window.made")
+    return tab.evaluate("() => window.made")
+
+
 def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
     """To two grey levels: browsers decode JPEG and multiply transparency in their own way."""
     for photo in photos:
-        tab.evaluate(
-            "() => { document.querySelector('.view[data-view=own] input[type=file]')"
-            ".addEventListener('change', async (event) => { window.made = null; window.made ="
-            " (await window.lenet.picturesOf(event.target.files[0])).map(({values, contrast}) =>"
-            " ({values: [...values], contrast})); }, {once: true}); }"
-        )
-        own.locator("input[type=file]").set_input_files(photo)
-        tab.wait_for_function("() => window.made")
         exact = photo.suffix == ".png" and photo.stem != "clear"
-        for made, invert in zip(tab.evaluate("() => window.made"), (False, True), strict=True):
+        for made, invert in zip(opened_as(tab, own, photo), (False, True), strict=True):
             expected = pictures.read(photo, (28, 28, 1), invert=invert)
             difference = np.array(made["values"]).reshape(28, 28) - expected.image[:, :, 0]
             assert np.abs(difference).max() <= (1 if exact else 4), photo.name
@@ -267,7 +275,7 @@ def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
 
 def test_invert_shows_what_predict_makes_of_ink_on_a_transparent_ground(tab, own, photos):
     own.locator("input[type=file]").set_input_files(next(x for x in photos if x.name == "ink.png"))
-    said = own.locator(".readout", has_text="ink.png is almost a single grey level")
+    said = own.locator(".note", has_text="ink.png is almost a single grey level")
     said.wait_for()
     assert "contrast 0 of 255" in said.inner_text()
     before = own.locator(".bars").inner_text()
@@ -295,7 +303,7 @@ def test_what_is_no_still_picture_is_refused_as_predict_refuses_it(own, tmp_path
         reason = (
             "larger than 50 megapixels or 64 MB" if path.stem == "pixels" else "not a still PNG"
         )
-        own.locator(".readout", has_text=f"{path.name}: {reason}").wait_for()
+        own.locator(".note", has_text=f"{path.name}: {reason}").wait_for()
 
 
 def test_language_and_theme_change_at_a_click_and_outlive_the_page(tab, own):
@@ -468,3 +476,51 @@ def test_a_tap_selects_a_unit_and_stays(opened, report):
 def test_nothing_is_said_of_an_empty_picture(own):
     assert own.locator("meter").count() == 0
     assert "always picks a class, even for a blank canvas" in own.locator(".bars").inner_text()
+
+
+def test_every_picture_becomes_what_predict_makes_of_it_inverted_or_not(tab, own, tmp_path):
+    """Of sizes, modes and orientations drawn at random; the page answers as the network of JAX."""
+    rng = np.random.default_rng(0)
+    modes = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "JPEG L", "JPEG RGB")
+    for i, mode in enumerate(modes * 4):
+        height, width = rng.integers(3, 120, 2).tolist()
+        if i >= len(modes):
+            (height, width) = (height, 3 * width) if i % 2 else (3 * height, width)
+        y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+        level = 255 * (0.5 + 0.5 * np.sin(rng.uniform(2, 9) * x + 5 * y)) * rng.uniform(0.4, 1)
+        grey = Image.fromarray((255 - level if rng.random() < 0.5 else level).astype(np.uint8))
+        if mode == "I;16":
+            picture = Image.fromarray((level * 257).astype(np.uint16))
+        elif mode in ("LA", "RGBA"):
+            picture = grey.convert(mode)
+            picture.putalpha(Image.fromarray((255 * (x < 0.6)).astype(np.uint8)))
+        else:
+            picture = grey.convert(mode.removeprefix("JPEG "))
+        exif = Image.Exif()
+        exif[0x0112] = orientation = int(rng.integers(1, 9))
+        jpeg = mode == "CMYK" or mode.startswith("JPEG")
+        path = tmp_path / f"{i} {mode.replace(';', '')} {orientation}.{'jpg' if jpeg else 'png'}"
+        picture.save(path, exif=exif, **({"quality": 95} if jpeg else {}))
+        made = opened_as(tab, own, path)
+        for each, invert in zip(made, (False, True), strict=True):
+            expected = pictures.read(path, (28, 28, 1), invert=invert)
+            difference = np.array(each["values"]).reshape(28, 28) - expected.image[:, :, 0]
+            assert np.abs(difference).max() <= (4 if jpeg else 1), (path.name, invert)
+            assert each["light"] == expected.light or jpeg, (path.name, invert)
+
+
+def test_a_picture_on_white_is_inverted_as_it_is_opened(tab, own, tmp_path):
+    """Twice as wide as high: what is added above and below stays black, inverted or not."""
+    y, x = np.mgrid[0:40, 0:80]
+    ink = ((y - 20) ** 2 + (x - 40) ** 2 < 200) * 255
+    Image.fromarray((255 - ink).astype(np.uint8)).save(tmp_path / "on white.png")
+    pixels = """() => { const canvas = document.querySelector('.view[data-view=own] .input canvas');
+      const [w, h] = [canvas.width, canvas.height];
+      const { data } = canvas.getContext('2d').getImageData(0, 0, w, h);
+      return [[w / 2, h / 2], [w / 2, 5], [5, h / 2]].map(([x, y]) => data[4 * (y * w + x)]);
+    }"""
+    own.locator("input[type=file]").set_input_files(tmp_path / "on white.png")
+    own.locator(".note", has_text="on white.png: dark on light, inverted").wait_for()
+    assert tab.evaluate(pixels) == [255, 0, 0]
+    own.get_by_role("button", name="Invert").click()
+    own.locator(".note", has_text="the training images are light on dark").wait_for()

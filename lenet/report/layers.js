@@ -14,7 +14,7 @@ function buildView(element, network, layers, own) {
     image: new Float64Array(height * width * channels),
     outputs: [],
     unit: null, // {layer, row, column, channel}
-    opened: null, // a picture that is shown as it was opened: [as it is, inverted]
+    opened: null, // a picture that is shown as it was opened: {name, both: [shown, the other]}
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
   };
@@ -25,12 +25,16 @@ function buildView(element, network, layers, own) {
   label(view.input, drawn ? "canvas" : "image");
   view.input.setAttribute("role", drawn ? "application" : "img");
   view.bars = add(look, "div", { className: "bars" });
+  const note = add(element, "p", { className: "note" });
+  note.setAttribute("role", "status");
+  view.note = (key = "", values = {}) => note.replaceChildren(...(key ? spans(key, values) : []));
   view.readout = add(element, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
   view.show = (image) => {
     view.image = image;
     view.opened = null;
+    view.note();
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
     draw(view, network, layers);
   };
@@ -103,12 +107,17 @@ function buttons(view, network, controls) {
   };
   button(() => view.changed(new Float64Array(view.image.length))).append(...spans("clear"));
   button(() => {
-    if (view.opened) view.open([...view.opened].reverse());
+    if (view.opened) view.open(view.opened.name, [...view.opened.both].reverse());
     else view.changed(view.image.map((x) => 255 - x));
   }).append(...spans("invert"));
   const ways = { left: ["←", 0, -1], right: ["→", 0, 1], up: ["↑", -1, 0], down: ["↓", 1, 0] };
   for (const [key, [sign, down, right]] of Object.entries(ways)) {
-    const made = button(() => view.changed(shifted(view.image, network.image_shape, down, right)));
+    const moved = (image) => shifted(image, network.image_shape, down, right);
+    const made = button(() => {
+      if (view.opened)
+        view.open(view.opened.name, view.opened.both.map((each) => ({ ...each, values: moved(each.values) })));
+      else view.changed(moved(view.image));
+    });
     made.textContent = sign;
     label(made, key);
   }
@@ -119,22 +128,23 @@ function files(view, network, controls) {
   const [height, width] = network.image_shape;
   const file = add(controls, "input", { type: "file", accept: "image/png,image/jpeg" });
   label(file, "file");
-  view.open = (both) => {
-    const [{ values, contrast, name }] = both;
+  view.open = (name, both) => {
+    const [{ values, contrast, inverted, light }] = both;
     view.changed(values);
-    view.opened = both;
-    if (contrast < FAINT) view.readout.textContent = say("faint", { name, contrast });
+    view.opened = { name, both };
+    if (contrast < FAINT) view.note("faint", { name, contrast });
+    else if (light) view.note(inverted ? "inverted" : "light", { name });
   };
   const open = async (chosen) => {
     if (!chosen) return;
     const { name } = chosen;
     try {
-      const both = await picturesOf(chosen, height, width);
-      view.open(both.map((picture) => ({ ...picture, name })));
+      const [plain, inverted] = await picturesOf(chosen, height, width);
+      const both = [plain, { ...inverted, light: plain.light, inverted: true }];
+      view.open(name, plain.light ? both.reverse() : both);
     } catch (error) {
       const limits = { megabytes: LIMITS.bytes / 1e6, megapixels: LIMITS.pixels / 1e6 };
-      view.readout.textContent =
-        error instanceof TooLarge ? say("large", { name, ...limits }) : say("notpicture", { name });
+      view.note(...(error instanceof TooLarge ? ["large", { name, ...limits }] : ["notpicture", { name }]));
     }
   };
   file.addEventListener("change", () => open(file.files[0]));
