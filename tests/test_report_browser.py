@@ -524,3 +524,21 @@ def test_a_picture_on_white_is_inverted_as_it_is_opened(tab, own, tmp_path):
     assert tab.evaluate(pixels) == [255, 0, 0]
     own.get_by_role("button", name="Invert").click()
     own.locator(".note", has_text="the training images are light on dark").wait_for()
+
+
+def test_changes_of_theme_and_language_leave_nothing_behind(tab):
+    """Charts are ended before they are drawn anew: no listener and no element is left."""
+    session = tab.context.new_cdp_session(tab)
+
+    def counted() -> tuple[int, int]:
+        for _ in range(2):
+            for button in ("#theme", "#language"):
+                tab.click(button)
+                tab.evaluate("() => window.lenet.drawn()")
+        session.send("HeapProfiler.collectGarbage")
+        found = session.send("Memory.getDOMCounters")
+        return found["jsEventListeners"], found["nodes"]
+
+    listeners, nodes = counted()
+    assert counted() <= (listeners, nodes * 1.01)
+    assert tab.locator("[data-chart]").count() == tab.locator(".canvas svg").count()

@@ -137,6 +137,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         return vega.chart(
             data,
             title,
+            usermeta={"ramp": True},
             height=max(100, 34 * len(order[down])),
             encoding={"x": x, "y": y},
             layer=[
@@ -216,6 +217,7 @@ def parallel(sweep: Sweep) -> Chart:
         return vega.chart(
             "parallel",
             t("Settings side by side, each line one of them"),
+            usermeta={"ramp": True},
             height=320,
             encoding={"x": x, "y": y},
             layer=[line | hover, halo, text],

@@ -82,56 +82,83 @@ function isDark() {
     : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// What a variable of the style is at the moment.
-const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+// What a variable of the style is at the moment, in a form that a canvas takes.
+const probe = add(root, "i", { hidden: true });
+function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
 
 function setTheme(dark) {
   root.dataset.theme = dark ? "dark" : "light";
-  drawCharts();
+  repaint();
+}
+
+// Charts and text follow the style by themselves; ramps and canvases do not.
+function repaint(paper = isDark() ? "dark" : "light") {
+  drawCharts((element) => charts.get(element).ramp, paper);
   views.forEach((view) => view.draw());
 }
 
 // ---- charts ----
 
-// How a chart of some width looks; a legend has as many columns as its longest name leaves room for.
-function theme(width, longest) {
-  const { theme, colours, ramps } = payload.look;
-  const category = colours[paper()];
+const charts = new Map(); // of each element: what Vega made there, and how
+let drawn = Promise.resolve();
+
+// The look of charts. Colours are variables of the style, so that a page that turns dark or goes to
+// the printer needs no new charts; a ramp is interpolated, and has numbers for a dark or light paper.
+function theme(columns, paper) {
+  const { theme, ramps } = payload.look;
+  const category = payload.look.category.map((_, i) => `var(--series-${i})`);
   return {
     ...theme,
     background: null,
     font: getComputedStyle(document.body).fontFamily,
     mark: { color: category[0] },
     point: { color: category[0] },
-    range: { category, ramp: ramps[paper()], heatmap: ramps[paper()] },
-    legend: { ...theme.legend, columns: Math.max(1, Math.floor(width / (6.5 * longest + 36))) },
+    range: { category, ramp: ramps[paper], heatmap: ramps[paper] },
+    legend: { ...theme.legend, columns },
   };
 }
 
-const paper = () => (isDark() ? "dark" : "light");
+const PARAMS = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: `var(--${name})` }));
+PARAMS.push({ name: "bandColour", value: "var(--series-1)" });
 
-function drawCharts() {
-  const params = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: colour(`--${name}`) }));
-  params.push({ name: "bandColour", value: payload.look.colours[paper()][1] });
-  const made = [...document.querySelectorAll("[data-chart]")].map((element) => {
-    const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
-    const { names = [""], note } = spec.usermeta ?? {};
-    spec.params = [...params, ...(spec.params ?? [])];
-    spec.datasets = payload.data;
-    element.parentElement.querySelector("figcaption").textContent = note ? `${spec.description} · ${note}` : spec.description;
-    return window.vegaEmbed(element, spec, {
-      ast: true, // no code from strings: the page's policy forbids it
-      renderer: "svg",
-      actions: false,
-      defaultStyle: false,
-      tooltip: { disableDefaultStyle: true },
-      config: theme(element.clientWidth, Math.max(...names.map((name) => name.length))),
-    });
-  });
-  drawn = Promise.all(made);
+// As many columns as the longest name of a legend leaves room for.
+function columnsOf(element, names = [""]) {
+  const longest = Math.max(...names.map((name) => name.length));
+  return Math.max(1, Math.floor(element.clientWidth / (6.5 * longest + 36)));
 }
 
-let drawn = Promise.resolve();
+async function drawChart(element, paper) {
+  const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
+  const { names, note, ramp } = spec.usermeta ?? {};
+  spec.params = [...PARAMS, ...(spec.params ?? [])];
+  spec.datasets = payload.data;
+  const caption = element.parentElement.querySelector("figcaption");
+  caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
+  const columns = columnsOf(element, names);
+  charts.get(element)?.made.finalize(); // else its listeners stay
+  const made = await window.vegaEmbed(element, spec, {
+    ast: true, // no code from strings: the page's policy forbids it
+    renderer: "svg",
+    actions: false,
+    defaultStyle: false,
+    tooltip: { disableDefaultStyle: true },
+    config: theme(columns, paper),
+  });
+  charts.set(element, { made, names, columns, ramp });
+}
+
+// Draw charts anew, one after the other.
+function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
+  const draw = async () => {
+    for (const element of document.querySelectorAll("[data-chart]")) {
+      if (which(element)) await drawChart(element, paper);
+    }
+  };
+  return (drawn = drawn.then(draw));
+}
 
 // ---- tables ----
 
@@ -249,7 +276,7 @@ function network() {
   const layers = unpack(found);
   const logits = (pixels) =>
     Array.from(forward(layers, found.image_shape, Float64Array.from(pixels, (x) => x / 255)).at(-1).values);
-  window.lenet = { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) };
+  Object.assign(window.lenet, { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
   for (const element of document.querySelectorAll("[data-view]"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
   kernels(layers);
@@ -303,6 +330,7 @@ function diverging(x) {
 
 // ---- begin ----
 
+window.lenet = { drawn: () => drawn }; // for who looks in from a console
 label(document.getElementById("contents"), "contents");
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
@@ -315,10 +343,7 @@ document.getElementById("theme").addEventListener("click", () => {
   setTheme(!isDark());
   remember("theme", root.dataset.theme);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  drawCharts();
-  views.forEach((view) => view.draw());
-});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
 Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));
