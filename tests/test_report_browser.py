@@ -251,7 +251,8 @@ def photos(tmp_path_factory) -> list[Path]:
 def opened_as(tab, own, photo: Path) -> list[dict]:
     """What the page makes of a picture: as it is, and inverted."""
     tab.evaluate(
-        "() => { window.made = null; document.querySelector('.view[data-view=own] input[type=file]')"
+        "() => { window.made = null;"
+        " document.querySelector('.view[data-view=own] input[type=file]')"
         ".addEventListener('change', async (event) => { window.made ="
         " (await window.lenet.picturesOf(event.target.files[0])).map((made) =>"
         " ({...made, values: [...made.values]})); }, {once: true}); }"
@@ -542,3 +543,11 @@ def test_changes_of_theme_and_language_leave_nothing_behind(tab):
     listeners, nodes = counted()
     assert counted() <= (listeners, nodes * 1.01)
     assert tab.locator("[data-chart]").count() == tab.locator(".canvas svg").count()
+
+
+@pytest.mark.parametrize("section", ["play", "robustness"])
+def test_a_link_into_the_page_lands_at_its_section(opened, report, section):
+    tab = opened(report, fragment=section, viewport={"width": 1200, "height": 500})
+    tab.wait_for_timeout(500)
+    top = f"() => document.querySelector('#{section} h2').getBoundingClientRect().top"
+    assert 30 <= tab.evaluate(top) <= 110
