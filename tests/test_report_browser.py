@@ -551,3 +551,15 @@ def test_a_link_into_the_page_lands_at_its_section(opened, report, section):
     tab.wait_for_timeout(500)
     top = f"() => document.querySelector('#{section} h2').getBoundingClientRect().top"
     assert 30 <= tab.evaluate(top) <= 110
+
+
+def test_a_column_of_numbers_sorts_by_them_whatever_stands_behind(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "comparison.html", compared()))
+    table = tab.locator("#cells table")
+    texts = ["10 (3/16)", "3 (14/16)", "> 10", "", "-0.5 [-1, 0]"]
+    fill = "(row, text) => (row.cells[1].textContent = text)"
+    for row, text in zip(table.locator("tbody tr").all(), texts, strict=True):
+        row.evaluate(fill, text)
+    table.locator("th button").nth(1).click()
+    said = table.locator("tbody tr td:nth-child(2)").all_inner_texts()
+    assert said == ["-0.5 [-1, 0]", "3 (14/16)", "10 (3/16)", "> 10", ""]

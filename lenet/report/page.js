@@ -211,17 +211,23 @@ function sortable(made) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
       const rows = [...made.tBodies[0].rows];
-      rows.sort((a, b) => compare(key(a), key(b), down));
+      const order = comparison(rows.map(key));
+      rows.sort((a, b) => order(key(a), key(b), down));
       made.tBodies[0].append(...rows);
     });
   });
 }
 
-function compare(a, b, down) {
-  if (a === "" || b === "") return (a === "") - (b === "");
-  const [x, y] = [Number(a), Number(b)];
-  const order = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
-  return down ? -order : order;
+// The order of the values of a column: by the number that each begins with, such as "-0.5 [-1, 0]"
+// and "> 10", or as text if one begins with none; what is empty comes last.
+function comparison(values) {
+  const number = (value) => parseFloat(value.replace("\u2212", "-").replace(/^[<>\u2264\u2265\s]+/, ""));
+  const numeric = values.every((value) => value === "" || !Number.isNaN(number(value)));
+  return (a, b, down) => {
+    if (a === "" || b === "") return (a === "") - (b === "");
+    const order = numeric ? number(a) - number(b) : a.localeCompare(b);
+    return down ? -order : order;
+  };
 }
 
 // ---- pictures of the test set ----
