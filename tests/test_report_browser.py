@@ -563,3 +563,18 @@ def test_a_column_of_numbers_sorts_by_them_whatever_stands_behind(opened, tmp_pa
     table.locator("th button").nth(1).click()
     said = table.locator("tbody tr td:nth-child(2)").all_inner_texts()
     assert said == ["-0.5 [-1, 0]", "3 (14/16)", "10 (3/16)", "> 10", ""]
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_pointing_at_a_unit_moves_nothing(opened, report, width):
+    tab = opened(report, viewport={"width": width, "height": 740})
+    view = tab.locator(".view").first
+    for at in range(view.locator(".layer canvas").count()):
+        canvas = view.locator(".layer canvas").nth(at)
+        canvas.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+        box = canvas.bounding_box()
+        before = box, tab.evaluate("document.body.scrollHeight")
+        tab.mouse.move(box["x"] + 5, box["y"] + 5)
+        tab.wait_for_timeout(60)
+        assert "Receptive field" in view.locator(".readout").inner_text()
+        assert (canvas.bounding_box(), tab.evaluate("document.body.scrollHeight")) == before
