@@ -578,3 +578,50 @@ def test_pointing_at_a_unit_moves_nothing(opened, report, width):
         tab.wait_for_timeout(60)
         assert "Receptive field" in view.locator(".readout").inner_text()
         assert (canvas.bounding_box(), tab.evaluate("document.body.scrollHeight")) == before
+
+
+def of_three_axes() -> page.Report:
+    """A sweep whose settings are lines through three axes."""
+    axes = ["lr", "pool", "activation"]
+    cells = itertools.product((0.1, 0.3, 0.9), ("avg", "max"), ("relu", "sigmoid"))
+    entries = [
+        record_rows.entry(
+            run,
+            [record_rows.row(1, test_accuracy=0.4 + 0.03 * run)],
+            **dict(zip(axes, cell, strict=True)),
+            epochs=1,
+        )
+        for run, cell in enumerate(cells)
+    ]
+    asked = {"command": "sweep", "runs": len(entries), "environment": {}, "flags": {}}
+    return of_sweep.report("s", Sweep(entries, axes, Config(epochs=1)), asked)
+
+
+LINES = "#chart-parallel .layer_0_pathgroup .mark-line path"
+
+
+def on_a_line(tab, line: int) -> tuple[float, float]:
+    """Where a line of the parallel coordinates is a quarter of its way along."""
+    path = tab.locator(LINES).nth(line)
+    path.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+    tab.wait_for_timeout(200)  # for the event of that, which hides a tooltip
+    return path.evaluate(
+        "e => { const on = e.getPointAtLength(e.getTotalLength() * 0.22);"
+        " const seen = on.matrixTransform(e.getScreenCTM()); return [seen.x, seen.y]; }"
+    )
+
+
+def test_a_line_of_parallel_coordinates_stands_out_while_it_is_pointed_at(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "sweep.html", of_three_axes()))
+    opacities = (
+        f"() => [...document.querySelectorAll('{LINES}')]"
+        ".map((e) => e.getAttribute('opacity') ?? '1')"
+    )
+    assert set(tab.evaluate(opacities)) == {"1"}
+    tab.mouse.move(*on_a_line(tab, 2))
+    tab.locator("#tooltip:not([hidden])", has_text="mean test accuracy").wait_for()
+    assert sorted(tab.evaluate(opacities))[-1] == "1"
+    assert tab.evaluate(opacities).count("1") == 1
+    tab.mouse.move(5, 5)
+    tab.wait_for_function(f"() => ({opacities})().every((each) => each === '1')")
+    assert tab.locator("#tooltip:not([hidden])").count() == 0
