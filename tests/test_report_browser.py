@@ -625,3 +625,22 @@ def test_a_line_of_parallel_coordinates_stands_out_while_it_is_pointed_at(opened
     tab.mouse.move(5, 5)
     tab.wait_for_function(f"() => ({opacities})().every((each) => each === '1')")
     assert tab.locator("#tooltip:not([hidden])").count() == 0
+
+
+def test_on_a_phone_a_tooltip_stays_until_the_next_tap(opened, report):
+    """It tells what all series are at the x that is nearest to the finger."""
+    tab = opened(report, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True)
+    chart = tab.locator("#chart-losses")
+    chart.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+    chart.tap(position={"x": 200, "y": 100})
+    shown = tab.locator("#tooltip:not([hidden])")
+    shown.wait_for()
+    tab.wait_for_timeout(400)
+    said = shown.inner_text().split()
+    assert said[:4] == ["epoch", "1", "training", "1.3000"]
+    assert said[-2:] == ["test", "1.3700"]
+    box = shown.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    tab.locator("h1").tap()
+    shown.wait_for(state="hidden")

@@ -46,7 +46,7 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
             channel("epoch", t("epoch"), axis=WHOLE),
             y,
             {layer: layer for layer in layers},
-            [channel("epoch", t("epoch")), channel(measure, t("value"), format=".3~e")],
+            f"format(datum.{measure}, '{'.3~g' if powers else '.1%'}')",
         )
         # The logarithm of 0 is nowhere.
         keep = f"isValid(datum.{measure}) && datum.{measure} {'>' if powers else '>='} 0"

@@ -144,11 +144,42 @@ async function drawChart(element, paper) {
     renderer: "svg",
     actions: false,
     defaultStyle: false,
-    tooltip: { disableDefaultStyle: true },
+    tooltip: (_, event, item, value) => tooltip(event, value),
     config: theme(columns, paper),
   });
   charts.set(element, { made, names, columns, ramp });
 }
+
+// What a chart says of the mark that is pointed at. A finger is lifted at once: what it has tapped
+// stays until the next tap.
+const tip = add(document.body, "div", { id: "tooltip", hidden: true });
+function tooltip(event, value) {
+  const nothing = value === null || value === undefined || value === "";
+  if (nothing && event?.pointerType === "touch") return;
+  tip.hidden = nothing;
+  if (nothing) return;
+  const body = add(document.createElement("table"), "tbody", {});
+  const { head, rows } = value.datum ?? value; // of all series at an x, or what a mark has
+  const said = rows ? [["", head], ...rows.map(({ name, shown }) => [name, shown])] : Object.entries(value);
+  for (const [name, shown] of said) {
+    const row = add(body, "tr", {});
+    if (name) add(row, "th", { scope: "row", textContent: name });
+    add(row, "td", { textContent: shown, colSpan: name ? 1 : 2 });
+  }
+  tip.replaceChildren(body.parentElement);
+  const [width, height] = [root.clientWidth, root.clientHeight], gap = 12;
+  const left = event.clientX + gap + tip.offsetWidth > width ? event.clientX - gap - tip.offsetWidth : event.clientX + gap;
+  const top = event.clientY + gap + tip.offsetHeight > height ? event.clientY - gap - tip.offsetHeight : event.clientY + gap;
+  tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
+  tip.style.top = `${Math.max(0, top)}px`;
+}
+addEventListener("scroll", () => (tip.hidden = true), true);
+addEventListener("pointerdown", (event) => {
+  tip.hidden = true;
+  // A tap does not move, and Vega waits for that.
+  if (event.pointerType === "touch" && event.target.closest?.("[data-chart]"))
+    event.target.dispatchEvent(new PointerEvent("pointermove", event));
+}, true);
 
 // Draw charts anew, one after the other.
 function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
