@@ -644,3 +644,40 @@ def test_on_a_phone_a_tooltip_stays_until_the_next_tap(opened, report):
     assert box["x"] + box["width"] <= 390
     tab.locator("h1").tap()
     shown.wait_for(state="hidden")
+
+
+def test_a_dark_page_prints_in_light_colours(opened, report):
+    """Text, charts and cells, each on white paper; a real PDF is made as well."""
+    tab = opened(report, color_scheme="dark")
+    tab.click("#theme")
+    tab.click("#theme")  # chosen, not only the system's
+    tab.emulate_media(media="print")
+    shown = tab.evaluate(
+        """() => { const of = (at, name) => getComputedStyle(document.querySelector(at))[name];
+        return [of('body', 'backgroundColor'), of('body', 'color'),
+          of('#chart-losses .role-axis text', 'fill'),
+          of('#chart-losses .mark-line path', 'stroke')]; }"""
+    )
+    assert shown == [
+        "rgb(255, 255, 255)",
+        "rgb(27, 31, 36)",
+        "rgb(87, 96, 106)",
+        "rgb(0, 114, 178)",
+    ]
+    assert tab.pdf()[:4] == b"%PDF"
+
+
+def test_a_map_prints_on_white_and_is_dark_again_afterwards(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "s.html", sweep()), color_scheme="dark")
+    fills = (
+        "() => [...document.querySelectorAll('#chart-map .role-mark.mark-rect path')]"
+        ".map((e) => e.getAttribute('fill'))"
+    )
+    dark = tab.evaluate(fills)
+    during = tab.evaluate(
+        "() => { dispatchEvent(new Event('beforeprint'));"
+        f" return window.lenet.drawn().then({fills}); }}"
+    )
+    tab.evaluate("() => { dispatchEvent(new Event('afterprint')); return window.lenet.drawn(); }")
+    assert during != dark
+    assert tab.evaluate(fills) == dark

@@ -380,6 +380,8 @@ document.getElementById("theme").addEventListener("click", () => {
   setTheme(!isDark());
   remember("theme", root.dataset.theme);
 });
+addEventListener("beforeprint", () => repaint("light"));
+addEventListener("afterprint", () => repaint());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
