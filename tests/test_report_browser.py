@@ -681,3 +681,28 @@ def test_a_map_prints_on_white_and_is_dark_again_afterwards(opened, tmp_path):
     tab.evaluate("() => { dispatchEvent(new Event('afterprint')); return window.lenet.drawn(); }")
     assert during != dark
     assert tab.evaluate(fills) == dark
+
+
+def test_a_resize_draws_anew_only_what_has_another_width(tab):
+    """A phone's address bar that slides away changes the height alone, dozens of times."""
+    tab.evaluate(
+        """() => { window.drawings = 0;
+        for (const name of ['drawImage', 'putImageData']) {
+          const original = CanvasRenderingContext2D.prototype[name];
+          CanvasRenderingContext2D.prototype[name] = function (...given) {
+            window.drawings += 1; return original.apply(this, given); };
+        } }"""
+    )
+    for height in (880, 860, 840):
+        tab.set_viewport_size({"width": 1200, "height": height})
+    tab.wait_for_timeout(200)
+    assert tab.evaluate("() => window.drawings") == 0
+    legend = "() => document.querySelector('#chart-losses .root path.background').getBBox().width"
+    wide = tab.evaluate(legend)
+    tab.set_viewport_size({"width": 700, "height": 840})
+    tab.wait_for_function("() => window.drawings > 0")
+    tab.wait_for_function(f"() => ({legend})() < {wide} * 1.2")
+    widths = tab.evaluate(
+        "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
+    )
+    assert max(widths) <= 700

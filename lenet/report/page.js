@@ -317,7 +317,6 @@ function network() {
   for (const element of document.querySelectorAll("[data-view]"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
   kernels(layers);
-  addEventListener("resize", () => views.forEach((view) => view.draw()));
   if (!found.samples.length) return;
   let [most, largest] = [0, 1];
   for (const sample of found.samples)
@@ -379,6 +378,16 @@ document.getElementById("language").addEventListener("click", () => {
 document.getElementById("theme").addEventListener("click", () => {
   setTheme(!isDark());
   remember("theme", root.dataset.theme);
+});
+let width = root.clientWidth, settling = 0;
+addEventListener("resize", () => {
+  if (root.clientWidth === width) return; // such as when a phone's address bar slides away
+  width = root.clientWidth;
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    views.forEach((view) => view.draw());
+    drawCharts((element) => columnsOf(element, charts.get(element).names) !== charts.get(element).columns);
+  }, 100); // charts change their width by themselves
 });
 addEventListener("beforeprint", () => repaint("light"));
 addEventListener("afterprint", () => repaint());
