@@ -706,3 +706,15 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
         "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
     )
     assert max(widths) <= 700
+
+
+def test_a_run_that_diverged_is_a_cross_above_the_accuracies(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "c.html", compared()))
+    lines = tab.locator("#chart-rates .mark-symbol path")
+    crosses = tab.locator("#chart-rates .mark-text text", has_text="×")
+    assert crosses.count() == 2
+    highest = min(each.bounding_box()["y"] for each in lines.all())
+    for cross in crosses.all():
+        assert cross.bounding_box()["y"] < highest
+    axis = tab.locator("#chart-rates .role-axis text").all_inner_texts()
+    assert "0%" not in axis
