@@ -189,6 +189,7 @@ def test_a_keyboard_is_enough(tab, own):
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "PageDown"):
         tab.keyboard.press(key)
     assert "conv1, channel 1, row 1, column 2" in view.locator(".readout").inner_text()
+    own.get_by_role("button", name="Clear").click()
     before = own.locator(".bars").inner_text()
     own.locator(".input canvas").focus()
     for key in (" ", "ArrowDown", " ", "ArrowDown", " "):
@@ -201,6 +202,7 @@ def test_a_keyboard_is_enough(tab, own):
 
 def test_drawing_with_a_pointer_changes_what_the_network_says(tab, own):
     canvas = own.locator(".input canvas")
+    own.get_by_role("button", name="Clear").click()
     canvas.scroll_into_view_if_needed()
     before = own.locator(".bars").inner_text()
     box = canvas.bounding_box()
@@ -475,7 +477,12 @@ def test_a_tap_selects_a_unit_and_stays(opened, report):
 
 
 def test_nothing_is_said_of_an_empty_picture(own):
+    """It begins with an image of the test set, of which something is said."""
+    assert own.locator("meter").count() == len(report_pages.NAMES)
+    assert own.locator(".answer").inner_text().endswith("%")
+    own.get_by_role("button", name="Clear").click()
     assert own.locator("meter").count() == 0
+    assert own.locator(".answer").inner_text() == ""
     assert "always picks a class, even for a blank canvas" in own.locator(".bars").inner_text()
 
 
@@ -718,3 +725,34 @@ def test_a_run_that_diverged_is_a_cross_above_the_accuracies(opened, tmp_path):
         assert cross.bounding_box()["y"] < highest
     axis = tab.locator("#chart-rates .role-axis text").all_inner_texts()
     assert "0%" not in axis
+
+
+def test_pointing_draws_no_map_anew(tab):
+    """Frames alone: the maps are kept until the image, the width, the theme or language changes."""
+    tab.evaluate(
+        """() => { window.drawings = 0;
+        const original = CanvasRenderingContext2D.prototype.putImageData;
+        CanvasRenderingContext2D.prototype.putImageData = function (...given) {
+          window.drawings += 1; return original.apply(this, given); }; }"""
+    )
+    view = tab.locator(".view").first
+    canvas = view.locator(".layer canvas").nth(2)
+    canvas.scroll_into_view_if_needed()
+    for x in (4, 30, 60):
+        canvas.hover(position={"x": x, "y": 4})
+        assert "conv2, channel 0" in view.locator(".readout").inner_text()
+    assert tab.evaluate("() => window.drawings") == 0
+    view.locator("select").select_option(index=2)
+    assert tab.evaluate("() => window.drawings") > 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_image_and_the_answer_stay_in_sight_beside_every_layer(opened, report, width):
+    tab = opened(report, viewport={"width": width, "height": 740})
+    for view in tab.locator(".view").all():
+        picture = view.locator(".small" if width < 640 else ".input canvas")
+        for canvas in view.locator(".layer canvas").all():
+            canvas.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+            for each in (picture, view.locator(".answer"), view.locator(".readout")):
+                box = each.bounding_box()
+                assert box["y"] >= 40 and box["y"] + box["height"] <= 740

@@ -1,7 +1,8 @@
 // A view of one image in the network: the image, every layer's maps, the probabilities. Pointing at
 // a unit frames the window it comes from and its receptive field.
 
-const SIDE = 84; // pixels of the screen that a map takes, about
+const SIDE = 84; // pixels of the screen that a map takes, at most
+const HIGH = 180; // that the maps of a layer take, about
 const GAP = 4;
 const BRUSHES = { 1: 0.6, 2: 1.1, 3: 1.7 }; // radius in pixels of the image
 
@@ -13,32 +14,47 @@ function buildView(element, network, layers, own) {
     own,
     image: new Float64Array(height * width * channels),
     outputs: [],
+    pictures: [], // of each layer: its maps as they were drawn last, without frames
     unit: null, // {layer, row, column, channel}
     opened: null, // a picture that is shown as it was opened: {name, both: [shown, the other]}
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
   };
   const controls = add(element, "div", { className: "controls" });
-  const look = add(element, "div", { className: "look" });
-  const input = add(look, "div", { className: "input" });
-  view.input = add(input, "canvas", { tabIndex: drawn ? 0 : -1 });
-  label(view.input, drawn ? "canvas" : "image");
-  view.input.setAttribute("role", drawn ? "application" : "img");
-  view.bars = add(look, "div", { className: "bars" });
   const note = add(element, "p", { className: "note" });
   note.setAttribute("role", "status");
   view.note = (key = "", values = {}) => note.replaceChildren(...(key ? spans(key, values) : []));
-  view.readout = add(element, "p", { className: "readout" });
+  const inside = add(element, "div", { className: "inside" });
+  const side = add(inside, "div", { className: "side" });
+  const input = add(side, "div", { className: "input" });
+  view.input = add(input, "canvas", { tabIndex: drawn ? 0 : -1 });
+  label(view.input, drawn ? "canvas" : "image");
+  view.input.setAttribute("role", drawn ? "application" : "img");
+  const strip = add(side, "div", { className: "strip" }); // what stays in sight on a phone
+  view.small = add(strip, "canvas", { className: "small" });
+  view.small.setAttribute("aria-hidden", "true");
+  view.answer = add(strip, "p", { className: "answer" });
+  view.readout = add(strip, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
+  view.bars = add(side, "div", { className: "bars" });
+  view.maps = add(inside, "div", { className: "maps" });
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
+  view.scales = view.canvases.map((canvas) => add(canvas.previousSibling, "span", { className: "scale" }));
   view.show = (image) => {
     view.image = image;
     view.opened = null;
     view.note();
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
-    draw(view, network, layers);
+    view.draw();
   };
-  view.draw = () => draw(view, network, layers);
+  // All anew: of another image, width, theme or language.
+  view.draw = () => {
+    render(view, network, layers);
+    tell(view, network);
+    answer(view);
+    view.frame();
+  };
+  view.frame = () => frames(view, network, layers); // alone: of another unit or place of the cursor
   view.changed = (image) => {
     view.forget?.();
     view.show(image);
@@ -46,7 +62,8 @@ function buildView(element, network, layers, own) {
   view.show(view.image);
   sampleChoice(view, network, controls);
   if (own) buttons(view, network, controls);
-  else view.choose?.(network.samples.findIndex((s) => s.label === Number(element.dataset.class)));
+  const first = element.dataset.class === undefined ? network.samples.at(-1)?.label : Number(element.dataset.class);
+  view.choose?.(network.samples.findIndex((sample) => sample.label === first));
   if (drawn) {
     files(view, network, controls);
     painting(view, network, controls);
@@ -56,9 +73,9 @@ function buildView(element, network, layers, own) {
 
 // The canvas of a layer's maps. Its keys move from unit to unit, which a screen reader has to let by.
 function layerCanvas(view, layers, at) {
-  const figure = add(view.element, "figure", { className: "layer" });
+  const figure = add(view.maps, "figure", { className: "layer" });
   const name = `${layers[at].name} · ${sizes(layers[at])}`;
-  add(figure, "figcaption", { textContent: name });
+  add(add(figure, "figcaption", {}), "span", { textContent: name });
   const canvas = add(figure, "canvas", { tabIndex: 0 });
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", name);
@@ -194,15 +211,19 @@ function painting(view, network, controls) {
       paint(view, network, { row, column: last.column + (next.column - last.column) * part }, 255);
     }
     last = next;
-    view.changed(view.image);
+    nextFrame(view, "changed", () => view.changed(view.image));
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => {
+      if (last) view.changed(view.image);
+      last = null;
+    });
   canvas.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
     if (step) {
       view.cursor.row = clamp(view.cursor.row + step[0], height);
       view.cursor.column = clamp(view.cursor.column + step[1], width);
-      view.draw();
+      view.frame();
       view.readout.textContent = say("cursor", view.cursor);
     } else if ([" ", "Enter", "Delete"].includes(event.key)) {
       paint(view, network, view.cursor, event.key === "Delete" ? 0 : 255);
@@ -210,8 +231,8 @@ function painting(view, network, controls) {
     } else return;
     event.preventDefault();
   });
-  canvas.addEventListener("focus", view.draw);
-  canvas.addEventListener("blur", view.draw);
+  canvas.addEventListener("focus", view.frame);
+  canvas.addEventListener("blur", view.frame);
 }
 
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -242,15 +263,20 @@ function shifted(image, [height, width, channels], down, right) {
   return moved;
 }
 
-// How the maps of a layer lie on its canvas.
+// How the maps of a layer lie on its canvas: as large as SIDE, HIGH and the width allow.
 function layout(layer, available) {
   const [h, w, c] = layer.shape;
   const flat = h * w === 1;
-  const scale = flat ? 12 : Math.max(1, Math.min(14, Math.floor(SIDE / Math.max(h, w))));
   const gap = flat ? 1 : GAP;
+  const most = flat ? 16 : Math.max(1, Math.min(14, Math.floor(SIDE / Math.max(h, w))));
+  const rowsOf = (scale) => Math.ceil(c / Math.max(1, Math.floor((available + gap) / (w * scale + gap))));
+  let scale = most;
+  while (!flat && scale > 2 && rowsOf(scale) * (h * scale + gap) > HIGH && rowsOf(scale - 1) < rowsOf(scale) + 1) {
+    scale -= 1;
+  }
+  if (rowsOf(scale) === rowsOf(most)) scale = most; // smaller maps would save nothing
   const [cellHeight, cellWidth] = [h * scale + gap, w * scale + gap];
-  const columns = Math.max(1, Math.min(c, Math.floor((available + gap) / cellWidth)));
-  const rows = Math.ceil(c / columns);
+  const rows = rowsOf(scale), columns = Math.ceil(c / rows);
   return { h, w, c, scale, gap, cellHeight, cellWidth, columns, width: columns * cellWidth - gap, height: rows * cellHeight - gap };
 }
 
@@ -261,60 +287,114 @@ function corner(lay, channel) {
   ];
 }
 
-function draw(view, network, layers) {
+// Do something before the next frame is shown, once however often it is asked for.
+function nextFrame(view, name, act) {
+  view.waiting ??= {};
+  view.waiting[name] ??= requestAnimationFrame(() => {
+    delete view.waiting[name];
+    act();
+  });
+}
+
+// The image and the maps of each layer, on canvases off the screen.
+function render(view, network, layers) {
   const [height, width, channels] = network.image_shape;
   const scale = Math.max(1, Math.round(280 / Math.max(height, width)));
-  const marks = view.unit ? windows(layers, view.unit.layer, view.unit.row, view.unit.column) : [];
-  view.input.width = width * scale;
-  view.input.height = height * scale;
-  const context = view.input.getContext("2d");
-  blit(context, 0, 0, height, width, scale, (i) =>
-    [0, 1, 2].map((k) => view.image[i * channels + (channels === 1 ? 0 : Math.min(k, channels - 1))]),
-  );
-  if (marks.length) frame(context, 0, 0, { h: height, w: width, scale }, marks[0], "--field");
-  if (document.activeElement === view.input)
-    frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
-  const available = view.element.clientWidth - 26;
+  view.scale = scale;
+  const part = (k) => (channels === 1 ? 0 : Math.min(k, channels - 1));
+  const place = (i, k) => view.image[i * channels + part(k)];
+  view.picture = offscreen(view.picture, width * scale, height * scale);
+  blit(view.picture.getContext("2d"), 0, 0, height, width, scale, (i, k) => place(i, k));
+  const available = view.maps.clientWidth;
   const edge = colour("--edge"); // once for hundreds of maps and units
-  view.layouts = layers.map((layer, at) => {
-    const lay = layout(layer, available);
-    const canvas = view.canvases[at];
-    [canvas.width, canvas.height] = [lay.width, lay.height];
-    const context = canvas.getContext("2d");
-    context.clearRect(0, 0, lay.width, lay.height);
-    const { values } = view.outputs[at];
+  view.layouts = layers.map((layer) => layout(layer, available));
+  view.pictures = layers.map((layer, at) => {
+    const lay = view.layouts[at], { values } = view.outputs[at];
     let [low, high] = [Infinity, -Infinity];
-    for (const x of values) [low, high] = [Math.min(low, x), Math.max(high, x)];
-    const grey = (x) => (high > low ? (255 * (x - low)) / (high - low) : 255);
+    for (const x of values) {
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    const signed = low < 0; // then white is 0, as of kernels
+    const most = Math.max(-low, high, 1e-12);
+    const span = high - low;
+    const level = signed
+      ? (x, k) => diverging(x / most)[k]
+      : (x) => (span > 0 ? (255 * (x - low)) / span : 255);
+    scaled(view.scales[at], signed ? -most : low, signed ? most : high, signed);
+    const picture = offscreen(view.pictures[at], lay.width, lay.height);
+    const context = picture.getContext("2d");
     for (let c = 0; c < lay.c; c++) {
       const [left, top] = corner(lay, c);
-      blit(context, left, top, lay.h, lay.w, lay.scale, (i) => Array(3).fill(grey(values[i * lay.c + c])));
+      blit(context, left, top, lay.h, lay.w, lay.scale, (i, k) => level(values[i * lay.c + c], k));
       outline(context, left, top, lay.w * lay.scale, lay.h * lay.scale, edge); // white on white is nothing
-      if (!view.unit) continue;
-      if (at === view.unit.layer && c === view.unit.channel)
-        frame(context, left, top, lay, spot(view.unit), "--window");
-      // A pooling looks at its own channel alone.
-      const before = at === view.unit.layer - 1;
-      if (before && (layers[at + 1].kind !== "pool" || c === view.unit.channel))
-        frame(context, left, top, lay, marks[at + 1], "--window");
     }
-    return lay;
+    return picture;
   });
-  tell(view, network, layers, marks);
+}
+
+// An empty canvas of a size, the same again if there is one.
+function offscreen(canvas, width, height) {
+  const made = canvas ?? document.createElement("canvas");
+  [made.width, made.height] = [width, height];
+  return made;
+}
+
+// The least and the largest value of a layer at the ends of its colours.
+function scaled(element, low, high, signed) {
+  const number = (x) => String(Number(x.toPrecision(2)));
+  const bar = document.createElement("i");
+  bar.className = signed ? "signed" : "";
+  element.replaceChildren(number(low), bar, number(high));
+}
+
+// The pictures on the screen, with the frames of the unit that is pointed at.
+function frames(view, network, layers) {
+  const [height, width] = network.image_shape, { scale, unit } = view;
+  const marks = unit ? windows(layers, unit.layer, unit.row, unit.column) : [];
+  for (const canvas of [view.input, view.small]) {
+    const context = shown(canvas, view.picture);
+    if (marks.length) frame(context, 0, 0, { h: height, w: width, scale }, marks[0], "--field");
+    if (canvas === view.input && document.activeElement === canvas)
+      frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
+  }
+  layers.forEach((_, at) => {
+    const lay = view.layouts[at];
+    const context = shown(view.canvases[at], view.pictures[at]);
+    if (!unit) return;
+    if (at === unit.layer)
+      frame(context, ...corner(lay, unit.channel), lay, spot(unit), "--window");
+    if (at !== unit.layer - 1) return;
+    // A pooling looks at its own channel alone.
+    const looks = layers[at + 1].kind === "pool" ? [unit.channel] : Array.from({ length: lay.c }, (_, c) => c);
+    for (const c of looks) frame(context, ...corner(lay, c), lay, marks[at + 1], "--window");
+  });
+}
+
+function shown(canvas, picture) {
+  if (canvas.width !== picture.width) canvas.width = picture.width;
+  if (canvas.height !== picture.height) canvas.height = picture.height;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, picture.width, picture.height);
+  context.drawImage(picture, 0, 0);
+  return context;
 }
 
 const spot = ({ row, column }) => ({ top: row, left: column, bottom: row, right: column });
 
-// Pixels of `pixel(i)` = [r, g, b], each `scale` wide.
-function blit(context, left, top, height, width, scale, pixel) {
-  const small = document.createElement("canvas");
-  [small.width, small.height] = [width, height];
-  const inner = small.getContext("2d");
+// Pixels whose red, green and blue are `level(i, 0..2)`, each `scale` wide.
+const buffer = document.createElement("canvas");
+const inner = buffer.getContext("2d");
+function blit(context, left, top, height, width, scale, level) {
+  if (buffer.width !== width || buffer.height !== height) [buffer.width, buffer.height] = [width, height];
   const data = inner.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) data.data.set([...pixel(i), 255], 4 * i);
+  for (let i = 0; i < height * width; i++) {
+    for (let k = 0; k < 3; k++) data.data[4 * i + k] = level(i, k);
+    data.data[4 * i + 3] = 255;
+  }
   inner.putImageData(data, 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, left, top, width * scale, height * scale);
+  context.drawImage(buffer, left, top, width * scale, height * scale);
 }
 
 function outline(context, left, top, width, height, edge) {
@@ -362,27 +442,37 @@ function move(view, layers, at, event) {
 function select(view, layers, unit) {
   if (JSON.stringify(unit) === JSON.stringify(view.unit)) return;
   view.unit = unit;
-  view.draw();
+  tell(view, payload.network);
+  nextFrame(view, "frame", view.frame);
 }
 
-// The unit in words, and the probabilities.
-function tell(view, network, layers, marks) {
+// The unit in words.
+function tell(view, network) {
   const [height, width] = network.image_shape;
   let said = say("hover");
   if (view.unit) {
     const { layer, row, column, channel } = view.unit;
     const { shape, values, name, kind } = view.outputs[layer];
     const value = values[(row * shape[1] + column) * shape[2] + channel];
-    const [top, left] = [Math.max(marks[0].top, 0), Math.max(marks[0].left, 0)];
-    const [bottom, right] = [Math.min(marks[0].bottom, height - 1), Math.min(marks[0].right, width - 1)];
+    const [field] = windows(view.outputs, layer, row, column);
+    const [top, left] = [Math.max(field.top, 0), Math.max(field.left, 0)];
+    const [bottom, right] = [Math.min(field.bottom, height - 1), Math.min(field.right, width - 1)];
+    const of = layer === view.outputs.length - 1 ? `${name} · ${className(channel)(language())}` : name;
     said = say(kind === "dense" ? "flat" : "unit", {
-      name, channel, row, column, value: value.toPrecision(4), top, left, bottom, right,
+      name: of, channel, row, column, value: value.toPrecision(4), top, left, bottom, right,
     });
   }
   // A screen reader reads it out at every change.
   if (view.readout.textContent !== said) view.readout.textContent = said;
-  view.bars.replaceChildren();
-  if (view.own && !view.image.some((x) => x > 0)) {
+}
+
+// The answer in words, and the probabilities as bars.
+function answer(view) {
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
+  const nothing = view.own && !view.image.some((x) => x > 0);
+  if (nothing) {
+    view.answer.textContent = "";
+    view.bars.replaceChildren();
     add(view.bars, "p", { className: "all" }).append(...spans("empty"));
     return;
   }
@@ -391,14 +481,26 @@ function tell(view, network, layers, marks) {
   const order = Array.from(shares.keys());
   const best = order.reduce((a, b) => (shares[b] > shares[a] ? b : a), 0);
   if (order.length > 20) order.sort((a, b) => shares[b] - shares[a]).splice(10);
-  for (const key of ["class", null, "probability", "logit"])
-    add(view.bars, "span", { className: "head" }).append(...(key ? spans(key) : []));
-  for (const k of order) {
-    const [first, name] = [k === best ? "first" : "", className(k)(language())];
-    add(view.bars, "span", { className: first, textContent: name });
-    const meter = add(view.bars, "meter", { min: 0, max: 1, value: shares[k] });
-    meter.setAttribute("aria-label", name);
-    add(view.bars, "span", { className: first, textContent: shares[k].toFixed(3) });
-    add(view.bars, "span", { className: "logit", textContent: logits[k].toFixed(2) });
+  view.answer.textContent = `${className(best)(language())}, ${percent(shares[best])}`;
+  const columns = 4; // of a row: name, bar, probability, logit
+  if (view.bars.childElementCount !== columns * (order.length + 1)) {
+    view.bars.replaceChildren();
+    for (const key of ["class", null, "probability", "logit"])
+      add(view.bars, "span", { className: key === "logit" ? "head logit" : "head" }).append(...(key ? spans(key) : []));
+    for (const _ of order) {
+      add(view.bars, "span", {});
+      add(view.bars, "meter", { min: 0, max: 1 });
+      add(view.bars, "span", {});
+      add(view.bars, "span", { className: "logit" });
+    }
   }
+  order.forEach((k, at) => {
+    const [name, meter, share, logit] = [...view.bars.children].slice(columns * (at + 1), columns * (at + 2));
+    name.textContent = className(k)(language());
+    meter.value = shares[k];
+    meter.setAttribute("aria-label", name.textContent);
+    share.textContent = shares[k].toFixed(3);
+    logit.textContent = logits[k].toFixed(2);
+    for (const each of [name, share]) each.className = k === best ? "first" : "";
+  });
 }

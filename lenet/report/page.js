@@ -351,7 +351,7 @@ function kernels(layers) {
     for (let f = 0; f < outputs; f++)
       for (let c = 0; c < inputs; c++) {
         const weight = (i) => layer.kernel[(i * inputs + c) * outputs + f];
-        blit(context, f * apart, c * apart, k, k, scale, (i) => diverging(weight(i) / most));
+        blit(context, f * apart, c * apart, k, k, scale, (i, part) => diverging(weight(i) / most)[part]);
         outline(context, f * apart, c * apart, side, side, edge);
       }
     inputs = outputs;
