@@ -172,7 +172,7 @@ def _crosshair(data: str, x: Spec, names: Mapping[str, str], shown: str) -> Spec
     select = {"type": "point", "fields": [field], "nearest": True}
     select |= {"on": "pointerover", "clear": "pointerout"}
     there = {"param": hair, "empty": False, "value": 0.6}
-    rule = {"type": "rule", "color": QUIET, "tooltip": {"expr": "datum"}}
+    rule = {"type": "rule", "color": INK, "tooltip": {"expr": "datum"}}
     made = layer(rule, transform=rows, opacity={"condition": there, "value": 0})
     return made | {"params": [{"name": hair, "select": select}]}
 

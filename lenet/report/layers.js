@@ -36,9 +36,9 @@ function buildView(element, network, layers, own) {
   view.answer = add(strip, "p", { className: "answer" });
   view.readout = add(strip, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
-  view.bars = add(side, "div", { className: "bars" });
   view.maps = add(inside, "div", { className: "maps" });
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
+  view.bars = add(view.maps, "div", { className: "bars" });
   view.scales = view.canvases.map((canvas) => add(canvas.previousSibling, "span", { className: "scale" }));
   view.show = (image) => {
     view.image = image;
@@ -59,11 +59,12 @@ function buildView(element, network, layers, own) {
     view.forget?.();
     view.show(image);
   };
-  view.show(view.image);
   sampleChoice(view, network, controls);
   if (own) buttons(view, network, controls);
   const first = element.dataset.class === undefined ? network.samples.at(-1)?.label : Number(element.dataset.class);
-  view.choose?.(network.samples.findIndex((sample) => sample.label === first));
+  const sample = network.samples.findIndex(({ label }) => label === first);
+  if (sample < 0) view.show(view.image);
+  else view.choose(sample);
   if (drawn) {
     files(view, network, controls);
     painting(view, network, controls);
@@ -353,14 +354,14 @@ function frames(view, network, layers) {
   const [height, width] = network.image_shape, { scale, unit } = view;
   const marks = unit ? windows(layers, unit.layer, unit.row, unit.column) : [];
   for (const canvas of [view.input, view.small]) {
-    const context = shown(canvas, view.picture);
+    const context = copied(canvas, view.picture);
     if (marks.length) frame(context, 0, 0, { h: height, w: width, scale }, marks[0], "--field");
     if (canvas === view.input && document.activeElement === canvas)
       frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
   }
   layers.forEach((_, at) => {
     const lay = view.layouts[at];
-    const context = shown(view.canvases[at], view.pictures[at]);
+    const context = copied(view.canvases[at], view.pictures[at]);
     if (!unit) return;
     if (at === unit.layer)
       frame(context, ...corner(lay, unit.channel), lay, spot(unit), "--window");
@@ -371,7 +372,7 @@ function frames(view, network, layers) {
   });
 }
 
-function shown(canvas, picture) {
+function copied(canvas, picture) {
   if (canvas.width !== picture.width) canvas.width = picture.width;
   if (canvas.height !== picture.height) canvas.height = picture.height;
   const context = canvas.getContext("2d");

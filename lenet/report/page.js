@@ -144,11 +144,14 @@ async function drawChart(element, paper) {
     renderer: "svg",
     actions: false,
     defaultStyle: false,
-    tooltip: (_, event, item, value) => tooltip(event, value),
+    tooltip: (_, event, item, value) => tooltip(event, value ?? lineAt(event)),
     config: theme(columns, paper),
   });
   charts.set(element, { made, names, columns, ramp });
 }
+
+// Between the points of a line Vega finds no tooltip.
+const lineAt = (event) => (event?.type === "pointermove" ? event.target.__data__?.tooltip : null);
 
 // What a chart says of the mark that is pointed at. A finger is lifted at once: what it has tapped
 // stays until the next tap.
@@ -295,7 +298,8 @@ async function pictures() {
     const key = truth === taken ? "right_behind" : "behind";
     if (!button.classList.contains("pill")) label(button, key, about);
     button.addEventListener("click", () => {
-      for (const other of document.querySelectorAll("[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
+      for (const other of document.querySelectorAll("button[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
+      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
       behind.replaceChildren();
       add(behind, "h3", {}).append(...spans(key, about));
       gallery(add(behind, "div", { className: "gallery" }), tiles);
@@ -364,13 +368,31 @@ function diverging(x) {
   return end.map((e) => Math.round(247 + (e - 247) * share));
 }
 
+// ---- contents ----
+
+// Mark the section that is being read.
+function follow() {
+  const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const link = links.get(target.id);
+        if (!isIntersecting) link?.removeAttribute("aria-current");
+        else link?.setAttribute("aria-current", "true");
+      }
+    },
+    { rootMargin: "-25% 0px -74% 0px" }, // a line across the window
+  );
+  for (const section of document.querySelectorAll("section[id]")) seen.observe(section);
+}
+
 // ---- begin ----
 
 window.lenet = { drawn: () => drawn }; // for who looks in from a console
 label(document.getElementById("contents"), "contents");
+follow();
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
-network();
 document.getElementById("language").addEventListener("click", () => {
   setLanguage(language() === "en" ? "zh" : "en");
   remember(`language ${location.pathname}`, language());
@@ -394,4 +416,5 @@ addEventListener("afterprint", () => repaint());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
+network();
 Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));
