@@ -4,6 +4,7 @@
 const SIDE = 84; // pixels of the screen that a map takes, at most
 const HIGH = 180; // that the maps of a layer take, about
 const GAP = 4;
+const PAST = 50; // steps that can be undone
 const BRUSHES = { 1: 0.6, 2: 1.1, 3: 1.7 }; // radius in pixels of the image
 
 function buildView(element, network, layers, own) {
@@ -16,6 +17,7 @@ function buildView(element, network, layers, own) {
     outputs: [],
     pictures: [], // of each layer: its maps as they were drawn last, without frames
     unit: null, // {layer, row, column, channel}
+    past: [], // what Undo brings back: [image, opened], the newest last
     opened: null, // a picture that is shown as it was opened: {name, both: [shown, the other]}
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
@@ -41,13 +43,23 @@ function buildView(element, network, layers, own) {
   view.bars = add(view.maps, "div", { className: "bars" });
   view.scales = view.canvases.map((canvas) => add(canvas.previousSibling, "span", { className: "scale" }));
   view.show = (image) => {
-    view.image = image;
+    view.image = Float64Array.from(image); // its own, to be painted on
     view.opened = null;
     view.note();
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
     view.draw();
   };
   // All anew: of another image, width, theme or language.
+  view.keep = () => {
+    view.past.push([Float64Array.from(view.image), view.opened]);
+    view.past.splice(0, view.past.length - PAST);
+  };
+  view.undo = () => {
+    const [image, opened] = view.past.pop() ?? [];
+    if (!image) return;
+    view.changed(image);
+    view.opened = opened;
+  };
   view.draw = () => {
     render(view, network, layers);
     tell(view, network);
@@ -120,10 +132,14 @@ function sampleChoice(view, network, controls) {
 function buttons(view, network, controls) {
   const button = (act) => {
     const made = add(controls, "button", { type: "button" });
-    made.addEventListener("click", act);
+    made.addEventListener("click", () => {
+      if (act !== view.undo) view.keep();
+      act();
+    });
     return made;
   };
   button(() => view.changed(new Float64Array(view.image.length))).append(...spans("clear"));
+  button(view.undo).append(...spans("undo"));
   button(() => {
     if (view.opened) view.open(view.opened.name, [...view.opened.both].reverse());
     else view.changed(view.image.map((x) => 255 - x));
@@ -159,6 +175,7 @@ function files(view, network, controls) {
     try {
       const [plain, inverted] = await picturesOf(chosen, height, width);
       const both = [plain, { ...inverted, light: plain.light, inverted: true }];
+      view.keep();
       view.open(name, plain.light ? both.reverse() : both);
     } catch (error) {
       const limits = { megabytes: LIMITS.bytes / 1e6, megapixels: LIMITS.pixels / 1e6 };
@@ -177,6 +194,7 @@ function files(view, network, controls) {
     box.classList.remove("dropping");
     open(event.dataTransfer.files[0]);
   });
+  addEventListener("paste", (event) => open(event.clipboardData.files[0]));
 }
 
 // Drawing, with a pointer or with keys.
@@ -195,11 +213,14 @@ function painting(view, network, controls) {
       column: ((event.clientX - box.left) / box.width) * width - 0.5,
     };
   };
-  let last = null;
+  let last = null, ink = 255;
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
+    view.keep();
     last = place(event);
-    paint(view, network, last, 255);
+    ink = event.button === 2 ? 0 : 255; // the right button erases
+    paint(view, network, last, ink);
     view.changed(view.image);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -209,7 +230,7 @@ function painting(view, network, controls) {
     for (let s = 1; s <= steps; s++) {
       const part = s / steps;
       const row = last.row + (next.row - last.row) * part;
-      paint(view, network, { row, column: last.column + (next.column - last.column) * part }, 255);
+      paint(view, network, { row, column: last.column + (next.column - last.column) * part }, ink);
     }
     last = next;
     nextFrame(view, "changed", () => view.changed(view.image));
@@ -226,7 +247,10 @@ function painting(view, network, controls) {
       view.cursor.column = clamp(view.cursor.column + step[1], width);
       view.frame();
       view.readout.textContent = say("cursor", view.cursor);
+    } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+      view.undo();
     } else if ([" ", "Enter", "Delete"].includes(event.key)) {
+      view.keep();
       paint(view, network, view.cursor, event.key === "Delete" ? 0 : 255);
       view.changed(view.image);
     } else return;

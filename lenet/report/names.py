@@ -102,6 +102,7 @@ SCRIPTS = {
     "right_behind": mark("{truth} predicted correctly: {shown} of {count}"),
     "sample": mark("{name}, test image {index}"),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
+    "undo": mark("Undo"),
     "unit": mark(
         "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "
         "{top} to {bottom}, columns {left} to {right}."
