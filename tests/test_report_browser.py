@@ -750,7 +750,7 @@ def test_pointing_draws_no_map_anew(tab):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_image_and_the_answer_stay_in_sight_beside_every_layer(opened, report, width):
-    tab = opened(report, viewport={"width": width, "height": 740})
+    tab = opened(report, viewport={"width": width, "height": 800})
     for view in tab.locator(".view").all():
         picture = view.locator(".small" if width < 640 else ".input canvas")
         for canvas in view.locator(".layer canvas").all():
@@ -758,4 +758,48 @@ def test_the_image_and_the_answer_stay_in_sight_beside_every_layer(opened, repor
             for each in (picture, view.locator(".answer"), view.locator(".readout")):
                 box = each.bounding_box()
                 assert box["y"] >= 40
-                assert box["y"] + box["height"] <= 740
+                assert box["y"] + box["height"] <= 800
+
+
+def test_the_right_button_erases_and_undo_brings_back(tab, own):
+    canvas = own.locator(".input canvas")
+    own.get_by_role("button", name="Clear").click()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    white = """c => { const copy = document.createElement('canvas');
+      [copy.width, copy.height] = [c.width, c.height];
+      const of = copy.getContext('2d');
+      of.drawImage(c, 0, 0);
+      const { data } = of.getImageData(0, 0, c.width, c.height);
+      return data.filter((x, i) => i % 4 === 2 && x > 200).length; }"""  # no frame is blue
+
+    def stroke(button: str) -> int:
+        tab.mouse.move(box["x"] + 60, box["y"] + 60)
+        tab.mouse.down(button=button)
+        tab.mouse.move(box["x"] + 160, box["y"] + 160, steps=3)
+        tab.mouse.up(button=button)
+        return canvas.evaluate(white)
+
+    drawn = stroke("left")
+    assert drawn > 0
+    assert stroke("right") == 0
+    own.get_by_role("button", name="Undo").click()
+    assert canvas.evaluate(white) == drawn
+    own.get_by_role("button", name="Undo").click()
+    assert canvas.evaluate(white) == 0
+
+
+def test_the_matrix_is_one_stop_for_tab_and_arrows_move_in_it(tab):
+    cells = tab.locator(".confusion button:not([disabled])")
+    tab.evaluate(
+        "() => document.querySelectorAll('.confusion button').forEach((e) => (e.disabled = false))"
+    )
+    stops = "() => document.querySelectorAll('.confusion button[tabindex=\"0\"]').length"
+    cells.first.focus()
+    for key, direction in (("ArrowRight", (0, 1)), ("ArrowDown", (1, 0)), ("ArrowLeft", (0, -1))):
+        before = tab.evaluate("() => document.activeElement.dataset.cell").split(",")
+        tab.keyboard.press(key)
+        after = tab.evaluate("() => document.activeElement.dataset.cell").split(",")
+        moved = [int(b) - int(a) for a, b in zip(before, after, strict=True)]
+        assert np.sign(moved).tolist() == list(direction)
+        assert tab.evaluate(stops) == 1

@@ -234,7 +234,11 @@ function shown(value) {
 // Heads become buttons that sort by their column: numbers as numbers, what is empty last.
 function sortable(made) {
   const heads = [...made.tHead.rows[0].cells];
+  const valued = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
   heads.forEach((head, column) => {
+    const rows = [...made.tBodies[0].rows];
+    if (isNumeric(rows.map((row) => valued(row, column))))
+      for (const row of [made.tHead.rows[0], ...rows]) row.cells[column].classList.add("numeric");
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -243,7 +247,7 @@ function sortable(made) {
       const down = head.getAttribute("aria-sort") === "ascending";
       heads.forEach((each) => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const key = (row) => valued(row, column);
       const rows = [...made.tBodies[0].rows];
       const order = comparison(rows.map(key));
       rows.sort((a, b) => order(key(a), key(b), down));
@@ -254,9 +258,10 @@ function sortable(made) {
 
 // The order of the values of a column: by the number that each begins with, such as "-0.5 [-1, 0]"
 // and "> 10", or as text if one begins with none; what is empty comes last.
+const number = (value) => parseFloat(value.replace("\u2212", "-").replace(/^[<>\u2264\u2265\s]+/, ""));
+const isNumeric = (values) => values.every((value) => value === "" || !Number.isNaN(number(value)));
 function comparison(values) {
-  const number = (value) => parseFloat(value.replace("\u2212", "-").replace(/^[<>\u2264\u2265\s]+/, ""));
-  const numeric = values.every((value) => value === "" || !Number.isNaN(number(value)));
+  const numeric = isNumeric(values);
   return (a, b, down) => {
     if (a === "" || b === "") return (a === "") - (b === "");
     const order = numeric ? number(a) - number(b) : a.localeCompare(b);
@@ -289,9 +294,13 @@ async function pictures() {
   };
   for (const box of document.querySelectorAll("[data-tiles]")) gallery(box, JSON.parse(box.dataset.tiles));
   const behind = document.getElementById("behind");
+  const cells = [...document.querySelectorAll("button[data-total]")];
+  const largest = Math.max(...cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count));
   for (const button of document.querySelectorAll("[data-cell]")) {
-    if (button.dataset.total > 0)
-      button.style.setProperty("--share", Math.sqrt(button.dataset.count / button.dataset.total));
+    // Of its class what is right, of the largest mistake what is wrong.
+    const whole = "right" in button.dataset ? button.dataset.total : largest;
+    if (whole > 0 && "count" in button.dataset)
+      button.style.setProperty("--share", Math.sqrt(button.dataset.count / whole));
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
     const tiles = payload.cells[button.dataset.cell] ?? [];
     const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
@@ -305,6 +314,24 @@ async function pictures() {
       gallery(add(behind, "div", { className: "gallery" }), tiles);
     });
   }
+}
+
+// One stop for Tab in a matrix of buttons; arrows move inside it.
+function roving(matrix) {
+  const rows = [...matrix.tBodies[0].rows].map((row) => [...row.querySelectorAll("button")]);
+  const stop = (cell) => rows.flat().forEach((each) => (each.tabIndex = each === cell ? 0 : -1));
+  stop(rows.flat().find((cell) => !cell.disabled));
+  matrix.addEventListener("focusin", (event) => stop(event.target));
+  matrix.addEventListener("keydown", (event) => {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    let row = rows.findIndex((cells) => cells.includes(event.target));
+    let column = rows[row].indexOf(event.target);
+    do [row, column] = [row + step[0], column + step[1]];
+    while (rows[row]?.[column]?.disabled);
+    rows[row]?.[column]?.focus();
+  });
 }
 
 // ---- the network ----
@@ -391,6 +418,7 @@ function follow() {
 window.lenet = { drawn: () => drawn }; // for who looks in from a console
 label(document.getElementById("contents"), "contents");
 follow();
+for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
 document.getElementById("language").addEventListener("click", () => {
