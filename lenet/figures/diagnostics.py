@@ -36,8 +36,9 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
     """
     text, powers = STATISTICS[measure]
     y = channel(measure, "", axis={"format": "%"}, scale={"domain": [0, 1]})
-    if powers:
-        y |= {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
+    shown = [row[measure] for row in rows if row["series"] in layers and (row[measure] or 0) > 0]
+    if powers and shown:
+        y = vega.logarithmic(measure, "", shown)
 
     def draw(t: Translate) -> Spec:
         spec = vega.lines(

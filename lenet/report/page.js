@@ -117,7 +117,7 @@ function theme(columns, paper) {
     mark: { color: category[0] },
     point: { color: category[0] },
     range: { category, ramp: ramps[paper], heatmap: ramps[paper] },
-    legend: { ...theme.legend, columns },
+    legend: { ...theme.legend, columns, labelFontSize: 13, symbolSize: 300 },
   };
 }
 
@@ -127,7 +127,7 @@ PARAMS.push({ name: "bandColour", value: "var(--series-1)" });
 // As many columns as the longest name of a legend leaves room for.
 function columnsOf(element, names = [""]) {
   const longest = Math.max(...names.map((name) => name.length));
-  return Math.max(1, Math.floor(element.clientWidth / (6.5 * longest + 36)));
+  return Math.max(1, Math.floor(element.clientWidth / (8 * longest + 44)));
 }
 
 async function drawChart(element, paper) {
