@@ -102,7 +102,7 @@ def test_pictures_that_cannot_be_read_leave_the_others_their_answers(shown, tmp_
 def test_what_pillow_cannot_do_for_one_picture_it_does_for_the_others(shown, tmp_path, monkeypatch):
     run_dir, expected = shown
     resize = Image.Image.resize
-    answers = iter((MemoryError(), RuntimeError("odd"), None))
+    answers = iter((MemoryError(), RuntimeError("odd"), None, None))  # one call a direction
 
     def sometimes(*arguments, **options):
         if error := next(answers):

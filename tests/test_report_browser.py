@@ -1,12 +1,14 @@
 """Reports in a real browser, opened from the disk as a person opens them."""
 
 import dataclasses
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import record_rows
 import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
@@ -14,10 +16,11 @@ from skipping import skip
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
+from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.errors import DataError
-from lenet.report import of_run
+from lenet.report import of_run, of_sweep, page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -47,7 +50,7 @@ def opened(browser):
     complaints: list[str] = []
     contexts = []
 
-    def open_(path: Path, **options):
+    def open_(path: Path, fragment: str = "", **options):
         options = {"viewport": {"width": 1200, "height": 900}} | options
         contexts.append(browser.new_context(**options))
         tab = contexts[-1].new_page()
@@ -58,11 +61,11 @@ def opened(browser):
             "request",
             lambda request: (
                 complaints.append(f"request: {request.url[:80]}")
-                if not request.url.startswith(("data:", "blob:")) and request.url != path.as_uri()
+                if not request.url.startswith(("data:", "blob:", path.as_uri()))
                 else None
             ),
         )
-        tab.goto(path.as_uri(), timeout=60_000)
+        tab.goto(f"{path.as_uri()}#{fragment}", timeout=60_000)
         tab.wait_for_selector("html[data-ready]", timeout=60_000)
         return tab
 
@@ -186,6 +189,7 @@ def test_a_keyboard_is_enough(tab, own):
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "PageDown"):
         tab.keyboard.press(key)
     assert "conv1, channel 1, row 1, column 2" in view.locator(".readout").inner_text()
+    own.get_by_role("button", name="Clear").click()
     before = own.locator(".bars").inner_text()
     own.locator(".input canvas").focus()
     for key in (" ", "ArrowDown", " ", "ArrowDown", " "):
@@ -198,6 +202,7 @@ def test_a_keyboard_is_enough(tab, own):
 
 def test_drawing_with_a_pointer_changes_what_the_network_says(tab, own):
     canvas = own.locator(".input canvas")
+    own.get_by_role("button", name="Clear").click()
     canvas.scroll_into_view_if_needed()
     before = own.locator(".bars").inner_text()
     box = canvas.bounding_box()
@@ -245,19 +250,25 @@ def photos(tmp_path_factory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def opened_as(tab, own, photo: Path) -> list[dict]:
+    """What the page makes of a picture: as it is, and inverted."""
+    tab.evaluate(
+        "() => { window.made = null;"
+        " document.querySelector('.view[data-view=own] input[type=file]')"
+        ".addEventListener('change', async (event) => { window.made ="
+        " (await window.lenet.picturesOf(event.target.files[0])).map((made) =>"
+        " ({...made, values: [...made.values]})); }, {once: true}); }"
+    )
+    own.locator("input[type=file]").set_input_files(photo)
+    tab.wait_for_function("() => window.made")
+    return tab.evaluate("() => window.made")
+
+
 def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
     """To two grey levels: browsers decode JPEG and multiply transparency in their own way."""
     for photo in photos:
-        tab.evaluate(
-            "() => { document.querySelector('.view[data-view=own] input[type=file]')"
-            ".addEventListener('change', async (event) => { window.made = null; window.made ="
-            " (await window.lenet.picturesOf(event.target.files[0])).map(({values, contrast}) =>"
-            " ({values: [...values], contrast})); }, {once: true}); }"
-        )
-        own.locator("input[type=file]").set_input_files(photo)
-        tab.wait_for_function("() => window.made")
         exact = photo.suffix == ".png" and photo.stem != "clear"
-        for made, invert in zip(tab.evaluate("() => window.made"), (False, True), strict=True):
+        for made, invert in zip(opened_as(tab, own, photo), (False, True), strict=True):
             expected = pictures.read(photo, (28, 28, 1), invert=invert)
             difference = np.array(made["values"]).reshape(28, 28) - expected.image[:, :, 0]
             assert np.abs(difference).max() <= (1 if exact else 4), photo.name
@@ -267,7 +278,7 @@ def test_a_picture_becomes_the_image_that_predict_makes_of_it(tab, own, photos):
 
 def test_invert_shows_what_predict_makes_of_ink_on_a_transparent_ground(tab, own, photos):
     own.locator("input[type=file]").set_input_files(next(x for x in photos if x.name == "ink.png"))
-    said = own.locator(".readout", has_text="ink.png is almost a single grey level")
+    said = own.locator(".note", has_text="ink.png is almost a single grey level")
     said.wait_for()
     assert "contrast 0 of 255" in said.inner_text()
     before = own.locator(".bars").inner_text()
@@ -295,7 +306,7 @@ def test_what_is_no_still_picture_is_refused_as_predict_refuses_it(own, tmp_path
         reason = (
             "larger than 50 megapixels or 64 MB" if path.stem == "pixels" else "not a still PNG"
         )
-        own.locator(".readout", has_text=f"{path.name}: {reason}").wait_for()
+        own.locator(".note", has_text=f"{path.name}: {reason}").wait_for()
 
 
 def test_language_and_theme_change_at_a_click_and_outlive_the_page(tab, own):
@@ -371,6 +382,7 @@ def test_the_numbers_of_a_chart_are_there_as_a_table(tab):
 def test_every_button_and_canvas_has_a_name(tab):
     nameless = tab.evaluate(
         "() => [...document.querySelectorAll('button, select, input, canvas, meter')]"
+        ".filter((each) => !each.ariaHidden)"
         ".filter((each) => !(each.getAttribute('aria-label') || each.textContent.trim()))"
         ".map((each) => each.outerHTML.slice(0, 80))"
     )
@@ -466,5 +478,329 @@ def test_a_tap_selects_a_unit_and_stays(opened, report):
 
 
 def test_nothing_is_said_of_an_empty_picture(own):
+    """It begins with an image of the test set, of which something is said."""
+    assert own.locator("meter").count() == len(report_pages.NAMES)
+    assert own.locator(".answer").inner_text().endswith("%")
+    own.get_by_role("button", name="Clear").click()
     assert own.locator("meter").count() == 0
+    assert own.locator(".answer").inner_text() == ""
     assert "always picks a class, even for a blank canvas" in own.locator(".bars").inner_text()
+
+
+def test_every_picture_becomes_what_predict_makes_of_it_inverted_or_not(tab, own, tmp_path):
+    """Of sizes, modes and orientations drawn at random; the page answers as the network of JAX."""
+    rng = np.random.default_rng(0)
+    modes = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "JPEG L", "JPEG RGB")
+    for i, mode in enumerate(modes * 4):
+        height, width = rng.integers(3, 120, 2).tolist()
+        if i >= len(modes):
+            (height, width) = (height, 3 * width) if i % 2 else (3 * height, width)
+        y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+        level = 255 * (0.5 + 0.5 * np.sin(rng.uniform(2, 9) * x + 5 * y)) * rng.uniform(0.4, 1)
+        grey = Image.fromarray((255 - level if rng.random() < 0.5 else level).astype(np.uint8))
+        if mode == "I;16":
+            picture = Image.fromarray((level * 257).astype(np.uint16))
+        elif mode in ("LA", "RGBA"):
+            picture = grey.convert(mode)
+            picture.putalpha(Image.fromarray((255 * (x < 0.6)).astype(np.uint8)))
+        else:
+            picture = grey.convert(mode.removeprefix("JPEG "))
+        exif = Image.Exif()
+        exif[0x0112] = orientation = int(rng.integers(1, 9))
+        jpeg = mode == "CMYK" or mode.startswith("JPEG")
+        path = tmp_path / f"{i} {mode.replace(';', '')} {orientation}.{'jpg' if jpeg else 'png'}"
+        picture.save(path, exif=exif, **({"quality": 95} if jpeg else {}))
+        made = opened_as(tab, own, path)
+        for each, invert in zip(made, (False, True), strict=True):
+            expected = pictures.read(path, (28, 28, 1), invert=invert)
+            difference = np.array(each["values"]).reshape(28, 28) - expected.image[:, :, 0]
+            assert np.abs(difference).max() <= (4 if jpeg else 1), (path.name, invert)
+            assert each["light"] == expected.light or jpeg, (path.name, invert)
+
+
+def test_a_picture_on_white_is_inverted_as_it_is_opened(tab, own, tmp_path):
+    """Twice as wide as high: what is added above and below stays black, inverted or not."""
+    y, x = np.mgrid[0:40, 0:80]
+    ink = ((y - 20) ** 2 + (x - 40) ** 2 < 200) * 255
+    Image.fromarray((255 - ink).astype(np.uint8)).save(tmp_path / "on white.png")
+    pixels = """() => { const canvas = document.querySelector('.view[data-view=own] .input canvas');
+      const [w, h] = [canvas.width, canvas.height];
+      const { data } = canvas.getContext('2d').getImageData(0, 0, w, h);
+      return [[w / 2, h / 2], [w / 2, 5], [5, h / 2]].map(([x, y]) => data[4 * (y * w + x)]);
+    }"""
+    own.locator("input[type=file]").set_input_files(tmp_path / "on white.png")
+    own.locator(".note", has_text="on white.png: dark on light, inverted").wait_for()
+    assert tab.evaluate(pixels) == [255, 0, 0]
+    own.get_by_role("button", name="Invert").click()
+    own.locator(".note", has_text="the training images are light on dark").wait_for()
+
+
+def test_changes_of_theme_and_language_leave_nothing_behind(tab):
+    """Charts are ended before they are drawn anew: no listener and no element is left."""
+    session = tab.context.new_cdp_session(tab)
+
+    def counted() -> tuple[int, int]:
+        for _ in range(2):
+            for button in ("#theme", "#language"):
+                tab.click(button)
+                tab.evaluate("() => window.lenet.drawn()")
+        session.send("HeapProfiler.collectGarbage")
+        found = session.send("Memory.getDOMCounters")
+        return found["jsEventListeners"], found["nodes"]
+
+    listeners, nodes = counted()
+    assert counted() <= (listeners, nodes * 1.01)
+    assert tab.locator("[data-chart]").count() == tab.locator(".canvas svg").count()
+
+
+@pytest.mark.parametrize("section", ["play", "robustness"])
+def test_a_link_into_the_page_lands_at_its_section(opened, report, section):
+    tab = opened(report, fragment=section, viewport={"width": 1200, "height": 500})
+    tab.wait_for_timeout(500)
+    top = f"() => document.querySelector('#{section} h2').getBoundingClientRect().top"
+    assert 30 <= tab.evaluate(top) <= 110
+
+
+def test_a_column_of_numbers_sorts_by_them_whatever_stands_behind(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "comparison.html", compared()))
+    table = tab.locator("#cells table")
+    texts = ["10 (3/16)", "3 (14/16)", "> 10", "", "-0.5 [-1, 0]"]
+    fill = "(row, text) => (row.cells[1].textContent = text)"
+    for row, text in zip(table.locator("tbody tr").all(), texts, strict=True):
+        row.evaluate(fill, text)
+    table.locator("th button").nth(1).click()
+    said = table.locator("tbody tr td:nth-child(2)").all_inner_texts()
+    assert said == ["-0.5 [-1, 0]", "3 (14/16)", "10 (3/16)", "> 10", ""]
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_pointing_at_a_unit_moves_nothing(opened, report, width):
+    tab = opened(report, viewport={"width": width, "height": 740})
+    view = tab.locator(".view").first
+    for at in range(view.locator(".layer canvas").count()):
+        canvas = view.locator(".layer canvas").nth(at)
+        canvas.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+        box = canvas.bounding_box()
+        before = box, tab.evaluate("document.body.scrollHeight")
+        tab.mouse.move(1, 1)
+        tab.mouse.move(box["x"] + 5, box["y"] + 5)
+        tab.wait_for_timeout(60)
+        assert "Receptive field" in view.locator(".readout").inner_text()
+        assert (canvas.bounding_box(), tab.evaluate("document.body.scrollHeight")) == before
+
+
+def of_three_axes() -> page.Report:
+    """A sweep whose settings are lines through three axes."""
+    axes = ["lr", "pool", "activation"]
+    cells = itertools.product((0.1, 0.3, 0.9), ("avg", "max"), ("relu", "sigmoid"))
+    entries = [
+        record_rows.entry(
+            run,
+            [record_rows.row(1, test_accuracy=0.4 + 0.03 * run)],
+            **dict(zip(axes, cell, strict=True)),
+            epochs=1,
+        )
+        for run, cell in enumerate(cells)
+    ]
+    asked = {"command": "sweep", "runs": len(entries), "environment": {}, "flags": {}}
+    return of_sweep.report("s", Sweep(entries, axes, Config(epochs=1)), asked)
+
+
+LINES = "#chart-parallel .layer_0_pathgroup .mark-line path"
+
+
+def on_a_line(tab, line: int) -> tuple[float, float]:
+    """Where a line of the parallel coordinates is a quarter of its way along."""
+    path = tab.locator(LINES).nth(line)
+    path.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+    tab.wait_for_timeout(200)  # for the event of that, which hides a tooltip
+    return path.evaluate(
+        "e => { const on = e.getPointAtLength(e.getTotalLength() * 0.22);"
+        " const seen = on.matrixTransform(e.getScreenCTM()); return [seen.x, seen.y]; }"
+    )
+
+
+def test_a_line_of_parallel_coordinates_stands_out_while_it_is_pointed_at(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "sweep.html", of_three_axes()))
+    opacities = (
+        f"() => [...document.querySelectorAll('{LINES}')]"
+        ".map((e) => e.getAttribute('opacity') ?? '1')"
+    )
+    assert set(tab.evaluate(opacities)) == {"1"}
+    tab.mouse.move(*on_a_line(tab, 2))
+    tab.locator("#tooltip:not([hidden])", has_text="mean test accuracy").wait_for()
+    assert sorted(tab.evaluate(opacities))[-1] == "1"
+    assert tab.evaluate(opacities).count("1") == 1
+    tab.mouse.move(5, 5)
+    tab.wait_for_function(f"() => ({opacities})().every((each) => each === '1')")
+    assert tab.locator("#tooltip:not([hidden])").count() == 0
+
+
+def test_on_a_phone_a_tooltip_stays_until_the_next_tap(opened, report):
+    """It tells what all series are at the x that is nearest to the finger."""
+    tab = opened(report, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True)
+    chart = tab.locator("#chart-losses")
+    chart.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+    chart.tap(position={"x": 200, "y": 100})
+    shown = tab.locator("#tooltip:not([hidden])")
+    shown.wait_for()
+    tab.wait_for_timeout(400)
+    said = shown.inner_text().split()
+    assert said[:4] == ["epoch", "1", "training", "1.3000"]
+    assert said[-2:] == ["test", "1.3700"]
+    box = shown.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    tab.locator("h1").tap()
+    shown.wait_for(state="hidden")
+
+
+def test_a_dark_page_prints_in_light_colours(opened, report):
+    """Text, charts and cells, each on white paper; a real PDF is made as well."""
+    tab = opened(report, color_scheme="dark")
+    tab.click("#theme")
+    tab.click("#theme")  # chosen, not only the system's
+    tab.emulate_media(media="print")
+    shown = tab.evaluate(
+        """() => { const of = (at, name) => getComputedStyle(document.querySelector(at))[name];
+        return [of('body', 'backgroundColor'), of('body', 'color'),
+          of('#chart-losses .role-axis text', 'fill'),
+          of('#chart-losses .mark-line path', 'stroke')]; }"""
+    )
+    assert shown == [
+        "rgb(255, 255, 255)",
+        "rgb(27, 31, 36)",
+        "rgb(87, 96, 106)",
+        "rgb(0, 114, 178)",
+    ]
+    assert tab.pdf()[:4] == b"%PDF"
+
+
+def test_a_map_prints_on_white_and_is_dark_again_afterwards(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "s.html", sweep()), color_scheme="dark")
+    fills = (
+        "() => [...document.querySelectorAll('#chart-map .role-mark.mark-rect path')]"
+        ".map((e) => e.getAttribute('fill'))"
+    )
+    dark = tab.evaluate(fills)
+    during = tab.evaluate(
+        "() => { dispatchEvent(new Event('beforeprint'));"
+        f" return window.lenet.drawn().then({fills}); }}"
+    )
+    tab.evaluate("() => { dispatchEvent(new Event('afterprint')); return window.lenet.drawn(); }")
+    assert during != dark
+    assert tab.evaluate(fills) == dark
+
+
+def test_a_resize_draws_anew_only_what_has_another_width(tab):
+    """A phone's address bar that slides away changes the height alone, dozens of times."""
+    tab.evaluate(
+        """() => { window.drawings = 0;
+        for (const name of ['drawImage', 'putImageData']) {
+          const original = CanvasRenderingContext2D.prototype[name];
+          CanvasRenderingContext2D.prototype[name] = function (...given) {
+            window.drawings += 1; return original.apply(this, given); };
+        } }"""
+    )
+    for height in (880, 860, 840):
+        tab.set_viewport_size({"width": 1200, "height": height})
+    tab.wait_for_timeout(200)
+    assert tab.evaluate("() => window.drawings") == 0
+    legend = "() => document.querySelector('#chart-losses .root path.background').getBBox().width"
+    wide = tab.evaluate(legend)
+    tab.set_viewport_size({"width": 700, "height": 840})
+    tab.wait_for_function("() => window.drawings > 0")
+    tab.wait_for_function(f"() => ({legend})() < {wide} * 1.2")
+    widths = tab.evaluate(
+        "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
+    )
+    assert max(widths) <= 700
+
+
+def test_a_run_that_diverged_is_a_cross_above_the_accuracies(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "c.html", compared()))
+    lines = tab.locator("#chart-rates .mark-symbol path")
+    crosses = tab.locator("#chart-rates .mark-text text", has_text="×")
+    assert crosses.count() == 2
+    highest = min(each.bounding_box()["y"] for each in lines.all())
+    for cross in crosses.all():
+        assert cross.bounding_box()["y"] < highest
+    axis = tab.locator("#chart-rates .role-axis text").all_inner_texts()
+    assert "0%" not in axis
+
+
+def test_pointing_draws_no_map_anew(tab):
+    """Frames alone: the maps are kept until the image, the width, the theme or language changes."""
+    tab.evaluate(
+        """() => { window.drawings = 0;
+        const original = CanvasRenderingContext2D.prototype.putImageData;
+        CanvasRenderingContext2D.prototype.putImageData = function (...given) {
+          window.drawings += 1; return original.apply(this, given); }; }"""
+    )
+    view = tab.locator(".view").first
+    canvas = view.locator(".layer canvas").nth(2)
+    canvas.scroll_into_view_if_needed()
+    for x in (4, 30, 60):
+        canvas.hover(position={"x": x, "y": 4})
+        assert "conv2, channel 0" in view.locator(".readout").inner_text()
+    assert tab.evaluate("() => window.drawings") == 0
+    view.locator("select").select_option(index=2)
+    assert tab.evaluate("() => window.drawings") > 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_image_and_the_answer_stay_in_sight_beside_every_layer(opened, report, width):
+    tab = opened(report, viewport={"width": width, "height": 800})
+    for view in tab.locator(".view").all():
+        picture = view.locator(".small" if width < 640 else ".input canvas")
+        for canvas in view.locator(".layer canvas").all():
+            canvas.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+            for each in (picture, view.locator(".answer"), view.locator(".readout")):
+                box = each.bounding_box()
+                assert box["y"] >= 40
+                assert box["y"] + box["height"] <= 800
+
+
+def test_the_right_button_erases_and_undo_brings_back(tab, own):
+    canvas = own.locator(".input canvas")
+    own.get_by_role("button", name="Clear").click()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    white = """c => { c.blur(); // else the cursor frames a pixel
+      const copy = document.createElement('canvas');
+      [copy.width, copy.height] = [c.width, c.height];
+      const of = copy.getContext('2d');
+      of.drawImage(c, 0, 0);
+      const { data } = of.getImageData(0, 0, c.width, c.height);
+      return data.filter((x, i) => i % 4 === 2 && x > 200).length; }"""
+
+    def stroke(button: str) -> int:
+        tab.mouse.move(box["x"] + 60, box["y"] + 60)
+        tab.mouse.down(button=button)
+        tab.mouse.move(box["x"] + 160, box["y"] + 160, steps=3)
+        tab.mouse.up(button=button)
+        return canvas.evaluate(white)
+
+    drawn = stroke("left")
+    assert drawn > 0
+    assert stroke("right") == 0
+    own.get_by_role("button", name="Undo").click()
+    assert canvas.evaluate(white) == drawn
+    own.get_by_role("button", name="Undo").click()
+    assert canvas.evaluate(white) == 0
+
+
+def test_the_matrix_is_one_stop_for_tab_and_arrows_move_in_it(tab):
+    cells = tab.locator(".confusion button:not([disabled])")
+    tab.evaluate(
+        "() => document.querySelectorAll('.confusion button').forEach((e) => (e.disabled = false))"
+    )
+    stops = "() => document.querySelectorAll('.confusion button[tabindex=\"0\"]').length"
+    cells.first.focus()
+    for key, direction in (("ArrowRight", (0, 1)), ("ArrowDown", (1, 0)), ("ArrowLeft", (0, -1))):
+        before = tab.evaluate("() => document.activeElement.dataset.cell").split(",")
+        tab.keyboard.press(key)
+        after = tab.evaluate("() => document.activeElement.dataset.cell").split(",")
+        moved = [int(b) - int(a) for a, b in zip(before, after, strict=True)]
+        assert np.sign(moved).tolist() == list(direction)
+        assert tab.evaluate(stops) == 1

@@ -194,8 +194,14 @@ def _prepared(
     if invert:
         grey = ImageChops.invert(grey)
     within = (height, width) if orientation >= 5 else (width, height)
-    ends = (0, 0, size[0] / factor, size[1] / factor)  # within the last pixels, perhaps
-    grey = grey.resize(_fitted(size, within), Image.Resampling.LANCZOS, ends)
+    right, bottom = size[0] / factor, size[1] / factor  # within the last pixels, perhaps
+    across, down = _fitted(size, within)
+    # One direction a call: which one Pillow takes first depends on its version and the proportions.
+    for to, ends in (
+        ((across, grey.height), (right, grey.height)),
+        ((across, down), (across, bottom)),
+    ):
+        grey = grey.resize(to, Image.Resampling.LANCZOS, (0, 0, *ends))
     if orientation in TURNS:
         grey = grey.transpose(TURNS[orientation])
     centred = Image.new("L", (width, height))

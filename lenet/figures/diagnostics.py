@@ -36,8 +36,9 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
     """
     text, powers = STATISTICS[measure]
     y = channel(measure, "", axis={"format": "%"}, scale={"domain": [0, 1]})
-    if powers:
-        y |= {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
+    shown = [row[measure] for row in rows if row["series"] in layers and (row[measure] or 0) > 0]
+    if powers and shown:
+        y = vega.logarithmic(measure, "", shown)
 
     def draw(t: Translate) -> Spec:
         spec = vega.lines(
@@ -46,7 +47,7 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
             channel("epoch", t("epoch"), axis=WHOLE),
             y,
             {layer: layer for layer in layers},
-            [channel("epoch", t("epoch")), channel(measure, t("value"), format=".3~e")],
+            f"format(datum.{measure}, '{'.3~g' if powers else '.1%'}')",
         )
         # The logarithm of 0 is nowhere.
         keep = f"isValid(datum.{measure}) && datum.{measure} {'>' if powers else '>='} 0"

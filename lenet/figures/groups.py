@@ -141,10 +141,9 @@ def _means(
     behind: Sequence[Spec],
 ) -> Spec:
     y = channel(labels.centre, t(terms.named(labels.measure)), scale=vega.NEAR, axis=PERCENT)
-    ends = [percent("low", t("lowest")), percent("high", t("highest"))]
-    at = channel(x["field"], x["title"], format=".4~g")
-    tooltip = [at, percent(labels.centre, t(labels.centre)), *ends, channel("n", t("runs"))]
-    return vega.lines(data, title, x, y, names, tooltip, behind, labels.heading(t))
+    middle, low, high = (f"format(datum.{each}, '.1%')" for each in (labels.centre, "low", "high"))
+    shown = f"{middle} + ' [' + {low} + ', ' + {high} + '], n = ' + datum.n"
+    return vega.lines(data, title, x, y, names, shown, behind, labels.heading(t))
 
 
 def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:

@@ -87,8 +87,7 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
 def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
     x = channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
     names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
-    tooltip = [channel("epoch", t("epoch"), format=".1f"), y | {"format": form}]
-    return vega.lines(data, description, x, y, names, tooltip)
+    return vega.lines(data, description, x, y, names, f"format(datum.value, '{form}')")
 
 
 def _band(t: Translate) -> Spec:

@@ -137,6 +137,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         return vega.chart(
             data,
             title,
+            usermeta={"ramp": True},
             height=max(100, 34 * len(order[down])),
             encoding={"x": x, "y": y},
             layer=[
@@ -193,13 +194,24 @@ def parallel(sweep: Sweep) -> Chart:
         x = groups.ordinal("axis", "", called)
         x["axis"] |= {"grid": True, "ticks": False}
         y: Spec = channel("place", "", axis=None, scale={"domain": [-0.05, 1.05]})
-        select = {"type": "point", "on": "pointerover,click", "fields": ["rank"]}
+        select = {
+            "type": "point",
+            "on": "pointerover,click",
+            "clear": "pointerout",
+            "fields": ["rank"],
+        }
         label = channel("label", _labels(best, axes, measure).heading(t), "nominal")
+        rank = {"field": "rank", "type": "nominal"}
         line = layer(
-            {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
-            detail={"field": "rank", "type": "nominal"},
+            {"type": "line", "strokeWidth": 2},
+            detail=rank,
             color=channel("mean", title, legend={"format": "~%"}),
             opacity={"condition": {"param": "hovered", "value": 1}, "value": 0.1},
+        )
+        # Vega looks for the first point of a line, which says all that the line stands for.
+        wide = layer(
+            {"type": "line", "strokeWidth": 12, "opacity": 0},
+            detail=rank,
             tooltip=[label, channel("rank", t("rank")), percent("mean", title)],
         )
         shown = {mark["value"]: t(terms.valued(mark["value"])) for mark in marks}
@@ -216,9 +228,10 @@ def parallel(sweep: Sweep) -> Chart:
         return vega.chart(
             "parallel",
             t("Settings side by side, each line one of them"),
+            usermeta={"ramp": True},
             height=320,
             encoding={"x": x, "y": y},
-            layer=[line | hover, halo, text],
+            layer=[line, halo, text, wide | hover],
         )
 
     return Chart(draw, {"parallel": through, "parallel_levels": marks})

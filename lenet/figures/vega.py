@@ -125,18 +125,20 @@ def lines(
     x: Spec,
     y: Spec,
     names: Mapping[str, str],
-    tooltip: Sequence[Spec],
+    shown: str,
     behind: Sequence[Spec] = (),
     title: str = "",
 ) -> Spec:
     """Return lines with dots, one for each series; a click in the legend leaves one alone.
+
+    Pointing anywhere marks the nearest x by a rule, and tells the value of every series there.
 
     Args:
       data: the name of the rows, which have a `series`.
       description: of the chart.
       x, y: channels; x also of the layers behind.
       names: of the series, in this language, in their order.
-      tooltip: channels, beside the name.
+      shown: an expression of Vega, the value of a row in words.
       behind: layers that are drawn first.
       title: of the legend.
     """
@@ -149,12 +151,30 @@ def lines(
         color=colour,
         strokeDash={**colour, "legend": None},
         opacity={"condition": {"param": picked, "value": 1}, "value": 0.12},
-        tooltip=[channel("name", "", "nominal"), *tooltip],
     )
     pick = {"name": picked, "select": {"type": "point", "fields": ["name"]}, "bind": "legend"}
     usermeta = {"names": list(names.values())}  # for the width of the legend
-    layers = [*behind, line | {"params": [pick]}]
+    layers = [*behind, line | {"params": [pick]}, _crosshair(data, x, names, shown)]
     return chart(data, description, usermeta=usermeta, encoding={"x": x}, layer=layers)
+
+
+def _crosshair(data: str, x: Spec, names: Mapping[str, str], shown: str) -> Spec:
+    """A rule at the x nearest to the pointer; its tooltip is a datum with a head and all rows."""
+    field, hair = x["field"], f"hair_{data}"
+    head = f"{json.dumps(x['title'] + ' ')} + format(datum.{field}, '.4~g')"
+    rows = [
+        named(names),
+        {"filter": "isValid(datum.name)"},
+        {"calculate": shown, "as": "shown"},
+        {"calculate": head, "as": "head"},
+        {"aggregate": [{"op": "values", "as": "rows"}], "groupby": [field, "head"]},
+    ]
+    select = {"type": "point", "fields": [field], "nearest": True}
+    select |= {"on": "pointerover", "clear": "pointerout"}
+    there = {"param": hair, "empty": False, "value": 0.6}
+    rule = {"type": "rule", "color": INK, "tooltip": {"expr": "datum"}}
+    made = layer(rule, transform=rows, opacity={"condition": there, "value": 0})
+    return made | {"params": [{"name": hair, "select": select}]}
 
 
 THEME: Spec = {

@@ -1,8 +1,10 @@
 // A view of one image in the network: the image, every layer's maps, the probabilities. Pointing at
 // a unit frames the window it comes from and its receptive field.
 
-const SIDE = 84; // pixels of the screen that a map takes, about
+const SIDE = 84; // pixels of the screen that a map takes, at most
+const HIGH = 180; // that the maps of a layer take, about
 const GAP = 4;
+const PAST = 50; // steps that can be undone
 const BRUSHES = { 1: 0.6, 2: 1.1, 3: 1.7 }; // radius in pixels of the image
 
 function buildView(element, network, layers, own) {
@@ -13,36 +15,68 @@ function buildView(element, network, layers, own) {
     own,
     image: new Float64Array(height * width * channels),
     outputs: [],
+    pictures: [], // of each layer: its maps as they were drawn last, without frames
     unit: null, // {layer, row, column, channel}
-    opened: null, // a picture that is shown as it was opened: [as it is, inverted]
+    past: [], // what Undo brings back: [image, opened], the newest last
+    opened: null, // a picture that is shown as it was opened: {name, both: [shown, the other]}
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
   };
   const controls = add(element, "div", { className: "controls" });
-  const look = add(element, "div", { className: "look" });
-  const input = add(look, "div", { className: "input" });
+  const note = add(element, "p", { className: "note" });
+  note.setAttribute("role", "status");
+  view.note = (key = "", values = {}) => note.replaceChildren(...(key ? spans(key, values) : []));
+  const inside = add(element, "div", { className: "inside" });
+  const side = add(inside, "div", { className: "side" });
+  const input = add(side, "div", { className: "input" });
   view.input = add(input, "canvas", { tabIndex: drawn ? 0 : -1 });
   label(view.input, drawn ? "canvas" : "image");
   view.input.setAttribute("role", drawn ? "application" : "img");
-  view.bars = add(look, "div", { className: "bars" });
-  view.readout = add(element, "p", { className: "readout" });
+  const strip = add(side, "div", { className: "strip" }); // what stays in sight on a phone
+  view.small = add(strip, "canvas", { className: "small" });
+  view.small.setAttribute("aria-hidden", "true");
+  view.answer = add(strip, "p", { className: "answer" });
+  view.readout = add(strip, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
+  view.maps = add(inside, "div", { className: "maps" });
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
+  view.bars = add(view.maps, "div", { className: "bars" });
+  view.scales = view.canvases.map((canvas) => add(canvas.previousSibling, "span", { className: "scale" }));
   view.show = (image) => {
-    view.image = image;
+    view.image = Float64Array.from(image); // its own, to be painted on
     view.opened = null;
+    view.note();
     view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
-    draw(view, network, layers);
+    view.draw();
   };
-  view.draw = () => draw(view, network, layers);
+  // All anew: of another image, width, theme or language.
+  view.keep = () => {
+    view.past.push([Float64Array.from(view.image), view.opened]);
+    view.past.splice(0, view.past.length - PAST);
+  };
+  view.undo = () => {
+    const [image, opened] = view.past.pop() ?? [];
+    if (!image) return;
+    view.changed(image);
+    view.opened = opened;
+  };
+  view.draw = () => {
+    render(view, network, layers);
+    tell(view, network);
+    answer(view);
+    view.frame();
+  };
+  view.frame = () => frames(view, network, layers); // alone: of another unit or place of the cursor
   view.changed = (image) => {
     view.forget?.();
     view.show(image);
   };
-  view.show(view.image);
   sampleChoice(view, network, controls);
   if (own) buttons(view, network, controls);
-  else view.choose?.(network.samples.findIndex((s) => s.label === Number(element.dataset.class)));
+  const first = element.dataset.class === undefined ? network.samples.at(-1)?.label : Number(element.dataset.class);
+  const sample = network.samples.findIndex(({ label }) => label === first);
+  if (sample < 0) view.show(view.image);
+  else view.choose(sample);
   if (drawn) {
     files(view, network, controls);
     painting(view, network, controls);
@@ -52,9 +86,9 @@ function buildView(element, network, layers, own) {
 
 // The canvas of a layer's maps. Its keys move from unit to unit, which a screen reader has to let by.
 function layerCanvas(view, layers, at) {
-  const figure = add(view.element, "figure", { className: "layer" });
+  const figure = add(view.maps, "figure", { className: "layer" });
   const name = `${layers[at].name} · ${sizes(layers[at])}`;
-  add(figure, "figcaption", { textContent: name });
+  add(add(figure, "figcaption", {}), "span", { textContent: name });
   const canvas = add(figure, "canvas", { tabIndex: 0 });
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", name);
@@ -98,17 +132,26 @@ function sampleChoice(view, network, controls) {
 function buttons(view, network, controls) {
   const button = (act) => {
     const made = add(controls, "button", { type: "button" });
-    made.addEventListener("click", act);
+    made.addEventListener("click", () => {
+      if (act !== view.undo) view.keep();
+      act();
+    });
     return made;
   };
   button(() => view.changed(new Float64Array(view.image.length))).append(...spans("clear"));
+  button(view.undo).append(...spans("undo"));
   button(() => {
-    if (view.opened) view.open([...view.opened].reverse());
+    if (view.opened) view.open(view.opened.name, [...view.opened.both].reverse());
     else view.changed(view.image.map((x) => 255 - x));
   }).append(...spans("invert"));
   const ways = { left: ["←", 0, -1], right: ["→", 0, 1], up: ["↑", -1, 0], down: ["↓", 1, 0] };
   for (const [key, [sign, down, right]] of Object.entries(ways)) {
-    const made = button(() => view.changed(shifted(view.image, network.image_shape, down, right)));
+    const moved = (image) => shifted(image, network.image_shape, down, right);
+    const made = button(() => {
+      if (view.opened)
+        view.open(view.opened.name, view.opened.both.map((each) => ({ ...each, values: moved(each.values) })));
+      else view.changed(moved(view.image));
+    });
     made.textContent = sign;
     label(made, key);
   }
@@ -119,22 +162,24 @@ function files(view, network, controls) {
   const [height, width] = network.image_shape;
   const file = add(controls, "input", { type: "file", accept: "image/png,image/jpeg" });
   label(file, "file");
-  view.open = (both) => {
-    const [{ values, contrast, name }] = both;
+  view.open = (name, both) => {
+    const [{ values, contrast, inverted, light }] = both;
     view.changed(values);
-    view.opened = both;
-    if (contrast < FAINT) view.readout.textContent = say("faint", { name, contrast });
+    view.opened = { name, both };
+    if (contrast < FAINT) view.note("faint", { name, contrast });
+    else if (light) view.note(inverted ? "inverted" : "light", { name });
   };
   const open = async (chosen) => {
     if (!chosen) return;
     const { name } = chosen;
     try {
-      const both = await picturesOf(chosen, height, width);
-      view.open(both.map((picture) => ({ ...picture, name })));
+      const [plain, inverted] = await picturesOf(chosen, height, width);
+      const both = [plain, { ...inverted, light: plain.light, inverted: true }];
+      view.keep();
+      view.open(name, plain.light ? both.reverse() : both);
     } catch (error) {
       const limits = { megabytes: LIMITS.bytes / 1e6, megapixels: LIMITS.pixels / 1e6 };
-      view.readout.textContent =
-        error instanceof TooLarge ? say("large", { name, ...limits }) : say("notpicture", { name });
+      view.note(...(error instanceof TooLarge ? ["large", { name, ...limits }] : ["notpicture", { name }]));
     }
   };
   file.addEventListener("change", () => open(file.files[0]));
@@ -149,6 +194,7 @@ function files(view, network, controls) {
     box.classList.remove("dropping");
     open(event.dataTransfer.files[0]);
   });
+  addEventListener("paste", (event) => open(event.clipboardData.files[0]));
 }
 
 // Drawing, with a pointer or with keys.
@@ -167,11 +213,14 @@ function painting(view, network, controls) {
       column: ((event.clientX - box.left) / box.width) * width - 0.5,
     };
   };
-  let last = null;
+  let last = null, ink = 255;
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
+    view.keep();
     last = place(event);
-    paint(view, network, last, 255);
+    ink = event.button === 2 ? 0 : 255; // the right button erases
+    paint(view, network, last, ink);
     view.changed(view.image);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -181,27 +230,34 @@ function painting(view, network, controls) {
     for (let s = 1; s <= steps; s++) {
       const part = s / steps;
       const row = last.row + (next.row - last.row) * part;
-      paint(view, network, { row, column: last.column + (next.column - last.column) * part }, 255);
+      paint(view, network, { row, column: last.column + (next.column - last.column) * part }, ink);
     }
     last = next;
-    view.changed(view.image);
+    nextFrame(view, "changed", () => view.changed(view.image));
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => {
+      if (last) view.changed(view.image);
+      last = null;
+    });
   canvas.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
     if (step) {
       view.cursor.row = clamp(view.cursor.row + step[0], height);
       view.cursor.column = clamp(view.cursor.column + step[1], width);
-      view.draw();
+      view.frame();
       view.readout.textContent = say("cursor", view.cursor);
+    } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+      view.undo();
     } else if ([" ", "Enter", "Delete"].includes(event.key)) {
+      view.keep();
       paint(view, network, view.cursor, event.key === "Delete" ? 0 : 255);
       view.changed(view.image);
     } else return;
     event.preventDefault();
   });
-  canvas.addEventListener("focus", view.draw);
-  canvas.addEventListener("blur", view.draw);
+  canvas.addEventListener("focus", view.frame);
+  canvas.addEventListener("blur", view.frame);
 }
 
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -232,15 +288,20 @@ function shifted(image, [height, width, channels], down, right) {
   return moved;
 }
 
-// How the maps of a layer lie on its canvas.
+// How the maps of a layer lie on its canvas: as large as SIDE, HIGH and the width allow.
 function layout(layer, available) {
   const [h, w, c] = layer.shape;
   const flat = h * w === 1;
-  const scale = flat ? 12 : Math.max(1, Math.min(14, Math.floor(SIDE / Math.max(h, w))));
   const gap = flat ? 1 : GAP;
+  const most = flat ? 16 : Math.max(1, Math.min(14, Math.floor(SIDE / Math.max(h, w))));
+  const rowsOf = (scale) => Math.ceil(c / Math.max(1, Math.floor((available + gap) / (w * scale + gap))));
+  let scale = most;
+  while (!flat && scale > 2 && rowsOf(scale) * (h * scale + gap) > HIGH && rowsOf(scale - 1) < rowsOf(scale) + 1) {
+    scale -= 1;
+  }
+  if (rowsOf(scale) === rowsOf(most)) scale = most; // smaller maps would save nothing
   const [cellHeight, cellWidth] = [h * scale + gap, w * scale + gap];
-  const columns = Math.max(1, Math.min(c, Math.floor((available + gap) / cellWidth)));
-  const rows = Math.ceil(c / columns);
+  const rows = rowsOf(scale), columns = Math.ceil(c / rows);
   return { h, w, c, scale, gap, cellHeight, cellWidth, columns, width: columns * cellWidth - gap, height: rows * cellHeight - gap };
 }
 
@@ -251,60 +312,114 @@ function corner(lay, channel) {
   ];
 }
 
-function draw(view, network, layers) {
+// Do something before the next frame is shown, once however often it is asked for.
+function nextFrame(view, name, act) {
+  view.waiting ??= {};
+  view.waiting[name] ??= requestAnimationFrame(() => {
+    delete view.waiting[name];
+    act();
+  });
+}
+
+// The image and the maps of each layer, on canvases off the screen.
+function render(view, network, layers) {
   const [height, width, channels] = network.image_shape;
   const scale = Math.max(1, Math.round(280 / Math.max(height, width)));
-  const marks = view.unit ? windows(layers, view.unit.layer, view.unit.row, view.unit.column) : [];
-  view.input.width = width * scale;
-  view.input.height = height * scale;
-  const context = view.input.getContext("2d");
-  blit(context, 0, 0, height, width, scale, (i) =>
-    [0, 1, 2].map((k) => view.image[i * channels + (channels === 1 ? 0 : Math.min(k, channels - 1))]),
-  );
-  if (marks.length) frame(context, 0, 0, { h: height, w: width, scale }, marks[0], "--field");
-  if (document.activeElement === view.input)
-    frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
-  const available = view.element.clientWidth - 26;
+  view.scale = scale;
+  const part = (k) => (channels === 1 ? 0 : Math.min(k, channels - 1));
+  const place = (i, k) => view.image[i * channels + part(k)];
+  view.picture = offscreen(view.picture, width * scale, height * scale);
+  blit(view.picture.getContext("2d"), 0, 0, height, width, scale, (i, k) => place(i, k));
+  const available = view.maps.clientWidth;
   const edge = colour("--edge"); // once for hundreds of maps and units
-  view.layouts = layers.map((layer, at) => {
-    const lay = layout(layer, available);
-    const canvas = view.canvases[at];
-    [canvas.width, canvas.height] = [lay.width, lay.height];
-    const context = canvas.getContext("2d");
-    context.clearRect(0, 0, lay.width, lay.height);
-    const { values } = view.outputs[at];
+  view.layouts = layers.map((layer) => layout(layer, available));
+  view.pictures = layers.map((layer, at) => {
+    const lay = view.layouts[at], { values } = view.outputs[at];
     let [low, high] = [Infinity, -Infinity];
-    for (const x of values) [low, high] = [Math.min(low, x), Math.max(high, x)];
-    const grey = (x) => (high > low ? (255 * (x - low)) / (high - low) : 255);
+    for (const x of values) {
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    const signed = low < 0; // then white is 0, as of kernels
+    const most = Math.max(-low, high, 1e-12);
+    const span = high - low;
+    const level = signed
+      ? (x, k) => diverging(x / most)[k]
+      : (x) => (span > 0 ? (255 * (x - low)) / span : 255);
+    scaled(view.scales[at], signed ? -most : low, signed ? most : high, signed);
+    const picture = offscreen(view.pictures[at], lay.width, lay.height);
+    const context = picture.getContext("2d");
     for (let c = 0; c < lay.c; c++) {
       const [left, top] = corner(lay, c);
-      blit(context, left, top, lay.h, lay.w, lay.scale, (i) => Array(3).fill(grey(values[i * lay.c + c])));
+      blit(context, left, top, lay.h, lay.w, lay.scale, (i, k) => level(values[i * lay.c + c], k));
       outline(context, left, top, lay.w * lay.scale, lay.h * lay.scale, edge); // white on white is nothing
-      if (!view.unit) continue;
-      if (at === view.unit.layer && c === view.unit.channel)
-        frame(context, left, top, lay, spot(view.unit), "--window");
-      // A pooling looks at its own channel alone.
-      const before = at === view.unit.layer - 1;
-      if (before && (layers[at + 1].kind !== "pool" || c === view.unit.channel))
-        frame(context, left, top, lay, marks[at + 1], "--window");
     }
-    return lay;
+    return picture;
   });
-  tell(view, network, layers, marks);
+}
+
+// An empty canvas of a size, the same again if there is one.
+function offscreen(canvas, width, height) {
+  const made = canvas ?? document.createElement("canvas");
+  [made.width, made.height] = [width, height];
+  return made;
+}
+
+// The least and the largest value of a layer at the ends of its colours.
+function scaled(element, low, high, signed) {
+  const number = (x) => String(Number(x.toPrecision(2)));
+  const bar = document.createElement("i");
+  bar.className = signed ? "signed" : "";
+  element.replaceChildren(number(low), bar, number(high));
+}
+
+// The pictures on the screen, with the frames of the unit that is pointed at.
+function frames(view, network, layers) {
+  const [height, width] = network.image_shape, { scale, unit } = view;
+  const marks = unit ? windows(layers, unit.layer, unit.row, unit.column) : [];
+  for (const canvas of [view.input, view.small]) {
+    const context = copied(canvas, view.picture);
+    if (marks.length) frame(context, 0, 0, { h: height, w: width, scale }, marks[0], "--field");
+    if (canvas === view.input && document.activeElement === canvas)
+      frame(context, 0, 0, { h: height, w: width, scale }, spot(view.cursor), "--window");
+  }
+  layers.forEach((_, at) => {
+    const lay = view.layouts[at];
+    const context = copied(view.canvases[at], view.pictures[at]);
+    if (!unit) return;
+    if (at === unit.layer)
+      frame(context, ...corner(lay, unit.channel), lay, spot(unit), "--window");
+    if (at !== unit.layer - 1) return;
+    // A pooling looks at its own channel alone.
+    const looks = layers[at + 1].kind === "pool" ? [unit.channel] : Array.from({ length: lay.c }, (_, c) => c);
+    for (const c of looks) frame(context, ...corner(lay, c), lay, marks[at + 1], "--window");
+  });
+}
+
+function copied(canvas, picture) {
+  if (canvas.width !== picture.width) canvas.width = picture.width;
+  if (canvas.height !== picture.height) canvas.height = picture.height;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, picture.width, picture.height);
+  context.drawImage(picture, 0, 0);
+  return context;
 }
 
 const spot = ({ row, column }) => ({ top: row, left: column, bottom: row, right: column });
 
-// Pixels of `pixel(i)` = [r, g, b], each `scale` wide.
-function blit(context, left, top, height, width, scale, pixel) {
-  const small = document.createElement("canvas");
-  [small.width, small.height] = [width, height];
-  const inner = small.getContext("2d");
+// Pixels whose red, green and blue are `level(i, 0..2)`, each `scale` wide.
+const buffer = document.createElement("canvas");
+const inner = buffer.getContext("2d");
+function blit(context, left, top, height, width, scale, level) {
+  if (buffer.width !== width || buffer.height !== height) [buffer.width, buffer.height] = [width, height];
   const data = inner.createImageData(width, height);
-  for (let i = 0; i < height * width; i++) data.data.set([...pixel(i), 255], 4 * i);
+  for (let i = 0; i < height * width; i++) {
+    for (let k = 0; k < 3; k++) data.data[4 * i + k] = level(i, k);
+    data.data[4 * i + 3] = 255;
+  }
   inner.putImageData(data, 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, left, top, width * scale, height * scale);
+  context.drawImage(buffer, left, top, width * scale, height * scale);
 }
 
 function outline(context, left, top, width, height, edge) {
@@ -352,27 +467,37 @@ function move(view, layers, at, event) {
 function select(view, layers, unit) {
   if (JSON.stringify(unit) === JSON.stringify(view.unit)) return;
   view.unit = unit;
-  view.draw();
+  tell(view, payload.network);
+  nextFrame(view, "frame", view.frame);
 }
 
-// The unit in words, and the probabilities.
-function tell(view, network, layers, marks) {
+// The unit in words.
+function tell(view, network) {
   const [height, width] = network.image_shape;
   let said = say("hover");
   if (view.unit) {
     const { layer, row, column, channel } = view.unit;
     const { shape, values, name, kind } = view.outputs[layer];
     const value = values[(row * shape[1] + column) * shape[2] + channel];
-    const [top, left] = [Math.max(marks[0].top, 0), Math.max(marks[0].left, 0)];
-    const [bottom, right] = [Math.min(marks[0].bottom, height - 1), Math.min(marks[0].right, width - 1)];
+    const [field] = windows(view.outputs, layer, row, column);
+    const [top, left] = [Math.max(field.top, 0), Math.max(field.left, 0)];
+    const [bottom, right] = [Math.min(field.bottom, height - 1), Math.min(field.right, width - 1)];
+    const of = layer === view.outputs.length - 1 ? `${name} · ${className(channel)(language())}` : name;
     said = say(kind === "dense" ? "flat" : "unit", {
-      name, channel, row, column, value: value.toPrecision(4), top, left, bottom, right,
+      name: of, channel, row, column, value: value.toPrecision(4), top, left, bottom, right,
     });
   }
   // A screen reader reads it out at every change.
   if (view.readout.textContent !== said) view.readout.textContent = said;
-  view.bars.replaceChildren();
-  if (view.own && !view.image.some((x) => x > 0)) {
+}
+
+// The answer in words, and the probabilities as bars.
+function answer(view) {
+  const percent = (share) => `${(100 * share).toFixed(1)}%`;
+  const nothing = view.own && !view.image.some((x) => x > 0);
+  if (nothing) {
+    view.answer.textContent = "";
+    view.bars.replaceChildren();
     add(view.bars, "p", { className: "all" }).append(...spans("empty"));
     return;
   }
@@ -381,14 +506,26 @@ function tell(view, network, layers, marks) {
   const order = Array.from(shares.keys());
   const best = order.reduce((a, b) => (shares[b] > shares[a] ? b : a), 0);
   if (order.length > 20) order.sort((a, b) => shares[b] - shares[a]).splice(10);
-  for (const key of ["class", null, "probability", "logit"])
-    add(view.bars, "span", { className: "head" }).append(...(key ? spans(key) : []));
-  for (const k of order) {
-    const [first, name] = [k === best ? "first" : "", className(k)(language())];
-    add(view.bars, "span", { className: first, textContent: name });
-    const meter = add(view.bars, "meter", { min: 0, max: 1, value: shares[k] });
-    meter.setAttribute("aria-label", name);
-    add(view.bars, "span", { className: first, textContent: shares[k].toFixed(3) });
-    add(view.bars, "span", { className: "logit", textContent: logits[k].toFixed(2) });
+  view.answer.textContent = `${className(best)(language())}, ${percent(shares[best])}`;
+  const columns = 4; // of a row: name, bar, probability, logit
+  if (view.bars.childElementCount !== columns * (order.length + 1)) {
+    view.bars.replaceChildren();
+    for (const key of ["class", null, "probability", "logit"])
+      add(view.bars, "span", { className: key === "logit" ? "head logit" : "head" }).append(...(key ? spans(key) : []));
+    for (const _ of order) {
+      add(view.bars, "span", {});
+      add(view.bars, "meter", { min: 0, max: 1 });
+      add(view.bars, "span", {});
+      add(view.bars, "span", { className: "logit" });
+    }
   }
+  order.forEach((k, at) => {
+    const [name, meter, share, logit] = [...view.bars.children].slice(columns * (at + 1), columns * (at + 2));
+    name.textContent = className(k)(language());
+    meter.value = shares[k];
+    meter.setAttribute("aria-label", name.textContent);
+    share.textContent = shares[k].toFixed(3);
+    logit.textContent = logits[k].toFixed(2);
+    for (const each of [name, share]) each.className = k === best ? "first" : "";
+  });
 }

@@ -88,11 +88,13 @@ SCRIPTS = {
     "hover": mark("Point at a unit, or tap it."),
     "image": mark("input image"),
     "invert": mark("Invert"),
+    "inverted": mark("{name}: dark on light, inverted as experiments.predict --invert does."),
     "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
     "large": mark(
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
     ),
     "left": mark("shift left"),
+    "light": mark("{name}: dark on light; the training images are light on dark."),
     "logit": mark("logit"),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
     "probability": mark("probability"),
@@ -100,6 +102,7 @@ SCRIPTS = {
     "right_behind": mark("{truth} predicted correctly: {shown} of {count}"),
     "sample": mark("{name}, test image {index}"),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
+    "undo": mark("Undo"),
     "unit": mark(
         "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "
         "{top} to {bottom}, columns {left} to {right}."

@@ -15,6 +15,7 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
     runs: Comparison = asked["comparison"]
     dataset, epochs = runs["design"]["dataset"], runs["design"]["epochs"]
     found = comparison.analyse(runs)
+    whole = found.pairing["whole"].mean
     concluded = verdict.of_comparison(found)
     said = comparison_findings.findings(found, runs, dataset)
     values = {
@@ -28,9 +29,9 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
         "parts": comparison_findings.part_rows(found),
         "said": [each for each in said if each not in concluded.messages],
         "verdict": concluded,
+        "whole": f"{100 * whole:+.1f}".replace("-", "\u2212"),
         "synthetic": dataset == "synthetic",
         "environment": asked["environment"],
     }
-    whole = found.pairing["whole"].mean
     result = message("{whole:+.3f} test accuracy", whole=whole)
     return Report("comparison.html", name, [Part(values, charts(runs))], result)

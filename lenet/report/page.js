@@ -82,56 +82,117 @@ function isDark() {
     : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// What a variable of the style is at the moment.
-const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+// What a variable of the style is at the moment, in a form that a canvas takes.
+const probe = add(root, "i", { hidden: true });
+function colour(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
 
 function setTheme(dark) {
   root.dataset.theme = dark ? "dark" : "light";
-  drawCharts();
+  repaint();
+}
+
+// Charts and text follow the style by themselves; ramps and canvases do not.
+function repaint(paper = isDark() ? "dark" : "light") {
+  drawCharts((element) => charts.get(element).ramp, paper);
   views.forEach((view) => view.draw());
 }
 
 // ---- charts ----
 
-// How a chart of some width looks; a legend has as many columns as its longest name leaves room for.
-function theme(width, longest) {
-  const { theme, colours, ramps } = payload.look;
-  const category = colours[paper()];
+const charts = new Map(); // of each element: what Vega made there, and how
+let drawn = Promise.resolve();
+
+// The look of charts. Colours are variables of the style, so that a page that turns dark or goes to
+// the printer needs no new charts; a ramp is interpolated, and has numbers for a dark or light paper.
+function theme(columns, paper) {
+  const { theme, ramps } = payload.look;
+  const category = payload.look.category.map((_, i) => `var(--series-${i})`);
   return {
     ...theme,
     background: null,
     font: getComputedStyle(document.body).fontFamily,
     mark: { color: category[0] },
     point: { color: category[0] },
-    range: { category, ramp: ramps[paper()], heatmap: ramps[paper()] },
-    legend: { ...theme.legend, columns: Math.max(1, Math.floor(width / (6.5 * longest + 36))) },
+    range: { category, ramp: ramps[paper], heatmap: ramps[paper] },
+    legend: { ...theme.legend, columns, labelFontSize: 13, symbolSize: 300 },
   };
 }
 
-const paper = () => (isDark() ? "dark" : "light");
+const PARAMS = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: `var(--${name})` }));
+PARAMS.push({ name: "bandColour", value: "var(--series-1)" });
 
-function drawCharts() {
-  const params = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: colour(`--${name}`) }));
-  params.push({ name: "bandColour", value: payload.look.colours[paper()][1] });
-  const made = [...document.querySelectorAll("[data-chart]")].map((element) => {
-    const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
-    const { names = [""], note } = spec.usermeta ?? {};
-    spec.params = [...params, ...(spec.params ?? [])];
-    spec.datasets = payload.data;
-    element.parentElement.querySelector("figcaption").textContent = note ? `${spec.description} · ${note}` : spec.description;
-    return window.vegaEmbed(element, spec, {
-      ast: true, // no code from strings: the page's policy forbids it
-      renderer: "svg",
-      actions: false,
-      defaultStyle: false,
-      tooltip: { disableDefaultStyle: true },
-      config: theme(element.clientWidth, Math.max(...names.map((name) => name.length))),
-    });
-  });
-  drawn = Promise.all(made);
+// As many columns as the longest name of a legend leaves room for.
+function columnsOf(element, names = [""]) {
+  const longest = Math.max(...names.map((name) => name.length));
+  return Math.max(1, Math.floor(element.clientWidth / (8 * longest + 44)));
 }
 
-let drawn = Promise.resolve();
+async function drawChart(element, paper) {
+  const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
+  const { names, note, ramp } = spec.usermeta ?? {};
+  spec.params = [...PARAMS, ...(spec.params ?? [])];
+  spec.datasets = payload.data;
+  const caption = element.parentElement.querySelector("figcaption");
+  caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
+  const columns = columnsOf(element, names);
+  charts.get(element)?.made.finalize(); // else its listeners stay
+  const made = await window.vegaEmbed(element, spec, {
+    ast: true, // no code from strings: the page's policy forbids it
+    renderer: "svg",
+    actions: false,
+    defaultStyle: false,
+    tooltip: (_, event, item, value) => tooltip(event, value ?? lineAt(event)),
+    config: theme(columns, paper),
+  });
+  charts.set(element, { made, names, columns, ramp });
+}
+
+// Between the points of a line Vega finds no tooltip.
+const lineAt = (event) => (event?.type === "pointermove" ? event.target.__data__?.tooltip : null);
+
+// What a chart says of the mark that is pointed at. A finger is lifted at once: what it has tapped
+// stays until the next tap.
+const tip = add(document.body, "div", { id: "tooltip", hidden: true });
+function tooltip(event, value) {
+  const nothing = value === null || value === undefined || value === "";
+  if (nothing && event?.pointerType === "touch") return;
+  tip.hidden = nothing;
+  if (nothing) return;
+  const body = add(document.createElement("table"), "tbody", {});
+  const { head, rows } = value.datum ?? value; // of all series at an x, or what a mark has
+  const said = rows ? [["", head], ...rows.map(({ name, shown }) => [name, shown])] : Object.entries(value);
+  for (const [name, shown] of said) {
+    const row = add(body, "tr", {});
+    if (name) add(row, "th", { scope: "row", textContent: name });
+    add(row, "td", { textContent: shown, colSpan: name ? 1 : 2 });
+  }
+  tip.replaceChildren(body.parentElement);
+  const [width, height] = [root.clientWidth, root.clientHeight], gap = 12;
+  const left = event.clientX + gap + tip.offsetWidth > width ? event.clientX - gap - tip.offsetWidth : event.clientX + gap;
+  const top = event.clientY + gap + tip.offsetHeight > height ? event.clientY - gap - tip.offsetHeight : event.clientY + gap;
+  tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
+  tip.style.top = `${Math.max(0, top)}px`;
+}
+addEventListener("scroll", () => (tip.hidden = true), true);
+addEventListener("pointerdown", (event) => {
+  tip.hidden = true;
+  // A tap does not move, and Vega waits for that.
+  if (event.pointerType === "touch" && event.target.closest?.("[data-chart]"))
+    event.target.dispatchEvent(new PointerEvent("pointermove", event));
+}, true);
+
+// Draw charts anew, one after the other.
+function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
+  const draw = async () => {
+    for (const element of document.querySelectorAll("[data-chart]")) {
+      if (which(element)) await drawChart(element, paper);
+    }
+  };
+  return (drawn = drawn.then(draw));
+}
 
 // ---- tables ----
 
@@ -173,7 +234,11 @@ function shown(value) {
 // Heads become buttons that sort by their column: numbers as numbers, what is empty last.
 function sortable(made) {
   const heads = [...made.tHead.rows[0].cells];
+  const valued = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
   heads.forEach((head, column) => {
+    const rows = [...made.tBodies[0].rows];
+    if (isNumeric(rows.map((row) => valued(row, column))))
+      for (const row of [made.tHead.rows[0], ...rows]) row.cells[column].classList.add("numeric");
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -182,19 +247,26 @@ function sortable(made) {
       const down = head.getAttribute("aria-sort") === "ascending";
       heads.forEach((each) => each.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const key = (row) => valued(row, column);
       const rows = [...made.tBodies[0].rows];
-      rows.sort((a, b) => compare(key(a), key(b), down));
+      const order = comparison(rows.map(key));
+      rows.sort((a, b) => order(key(a), key(b), down));
       made.tBodies[0].append(...rows);
     });
   });
 }
 
-function compare(a, b, down) {
-  if (a === "" || b === "") return (a === "") - (b === "");
-  const [x, y] = [Number(a), Number(b)];
-  const order = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
-  return down ? -order : order;
+// The order of the values of a column: by the number that each begins with, such as "-0.5 [-1, 0]"
+// and "> 10", or as text if one begins with none; what is empty comes last.
+const number = (value) => parseFloat(value.replace("\u2212", "-").replace(/^[<>\u2264\u2265\s]+/, ""));
+const isNumeric = (values) => values.every((value) => value === "" || !Number.isNaN(number(value)));
+function comparison(values) {
+  const numeric = isNumeric(values);
+  return (a, b, down) => {
+    if (a === "" || b === "") return (a === "") - (b === "");
+    const order = numeric ? number(a) - number(b) : a.localeCompare(b);
+    return down ? -order : order;
+  };
 }
 
 // ---- pictures of the test set ----
@@ -222,21 +294,44 @@ async function pictures() {
   };
   for (const box of document.querySelectorAll("[data-tiles]")) gallery(box, JSON.parse(box.dataset.tiles));
   const behind = document.getElementById("behind");
+  const cells = [...document.querySelectorAll("button[data-total]")];
+  const largest = Math.max(...cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count));
   for (const button of document.querySelectorAll("[data-cell]")) {
-    if (button.dataset.total > 0)
-      button.style.setProperty("--share", Math.sqrt(button.dataset.count / button.dataset.total));
+    // Of its class what is right, of the largest mistake what is wrong.
+    const whole = "right" in button.dataset ? button.dataset.total : largest;
+    if (whole > 0 && "count" in button.dataset)
+      button.style.setProperty("--share", Math.sqrt(button.dataset.count / whole));
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
     const tiles = payload.cells[button.dataset.cell] ?? [];
     const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
     const key = truth === taken ? "right_behind" : "behind";
     if (!button.classList.contains("pill")) label(button, key, about);
     button.addEventListener("click", () => {
-      for (const other of document.querySelectorAll("[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
+      for (const other of document.querySelectorAll("button[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
+      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
       behind.replaceChildren();
       add(behind, "h3", {}).append(...spans(key, about));
       gallery(add(behind, "div", { className: "gallery" }), tiles);
     });
   }
+}
+
+// One stop for Tab in a matrix of buttons; arrows move inside it.
+function roving(matrix) {
+  const rows = [...matrix.tBodies[0].rows].map((row) => [...row.querySelectorAll("button")]);
+  const stop = (cell) => rows.flat().forEach((each) => (each.tabIndex = each === cell ? 0 : -1));
+  stop(rows.flat().find((cell) => !cell.disabled));
+  matrix.addEventListener("focusin", (event) => stop(event.target));
+  matrix.addEventListener("keydown", (event) => {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    let row = rows.findIndex((cells) => cells.includes(event.target));
+    let column = rows[row].indexOf(event.target);
+    do [row, column] = [row + step[0], column + step[1]];
+    while (rows[row]?.[column]?.disabled);
+    rows[row]?.[column]?.focus();
+  });
 }
 
 // ---- the network ----
@@ -249,11 +344,10 @@ function network() {
   const layers = unpack(found);
   const logits = (pixels) =>
     Array.from(forward(layers, found.image_shape, Float64Array.from(pixels, (x) => x / 255)).at(-1).values);
-  window.lenet = { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) };
+  Object.assign(window.lenet, { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
   for (const element of document.querySelectorAll("[data-view]"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
   kernels(layers);
-  addEventListener("resize", () => views.forEach((view) => view.draw()));
   if (!found.samples.length) return;
   let [most, largest] = [0, 1];
   for (const sample of found.samples)
@@ -288,7 +382,7 @@ function kernels(layers) {
     for (let f = 0; f < outputs; f++)
       for (let c = 0; c < inputs; c++) {
         const weight = (i) => layer.kernel[(i * inputs + c) * outputs + f];
-        blit(context, f * apart, c * apart, k, k, scale, (i) => diverging(weight(i) / most));
+        blit(context, f * apart, c * apart, k, k, scale, (i, part) => diverging(weight(i) / most)[part]);
         outline(context, f * apart, c * apart, side, side, edge);
       }
     inputs = outputs;
@@ -301,12 +395,32 @@ function diverging(x) {
   return end.map((e) => Math.round(247 + (e - 247) * share));
 }
 
+// ---- contents ----
+
+// Mark the section that is being read.
+function follow() {
+  const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const link = links.get(target.id);
+        if (!isIntersecting) link?.removeAttribute("aria-current");
+        else link?.setAttribute("aria-current", "true");
+      }
+    },
+    { rootMargin: "-25% 0px -74% 0px" }, // a line across the window
+  );
+  for (const section of document.querySelectorAll("section[id]")) seen.observe(section);
+}
+
 // ---- begin ----
 
+window.lenet = { drawn: () => drawn }; // for who looks in from a console
 label(document.getElementById("contents"), "contents");
+follow();
+for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
 for (const each of document.querySelectorAll("table.sortable")) sortable(each);
 fillTables();
-network();
 document.getElementById("language").addEventListener("click", () => {
   setLanguage(language() === "en" ? "zh" : "en");
   remember(`language ${location.pathname}`, language());
@@ -315,10 +429,20 @@ document.getElementById("theme").addEventListener("click", () => {
   setTheme(!isDark());
   remember("theme", root.dataset.theme);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  drawCharts();
-  views.forEach((view) => view.draw());
+let width = root.clientWidth, settling = 0;
+addEventListener("resize", () => {
+  if (root.clientWidth === width) return; // such as when a phone's address bar slides away
+  width = root.clientWidth;
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    views.forEach((view) => view.draw());
+    drawCharts((element) => columnsOf(element, charts.get(element).names) !== charts.get(element).columns);
+  }, 100); // charts change their width by themselves
 });
+addEventListener("beforeprint", () => repaint("light"));
+addEventListener("afterprint", () => repaint());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
+network();
 Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));

@@ -42,13 +42,14 @@ def render(report: Report, language: str = "en") -> bytes:
     whole = merged(report.parts)
     files = resources.files("lenet.report")
     style, *own = ((files / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
+    style += _palette()
     scripts = [_vega(), "".join(own)]
     specs = {
         name: {each: chart.draw(functools.partial(translate, each)) for each in LANGUAGES}
         for name, chart in whole.charts.items()
     }
     rows = {name: some for chart in whole.charts.values() for name, some in chart.rows.items()}
-    look = {"theme": vega.THEME, "colours": vega.COLOURS, "ramps": vega.RAMPS}
+    look = {"theme": vega.THEME, "category": vega.COLOURS["light"], "ramps": vega.RAMPS}
     charts = {"charts": specs, "data": rows, "look": look}
     titles = {each: _title(report, each) for each in LANGUAGES}
     said = {"words": _said(names.COLUMNS), "texts": _said(names.SCRIPTS), "titles": titles}
@@ -73,6 +74,13 @@ def render(report: Report, language: str = "en") -> bytes:
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
+
+
+def _palette() -> str:
+    """The colours of series as variables of the style."""
+    both = zip(vega.COLOURS["light"], vega.COLOURS["dark"], strict=True)
+    each = (f"--series-{i}: light-dark({light}, {dark});" for i, (light, dark) in enumerate(both))
+    return f":root {{ {' '.join(each)} }}\n"
 
 
 def _title(report: Report, language: str) -> str:

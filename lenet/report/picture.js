@@ -5,10 +5,11 @@ const LIMITS = { bytes: 64e6, pixels: 50e6 };
 const ENOUGH = 1e6; // larger pictures are averaged over squares to at most about this many pixels
 const TILE = 1024;
 const FAINT = 16; // a picture that spans fewer grey levels is as good as constant
+const LIGHT = 200; // what the median of the edges of a picture on light paper is at least
 class TooLarge extends Error {}
 
-// [As it is, inverted], each {values: height × width numbers from 0 to 255, contrast}. Transparency
-// is black; before inverting it is paper.
+// [As it is, inverted], each {values: height × width numbers from 0 to 255, contrast, light: whether
+// its edges are, before inverting}. Transparency is black; before inverting it is paper.
 async function picturesOf(file, height, width) {
   if (file.size > LIMITS.bytes) throw new TooLarge();
   const found = essence(new Uint8Array(await file.arrayBuffer()));
@@ -20,7 +21,7 @@ async function picturesOf(file, height, width) {
     const small = resize(large, ...fitted(bitmap, ...within), bitmap.height / factor, bitmap.width / factor);
     const levels = new Set(small.values);
     const values = centred(turned(small, found.orientation), height, width);
-    return { values, contrast: Math.max(...levels) - Math.min(...levels) };
+    return { values, contrast: Math.max(...levels) - Math.min(...levels), light: onLight(large, invert) };
   });
 }
 
@@ -50,6 +51,16 @@ function greyOf(bitmap, factor, invert) {
         }
     }
   return { values: sums.map((sum, i) => Math.round(sum / counts[i])), height, width };
+}
+
+function onLight({ values, height, width }, invert) {
+  const edges = values.filter((_, at) => {
+    const [row, column] = [Math.floor(at / width), at % width];
+    return row === 0 || column === 0 || row === height - 1 || column === width - 1;
+  });
+  edges.sort((a, b) => a - b);
+  const median = (edges[(edges.length - 1) >> 1] + edges[edges.length >> 1]) / 2;
+  return (invert ? 255 - median : median) >= LIGHT;
 }
 
 // The largest [height, width] of the same proportions; no side vanishes.
