@@ -7,8 +7,11 @@ from typing import Any, NamedTuple, Protocol
 from lenet.config import Config
 from lenet.data import Data
 
-NETWORKS = ("book", "modern")
-"""Presets that fix the network and its learning rate."""
+LENETS = ("book", "modern")
+NETWORKS = (*LENETS, "book-bn", "small")
+"""Names of networks with all their settings: presets, and one of `networks`."""
+
+SMALL = ("small",)
 
 TEST_BATCH = 250
 """Test images evaluated at a time, by every contender."""
@@ -55,12 +58,13 @@ class Contender:
     device: str = "cpu"
     precision: str = "float32"  # of matrix products; compared with ours at the same
     most: int | None = None  # training examples at most, where an epoch would take minutes
+    networks: tuple[str, ...] = NETWORKS  # that it can train
     caches: bool = False  # keeps what it compiles; then started with an empty and a filled cache
 
     @property
     def ours(self) -> bool:
-        """Whether it is this project."""
-        return self.module == "ours"
+        """Whether it is this project as it is meant to be used."""
+        return self.module == "ours" and not self.options.get("plain")
 
     @property
     def torch(self) -> bool:
@@ -102,9 +106,12 @@ def _on_gpu(precision: str) -> list[Contender]:
 
 CONTENDERS = (
     Contender("lenet", "lenet", "ours", caches=True),
-    Contender("flax_loop", "plain Flax, Python loop", "flax_plain"),
+    Contender("flax_loop", "plain Flax, Python loop", "flax_plain", networks=LENETS),
     # XLA's convolutions are slow inside a loop on a CPU (see lenet/blocks.py).
-    Contender("flax_scan", "plain Flax, scan", "flax_plain", {"scan": True}, most=5120),
+    Contender(
+        "flax_scan", "plain Flax, scan", "flax_plain", {"scan": True}, most=5120, networks=LENETS
+    ),
+    Contender("lenet_plain", "lenet, nn.Conv", "ours", {"plain": True}, most=1280, networks=SMALL),
     Contender("torch_eager", "PyTorch", "pytorch"),
     Contender("torch_last", "PyTorch, channels_last", "pytorch", {"channels_last": True}),
     Contender("torch_compile", "PyTorch, compile", "pytorch", {"compiled": True}, caches=True),

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import Array, lax
 from jax.stages import Compiled
 
@@ -21,7 +22,6 @@ from lenet.engine import sgd, sharding, sweep
 from lenet.engine.lanes import Lanes
 from lenet.engine.metrics import Metrics
 from lenet.engine.sgd import State
-from lenet.model import LeNet
 
 assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
@@ -29,21 +29,21 @@ assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 class Program:
     """The project on its data, compiled when built."""
 
-    def __init__(
-        self, config: Config, data: Data, precision: str | None = None, runs: int = 1
-    ) -> None:
+    def __init__(self, config: Config, data: Data, runs: int = 1, **settings: Any) -> None:
         """Put data and states on the devices.
 
         Args:
           config: of the first run; each further one has the next seed.
           data: what they learn from.
-          precision: the setting of that name.
           runs: as a sweep trains them, where it is more than one.
+          settings: of `config`, such as precision.
         """
-        if precision:
-            config = config_module.replace(config, precision=precision)
+        config = config_module.replace(config, **settings)
         model = train.check(config, data)
-        lanes = placing.spread(1) if runs == 1 else placing.choose(model, config, data, runs)
+        whole = sgd.keeps(model, data.image_shape)
+        lanes = placing.spread(1, whole=whole)
+        if runs > 1:
+            lanes = placing.choose(model, config, data, runs)
         self.model, self.program = model, sweep.compiled(model, config, data, lanes)
         train_split = self.program.data.train
         seeds = range(config.seed, config.seed + runs)
@@ -106,7 +106,7 @@ def summary(sums: Metrics) -> Pass:
 
 @partial(jax.jit, static_argnames=("model", "lanes", "steps"))
 def _steps(
-    model: LeNet,
+    model: nn.Module,
     lanes: Lanes,
     steps: int,
     configs: Config,

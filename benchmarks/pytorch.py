@@ -7,16 +7,49 @@ from torch import nn
 
 from benchmarks import kernels
 from benchmarks.contenders import TEST_BATCH, Pass
-from lenet.config import Config
+from benchmarks.networks import Small
+from lenet.config import BNLeNet, Config
 from lenet.data import Data, Split
 from lenet.engine import cores
 
 
 def network(config: Config) -> Any:
-    """Return LeNet for images [B, 1, 28, 28], with Xavier's weights as in the book."""
+    """Return the network of `config` for images [B, 1, 28, 28]."""
+    if isinstance(config.network, Small):
+        return _small()
+    net = _bn_lenet(config) if isinstance(config.network, BNLeNet) else _lenet(config)
+    for layer in net:  # with Xavier's weights as in the book
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+    return net
+
+
+def _small() -> Any:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.25)),
+        *(nn.Linear(800, 128), nn.ReLU(), nn.Dropout(0.5)),
+        nn.Linear(128, 10),
+    )
+
+
+def _bn_lenet(config: Config) -> Any:
+    pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[config.pool]
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.Sigmoid(), pool(2)),
+        *(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.Sigmoid(), pool(2)),
+        nn.Flatten(),
+        *(nn.Linear(256, 120), nn.BatchNorm1d(120), nn.Sigmoid()),
+        *(nn.Linear(120, 84), nn.BatchNorm1d(84), nn.Sigmoid()),
+        nn.Linear(84, 10),
+    )
+
+
+def _lenet(config: Config) -> Any:
     activation = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[config.activation]
     pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[config.pool]
-    net = nn.Sequential(
+    return nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), activation(), pool(2)),
         *(nn.Conv2d(6, 16, 5), activation(), pool(2)),
         nn.Flatten(),
@@ -24,10 +57,6 @@ def network(config: Config) -> Any:
         *(nn.Linear(120, 84), activation()),
         nn.Linear(84, 10),
     )
-    for layer in net:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-    return net
 
 
 class Program:
@@ -51,7 +80,8 @@ class Program:
         self.device, self.size = torch.device(device), config.batch_size
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network(config).to(self.device, memory_format=self.layout)
-        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=config.lr, fused=True)
+        rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[config.optimizer]
+        self.optimizer = rule(self.network.parameters(), lr=config.lr, fused=True)
         self.train, self.test = (self._tensors(split) for split in (data.train, data.test))
         # The last batch of an epoch is short: a program for each of the two sizes is fastest.
         self.forward = torch.compile(self._forward, dynamic=False) if compiled else self._forward
@@ -78,12 +108,14 @@ class Program:
         """Evaluate the test images."""
         count = len(self.test[1])
         loss_sum, correct = self._zeros()
+        self.network.eval()
         with torch.inference_mode():
             for rows in torch.arange(count, device=self.device).split(TEST_BATCH):
                 images, labels = self._fetch(self.test, rows)
                 loss, logits = self.forward(images, labels)
                 loss_sum += loss * len(rows)
                 correct += (logits.argmax(1) == labels).sum()
+        self.network.train()
         return Pass(loss_sum.item() / count, correct.item() / count, count)
 
     def kernels(self, steps: int) -> int | None:

@@ -96,8 +96,11 @@ def network(
             rows[who]["memory"] = worker.ask("memory")
             kernels = worker.ask("kernels", steps=STEPS)["kernels"]
             rows[who]["kernels"] = None if kernels is None else kernels / STEPS
+    from benchmarks import networks  # with jax, which only workers need before
+
+    batch = networks.config(name).batch_size
     for row in rows.values():
-        _finish(row)
+        _finish(row, batch)
     return list(rows.values()), left_out, environment
 
 
@@ -164,11 +167,9 @@ def _start(worker: Worker, ten: bool) -> dict[str, Any]:
     return start | {"examples": first["examples"]}
 
 
-def _finish(row: dict[str, Any]) -> None:
+def _finish(row: dict[str, Any], batch: int) -> None:
     """Put medians beside the timings: examples a second, and how long the start took longer."""
-    from lenet.config import Config
-
-    row["counts"]["step"] *= Config().batch_size  # that of both presets
+    row["counts"]["step"] *= batch
     row["per_second"] = {
         piece: row["counts"][piece] / statistics.median(seconds)
         for piece, seconds in row["seconds"].items()

@@ -1,4 +1,4 @@
-"""What the README and docs/speed.md say of speed and precision, from the records in results/."""
+"""What the docs say of speed and precision, from the records in results/."""
 
 import statistics
 import sys
@@ -26,6 +26,16 @@ COMMANDS_PRECISION = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python -m experiments.sweep --seed=0:16 --precision=bfloat16 --run_dir=runs/bfloat16
 .venv/bin/python scripts/readme.py precision runs/book runs/bfloat16"""
+
+
+def ratios() -> list[float]:
+    """Return ours over the fastest PyTorch in every record: two networks on each processor."""
+    paths = sorted(set(RESULTS.glob("bench*.json")) - {BENCH_GPU})
+    return [
+        value
+        for path in paths
+        for value in bench.over_the_fastest(records.read_json(path)).values()
+    ]
 
 
 def speed(language: str) -> str:

@@ -11,6 +11,10 @@ from lenet.language import Message, listed, mark, message, translate, translatio
 NETWORKS = {
     "book": mark("The book's network: sigmoid, average pooling."),
     "modern": mark("The modern network: ReLU, max pooling."),
+    "book-bn": mark("The book's network with batch normalisation."),
+    "small": mark(
+        "A small network: two 3×3 convolutions of 32 channels, 128 hidden units, dropout, Adam."
+    ),
 }
 HEADS = (
     mark("epoch, examples/s"),
@@ -25,7 +29,7 @@ HEADS = (
 TITLES = (mark("plain Flax"), mark("Python loop"), mark("CUDA graphs"))
 """Words in titles of contenders."""
 
-NO_GPU = mark("On a GPU: see docs/speed.md.")
+NO_GPU = mark("On a GPU: see docs/en/speed.md.")
 
 
 def table(rows: Sequence[dict[str, Any]], language: str = "en") -> str:
@@ -69,13 +73,26 @@ def section(record: dict[str, Any], language: str) -> str:
     return "\n\n".join([*tables, *map(t, record["left_out"]), facts(record, language), code])
 
 
+def over_the_fastest(record: dict[str, Any]) -> dict[str, float]:
+    """Return, by network, our examples per second over those of the fastest PyTorch."""
+    return {
+        network: ratio(
+            max(
+                (row for row in rows if row["torch"]),
+                key=lambda row: float(row["per_second"]["epoch"]),
+            ),
+            rows,
+        )
+        for network, rows in record["networks"].items()
+    }
+
+
 def elsewhere(record: dict[str, Any], path: str, language: str) -> str:
     """Return in a sentence how ours compared with the fastest PyTorch in another record."""
-    ratios = []
-    for network, rows in record["networks"].items():
-        others = [row for row in rows if row["torch"]]
-        fastest = max(others, key=lambda row: float(row["per_second"]["epoch"]))
-        ratios.append(message("{name} {ratio:.2f}", name=network, ratio=ratio(fastest, rows)))
+    ratios = [
+        message("{name} {ratio:.2f}", name=network, ratio=value)
+        for network, value in over_the_fastest(record).items()
+    ]
     return translate(
         language,
         "In another measurement, lenet ÷ the fastest PyTorch over whole epochs: {ratios} "

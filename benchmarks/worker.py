@@ -25,8 +25,6 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from lenet import config as config_module
-from lenet.config import PRESETS
 from lenet.errors import LenetError
 
 
@@ -138,12 +136,13 @@ def serve(settings: dict[str, Any], requests: TextIO, answers: TextIO) -> None:
 
 
 def _program(settings: dict[str, Any]) -> Any:
+    from benchmarks import networks
     from benchmarks.contenders import BY_NAME
     from lenet import data
 
-    given = {"dataset": settings["dataset"]} | PRESETS[settings["network"]] | settings["settings"]
-    # from_dict, for JSON has no tuples
-    config = config_module.from_dict(given)
+    config = networks.config(
+        settings["network"], **{"dataset": settings["dataset"]} | settings["settings"]
+    )
     loaded = data.load(settings["dataset"])
     if settings["examples"]:
         loaded = data.take(loaded, train=settings["examples"])

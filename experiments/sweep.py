@@ -11,7 +11,7 @@
     python -m experiments.sweep --run_dir=DIR --resume           continue after an interruption
     python -m experiments.sweep --run_dir=DIR --resume --seed=0:16    add seeds to a sweep
     python -m experiments.sweep --study=rate --cluster=tls://HOST:8786
-                                                                 on many machines: docs/cluster.md
+                                                      on many machines: docs/en/cluster.md
 
 Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
 program. Prints a table ranked by validation accuracy and saves to a directory: report.html,
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, reports
+from experiments.cli import axes, code, language, many, reports
 from experiments.cli.axes import Axis
 from experiments.cli.studies import STUDIES
 from lenet import config as config_module
@@ -123,14 +123,15 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
         for setting in axes.settings(
             then, zipped=FLAGS.zip, draws=FLAGS.random, seed=FLAGS.random_seed
         ):
-            found[config_module.check(config_module.replace(base, **setting))] = None
+            found[config_module.check(config_module.replace(base, **code.loaded(setting)))] = None
     return list(found)
 
 
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
-    from lenet.engine import lanes
+    from lenet.config import LeNet
+    from lenet.engine import convolutions, lanes
     from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
@@ -138,6 +139,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
         "epochs"
     }
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
+    slow = False
     for group in groups(configs):
         first = configs[group[0]]
         over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
@@ -150,6 +152,11 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
             megabytes=over.bytes_per_run / 1e6,
         )
         print(said, flush=True)
+        shape = data[first.dataset, first.valid].image_shape
+        if not isinstance(first.network, LeNet) and convolutions.slow(models[group[0]], shape):
+            slow = True
+    if slow:
+        print(language.t(convolutions.REMEDY), flush=True)
 
 
 def _sweep(configs: list[Config], record: dict[str, Any], data: "DataSets", run_dir: Path) -> bool:

@@ -98,10 +98,12 @@ def _resume() -> "Run":
     run_dir = Path(FLAGS.run_dir).expanduser()
     asked = _asked()
     epochs = asked.pop("epochs", None)
-    runs.check_same("the command line", asked, runs.recorded(run_dir, networks.again())[0], run_dir)
+    code = networks.again(), asked.get("optimizer")
+    runs.check_same("the command line", asked, runs.recorded(run_dir, *code)[0], run_dir)
     run = runs.resume(
         run_dir,
-        network=networks.again(),
+        network=code[0],
+        optimizer=code[1],
         data_dir=FLAGS.data_dir,
         checkpoint_every=FLAGS.checkpoint_every,
         epochs=epochs,

@@ -15,7 +15,7 @@ from typing import Any
 
 from lenet import settings
 from lenet.errors import UsageError
-from lenet.settings import choice, number
+from lenet.settings import choice, is_code, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +63,29 @@ class LeNet:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class BNLeNet:
+    """Settings of the book's LeNet with batch normalisation, `lenet.networks.BNLeNet`."""
+
+    pool: str = choice("avg", "pooling in 2×2 windows: average or max", among=("avg", "max"))
+
+
+@dataclasses.dataclass(frozen=True)
+class LeNet5:
+    """LeNet-5 of 1998, `lenet.networks.LeNet5`, which has no settings."""
+
+
+OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}
+"""The project's networks by name; that of another one is MODULE:CLASS."""
+
+
 @dataclasses.dataclass(frozen=True, init=False)
 class Config:
     """Settings of one run. The defaults are the book's own run, the preset `book`.
 
-    The settings of the network can be given and read as if they were its own. NumPy scalars become
-    Python numbers, and lists become tuples. `check` validates the values.
+    `network` may be a name of OWN. The settings of the network can be given and read as if they
+    were its own. NumPy scalars become Python numbers, and lists become tuples. `check` validates
+    the values.
 
     >>> config = Config(epochs=3, channels=[6, 16])
     >>> config.network.channels == config.channels == (6, 16)
@@ -78,10 +95,11 @@ class Config:
     network: Any = dataclasses.field(default=LeNet(), metadata={"kind": "network"})
 
     # The optimisation
-    optimizer: str = choice(
+    optimizer: Any = choice(  # noqa: RUF009  a word or a function
         "sgd",
         "update rule; adam's momentum and the others' constants are those of its paper",
         among=("sgd", "adam", "adamw", "lion"),
+        code=True,
     )
     lr: float = number(0.9, "learning rate", low=0, open_=True)
     epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
@@ -120,6 +138,10 @@ class Config:
     valid: int = choice(0, "training examples held out for validation", low=0)
 
     def __init__(self, network: Any = LeNet(), **values: Any) -> None:
+        if isinstance(network, str):
+            if network not in OWN:
+                raise UsageError(f"network={network!a:.60}: must be one of {', '.join(OWN)}")
+            network = OWN[network]()
         known = {field.name for field in fields(network=network)}
         for name in values:
             if name not in known:
@@ -144,8 +166,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "book": {},
     "book-en": {"lr": 0.1, "batch_size": 128},
     "modern": {"activation": "relu", "pool": "max", "lr": 0.1},
+    "book-bn": {"network": "bn_lenet", "lr": 1.0},
 }
-"""Named settings that differ from the defaults."""
+"""Named settings that differ from the defaults, and a name of OWN where it is another network."""
 
 
 def fields(kind: str | None = None, network: Any = LeNet()) -> list[dataclasses.Field]:
@@ -181,7 +204,13 @@ def check(config: Config) -> Config:
         settings.check(field, getattr(config, field.name))
     if config.optimizer != "sgd" and (config.momentum or config.nesterov):
         raise UsageError(
-            f"momentum={config.momentum:g}: is of optimizer=sgd; {config.optimizer} has its own"
+            f"momentum={config.momentum:g}: is of optimizer=sgd; {word(config.optimizer)} has its "
+            "own"
+        )
+    if is_code(config.optimizer) and config.weight_decay:
+        raise UsageError(
+            f"weight_decay={config.weight_decay:g}: optimizer={word(config.optimizer)} makes the "
+            "whole update; decay the weights there"
         )
     if config.average >= 1:
         raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")
@@ -197,19 +226,21 @@ def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as values that JSON can represent; LeNet goes without saying."""
     named = {} if isinstance(config.network, LeNet) else {"network": name_of(config.network)}
     return named | {
-        field.name: list(value) if isinstance(value, tuple) else value
+        field.name: list(value) if isinstance(value, tuple) else word(value)
         for field in fields(network=config.network)
         for value in [getattr(config, field.name)]
     }
 
 
-def from_dict(values: dict[str, Any], network: Any = None) -> Config:
+def from_dict(values: dict[str, Any], network: Any = None, optimizer: Any = None) -> Config:
     """Return the checked Config that `to_dict` wrote.
 
     Args:
       values: by name.
       network: the network that they are of, whose own settings do not matter. Without it another
-        network than LeNet can be read, but not built: a record names no code to import.
+        network than those of OWN can be read, but not built: a record names no code to import.
+      optimizer: the function that the record names, if it names one. Without it the settings can
+        be read, but not trained with.
 
     Raises:
       UsageError: for unknown names, invalid values, and the values of another network.
@@ -219,9 +250,15 @@ def from_dict(values: dict[str, Any], network: Any = None) -> Config:
     values = dict(values)
     name = values.pop("network", None)
     if network is None:
-        network = LeNet() if name is None else _recorded(name, values)
-    elif (found := name_of(network).rpartition(":")[2]) != str(name or "LeNet").rpartition(":")[2]:
-        raise UsageError(f"network={found}: the record is of {name or 'LeNet'}")
+        own = OWN.get(str(name or "lenet"))
+        network = _recorded(name, values) if own is None else own()
+    elif (found := name_of(network).rpartition(":")[2]) != str(name or "lenet").rpartition(":")[2]:
+        raise UsageError(f"network={found}: the record is of {name or 'lenet'}")
+    if callable(optimizer):
+        found, recorded = name_of(optimizer), str(values.get("optimizer"))
+        if found.rpartition(":")[2] != recorded.rpartition(":")[2]:
+            raise UsageError(f"optimizer={found}: the record is of {recorded}")
+        values["optimizer"] = optimizer
     known = {field.name for field in fields(network=network)}
     if unknown := sorted(set(values) - known):
         raise UsageError(f"unknown setting: {ascii(', '.join(unknown))[1:-1]}")
@@ -261,13 +298,29 @@ def replace(config: Config, **values: Any) -> Config:
 def same(one: Config, other: Config) -> bool:
     """Whether two configs have equal settings, of networks with the same name."""
     a, b = to_dict(one), to_dict(other)
-    names = [str(each.pop("network", "")).rpartition(":")[2] for each in (a, b)]
+    names = [
+        [str(each.pop(code, "")).rpartition(":")[2] for code in ("network", "optimizer")]
+        for each in (a, b)
+    ]
     return a == b and names[0] == names[1]
 
 
-def name_of(network: Any) -> str:
-    """Return module:class of a network, as --network takes it."""
-    return f"{type(network).__module__}:{type(network).__qualname__}"
+def name_of(code: Any) -> str:
+    """Return the name of a network or a function, as --network and --optimizer take it.
+
+    >>> name_of(LeNet()), name_of(check)
+    ('lenet', 'lenet.config:check')
+    """
+    for name, own in OWN.items():
+        if type(code) is own:
+            return name
+    named = code if hasattr(code, "__qualname__") else type(code)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def word(value: Any) -> Any:
+    """Return the name of a function; other values are what a record holds."""
+    return name_of(value) if callable(value) else value
 
 
 def _recorded(name: Any, values: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from jax.nn import initializers
 from jaxtyping import Float, Num
 
 from lenet import config as config_module
-from lenet import ops
+from lenet import networks, ops
 from lenet.config import Config
 from lenet.errors import UsageError
 from lenet.ops import blocks
@@ -322,6 +322,10 @@ def network(config: Config, num_classes: int) -> nn.Module:
     """
     if isinstance(config.network, config_module.LeNet):
         return _lenet(config, num_classes)
+    if isinstance(config.network, config_module.BNLeNet):
+        return networks.BNLeNet(config.network.pool, num_classes)
+    if isinstance(config.network, config_module.LeNet5):
+        return networks.LeNet5(num_classes)
     name = config_module.name_of(config.network)
     try:
         hash(config.network)

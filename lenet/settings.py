@@ -25,13 +25,21 @@ def number(
     return dataclasses.field(default=default, metadata=meta)
 
 
-def choice(default: Any, doc: str, *, among: tuple[str, ...] = (), low: int | None = None) -> Any:
+def choice(
+    default: Any,
+    doc: str,
+    *,
+    among: tuple[str, ...] = (),
+    low: int | None = None,
+    code: bool = False,
+) -> Any:
     """Declare a field that shapes the program: one of `among`, or of at least `low`.
 
-    Sizes, which are integers and tuples of them, are at least 1 unless `low` says otherwise.
+    Sizes, which are integers and tuples of them, are at least 1 unless `low` says otherwise. With
+    `code`, a function is a value, too, and so is its name MODULE:NAME, in a record.
     """
     low = 1 if low is None and type(default) in (int, tuple) else low
-    meta = {"doc": doc, "kind": "choice", "among": among, "low": low}
+    meta = {"doc": doc, "kind": "choice", "among": among, "low": low, "code": code}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -120,16 +128,23 @@ _SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 def check(field: dataclasses.Field, value: Any) -> None:
     """Raise a UsageError that names the setting, its value and the limit, unless it is valid."""
     meta = field.metadata
+    if meta.get("code") and is_code(value):
+        return
     _check_type(field, value)
     if meta["kind"] == "number":
         _check_number(field, value)
     elif meta["among"] and value not in meta["among"]:
-        known = ", ".join(meta["among"])
+        known = ", ".join(meta["among"]) + (" or MODULE:NAME" if meta.get("code") else "")
         raise UsageError(f"{field.name}={_shown(value)}: must be one of {known}")
     elif meta["low"] is not None and type(value) in (tuple, int):
         _check_sizes(field, value)
     elif meta["low"] is not None and type(value) is float and not meta["low"] <= value < math.inf:
         raise UsageError(f"{field.name}={value:g}: must be at least {meta['low']:g} and finite")
+
+
+def is_code(value: Any) -> bool:
+    """Whether a value is a function, or names one as MODULE:NAME."""
+    return callable(value) or (isinstance(value, str) and ":" in value and value.isprintable())
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:

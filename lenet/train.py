@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,11 +16,13 @@ from lenet.data import Data, splits
 from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.forward import Params
+from lenet.engine.optimizer import optimizer
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 from lenet.model import LeNet, feature_maps, network
+from lenet.settings import is_code
 
 init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
 evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
@@ -60,8 +63,10 @@ def check(config: Config, data: Data) -> nn.Module:
             feature_maps(model, data.image_shape[:2])
         except ValueError as error:
             raise UsageError(f"{data.name}: {error}") from None
-        return model
-    _check_logits(model, config, data)
+    else:
+        _check_logits(model, config, data)
+    if is_code(config.optimizer):
+        _check_update(model, config, data)
     return model
 
 
@@ -80,10 +85,9 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
     except LenetError:
         raise
     except Exception as error:  # whatever the code of a network raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"network={name}: cannot be applied to images {list(data.image_shape)} of {data.name}: "
-            f"{type(error).__name__}: {reason:.200}"
+            f"{_reason(error)}"
         ) from error
     expected = (2, data.num_classes)
     if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
@@ -98,6 +102,34 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
             f"order=batches: the batch of {short} examples would have statistics of its own size "
             f"anywhere in an epoch. Use order=examples, or a batch_size that divides the examples"
         )
+
+
+def _check_update(model: nn.Module, config: Config, data: Data) -> None:
+    """Raise a UsageError unless the optimizer of the user's updates the parameters."""
+
+    def update(key: Array) -> None:
+        params, _ = forward.init(model, key, data.image_shape)
+        rule = optimizer(config, 1)
+        before = rule.init(params)
+        updates, after = rule.update(params, before, params)
+        chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, before)
+
+    try:
+        jax.eval_shape(update, jax.random.key(0))
+    except LenetError:
+        raise
+    except Exception as error:  # whatever the code of an optimizer raises
+        raise UsageError(
+            f"optimizer={config_module.name_of(config.optimizer)}: cannot update the parameters: "
+            f"{_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what someone else's code raised, in a line."""
+    lines = str(error).strip().splitlines() or ["no reason"]
+    return f"{type(error).__name__}: {lines[0]:.200}"
 
 
 def start(config: Config, data: Data) -> engine.Program:

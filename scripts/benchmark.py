@@ -2,6 +2,7 @@
 
     scripts/bench                          all contenders, both networks, five rounds
     scripts/bench --only=lenet,torch_eager --networks=book
+    scripts/bench --networks=book-bn,small batch normalisation; a small network of a user's
     scripts/bench --scaling                how our time grows with batch, epochs and width
     scripts/bench --forms                  a convolutional layer in each of its forms
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
@@ -9,8 +10,8 @@
                                            which bits are equal there
 
 Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
-GPU. Leaves a record in results/, of which scripts/readme.py makes the README's table. Let nothing
-else run meanwhile.
+GPU. Leaves a record in results/, of which scripts/readme.py makes the tables of the docs. Let
+nothing else run meanwhile.
 """
 
 import importlib.util
@@ -29,8 +30,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments import cli
+from lenet import config as config_module
 from lenet import files
-from lenet.config import PRESETS, Config
 from lenet.errors import UsageError
 from lenet.language import LANGUAGES, mark
 
@@ -39,7 +40,7 @@ RECORDS = {"cpu": "bench.json", "gpu": "bench_gpu.json"}
 
 flags.DEFINE_integer("repeats", 5, "rounds, in each of which every contender takes its turn")
 flags.DEFINE_list("only", None, "contenders to measure; all of this machine's by default")
-flags.DEFINE_list("networks", ["book", "modern"], "presets that name the networks")
+flags.DEFINE_list("networks", ["book", "modern"], "networks: book, modern, book-bn, small")
 flags.DEFINE_integer("examples", None, "training examples of an epoch; all by default")
 flags.DEFINE_boolean("ten", True, "train for ten epochs from the start of each process")
 flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and draw it")
@@ -58,6 +59,7 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check what is asked, measure, write."""
     # Contenders first: what is wrong with a flag is said before anything starts.
+    from benchmarks import networks
     from benchmarks.contenders import BY_NAME, NETWORKS
 
     for name in ("repeats", "examples"):
@@ -68,7 +70,7 @@ def main() -> None:
         for value in FLAGS[name].value or ():
             if value not in known:
                 raise UsageError(f"--{name}={value}: must be among {', '.join(known)}")
-    batch = Config().batch_size
+    batch = max(networks.config(name).batch_size for name in FLAGS.networks)
     if FLAGS.examples is not None and FLAGS.examples < batch:
         raise UsageError(f"--examples={FLAGS.examples}: must be at least {batch}, a batch")
     if FLAGS.scaling:
@@ -102,12 +104,13 @@ def compare() -> None:
         chosen = [contender for contender in chosen if not contender.torch]
     if not chosen:
         raise UsageError(f"nothing to measure: {left_out[0]}")
-    total = len(FLAGS.networks) * rounds.count(chosen, FLAGS.repeats, FLAGS.ten)
+    able = {n: [each for each in chosen if n in each.networks] for n in FLAGS.networks}
+    total = sum(rounds.count(each, FLAGS.repeats, FLAGS.ten) for each in able.values())
     with progress(total) as tell:
         for network in FLAGS.networks:
             rows, without, environment = rounds.network(
                 network,
-                chosen,
+                able[network],
                 repeats=FLAGS.repeats,
                 examples=FLAGS.examples,
                 dataset=FLAGS.dataset,
@@ -147,7 +150,7 @@ def scaling() -> None:
     path = Path(FLAGS.record or ROOT / "results" / "scaling.json")
     files.write_json(path, record)
     for language in LANGUAGES:
-        picture = ROOT / "docs" / "results" / language / "scaling.png"
+        picture = ROOT / "docs" / language / "results" / "scaling.png"
         if FLAGS.record:
             picture = path.with_suffix(f".{language}.png")
         picture.parent.mkdir(parents=True, exist_ok=True)
@@ -213,6 +216,10 @@ def by_cores() -> None:
 
 def started() -> dict[str, Any]:
     """Begin a record, and say if the machine is busy: others' work is measured with ours."""
+    from benchmarks import networks
+
+    asked = {name: networks.config(name) for name in FLAGS.networks}
+    sizes = list(dict.fromkeys(config.batch_size for config in asked.values()))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     environment = surroundings()
     environment.pop("matmul_precision")  # a row has its own
@@ -222,8 +229,8 @@ def started() -> dict[str, Any]:
         "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
         "repeats": FLAGS.repeats,
         "dataset": FLAGS.dataset,
-        "batch_size": Config().batch_size,
-        "presets": {name: PRESETS[name] for name in FLAGS.networks},
+        "batch_size": sizes[0] if len(sizes) == 1 else ", ".join(map(str, sizes)),
+        "settings": {name: config_module.to_dict(each) for name, each in asked.items()},
         "load_before": load,
         "environment": environment,
     }

@@ -1,4 +1,4 @@
-"""Write the README's numbers and pictures from records of real runs and the published ones.
+"""Write the numbers and pictures of the docs from records of real runs and the published ones.
 
 python scripts/readme.py book DIR            collect a sweep over seeds in book.json
 python scripts/readme.py precision DIR DIR   collect two, of two precisions, in precision.json
@@ -10,6 +10,7 @@ python scripts/readme.py --check             fail if that would change a page
 import functools
 import io
 import json
+import math
 import re
 import statistics
 import sys
@@ -18,11 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from tabulate import tabulate
 
 from benchmarks import sections
 from benchmarks import table as table_of_bench
+from experiments import cli
+from experiments.cli import completion
+from experiments.commands import purpose
 from lenet import config as config_module
 from lenet import files, records
 from lenet.analysis import comparison, comparison_findings, design, published
@@ -31,7 +36,8 @@ from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import run
-from lenet.language import Message, listed, message, sentences, translate, translation
+from lenet.language import LANGUAGES, Message, listed, message, sentences, translate, translation
+from lenet.model import LeNet
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
@@ -40,11 +46,11 @@ COMPARE = ROOT / "lenet" / "analysis" / comparison.RECORD
 PREDICTIONS = ROOT / "results" / "compare_predictions.npz"
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
+README = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
 .venv/bin/python scripts/readme.py book runs/book
 .venv/bin/python scripts/readme.py"""
-SUFFIXES = {"en": ".md", "zh": ".zh-CN.md"}
 
 
 def keep(path: Path, record: dict[str, Any]) -> None:
@@ -137,7 +143,7 @@ def comparison_section(language: str) -> str:
         f"```bash\n{command}\n.venv/bin/python scripts/readme.py compare DIR\n"
         ".venv/bin/python scripts/readme.py\n```"
     )
-    picture = f"![{alt}](docs/results/{language}/compare.png)"
+    picture = f"![{alt}](results/compare.png)"
     return "\n\n".join([picture, *said, table, note, *others, code])
 
 
@@ -223,7 +229,7 @@ def equality(language: str, book: dict) -> str:
         theirs=published.band("pytorch").runs,
         compared=listed(compared, "; "),
     )
-    return f"![{alt}](docs/results/{language}/published.png)\n\n{said}".replace(" -", " −")
+    return f"![{alt}](results/published.png)\n\n{said}".replace(" -", " −")
 
 
 def book_section(language: str) -> str:
@@ -281,7 +287,7 @@ def report_section(language: str) -> str:
         machine=table_of_bench.machine(record["environment"]),
         browser=record["browser"],
     )
-    shown = [f"![{alt}](docs/report/{language}/{name}.png)" for name, alt in alts.items()]
+    shown = [f"![{alt}](report/{name}.png)" for name, alt in alts.items()]
     commands = [record["run"]["command"], record["sweep"]["command"], record["command"]]
     code = "\n".join(f".venv/bin/{command}" for command in [*commands, "python scripts/readme.py"])
     return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
@@ -309,30 +315,106 @@ def faults_section(language: str) -> str:
     return f"    {record['command']}\n\n{table}\n\n{said}"
 
 
+def numbers_section(language: str) -> str:
+    """Four numbers, each with the page that says how it was measured."""
+    t = partial(translate, language)
+    book, faults = last(records.read_json(BOOK), "test_accuracy"), records.read_json(FAULTS)
+    theirs = getattr(published.runs("pytorch"), published.COLUMNS["test_accuracy"])
+    rows = [
+        (
+            sections.spread(book),
+            t(
+                "test accuracy of the book's run (n = {n}); PyTorch's published runs: {theirs} "
+                "(n = {others})",
+                n=len(book),
+                theirs=sections.spread(theirs),
+                others=len(theirs),
+            ),
+            "agreement",
+        ),
+        (
+            t(
+                "{least:.1f} to {most:.1f}",
+                least=min(sections.ratios()),
+                most=max(sections.ratios()),
+            ),
+            t(
+                "times the examples per second of the fastest PyTorch mode, two CPU cores, by "
+                "processor and network"
+            ),
+            "benchmarks",
+        ),
+        (f"{parameters():,}", t("parameters of LeNet, counted layer by layer"), "chapter/lenet"),
+        (
+            f"{sum(row[0] for row in faults['faults'].values()):,}",
+            t("faults injected, all detected or recovered from"),
+            "faults",
+        ),
+    ]
+    linked = [
+        (*row, f"[{title(language, page)}](docs/{language}/{page}.md)") for *row, page in rows
+    ]
+    return tabulate(linked, ["", "", t("measured in")], tablefmt="github", disable_numparse=True)
+
+
+def title(language: str, page: str) -> str:
+    """The heading of a page."""
+    text = (ROOT / "docs" / language / f"{page}.md").read_text(encoding="utf-8")
+    return text.partition("\n")[0].removeprefix("# ")
+
+
+def parameters() -> int:
+    """The number of LeNet's parameters."""
+    model = LeNet()
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def commands_section(language: str) -> str:
+    """Every command with its flags, their defaults and help, which is in English."""
+    t = partial(translate, language)
+    heads = [t("flag"), t("default"), t("meaning")]
+    said = []
+    for name, defined in completion.entry_points():
+        rows = []
+        for flag in defined:
+            default = str(flag.default).lower() if flag.boolean else ""
+            if not flag.boolean and flag.serializer is not None and flag.default is not None:
+                default = flag.serializer.serialize(flag.default)
+            choices = getattr(flag.parser, "enum_values", ())
+            meaning = cli.doc(flag) + (f" ({', '.join(choices)})" if choices else "")
+            values = [f"`--{flag.name}`", f"`{default}`" if default else "", meaning]
+            rows.append([value.replace("|", "\\|") for value in values])
+        usage = f"python -m experiments.{name}"
+        table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+        said.append(f"## lenet {name}\n\n{purpose(name)} (`{usage}`)\n\n{table}")
+    return "\n\n".join(said)
+
+
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
-    "README": {
-        "book": book_section,
-        "bench": sections.speed,
-        "compare": comparison_section,
-        "report": report_section,
-    },
-    "docs/faults": {"faults": faults_section},
-    "docs/speed": {
+    "README": {"numbers": numbers_section},
+    "agreement": {"book": book_section},
+    "benchmarks": {"bench": sections.speed},
+    "comparison": {"compare": comparison_section},
+    "report": {"report": report_section},
+    "cli": {"commands": commands_section},
+    "faults": {"faults": faults_section},
+    "speed": {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
         "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },
 }
-"""What is written into each page, by the comments that it stands between."""
+"""What is written into each page of docs/LANGUAGE, by the comments that it stands between."""
 
 
 def rendered() -> dict[Path, bytes]:
     """Every generated file with its content."""
     pages = {}
     for page, parts in SECTIONS.items():
-        for language, suffix in SUFFIXES.items():
-            path = ROOT / f"{page}{suffix}"
+        for language in LANGUAGES:
+            path = README[language] if page == "README" else ROOT / f"docs/{language}/{page}.md"
             text = path.read_text(encoding="utf-8")
             for name, section in parts.items():
                 text = between(text, name, section(language))
@@ -356,8 +438,8 @@ def pictures() -> dict[Path, bytes]:
     config = config_module.from_dict(book["config"])
     ours = [{end: each["rows"][-1][end] for end in run.ENDS} for each in book["runs"]]
     drawn = {}
-    for language in SUFFIXES:
-        docs = ROOT / "docs" / "results" / language
+    for language in LANGUAGES:
+        docs = ROOT / "docs" / language / "results"
         drawn[docs / "book.png"] = run.curves(rows, config, language)
         drawn[docs / "published.png"] = run.among_published(ours, language)
         if COMPARE.exists():

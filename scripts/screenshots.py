@@ -1,10 +1,10 @@
-"""Take the READMEs' pictures of reports, and measure how large they are and how long they take.
+"""Take the docs' pictures of reports, and measure how large they are and how long they take.
 
 python scripts/screenshots.py RUN_DIR SWEEP_DIR
 
 Makes the report of a run and of a sweep REPEATS times each, in processes of their own, and keeps
 what was measured in results/report.json; then opens both in Chromium, in English and Chinese, and
-leaves docs/report/LANGUAGE/*.png. For the Chinese ones the system needs a Chinese font.
+leaves docs/LANGUAGE/report/*.png. For the Chinese ones the system needs a Chinese font.
 """
 
 import io
@@ -99,7 +99,7 @@ def main(run_dir: str, sweep_dir: str) -> None:
                     viewport={"width": WIDTH, "height": 900},
                     color_scheme=scheme,  # type: ignore[arg-type]
                 )
-                pictures(tab, ROOT / "docs" / "report" / language, pages, language)
+                pictures(tab, ROOT / "docs" / language / "report", pages, language)
             tab = made.new_page()
             opened = []
             for _ in range(REPEATS):

@@ -1,4 +1,4 @@
-"""Write docs/studies.md and its pictures from records of real sweeps.
+"""Write docs/LANGUAGE/studies.md and its pictures from records of real sweeps.
 
 python scripts/studies.py collect NAME DIR   keep the sweep --study=NAME that DIR holds
 python scripts/studies.py                    write the pages and pictures from results/studies/
@@ -28,7 +28,7 @@ from lenet.records.ledger import Entry
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "studies"
-PAGES = {"en": ROOT / "docs" / "studies.md", "zh": ROOT / "docs" / "studies.zh-CN.md"}
+PAGES = {language: ROOT / "docs" / language / "studies.md" for language in LANGUAGES}
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
 NOT_KEPT: dict[str, Any] = {
     "valid_loss": None,
@@ -54,8 +54,9 @@ HEAD = (
     mark(
         "The setting with the book's values is the same runs in `window`, `channels`, `rate`, "
         "`initialisation` and `epochs`: one sample of seeds, counted once. So are the first runs "
-        "of `frameworks`, the README's 32 and the diagonal of `variance`. [Methods](methods.md) "
-        "says what is shared, how runs that collapse are counted, and what was corrected."
+        "of `frameworks`, the 32 of [Does it match the book?](agreement.md) and the diagonal of "
+        "`variance`. [Methods](methods.md) says what is shared, how runs that collapse are "
+        "counted, and what was corrected."
     ),
     mark("`scripts/studies.py` writes each section from the sweep recorded in `results/studies/`."),
 )
@@ -114,7 +115,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         f"## `{name}`",
         t(study.question),
         f"    {record['command']}",
-        f"![{alt}](studies/{language}/{name}.png)",
+        f"![{alt}](studies/{name}.png)",
         *([findings.table(sweep, language)] if sweep.axes else []),
         *map(t, findings.findings(sweep)),
         *map(t, _across(name, sweep)),
@@ -146,7 +147,9 @@ def rendered() -> dict[Path, bytes]:
     for language, path in PAGES.items():
         sections = [section(name, record, language) for name, record in known().items()]
         t = translation(language)
-        others = [f"[{NAMES[each]}]({PAGES[each].name})" for each in LANGUAGES if each != language]
+        others = [
+            f"[{NAMES[each]}](../{each}/studies.md)" for each in LANGUAGES if each != language
+        ]
         head = [f"# {t(TITLE)}", *others, *map(t, HEAD)]
         pages[path] = ("\n\n".join([*head, *sections]) + "\n").encode()
     return pages
@@ -159,7 +162,7 @@ def pictures() -> dict[Path, bytes]:
         sweep = sweep_of(name, record)
         which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
         for language in PAGES:
-            path = ROOT / "docs" / "studies" / language / f"{name}.png"
+            path = ROOT / "docs" / language / "studies" / f"{name}.png"
             drawn[path] = png([charts(sweep)[which]], language)
     return drawn
 

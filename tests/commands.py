@@ -6,9 +6,12 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from unittest import mock
+
+from experiments.commands import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +48,19 @@ def command(
 
     What other tests have imported, traced and compiled is there; a warning is an error.
     """
-    argv = [f"experiments.{name}", *arguments]
+    module = f"experiments.{name}"
+    run = partial(runpy.run_module, module, run_name="__main__", alter_sys=True)
+    return _captured(run, [module, *arguments], cwd, env)
+
+
+def lenet(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command `lenet` to its end in this process."""
+    return _captured(main, ["lenet", *arguments], ROOT, None)
+
+
+def _captured(
+    run: Callable[[], object], argv: list[str], cwd: Path, env: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", argv),
@@ -55,7 +70,7 @@ def command(
         contextlib.redirect_stderr(err),
     ):
         try:
-            runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+            run()
             status = 0
         except SystemExit as done:
             status = done.code

@@ -31,6 +31,7 @@ install_import_hook(
         "lenet.model",
         "lenet.ops.blocks",
         "lenet.ops.convolution",
+        "lenet.ops.general",
         "lenet.ops.pooling",
         "lenet.reference",
         "lenet.train",

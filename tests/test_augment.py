@@ -11,12 +11,13 @@ import pytest
 from lenet import train
 from lenet.config import Config, augmentations, check
 from lenet.data import synthetic
-from lenet.engine import lanes
+from lenet.engine import lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.augment import augment
 from lenet.errors import UsageError
 
 IMAGES = jnp.asarray(np.random.default_rng(0).integers(1, 256, (64, 9, 7, 2)), jnp.uint8)
+CONFIG = Config(seed=3)
 KEYS = jax.random.split(jax.random.key(1), 64)
 
 
@@ -67,6 +68,19 @@ def test_the_draws_differ_between_steps_and_are_those_of_the_seed():
     chex.assert_trees_all_equal(*ends)
     plain, _ = train.run(dataclasses.replace(config, augment=""), data)
     assert plain.train_loss != last.rows[0].train_loss
+
+
+def test_no_two_draws_share_a_key():
+    """Nor with a key that others are derived from: of a step, a stream, the weights, the order."""
+
+    def of_step(step):
+        found = [sgd.draws(CONFIG, step, stream)[None] for stream in (sgd.NETWORK, sgd.IMAGES)]
+        found.append(sgd.draws_of_network(CONFIG, step, None))
+        return jnp.concatenate([*found, sgd.draws_of_images(CONFIG, step, 8, None)])
+
+    of_steps = jax.vmap(of_step)(jnp.arange(500)).ravel()
+    keys = jnp.concatenate([jnp.stack(sgd.keys(CONFIG)), of_steps])
+    assert len(np.unique(jax.random.key_data(keys), axis=0)) == len(keys) == 2 + 500 * 12
 
 
 @pytest.mark.parametrize("text", ["blur", "shift:0", "shift:x", "flip:2", "shift:99999999999"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import python
 
-from benchmarks import bits, by_cores, flax_plain, forms, rounds, scaling, table
+from benchmarks import bits, by_cores, flax_plain, forms, networks, rounds, scaling, table
 from benchmarks.contenders import BY_NAME, CONTENDERS
 from benchmarks.worker import Worker, WorkerError
 from lenet import export
@@ -60,6 +60,30 @@ def test_a_worker_that_is_gone_is_an_error_and_not_a_wait():
         worker._process.kill()
         with pytest.raises(WorkerError, match="ended with status -9"):
             worker.ask("epoch")
+
+
+@pytest.mark.parametrize(("name", "count"), [("book-bn", 44_878), ("small", 113_386)])
+def test_further_networks_have_the_same_parameters(name, count, torch):
+    from benchmarks import pytorch
+
+    config = networks.config(name)
+    images = jax.ShapeDtypeStruct((2, 28, 28, 1), jnp.float32)
+    params = jax.eval_shape(network(config, 10).init, jax.random.key(0), images)["params"]
+    net = pytorch.network(config)
+    assert sum(x.size for x in jax.tree.leaves(params)) == count
+    assert sum(p.numel() for p in net.parameters()) == count
+    dropped = [layer.p for layer in net if isinstance(layer, torch.nn.Dropout)]
+    assert dropped == ([0.25, 0.5] if name == "small" else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["book-bn", "small"])
+@pytest.mark.parametrize("name", ["lenet", "torch_eager"])
+def test_a_worker_trains_further_networks(name, network, torch):
+    with Worker(name, network, examples=EXAMPLES, dataset="synthetic") as worker:
+        assert worker.ask("epoch")["examples"] == EXAMPLES
+        assert worker.ask("step", steps=2)["seconds"] > 0
+        assert worker.ask("inference")["examples"] == 10_000
 
 
 @pytest.mark.parametrize("preset", ["book", "modern"])

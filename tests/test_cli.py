@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from absl import flags
 from commands import ROOT, command, start
 from PIL import Image
 from rich.console import Console
@@ -18,8 +19,10 @@ from rich.console import Console
 from experiments import cli
 from experiments.cli import progress
 from lenet import config, data, records, stopping
+from lenet.data import sources
 from lenet.engine.forward import logits
 from lenet.engine.rows import Row
+from lenet.errors import UsageError
 
 train = partial(command, "train", "--noreport")
 
@@ -276,3 +279,19 @@ def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, 
     done = train("--run_dir=run", "--resume", "--report", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_an_error_writes_arguments_as_flags_and_leaves_code_alone(monkeypatch, capsys):
+    def main():
+        raise UsageError(f"lr=-1, data_dir=DIR: {sources.remedy('kmnist')}")
+
+    monkeypatch.setattr(sys, "argv", ["train"])
+    for name in ("lr", "data_dir"):
+        flags.DEFINE_string(name, None, "")
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, "")
+    said = capsys.readouterr().err
+    assert said.startswith("error: --lr=-1, --data_dir=DIR: run python -c ")
+    code = said.partition('-c "')[2].partition('"')[0]
+    compile(code, "remedy", "exec")
+    assert said.endswith("set --data_dir=DIR to the directory 'prepared' it creates\n")

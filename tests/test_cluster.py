@@ -15,7 +15,7 @@ import psutil
 import pytest
 from record_rows import timeless
 
-from lenet import cluster, runs
+from lenet import cluster, runs, search
 from lenet.cluster import worker
 from lenet.config import Config
 from lenet.data import synthetic
@@ -63,6 +63,40 @@ def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp
     assert [len(entry.rows) for entry in many] == [2, 0, 2, 4]
     assert "the loss was" in many[1].diverged
     assert [timeless_entry(entry) for entry in many] == [timeless_entry(entry) for entry in alone]
+
+
+def test_a_search_loses_nothing_with_a_worker_and_its_runs_are_those_of_this_process(
+    client, tiny, tmp_path
+):
+    """ASHA decides by what came first; each run is nevertheless the beginning of the run alone."""
+    base = dataclasses.replace(TINY, dataset="tiny", valid=50, activation="relu", epochs=4)
+    axes = {"lr": search.Range(0.01, 0.5, True, False)}
+    plans = {
+        name: search.Plan(base, axes, 6, 1, search.Rule(name, 2, 1, 4), "random", 0, 0.1)
+        for name in ("none", "asha")
+    }
+    (data,) = runs.load([base], tiny).values()
+    for name in plans:
+        (tmp_path / name).mkdir()
+    list(runs.search(plans["none"], data, tmp_path / "none"))
+    pids = [*client.run(os.getpid).values()]
+    connect = functools.partial(contextlib.nullcontext, client)
+    for news in runs.search(
+        plans["asha"], data, tmp_path / "asha", data_dir=tiny, connect=connect, patience=60
+    ):
+        if pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+            pids.clear()
+        assert news.workers <= 2
+    alone, many = (search.read(tmp_path / name / search.LEDGER) for name in plans)
+    assert [trial.setting for trial in alone] == [trial.setting for trial in many]
+    lengths = sorted(len(trial.runs[0].marks) for trial in many)
+    assert lengths[-1] == 4
+    assert sum(length > 1 for length in lengths) <= 3
+    for one, other in zip(alone, many, strict=True):
+        marks = [mark._replace(seconds=0.0) for mark in one.runs[0].marks]
+        found = [mark._replace(seconds=0.0) for mark in other.runs[0].marks]
+        assert found == marks[: len(found)]
 
 
 def timeless_entry(entry):

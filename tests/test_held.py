@@ -98,7 +98,7 @@ def test_a_working_directory_may_change_while_a_run_goes_on(few, tmp_path, monke
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert [row.epoch for row in epochs] == [2, 3, 4, 5]
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert len(records.epochs(tmp_path / "run")) == 5
+    assert len(records.epochs(str(tmp_path / "run"))) == 5
 
 
 def test_foreign_checkpoints_of_later_epochs_do_not_displace_the_run_s(few, tmp_path):

@@ -47,7 +47,7 @@ def test_babel_finds_texts_in_code_in_templates_and_in_docstrings():
 
 @pytest.mark.parametrize("name", ["faults", "speed", "studies"])
 def test_a_chinese_page_holds_no_english_that_has_a_chinese(name):
-    path = ROOT / "docs" / f"{name}.zh-CN.md"
+    path = ROOT / "docs" / "zh" / f"{name}.md"
     assert islands(path.read_text(encoding="utf-8")) == set()
 
 

@@ -307,12 +307,45 @@ def test_a_file_in_the_working_directory_is_trained_swept_and_reported(folder):
     assert command("report", "many", cwd=folder).returncode == 0
 
 
+CONVOLVES = """
+from flax import linen as nn
+from lenet import ops
+
+class Slow(nn.Module):
+    num_classes: int = 10
+    conv = None
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.Conv(2, (3, 3), strides=4, conv_general_dilated=self.conv)(images)
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1))
+
+class Fast(Slow):
+    conv = staticmethod(ops.conv_general_dilated)
+"""
+
+
+@pytest.mark.parametrize("entry", ["train", "sweep"])
+def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder, entry):
+    (folder / "convolves.py").write_text(CONVOLVES)
+    said = []
+    for name in ("Slow", "Fast"):
+        network, seeds = f"--network=convolves:{name}", "--seed=0"
+        flags = (*MINE[1:], network, seeds, "--epochs=1", "--noreport", f"--run_dir={name}")
+        done = command(entry, *flags, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        said.append([line for line in done.stdout.splitlines() if "warning" in line])
+    remedy = "Write nn.Conv(..., conv_general_dilated=lenet.ops.conv_general_dilated)"
+    assert [len(lines) for lines in said] == [1, 0]
+    assert said[0][0].endswith(remedy)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("no_such_module:Net", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("a_net_of_mine:Other", "a_net_of_mine has no class Other"),
-        ("a_net_of_mine", "expected MODULE:CLASS"),
+        ("a_net_of_mine", "expected lenet, bn_lenet, lenet5_1998 or MODULE:CLASS"),
     ],
 )
 def test_a_network_that_is_not_there_is_one_line(folder, name, said):
@@ -323,16 +356,20 @@ def test_a_network_that_is_not_there_is_one_line(folder, name, said):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["networks.md", "networks.zh-CN.md"])
-def test_every_block_of_the_page_runs_in_an_empty_folder(page, tmp_path, fashion_mnist):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_block_of_the_page_runs_in_an_empty_folder(language, tmp_path, fashion_mnist):
+    text = (ROOT / "docs" / language / "networks.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert [kind for kind, _ in blocks] == ["python", "bash", "python"]
+    assert [kind for kind, _ in blocks] == ["python", "bash", "python", "python"]
     (tmp_path / "my_net.py").write_text(blocks[0][1])
+    (tmp_path / "my_opt.py").write_text(blocks[3][1])
     for line in blocks[1][1].splitlines():
         assert line.startswith("python -m experiments.")
         done = python(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+    run = "--network=my_net:Wide --optimizer=my_opt:make --lr=0.001 --epochs=1 --run_dir=runs/own"
+    done = python("-m", "experiments.train", *run.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     (tmp_path / "use.py").write_text(blocks[2][1])
     done = python("use.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

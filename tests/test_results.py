@@ -1,4 +1,4 @@
-"""The committed records of real runs, and that the READMEs say what they say."""
+"""The committed records of real runs, and that the pages say what they say."""
 
 import json
 import statistics
@@ -67,7 +67,7 @@ def test_the_book_s_runs_are_equal_to_the_last_digit_on_processors_of_two_makers
 
 
 def test_runs_that_studies_share_are_the_same_runs(book):
-    """What docs/methods.md says is shared: no table may count these as independent."""
+    """What docs/en/methods.md says is shared: no table may count these as independent."""
     ours = last("frameworks", bias_init="pytorch", order="examples")
     diagonal = {at: row for at, row in last("variance").items() if at[0] == at[1]}
     assert len(diagonal) == 8

@@ -34,10 +34,10 @@ HABITS = {
 HALF_WIDTH = re.compile(r"[\u4e00-\u9fff](?:[,;:!?]|\.(?:\s|$)|\()|[,;:] ?[\u4e00-\u9fff]")
 """Punctuation of English beside a Chinese character."""
 
-CHINESE = [ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.zh-CN.md"))]
+CHINESE = [ROOT / "README.zh-CN.md", *sorted((ROOT / "docs" / "zh").rglob("*.md"))]
 PAGES = [
     ROOT / "README.md",
-    *sorted(path for path in (ROOT / "docs").glob("*.md") if path not in CHINESE),
+    *sorted((ROOT / "docs" / "en").rglob("*.md")),
     *sorted(path for kind in ("html", "js") for path in (ROOT / "lenet").rglob(f"*.{kind}")),
 ]
 SOURCES = sorted(path for room in ("lenet", "experiments") for path in (ROOT / room).rglob("*.py"))

@@ -205,6 +205,8 @@ def written(value: Any) -> str:
         return ",".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
+    if callable(value):
+        return config_module.name_of(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -240,8 +242,7 @@ def define() -> None:
     flags.DEFINE_enum("preset", "book", list(config_module.PRESETS), doc)
     networks.define()
     for field in _fields().values():
-        among = field.metadata.get("among")
-        doc = field.metadata["doc"] + (f" ({', '.join(among)})" if among else "")
+        doc = networks.described(field, among=True)
         define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))
 
 

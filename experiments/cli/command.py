@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from absl import flags
 
-from experiments.cli import networks
+from experiments.cli import code, networks
 from experiments.cli.language import asked
 from lenet import config as config_module
 from lenet import stopping
@@ -55,9 +55,9 @@ def define_config() -> None:
     flags.DEFINE_enum("preset", "book", list(PRESETS), doc)
     networks.define()
     for field in networks.fields():
-        doc = field.metadata["doc"]
+        doc = networks.described(field)
         default: Any = field.default
-        if field.metadata.get("among"):
+        if field.metadata.get("among") and not field.metadata.get("code"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
         elif isinstance(default, tuple):
             flags.DEFINE(_Sizes(), field.name, default, doc, serializer=flags.ListSerializer(","))
@@ -89,8 +89,13 @@ def preset() -> Config:
 
 
 def given() -> dict[str, Any]:
-    """Return the settings that the command line names, apart from --preset."""
-    return {f.name: FLAGS[f.name].value for f in networks.fields() if FLAGS[f.name].present}
+    """Return the settings that the command line names, apart from --preset.
+
+    Raises:
+      UsageError: if it names an optimizer that cannot be imported.
+    """
+    names = [field.name for field in networks.fields()]
+    return code.loaded({name: FLAGS[name].value for name in names if FLAGS[name].present})
 
 
 def run(main: Callable[..., None], usage: str, *, operands: bool = False) -> None:
@@ -201,7 +206,7 @@ def _check_jax() -> None:
 def _dashed(message: str) -> str:
     """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
-    return re.sub(rf"(?<![-\w./])({names})=", r"--\1=", message)
+    return re.sub(rf"(?<![-\w./])({names})=(?!')", r"--\1=", message)
 
 
 class _Translated(logging.Formatter):
@@ -267,6 +272,11 @@ def _reason(message: str) -> str:
     return f"--{value[1]}={value[2]}: expected {expected}"
 
 
+def doc(flag: flags.Flag) -> str:
+    """Return the help of a flag without the <a|b>: that absl puts in front of an enumeration's."""
+    return flag.help.removeprefix(f"<{'|'.join(getattr(flag.parser, 'enum_values', ()))}>: ")
+
+
 def complain(message: str, status: int = UsageError.exit_status) -> int:
     """Print an error as one line on stderr, control characters escaped; return the exit status."""
     print(f"error: {' '.join(printable(message).split())}", file=sys.stderr)
@@ -296,8 +306,6 @@ def _print_help(usage: str) -> None:
         if flag.serializer is not None and flag.default is not None:
             default = flag.serializer.serialize(flag.default)
         print(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}={default}")
-        # absl puts <a|b>: in front of an enumeration's help, with no place to break a line
         choices = getattr(flag.parser, "enum_values", ())
-        text = flag.help.removeprefix(f"<{'|'.join(choices)}>: ")
-        text += f" ({', '.join(choices)})" if choices else ""
+        text = doc(flag) + (f" ({', '.join(choices)})" if choices else "")
         print(textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent))

@@ -15,6 +15,7 @@ from lenet import records, stopping
 from lenet.config import Config
 from lenet.engine import cores
 from lenet.errors import RecordError, UsageError
+from lenet.settings import is_code
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -121,7 +122,7 @@ def flags_given() -> dict[str, Any]:
 
 
 def recall(run_dir: Path, what: str) -> None:
-    """Set the flags of the "sweep" or "compare" to resume, except those given anew.
+    """Set the flags of the "sweep", "compare" or "search" to resume, except those given anew.
 
     Raises:
       RecordError: if there is none to resume.
@@ -134,10 +135,16 @@ def recall(run_dir: Path, what: str) -> None:
         )
     before = records.read_json(path).get("flags")
     before = before if isinstance(before, dict) else {}
-    if (name := before.get(networks.NAME)) and networks.again() is None:
+    name = before.get(networks.NAME) or networks.of_preset(str(before.get("preset")))
+    if name and networks.name() is None:
         raise UsageError(
             f"run_dir={run_dir}: trains another network. Give --{networks.NAME}={name} again: a "
             "record names no code to import"
+        )
+    if is_code(before.get("optimizer")) and not FLAGS["optimizer"].present:
+        raise UsageError(
+            f"run_dir={run_dir}: trains with an optimizer of its own. Give "
+            f"--optimizer={before['optimizer']} again: a record names no code to import"
         )
     take_up(before)
 
@@ -192,6 +199,11 @@ def resuming(done: int, count: int, path: Path) -> None:
     print(said)
 
 
+def data_dir() -> str | None:
+    """Return --data_dir, whatever the working directory of a worker is."""
+    return FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
+
+
 def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
     """Train runs, with progress; each goes to the ledger when it ends."""
     from experiments.cli import progress
@@ -199,12 +211,10 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
 
     if not todo:
         return
-    # whatever the working directory of a worker is
-    data_dir = FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
     connect, patience = cluster(), FLAGS.patience
     with progress.Tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
         for news in runs.many(
-            todo, data, path, data_dir=data_dir, connect=connect, patience=patience
+            todo, data, path, data_dir=data_dir(), connect=connect, patience=patience
         ):
             for entry in news.ended:
                 if entry.diverged:

@@ -4,16 +4,13 @@ A record never names code that is imported: the flag is given again to whatever 
 """
 
 import dataclasses
-import importlib
 import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from absl import flags
 
+from experiments.cli import code
 from lenet import config, settings
-from lenet.config import LeNet
 from lenet.errors import UsageError
 
 NAME = "network"
@@ -24,13 +21,13 @@ def define() -> None:
     flags.DEFINE_string(
         NAME,
         None,
-        "MODULE:CLASS of another network than LeNet: a Flax module, or a dataclass with "
-        "build(num_classes); its fields become flags",
+        f"network: {', '.join(config.OWN)}; or MODULE:CLASS, a Flax module or a dataclass with "
+        "build(num_classes); its fields become flags (default: the preset's)",
     )
 
 
 def asked() -> Any:
-    """Return the network that --network names, with its defaults; LeNet if it is not given.
+    """Return the network that --network or --preset names, with its defaults; LeNet if none does.
 
     The command line is read before its flags are parsed, for the flags of the network are among
     them.
@@ -38,7 +35,8 @@ def asked() -> Any:
     Raises:
       UsageError: if there is no such network, or its fields cannot be settings.
     """
-    return LeNet() if (given := name()) is None else _load(given)
+    given = name() or "lenet"
+    return config.OWN[given]() if given in config.OWN else _load(given)
 
 
 def fields(kind: str | None = None) -> list[dataclasses.Field]:
@@ -52,26 +50,43 @@ def fields(kind: str | None = None) -> list[dataclasses.Field]:
         return config.fields(kind)
 
 
+def described(field: dataclasses.Field, *, among: bool = False) -> str:
+    """Return the help of a setting's flag; with the words that it may be, if `among` asks."""
+    words, doc = field.metadata.get("among", ()), str(field.metadata["doc"])
+    if field.metadata.get("code"):
+        return f"{doc} ({', '.join(words)} or MODULE:NAME)"
+    return f"{doc} ({', '.join(words)})" if among and words else doc
+
+
 def again() -> Any:
-    """Return the network that --network names; None if it is not given."""
+    """Return the network that --network or --preset names; None if none does."""
     return None if name() is None else asked()
 
 
 def name() -> str | None:
-    """Return what --network names; None if it is not given."""
+    """Return the name that --network gives, or else --preset; None if none does."""
+    return _given(NAME) or of_preset(_given("preset"))
+
+
+def of_preset(preset: str | None) -> str | None:
+    """Return the name of a preset's network; None for LeNet."""
+    found = config.PRESETS.get(preset or "", {}).get(NAME)
+    return None if found is None else str(found)
+
+
+def _given(name: str) -> str | None:
+    """Return what the command line gives to a flag, before flags are parsed."""
     for at, argument in enumerate(sys.argv[1:], start=1):
         flag, equals, value = argument.partition("=")
-        if flag.lstrip("-") == NAME and argument.startswith("-"):
+        if flag.lstrip("-") == name and argument.startswith("-"):
             return value if equals else next(iter(sys.argv[at + 1 :]), "")
     return None
 
 
 def _load(name: str) -> Any:
-    module, colon, qualified = name.rpartition(":")
-    if not colon or not module or not qualified:
-        raise UsageError(f"--{NAME}={name}: expected MODULE:CLASS, such as my_net:Wide")
-    found = getattr(_imported(name, module), qualified, None)
+    found = code.named(NAME, name, f"{', '.join(config.OWN)} or MODULE:CLASS, such as my_net:Wide")
     if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        module, _, qualified = name.rpartition(":")
         raise UsageError(
             f"--{NAME}={name}: {module} has no class {qualified} that is a Flax module or a "
             "frozen dataclass"
@@ -86,15 +101,3 @@ def _load(name: str) -> Any:
     made = found()
     settings.of(made)
     return made
-
-
-def _imported(name: str, module: str) -> ModuleType:
-    """Import a module, also one in the working directory: the command line names it."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: it stands in for no installed package
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # whatever the module raises
-        reason = (str(error).strip() or "no reason").splitlines()[0]
-        raise UsageError(f"--{NAME}={name}: {type(error).__name__}: {reason:.200}") from error

@@ -146,7 +146,7 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-class _Lines:
+class Lines:
     """Lines, and progress below them if stdout is a terminal."""
 
     def __init__(self, *columns: ProgressColumn, total: int, text: str) -> None:
@@ -170,6 +170,12 @@ class _Lines:
         if not self._progress.disable:  # rich 13 would print an empty line
             self._progress.stop()
 
+    def show(self, completed: int, text: str, *, say: bool) -> None:
+        """Show how far it is: below the lines of a terminal, otherwise as a line if `say`."""
+        self._progress.update(self._task, completed=completed, text=text)
+        if self._progress.disable and say:
+            self.say(text)
+
     def say(self, text: str) -> None:
         """Print a line, above the progress if it is shown."""
         if self._progress.disable:
@@ -178,7 +184,7 @@ class _Lines:
             self._progress.console.print(text, markup=False, soft_wrap=True)
 
 
-class Bar(_Lines):
+class Bar(Lines):
     """Lines, and below them a progress bar over epochs if stdout is a terminal."""
 
     def __init__(self, epochs: int) -> None:
@@ -199,7 +205,7 @@ class Bar(_Lines):
         self._progress.update(self._task, advance=1, text=text)
 
 
-class Tally(_Lines):
+class Tally(Lines):
     """The progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
     `epochs` are those of all runs together.
@@ -241,6 +247,4 @@ class Tally(_Lines):
             speed=speed,
             left=datetime.timedelta(seconds=left),
         )
-        self._progress.update(self._task, completed=self._trained, text=text)
-        if self._progress.disable and news.ended:
-            self.say(text)
+        self.show(self._trained, text, say=bool(news.ended))

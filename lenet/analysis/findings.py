@@ -9,7 +9,8 @@ from tabulate import tabulate
 
 from lenet.analysis import frameworks, stats, terms
 from lenet.analysis.stats import Interval
-from lenet.analysis.summary import SEEDS, Setting, Sweep, shown
+from lenet.analysis.summary import SEEDS, Setting, Sweep
+from lenet.analysis.terms import shown
 from lenet.language import Listed, Message, listed, mark, message, translate
 from lenet.records.ledger import Entry
 

@@ -153,7 +153,7 @@ def equality(ours: ArrayLike, theirs: ArrayLike, margin: float = MARGIN) -> Equa
 
     In the mean: Welch's interval, and two one-sided Welch tests (Schuirmann 1987), of which the
     larger p counts; a small one shows that the means differ by less than `margin`. Anywhere:
-    D = max |F_ours - F_theirs| with its p by permutation, which ties do not disturb; a large one
+    D = max abs(F_ours − F_theirs) with its p by permutation, which ties do not disturb; a large one
     shows nothing.
 
     Args:

@@ -15,6 +15,7 @@ from lenet import config
 from lenet.analysis import stats, terms
 from lenet.analysis.outcomes import ended_with, outcome
 from lenet.analysis.stats import Interval
+from lenet.analysis.terms import shown
 from lenet.config import PRESETS, Config, LeNet
 from lenet.language import translate
 from lenet.records.ledger import Entry
@@ -281,10 +282,3 @@ def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
     more = len(sweep.settings) - most
     text = tabulate(rows, heads, disable_numparse=True)
     return text + (t("\n… {n} more", n=more) if more > 0 else "")
-
-
-def shown(value: Any) -> str:
-    """Return a setting's value in short."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,7 @@
 """The terms for settings, their values and measures in sentences, tables and charts."""
 
+from typing import Any
+
 from lenet.config import Config, LeNet
 from lenet.language import Message, mark, message
 
@@ -60,13 +62,20 @@ VALUES = {
 """By value of a setting; others are shown as they are."""
 
 
+def shown(value: Any) -> str:
+    """Return a setting's value in short."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def named(name: str) -> Message:
     """Return the term for a field of Config or of Row."""
     return Message(TERMS[name]) if name in TERMS else verbatim(name)
 
 
 def valued(shown: str) -> Message:
-    """Return the term for a value, given as `summary.shown` has it."""
+    """Return the term for a value, given as `shown` has it."""
     return Message(VALUES[shown]) if shown in VALUES else verbatim(shown)
 
 

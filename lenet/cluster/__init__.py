@@ -41,6 +41,7 @@ from lenet.cluster.certificates import (  # noqa: E402
     security,
 )
 from lenet.cluster.client import Standing, fit  # noqa: E402
+from lenet.cluster.legs import follow  # noqa: E402
 from lenet.cluster.nodes import connect, local, schedule, serve  # noqa: E402
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "connect",
     "directory",
     "fit",
+    "follow",
     "local",
     "schedule",
     "security",

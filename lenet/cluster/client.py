@@ -60,17 +60,33 @@ def fit(
       LenetError: why a worker that was there at the start refused, or what a run met; a UsageError
         if the scheduler is gone, or no worker comes.
     """
+    with prepared(client, data, load, patience) as (work, came, workers):
+        chunks = _chunks(client, runs, work, workers.count())
+        yield from _follow(client, chunks, work, came, workers)
+
+
+Prepared = tuple[worker.Work, "queue.SimpleQueue[Any]", "Workers"]
+
+
+@contextlib.contextmanager
+def prepared(
+    client: Client, data: Data, load: Callable[[], Data], patience: float
+) -> Iterator[Prepared]:
+    """Have the workers load the data, and those that come until the block ends; args as `fit`.
+
+    Raises:
+      LenetError: as `fit`.
+    """
     name = f"lenet-{secrets.token_hex(8)}"
     work = worker.Work(data.fingerprint, load, worker.software(), name)
     came: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(name, lambda event: came.put(event[1]))
     try:
-        workers = _Workers(client, patience)
+        workers = Workers(client, patience)
         while not workers.count():
             time.sleep(0.1)
         _register(client, worker.Gate(work), name, patience)
-        chunks = _chunks(client, runs, work, workers.count())
-        yield from _follow(client, chunks, work, came, workers)
+        yield work, came, workers
     except (OSError, CancelledError, TimeoutError) as error:
         raise UsageError(
             f"the scheduler of the cluster does not answer ({type(error).__name__}). Start it "
@@ -83,7 +99,7 @@ def fit(
                 _ask(client, "unregister_worker_plugin", 5, name=name)
 
 
-class _Workers:
+class Workers:
     """The number of workers, asked for at most once a second."""
 
     def __init__(self, client: Client, patience: float) -> None:
@@ -138,7 +154,7 @@ def _follow(
     chunks: Iterator[_Chunk],
     work: worker.Work,
     came: "queue.SimpleQueue[Any]",
-    workers: _Workers,
+    workers: Workers,
 ) -> Iterator[Standing]:
     """Keep the workers busy, with one task each: its death is held against no other run.
 

@@ -18,7 +18,9 @@ from distributed.protocol.pickle import dumps
 from lenet import records, train
 from lenet.config import Config
 from lenet.data import Data
-from lenet.engine import lanes, sweep
+from lenet.engine import lanes, legs, sweep
+from lenet.engine.legs import Reached, Task
+from lenet.engine.sgd import State
 from lenet.errors import DataError, LenetError, UsageError
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
@@ -92,6 +94,21 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
             log({"rows": dumps(epoch.rows)})
 
 
+def advance(
+    work: Work, first: Config, tasks: list[Task], states: dict[Task, State]
+) -> list[Reached]:
+    """Train legs of the group of `first` together; return where each run then stands."""
+    try:
+        data = _prepare(work)
+    except LenetError:  # the worker is about to leave
+        raise Reschedule from None
+    program = _program(work, first, len(tasks), data)
+    found: dict[Task, Reached] = {}
+    for some in legs.chunks(tasks, program.lanes.size):
+        found |= legs.advance(program, some, states)
+    return [found[task] for task in tasks]
+
+
 def chunk_size(work: Work, first: Config, count: int) -> int:
     """Return how many of `count` runs like `first` train together here: one on a CPU."""
     _one_device()
@@ -126,7 +143,7 @@ def _data(work: Work) -> Data:
     return data
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)  # the legs of a search take turns with their programs
 def _program(work: Work, first: Config, count: int, data: Data) -> sweep.Program:
     _one_device()
     model = train.check(first, data)

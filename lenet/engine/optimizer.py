@@ -1,11 +1,15 @@
 """The update rule: an optimiser, weight decay, clipping and a learning-rate schedule."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import Float, Int
 
-from lenet.config import Config
+from lenet.config import Config, name_of
+from lenet.errors import UsageError
+from lenet.settings import is_code
 
 
 def learning_rate(config: Config, steps: int) -> optax.Schedule:
@@ -35,8 +39,16 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     adamw   Loshchilov and Hutter (arXiv 1711.05101): adam of g, and p ← p − lr·wd·p
     lion    Chen et al. (arXiv 2302.06675): β 0.9 and 0.99, and p ← p − lr·wd·p
 
-    Before all of them, with `clip`, a gradient of a larger norm is scaled to that norm.
+    A function of the learning-rate schedule makes a rule of its own. Before all of them, with
+    `clip`, a gradient of a larger norm is scaled to that norm.
+
+    Raises:
+      UsageError: if a function returns no optax transformation, or a record named it.
     """
+    clip = (optax.clip_by_global_norm(config.clip),) if config.clip else ()
+    schedule = learning_rate(config, steps)
+    if is_code(config.optimizer):
+        return optax.chain(*clip, _made(config.optimizer, schedule))
     decay = optax.add_decayed_weights(config.weight_decay)
     rules = {
         "sgd": lambda: (decay, optax.trace(config.momentum, config.nesterov)),
@@ -44,6 +56,18 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
         "adamw": lambda: (optax.scale_by_adam(), decay),
         "lion": lambda: (optax.scale_by_lion(), decay),
     }
-    clip = (optax.clip_by_global_norm(config.clip),) if config.clip else ()
-    rate = optax.scale_by_learning_rate(learning_rate(config, steps))
-    return optax.chain(*clip, *rules[config.optimizer](), rate)
+    return optax.chain(*clip, *rules[config.optimizer](), optax.scale_by_learning_rate(schedule))
+
+
+def _made(make: Any, schedule: optax.Schedule) -> optax.GradientTransformation:
+    if not callable(make):
+        raise UsageError(
+            f"optimizer={make}: give the optimizer again; a record names no code to import"
+        )
+    found = make(schedule)
+    if not isinstance(found, optax.GradientTransformation):
+        raise UsageError(
+            f"optimizer={name_of(make)}: returned {type(found).__name__}, expected an optax "
+            "transformation, such as optax.sgd(schedule)"
+        )
+    return found

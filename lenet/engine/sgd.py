@@ -31,6 +31,10 @@ from lenet.engine.optimizer import optimizer
 EVALUATION_BATCH = 250
 """Examples evaluated at a time; affects speed and memory, not the result."""
 
+WEIGHTS, ORDER, NETWORK, IMAGES = range(4)
+"""Streams of random numbers, by what is folded into the key of a seed: the initial weights, the
+order of examples, what a network draws (dropout), and how images are changed."""
+
 
 class State(NamedTuple):
     """All that training changes."""
@@ -66,14 +70,36 @@ def keys(config: Config) -> tuple[Key[Array, ""], Key[Array, ""]]:
     """Return the key of the initial weights and the key of the order of examples."""
     order_seed = jnp.where(config.order_seed < 0, config.seed, config.order_seed)
     return (
-        jax.random.fold_in(jax.random.key(config.seed), 0),
-        jax.random.fold_in(jax.random.key(order_seed), 1),
+        jax.random.fold_in(jax.random.key(config.seed), WEIGHTS),
+        jax.random.fold_in(jax.random.key(order_seed), ORDER),
     )
 
 
-def draws(config: Config, step: Int[Array, ""]) -> Key[Array, ""]:
-    """Return the key of what a network draws in a step, a function of (seed, step) alone."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), 2), step)
+def draws(config: Config, step: int | Int[Array, ""], stream: int) -> Key[Array, ""]:
+    """Return the key of what a stream draws in a step, a function of (seed, step) alone.
+
+    `stream` is NETWORK or IMAGES. Each has a number of its own, because keys that are split and
+    folded from the same parent can be equal.
+    """
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), stream), step)
+
+
+def draws_of_network(
+    config: Config, step: int | Int[Array, ""], axis: str | None
+) -> Key[Array, " P"]:
+    """Return the keys of what a network draws in a step, one for each part of this device."""
+    return jax.random.split(draws(config, step, NETWORK), sharding.parts())[sharding.own(axis)]
+
+
+def draws_of_images(
+    config: Config, step: int | Int[Array, ""], own: int, axis: str | None
+) -> Key[Array, " B"]:
+    """Return the keys of how images are changed in a step, one for each of this device's share."""
+    key = draws(config, step, IMAGES)
+    if axis is None:
+        return jax.random.split(key, own)
+    keys = jax.random.split(key, lax.axis_size(axis) * own)
+    return keys[lax.axis_index(axis) * own + jnp.arange(own)]
 
 
 def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> State:
@@ -138,17 +164,18 @@ def step(
         return jax.grad(share_of_mean, has_aux=True)(state.params)
 
     if config.augment:
-        images = augment(config.augment, _keys_of(config, state.step, len(images), axis), images)
+        own = draws_of_images(config, state.step, len(images), axis)
+        images = augment(config.augment, own, images)
     batch = (images, labels, mask)
-    key = draws(config, state.step) if forward.takes_train(model) else None
+    random = forward.takes_train(model)
     with _products(model):
         if state.collections:
-            whole = batch if key is None else (*batch, key)
+            whole = (*batch, draws(config, state.step, NETWORK)) if random else batch
             gradients, (sums, collections) = gradient(whole)
         else:
             parts = tuple(sharding.cut(x, axis) for x in batch)
-            if key is not None:
-                parts = (*parts, jax.random.split(key, sharding.parts())[sharding.own(axis)])
+            if random:
+                parts = (*parts, draws_of_network(config, state.step, axis))
             of_parts, (sums, collections) = lax.map(gradient, parts)
             gradients, sums = sharding.total((of_parts, sums), axis)
     updates, optimizer_state = optimizer(config, steps).update(
@@ -159,15 +186,6 @@ def step(
     if config.average:  # a ← decay·a + (1 − decay)·p, from the initial parameters
         average = optax.incremental_update(params, state.average, 1 - config.average)
     return State(params, optimizer_state, state.step + 1, collections, average), sums
-
-
-def _keys_of(config: Config, step: Int[Array, ""], own: int, axis: str | None) -> Key[Array, " B"]:
-    """The keys of this device's share of a batch, one for each image."""
-    key = jax.random.fold_in(draws(config, step), 0)
-    if axis is None:
-        return jax.random.split(key, own)
-    keys = jax.random.split(key, lax.axis_size(axis) * own)
-    return keys[lax.axis_index(axis) * own + jnp.arange(own)]
 
 
 def order(

@@ -27,6 +27,11 @@ def _build(choices: tuple[Any, ...], numbers: Sequence[Any]) -> Config:
 jax.tree_util.register_pytree_node(Config, lambda c: (_numbers(c), _choices(c)), _build)
 
 
+def shared(config: Config) -> tuple[Any, ...]:
+    """Return what runs that share a program have in common: all choices, and the epochs."""
+    return (config.epochs, *_choices(config))
+
+
 def groups(configs: Sequence[Config]) -> list[list[int]]:
     """Return the indices of runs that share a program: equal in all choices and in epochs.
 
@@ -35,7 +40,7 @@ def groups(configs: Sequence[Config]) -> list[list[int]]:
     """
     found: dict[tuple[Any, ...], list[int]] = {}
     for index, config in enumerate(configs):
-        found.setdefault((config.epochs, *_choices(config)), []).append(index)
+        found.setdefault(shared(config), []).append(index)
     return list(found.values())
 
 

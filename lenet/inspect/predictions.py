@@ -60,7 +60,7 @@ def calibration(
 ) -> Calibration:
     """Return the reliability of the predictions (Guo et al., 2017, arXiv:1706.04599).
 
-    ECE = Σ_m n_m / N · |accuracy_m − confidence_m| over M bins (m/M, (m+1)/M] of the largest
+    ECE = Σ_m n_m / N · abs(accuracy_m − confidence_m) over M bins (m/M, (m+1)/M] of the largest
     probability.
     """
     sure = probabilities.max(1).astype(np.float64)

@@ -39,6 +39,7 @@ from lenet.engine import sgd
 from lenet.engine.sgd import State
 from lenet.errors import DiskError, LenetError, RecordError, UsageError
 from lenet.model import network as model_of
+from lenet.settings import is_code
 
 log = logging.getLogger("lenet")
 
@@ -93,7 +94,7 @@ def save(run_dir: Path, saved: Checkpoint) -> Path:
 def _belongs(path: Path, saved: Checkpoint) -> bool:
     """Whether a file is a checkpoint of the same run."""
     with _archive(files.read(path, limits.CHECKPOINT_BYTES)) as archive:
-        about = _about(archive, saved.config.network)
+        about = _about(archive, saved.config.network, saved.config.optimizer)
     same = dataclasses.replace(about.config, epochs=saved.config.epochs) == saved.config
     return same and about.data == saved.data
 
@@ -114,8 +115,10 @@ def to_bytes(saved: Checkpoint) -> bytes:
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
-def load(path: Path, network: Any = None) -> Checkpoint:
+def load(path: Path, network: Any = None, optimizer: Any = None) -> Checkpoint:
     """Load a checkpoint file; that of another network than LeNet needs the `network`.
+
+    The state of an optimizer of the user's is left out unless the `optimizer` is given.
 
     Raises:
       DamagedError: if any bit of it has changed, or it cannot be read.
@@ -126,12 +129,12 @@ def load(path: Path, network: Any = None) -> Checkpoint:
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return from_bytes(content, network)
+        return from_bytes(content, network, optimizer)
     except RecordError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def from_bytes(content: bytes, network: Any = None) -> Checkpoint:
+def from_bytes(content: bytes, network: Any = None, optimizer: Any = None) -> Checkpoint:
     """Return the checkpoint that `to_bytes` encoded.
 
     Names and sizes are compared with the network's before an array is read, so memory use stays
@@ -141,9 +144,9 @@ def from_bytes(content: bytes, network: Any = None) -> Checkpoint:
       DamagedError, RecordError: as `load`.
     """
     with _archive(content) as archive:
-        about = _about(archive, network)
+        about = _about(archive, network, optimizer)
         wanted = _wanted(about)
-        _check_members(archive, wanted, len(content))
+        _check_members(archive, about, wanted, len(content))
         arrays = {name: archive.read(f"{name}.npy") for name in _named(wanted)}
     leaves = [_array(name, arrays[name], leaf) for name, leaf in _named(wanted).items()]
     return about._replace(state=jax.tree.unflatten(jax.tree.structure(wanted), leaves))
@@ -169,10 +172,12 @@ def _archive(content: bytes) -> Iterator[zipfile.ZipFile]:
         raise RecordError(f"not an archive of arrays: {error}") from None
 
 
-def newest(run_dir: Path, network: Any = None, *, set_aside: bool = False) -> Checkpoint | None:
+def newest(
+    run_dir: Path, network: Any = None, optimizer: Any = None, *, set_aside: bool = False
+) -> Checkpoint | None:
     """Return the newest undamaged checkpoint; None if there is no checkpoint.
 
-    That of another network than LeNet needs the `network`.
+    `network` and `optimizer` as in `load`.
 
     With `set_aside`, rename newer, damaged ones to end in ".bad"; only for the holder of the lock.
 
@@ -184,7 +189,7 @@ def newest(run_dir: Path, network: Any = None, *, set_aside: bool = False) -> Ch
     bad: list[tuple[Path, DamagedError]] = []
     for path in _files(run_dir):
         try:
-            found = load(path, network)
+            found = load(path, network, optimizer)
         except DamagedError as error:
             bad.append((path, error))
             continue
@@ -219,7 +224,7 @@ def _named(state: State) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in leaves}
 
 
-def _about(archive: zipfile.ZipFile, network: Any) -> Checkpoint:
+def _about(archive: zipfile.ZipFile, network: Any, optimizer: Any) -> Checkpoint:
     """Return a checkpoint without its state, from the header."""
     if archive.getinfo(_HEADER).file_size > limits.HEADER_BYTES:
         raise RecordError(f"{_HEADER} has more than {limits.HEADER_BYTES:,} bytes")
@@ -244,7 +249,7 @@ def _about(archive: zipfile.ZipFile, network: Any) -> Checkpoint:
     if not isinstance(environment.get("versions", {}), dict):
         raise RecordError(f"{_HEADER}: environment: versions have no names")
     try:
-        config = config_module.from_dict(header["config"], network)
+        config = config_module.from_dict(header["config"], network, optimizer)
     except (LenetError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise RecordError(f"{_HEADER}: config: {error}") from None
     nothing = State({}, (), jnp.zeros((), jnp.int32))
@@ -255,19 +260,29 @@ def _about(archive: zipfile.ZipFile, network: Any) -> Checkpoint:
 
 def _wanted(about: Checkpoint) -> State:
     """Return the shapes and dtypes of the state that the header describes."""
-    model = model_of(about.config, about.num_classes)
+    model, config = model_of(about.config, about.num_classes), about.config
+    named = _names_optimizer(config)
+    if named:
+        config = config_module.replace(config, optimizer="sgd")
     try:
         init = functools.partial(sgd.init, model, image_shape=about.image_shape)
-        wanted: State = jax.eval_shape(init, about.config)
+        wanted: State = jax.eval_shape(init, config)
+        return wanted._replace(optimizer=()) if named else wanted
     except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(f"{_HEADER}: no network: {error}") from None
-    return wanted
 
 
-def _check_members(archive: zipfile.ZipFile, wanted: State, size: int) -> None:
+def _names_optimizer(config: Config) -> bool:
+    """Whether a record names an optimizer of the user's, whose state nobody here knows."""
+    return isinstance(config.optimizer, str) and is_code(config.optimizer)
+
+
+def _check_members(archive: zipfile.ZipFile, about: Checkpoint, wanted: State, size: int) -> None:
     """Raise a RecordError unless the archive has exactly the wanted members, of possible size."""
     names = sorted([_HEADER, *(f"{name}.npy" for name in _named(wanted))])
     found = sorted(archive.namelist())
+    if _names_optimizer(about.config):
+        found = [name for name in found if not name.startswith("optimizer/")]
     if found != names:
         other = sorted({*found} ^ {*names})[:5] or ["duplicate names"]
         raise RecordError(f"its arrays do not match its network: {ascii(', '.join(other))[1:-1]}")

@@ -6,6 +6,8 @@ statistics.jsonl   what each layer did before the first epoch and after each, on
 result.json     the last row, seconds to compile, the environment, the place among the published
 checkpoints/    the state after the last epochs
 runs.jsonl      of a sweep or a comparison: a line for each finished run
+trials.jsonl    of a search: a line for each setting, and for each leg of its runs
+states/         of a search: the states in which runs were paused
 predictions.jsonl   the predicted class of each test image, a line for each finished run
 """
 
@@ -33,12 +35,12 @@ STATISTICS = "statistics.jsonl"
 RESULT = "result.json"
 LEDGER = "runs.jsonl"
 PREDICTIONS = "predictions.jsonl"
-DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json")
+DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json", "search.json")
 """The file that says what a directory is for, one of these, is the first that is written."""
 # What a process leaves that dies before it: its lock (with a .pid, before the first release), and
 # that file, unfinished.
 _UNTOLD = re.compile(
-    rf"\.lock(\.pid)?|\.(config|sweep|compare)\.json\.[0-9a-f]{{32}}{files.UNFINISHED}"
+    rf"\.lock(\.pid)?|\.(config|sweep|compare|search)\.json\.[0-9a-f]{{32}}{files.UNFINISHED}"
 )
 
 
@@ -167,7 +169,7 @@ def _name_in(run_dir: Path) -> str | None:
 
 def _check_empty(run_dir: Path) -> None:
     held = sorted(name for name in os.listdir(run_dir) if not _UNTOLD.fullmatch(name))
-    for what in ("sweep", "compare"):
+    for what in ("sweep", "compare", "search"):
         if f"{what}.json" in held:
             raise UsageError(
                 f"run_dir={run_dir}: created by experiments.{what}. To continue: python -m "

@@ -130,14 +130,14 @@ def row_of(epoch: int, values: Any) -> Row:
     return found
 
 
-def epochs(run_dir: Path, count: int | None = None) -> list[Row]:
+def epochs(run_dir: str | Path, count: int | None = None) -> list[Row]:
     """Return the rows of metrics.jsonl, or the first of them: as many as a checkpoint has epochs.
 
     Raises:
       RecordError: as `read_lines`, if there are fewer, or naming the line that is not the row of
         its epoch.
     """
-    path = run_dir / METRICS
+    path = Path(run_dir) / METRICS
     rows = []
     for number, (_, values) in enumerate(itertools.islice(read_lines(path), count), start=1):
         try:
@@ -150,13 +150,13 @@ def epochs(run_dir: Path, count: int | None = None) -> list[Row]:
     return rows
 
 
-def statistics(run_dir: Path) -> list[dict[str, Any]]:
+def statistics(run_dir: str | Path) -> list[dict[str, Any]]:
     """Return the rows of statistics.jsonl; none where there is no such file.
 
     Raises:
       RecordError: as `read_lines`, or naming the line that has no epoch and layers.
     """
-    path = run_dir / STATISTICS
+    path = Path(run_dir) / STATISTICS
     rows = [row for _, row in read_lines(path)] if path.exists() else []
     for number, row in enumerate(rows, start=1):
         if not _is_statistics(row):

@@ -1,4 +1,4 @@
-"""The report of a run directory, whatever it holds: a run, a sweep or a comparison."""
+"""The report of a run directory, whatever it holds: a run, a sweep, a comparison or a search."""
 
 import logging
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Any
 
 from lenet import config as config_module
 from lenet import data as datasets
-from lenet import records
-from lenet.analysis import summary
+from lenet import records, search
+from lenet.analysis import searched, summary
 from lenet.config import PRESETS, LeNet
 from lenet.data import Data
 from lenet.errors import DataError, RecordError
 from lenet.records import directory, ledger
-from lenet.report import of_comparison, of_run, of_sweep
+from lenet.report import of_comparison, of_run, of_search, of_sweep
 from lenet.report.page import Report
+from lenet.search import plan
 
 log = logging.getLogger("lenet")
 
@@ -24,7 +25,7 @@ def report(
     data_dir: str | None = None,
     network: Any = None,
 ) -> Report:
-    """Return the report of a run, a sweep or a comparison.
+    """Return the report of a run, a sweep, a comparison or a search.
 
     Args:
       run_dir: the directory.
@@ -41,7 +42,9 @@ def report(
         return _of_sweep(run_dir)
     if records.exists(run_dir, "compare.json"):
         return _of_comparison(run_dir)
-    raise RecordError(f"{run_dir}: contains no run, sweep or comparison")
+    if records.exists(run_dir, "search.json"):
+        return _of_search(run_dir)
+    raise RecordError(f"{run_dir}: contains no run, sweep, comparison or search")
 
 
 def _of_run(run_dir: Path, data: Data | None, data_dir: str | None, network: Any) -> Report:
@@ -114,6 +117,22 @@ def _of_comparison(run_dir: Path) -> Report:
         return of_comparison.report(run_dir.resolve().name, asked)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RecordError(f"{path}: not the record of a comparison: {error!r}") from None
+
+
+def _of_search(run_dir: Path) -> Report:
+    path = run_dir / "search.json"
+    asked = _record(path, command=str, plan=dict, data=list)
+    try:
+        planned = plan.from_dict(asked["plan"])
+        (classes,) = summary.classes(asked["data"]).values()
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: not the record of a search: {error}") from None
+    trials = search.read(run_dir / search.LEDGER)
+    if not any(planned.values(trial) for trial in trials):
+        raise RecordError(f"{run_dir}: no setting of the search has been trained yet")
+    entries = ledger.read(run_dir / directory.LEDGER)
+    found = searched.Searched(planned, trials, entries, classes)
+    return of_search.report(run_dir.resolve().name, found, asked)
 
 
 def _record(path: Path, **kinds: type) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lenet.analysis import findings, published, verdict
-from lenet.analysis.summary import MEASURES, Sweep, shown
-from lenet.analysis.terms import TERMS, VALUES
+from lenet.analysis.summary import MEASURES, Sweep
+from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message

@@ -19,7 +19,9 @@ from lenet.records.checkpoint import Checkpoint
 log = logging.getLogger("lenet")
 
 
-def recorded(run_dir: Path, network: Any = None) -> tuple[Config, str, str | None]:
+def recorded(
+    run_dir: Path, network: Any = None, optimizer: Any = None
+) -> tuple[Config, str, str | None]:
     """Return the Config, the data's fingerprint and the data_dir that config.json records.
 
     Raises:
@@ -32,7 +34,7 @@ def recorded(run_dir: Path, network: Any = None) -> tuple[Config, str, str | Non
     path = run_dir / directory.CONFIG
     described = records.read_json(path)
     try:
-        config = config_module.from_dict(described["config"], network)
+        config = config_module.from_dict(described["config"], network, optimizer)
         fingerprint, data_dir = described["data"]["sha256"], described.get("data_dir")
     except (UsageError, KeyError, TypeError) as error:
         raise RecordError(f"{path}: not the record of a run: {error}") from None
@@ -43,7 +45,7 @@ def check_same(what: str, asked: Mapping[str, Any], config: Config, run_dir: Pat
     """Raise a RecordError that names the settings in which `asked` differs from a run's."""
     own = config_module.to_dict(config)
     differ = [
-        f"{name}={value}, but config.json has {own[name]}"
+        f"{name}={config_module.word(value)}, but config.json has {own[name]}"
         for name, value in asked.items()
         if value != getattr(config, name)
     ]
@@ -93,7 +95,7 @@ def newest(
     Raises:
       RecordError: if it is of other settings or other data.
     """
-    found = checkpoint.newest(run_dir, config.network, set_aside=True)
+    found = checkpoint.newest(run_dir, config.network, config.optimizer, set_aside=True)
     if found is None:
         return None
     settings = config_module.fields(network=config.network)

@@ -21,7 +21,7 @@ from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import selfcheck
+from lenet.engine import convolutions, selfcheck
 from lenet.engine.forward import Params
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
@@ -54,6 +54,9 @@ class Run:
         """The compiled training program, with the data on the devices."""
         assert self.data is not None
         selfcheck.check()
+        model = train.check(self.config, self.data)
+        if not isinstance(model, LeNet) and convolutions.slow(model, self.data.image_shape):
+            log.warning(convolutions.REMEDY)
         log.info("compiling ...")
         return train.start(self.config, self.data)
 
@@ -114,7 +117,7 @@ class Run:
         """Return the rows of the epochs that are saved, the ones `epochs` does not yield again."""
         if resuming.finished(self.directory, self.config):
             return records.epochs(self.directory)
-        newest = checkpoint.newest(self.directory, self.config.network)
+        newest = checkpoint.newest(self.directory, self.config.network, self.config.optimizer)
         return records.epochs(self.directory, newest.epoch) if newest else []
 
     def discard(self) -> None:
@@ -189,6 +192,7 @@ def resume(
     data: Data | None = None,
     *,
     network: Any = None,
+    optimizer: Any = None,
     data_dir: str | Path | None = None,
     checkpoint_every: int = 1,
     epochs: int | None = None,
@@ -197,7 +201,8 @@ def resume(
 
     Unless the run is finished or `data` are given, they are loaded: from `data_dir`, or from where
     they were when the run began. With `epochs` the run gets more of them, also if it was finished.
-    A run of another network than LeNet needs the `network`: a record names no code to import.
+    A run of another network than LeNet needs the `network`, and a run with a function as its
+    optimizer the `optimizer`: a record names no code to import.
 
     Raises:
       RecordError: if the directory contains no run, or one on other data.
@@ -206,7 +211,7 @@ def resume(
     """
     run_dir = _path(run_dir)
     check_every(checkpoint_every)
-    config, fingerprint, where = resuming.recorded(run_dir, network)
+    config, fingerprint, where = resuming.recorded(run_dir, network, optimizer)
     _leave(run_dir)
     more = epochs is not None and epochs != config.epochs
     if not more and resuming.finished(run_dir, config):

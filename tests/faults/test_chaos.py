@@ -132,6 +132,16 @@ def cut(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_RDWR)
 
 
+def end(process) -> None:
+    """Kill a process and its children, as the end of a machine does: also what is stopped."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
 class Chaos:
     """A scheduler and workers behind relays, in processes of their own."""
 
@@ -150,7 +160,7 @@ class Chaos:
     def start(self, *command: str):
         process = start(*command, cwd=self.path, env=ENV)
         self.stack.callback(process.communicate)
-        self.stack.callback(process.kill)
+        self.stack.callback(end, process)
         return process
 
     def schedule(self) -> None:
@@ -181,7 +191,7 @@ class Chaos:
             if what == "network":
                 self.relays[which].close()
             elif what == "machine":
-                self.workers[which].kill()
+                end(self.workers[which])
                 del self.workers[which], self.relays[which]
                 self.join()
             elif trains:

@@ -34,7 +34,8 @@ HOW = {
     "short": "write",
 }
 SMALL = ("--channels=1,2", "--hidden=4", "--batch_size=100", "--preset=modern", "--epochs=2")
-SHORT = ("--seeds=2", "--tuning_seeds=1", "--lr=0.1", "--valid=100", "--epochs=1")
+SHORT = ("--seeds=2", "--tuning_seeds=1", "--refining_seeds=1", "--bridge_seeds=0")
+SHORT += ("--neighbour_seeds=0", "--lr=0.1", "--valid=100", "--epochs=1", "--batch_size=100")
 
 
 class Work(NamedTuple):
@@ -43,16 +44,16 @@ class Work(NamedTuple):
     flags: tuple[str, ...]
     begun: str  # the file with which there is something to resume
     result: Callable[[Path], object]  # what it leaves, but for times
-    every: bool = True  # stop it in every way at every call; else at one of each kind: it is slow
+    every: bool = True  # stop it at every call; else at the first and last of each kind: it is slow
     before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
 def ledger(run_dir: Path, name: str = "runs.jsonl") -> list[str]:
-    """The runs of a sweep, but for the times."""
+    """The runs of a sweep, or what they predict, but for the times."""
     entries = [json.loads(line) for line in lines(run_dir, name)]
     for entry in entries:
         del entry["seal"]
-        for row in entry["rows"]:
+        for row in entry.get("rows", ()):  # predictions have none
             row["seconds"] = row["examples_per_second"] = 0
     return sorted(json.dumps(entry) for entry in entries)
 
@@ -84,7 +85,7 @@ def to_resume(whole: Path, place: Path) -> None:
 WORK = {
     "train": Work(SMALL, "config.json", outcome),
     "sweep": Work((*SMALL, "--seed=0:3"), "sweep.json", ledger),
-    "compare": Work((*SHORT, "--batch_size=100"), "compare.json", comparison, every=False),
+    "compare": Work(SHORT, "compare.json", comparison, every=False),
     "resume": Work((), "config.json", outcome, before=to_resume),
     "report": Work((), "", page, before=to_report),
 }
@@ -128,13 +129,15 @@ class Bench:
     def faults(self, calls: list[str]) -> list[tuple[int, str]]:
         """Every call, by number, with each way to stop it."""
         kinds = [re.sub("[0-9a-f]{16,}", "", call) for call in calls]
+        last = {kind: at for at, kind in enumerate(kinds, start=1)}.values()
         first = {kind: at for at, kind in reversed([*enumerate(kinds, start=1)])}.values()
         return [
             (at, how)
             for at, call in enumerate(calls, start=1)
             for how, where in HOW.items()
             if not where or call.split()[0] in where.split()
-            if self.work.every or how == "frozen" or at in first
+            # A frozen disk has what a kill leaves.
+            if self.work.every or at in {"frozen": {*first, *last}, "ENOSPC": first}.get(how, ())
         ]
 
 
@@ -182,13 +185,13 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
     calls = bench.points()
     expected = bench.work.result(bench.place)
     every = [(at, how) for at, how in bench.faults(calls) if at % PARTS == part]
-    chosen = (
-        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
-    )
+    some = 2 if fault.injections is None else len(every)
+    chosen = fault.random.sample(every, min(some, len(every)))
     for at, how in chosen:
         status = check(bench, calls, at, how, expected)
         fault.count("detected" if status == 7 else "recovered", "bit-equal")
-    fault.cover(len({at for at, _ in chosen}), len({at for at, _ in every}))
+    there = [at for at in range(1, len(calls) + 1) if at % PARTS == part]
+    fault.cover(len({at for at, _ in chosen}), len(there))
 
 
 @pytest.mark.fault("writes that nobody waited for, lost or out of order")
@@ -202,9 +205,8 @@ def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, ben
     done = [x for x in reorder.steps(before, trace) if isinstance(x, reorder.Step)]
     assert reorder.tree(done) == after  # the model knows what the disk knows
     every = [x for at, x in enumerate(reorder.states(before, trace)) if at % PARTS == part]
-    chosen = (
-        every if fault.injections is not None else fault.random.sample(every, min(2, len(every)))
-    )
+    some = 2 if fault.injections is None else len(every) if bench.work.every else 12
+    chosen = fault.random.sample(every, min(some, len(every)))
     for state in chosen:
         reorder.build(state, bench.place)
         again = bench.run()

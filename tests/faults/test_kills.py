@@ -38,10 +38,11 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         run_dir = tmp_path / str(i)
         epoch = fault.random.randint(1, 4)
         runner.kill(run_dir, after_epoch=epoch, delay=fault.random.uniform(0, 0.3))
+        finished = (run_dir / "result.json").exists()  # before the signal came
         done = check_recovers(runner, run_dir, whole)
         behind = re.search(r"resuming after epoch (\d+)", done.stdout)
         # The row is there a moment before the checkpoint is.
-        assert int(behind[1] if behind else 0) >= epoch - 1
+        assert finished or int(behind[1] if behind else 0) >= epoch - 1
         fault.count("recovered", "bit-equal")
 
 

@@ -44,7 +44,7 @@ def blocks_trade_products_for_copies(page: Page) -> None:
     page.answer(
         "A larger t copies fewer pixels but multiplies more zeros. From t = k − 1 on, a block "
         "sees 2×2 blocks: 4 copies instead of 25, for {times:.2f} times the products. A larger t "
-        "only adds products. Which is faster depends on the machine (docs/speed.md).",
+        "only adds products. Which is faster depends on the machine (docs/en/speed.md).",
         times=next(r[4] for r in rows if r[0] == 4),
     )
 

@@ -55,7 +55,7 @@ def matrix_product(page: Page) -> None:
         zeros=36 - places,
     )
     page.say(
-        "The training loop of this project is in between (docs/speed.md): one product for each "
+        "The training loop of this project is in between (docs/en/speed.md): one product for each "
         "block of t×t outputs, a Toeplitz matrix of that size."
     )
     kernel, bias, images = integers(0, (5, 5, 2, 3)), jnp.zeros(3), integers(1, (4, 12, 12, 2))

@@ -1,0 +1,61 @@
+"""The documentation site, a language at a time: scripts/docs builds docs/en and docs/zh.
+
+https://www.sphinx-doc.org/en/master/usage/configuration.html
+"""
+
+import importlib.metadata
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+NAMES = {"en": "English", "zh": "中文"}
+TITLES = {"en": "lenet", "zh": "lenet 中文文档"}
+
+project = "lenet"
+author = "the authors of lenet"
+release = importlib.metadata.version("lenet")
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme = "sphinx_book_theme"
+html_theme_options: dict[str, Any] = {
+    "article_header_end": ["language.html", "article-header-buttons.html"],
+    "home_page_in_toc": False,
+    "show_navbar_depth": 1,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+}
+html_show_copyright = False
+html_last_updated_fmt = None
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "signature"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+
+def setup(app: Sphinx) -> None:
+    """Take what differs between the languages from the folder that is built."""
+    language = Path(app.srcdir).name
+    other = next(each for each in NAMES if each != language)
+    app.config.language = {"en": "en", "zh": "zh_CN"}[language]
+    app.config.html_title = TITLES[language]
+    app.config.html_context = {"other": other, "other_name": NAMES[other]}
+    app.connect("source-read", without_link)
+
+
+def without_link(app: Sphinx, page: str, source: list[str]) -> None:
+    """Drop the link to the other language, which a page needs on a forge and the site has above."""
+    source[0] = re.sub(r"^\[(?:English|中文)\]\(.*\)\n", "", source[0], count=1, flags=re.MULTILINE)

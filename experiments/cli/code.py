@@ -1,0 +1,57 @@
+"""Code that the command line names as MODULE:NAME: networks and optimizers.
+
+A record never names code that is imported: the flag is given again to whatever needs the code.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lenet.errors import UsageError
+from lenet.settings import is_code
+
+
+def named(flag: str, name: str, example: str) -> Any:
+    """Return what `--flag=MODULE:NAME` names; None if the module does not have it.
+
+    Raises:
+      UsageError: if the value has another form, or the module cannot be imported.
+    """
+    module, colon, qualified = name.rpartition(":")
+    if not colon or not module or not qualified:
+        raise UsageError(f"--{flag}={name}: expected {example}")
+    return getattr(_imported(flag, name, module), qualified, None)
+
+
+def loaded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by name, with the function of an optimizer in place of MODULE:NAME.
+
+    Raises:
+      UsageError: if there is no such function.
+    """
+    word = settings.get("optimizer")
+    if not isinstance(word, str) or not is_code(word):
+        return dict(settings)
+    found = named("optimizer", word, "MODULE:NAME, such as my_opt:make")
+    if not callable(found):
+        module, _, name = word.rpartition(":")
+        raise UsageError(
+            f"--optimizer={word}: {module} has no function {name} that takes the schedule of the "
+            "learning rate and returns an optax transformation"
+        )
+    return {**settings, "optimizer": found}
+
+
+def _imported(flag: str, name: str, module: str) -> ModuleType:
+    """Import a module, also one in the working directory: the command line names it."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last: it stands in for no installed package
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the module raises
+        reason = (str(error).strip() or "no reason").splitlines()[0]
+        raise UsageError(f"--{flag}={name}: {type(error).__name__}: {reason:.200}") from error

@@ -1,0 +1,84 @@
+"""The progress of a search: a line of a terminal, otherwise a line whenever a setting ends."""
+
+import datetime
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from experiments.cli.language import t
+from experiments.cli.progress import Lines
+from lenet.analysis import terms
+from lenet.language import listed
+from lenet.search import Plan, Trial, rules
+
+if TYPE_CHECKING:
+    from lenet.runs.searches import News
+
+STEPS = 20
+"""Lines of progress where there is no terminal, about."""
+
+
+class Progress(Lines):
+    """How far a search is: settings, epochs, the best accuracy so far."""
+
+    def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
+        """Begin with the trials that the ledger has."""
+        self._plan = plan
+        self._epochs = rules.epochs(plan.rule, plan.trials) * plan.seeds
+        super().__init__(
+            total=self._epochs, text=t("0/{trials} settings, compiling", trials=plan.trials)
+        )
+        self._begin, self._examples = time.monotonic(), 0
+        self._before = self._shown = sum(trial.epochs for trial in trials)
+        self._best = max((self._value(trial) for trial in trials), default=-1.0)
+        if trials:
+            said = t(
+                "Resuming: {trials} settings proposed, {epochs} epochs trained",
+                trials=len(trials),
+                epochs=self._before,
+            )
+            print(said)
+
+    def advance(self, news: "News") -> None:
+        """Count what came; print each setting that is the best so far."""
+        self._examples += news.examples
+        for number in dict.fromkeys(news.changed):
+            trial = news.trials[number]
+            if (value := self._value(trial)) > self._best:
+                self._best = value
+                self.say(self._line(trial, value))
+        trained = sum(trial.epochs for trial in news.trials)
+        spent = time.monotonic() - self._begin
+        left = spent / max(trained - self._before, 1) * max(self._epochs - trained, 0)
+        text = t(
+            "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {speed:,.0f} "
+            "examples/s, {left} left",
+            proposed=len(news.trials),
+            trials=self._plan.trials,
+            ended=sum(self._plan.rule.most in self._plan.values(trial) for trial in news.trials),
+            best=max(self._best, 0.0),
+            speed=self._examples / max(spent, 1e-9),
+            left=datetime.timedelta(seconds=round(left)),
+        )
+        # Where lines stay, one for each twentieth of the epochs.
+        new = trained * STEPS // self._epochs > self._shown * STEPS // self._epochs
+        self.show(min(trained, self._epochs), text, say=new)
+        self._shown = trained
+
+    def _value(self, trial: Trial) -> float:
+        """Return the accuracy of a trial at the last rung that it reached; −1 before the first."""
+        values = self._plan.values(trial)
+        return values[max(values)] if values else -1.0
+
+    def _line(self, trial: Trial, value: float) -> str:
+        setting = listed(
+            terms.setting(name, terms.shown(value)) for name, value in trial.setting.items()
+        )
+        return t(
+            "best so far: validation accuracy {value:.4f} after {epochs} epochs, trial {trial}: "
+            "{setting}",
+            value=value,
+            epochs=max(self._plan.values(trial)),
+            trial=trial.number,
+            setting=setting,
+        )

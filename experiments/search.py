@@ -1,0 +1,220 @@
+"""Search for good settings: ranges instead of values for the flags of experiments.train.
+
+    python -m experiments.search --lr=0.01..1:log --batch_size=32..256 --trials=64 --halving=2
+    python -m experiments.search --lr=0.01..1:log --optimizer=sgd,adam --trials=64 --seeds=3
+    python -m experiments.search --network=my_net:Wide --width=16..256:log --trials=100
+    python -m experiments.search ... --halving=3 --rule=hyperband --cluster=tls://HOST:8786
+    python -m experiments.search --run_dir=DIR --resume          continue after an interruption
+
+0.01..1            all numbers from 0.01 to 1, equally likely; whole ones for --batch_size
+0.01..1:log        the same, their logarithms equally likely
+sgd,adam           a list; any other flag with one value is the same for all settings
+
+Each setting is trained on the training images without the held-out ones (--valid=10000), and
+ranked on these. With --halving=ETA, settings are compared after --min_epochs, ETA times as many and
+so on: one in ETA continues from where it was, the others are stopped. The best setting is then
+trained again with seeds that the search did not use: only these runs see the test images.
+
+Saves to a directory: report.html, trials.jsonl (a line for each setting and each part of its
+training), trials.csv, study.db (for optuna-dashboard), runs.jsonl (the final runs) and figures.
+"""
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from experiments import cli
+from experiments.cli import axes, language, many, reports, spaces
+from lenet import config as config_module
+from lenet import files, records, search
+from lenet.errors import UsageError
+from lenet.language import wrapped
+from lenet.records import directory
+from lenet.search import RULES, SAMPLERS, Plan, Rule, Trial, plan, proposals, rules, space, storage
+
+if TYPE_CHECKING:
+    from lenet.analysis.searched import Searched
+    from lenet.records.ledger import Entry
+    from lenet.runs import DataSets
+
+axes.define()
+flags.DEFINE_integer("trials", 64, "number of settings to try")
+flags.DEFINE_integer("seeds", 1, "runs of each setting, compared by their mean")
+flags.DEFINE_integer("halving", None, "of so many settings one continues; default: none is stopped")
+flags.DEFINE_enum("rule", None, RULES, "early stopping (default: asha with --halving, else none)")
+flags.DEFINE_integer("min_epochs", 1, "epochs after which settings are first compared")
+flags.DEFINE_enum("sampler", "tpe", SAMPLERS, "what proposes settings (Optuna's samplers)")
+flags.DEFINE_integer("sampler_seed", 0, "seed for the proposals")
+flags.DEFINE_integer("final_seeds", 8, "fresh seeds to train the best setting with")
+flags.DEFINE_string("storage", None, "URL of a database for the study (default: DIR/study.db)")
+flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
+flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
+flags.DEFINE_boolean("resume", False, "continue the search in --run_dir")
+reports.define()
+language.define()
+many.define_cluster()
+FLAGS = flags.FLAGS
+
+HELD_OUT = 10_000
+
+
+def main() -> None:
+    """Check everything, claim the directory, search, train the best anew, sum up."""
+    proposals.check(FLAGS.sampler)
+    run_dir = many.named_directory("search")
+    if FLAGS.resume:
+        many.recall(run_dir, "search")
+    planned = _plan()
+    if FLAGS.storage:
+        if "***" in FLAGS.storage:
+            raise UsageError(
+                f"--storage={FLAGS.storage}: give it again: a record holds no password"
+            )
+        storage.open_storage(FLAGS.storage)
+    if not FLAGS.resume:
+        records.check_free(run_dir)
+    from lenet import runs, train
+
+    data = runs.load([planned.base], FLAGS.data_dir)
+    loaded = next(iter(data.values()))
+    planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)
+    for setting in spaces.corners(planned.base, planned.space):
+        train.check(planned.config(setting, 0), loaded)
+    record = _describe(planned, data)
+    if FLAGS.resume:
+        _check_same(run_dir, record)
+    with many.directory(run_dir, resume=FLAGS.resume):
+        if not FLAGS.resume:
+            about = {"environment": records.environment()}
+            records.write_json(run_dir / "search.json", record | about)
+        finished = _search(planned, data, run_dir)
+    if finished:
+        reports.at_the_end(run_dir)
+
+
+def _plan() -> Plan:
+    """Return what the flags ask for, checked as far as it can be without the data."""
+    fixed, searched = spaces.given()
+    base = config_module.replace(cli.preset(), **({"valid": HELD_OUT} | fixed))
+    for setting in spaces.corners(base, searched):
+        config_module.check(config_module.replace(base, **setting))
+    for name in ("trials", "seeds", "final_seeds"):
+        if (value := getattr(FLAGS, name)) < 1:
+            raise UsageError(f"--{name}={value}: must be at least 1")
+    if base.valid == 0:
+        raise UsageError(f"--valid=0: a search selects on held-out images. Use --valid={HELD_OUT}")
+    if (size := space.size(searched)) < FLAGS.trials:
+        raise UsageError(
+            f"--trials={FLAGS.trials}: there are only {size:g} settings. Lower it, or train all "
+            "with experiments.sweep"
+        )
+    name = FLAGS.rule or ("none" if FLAGS.halving is None else "asha")
+    if name == "none" and FLAGS.halving is not None:
+        raise UsageError(f"--halving={FLAGS.halving}: --rule=none stops nothing: remove one")
+    eta = 2 if FLAGS.halving is None else FLAGS.halving
+    rule = rules.check(Rule(name, eta, FLAGS.min_epochs, base.epochs))
+    sampled = FLAGS.sampler, FLAGS.sampler_seed
+    return Plan(base, searched, FLAGS.trials, FLAGS.seeds, rule, *sampled, chance=0.0)
+
+
+def _describe(planned: Plan, data: "DataSets") -> dict[str, Any]:
+    command = shlex.join(["python", "-m", "experiments.search", *sys.argv[1:]])
+    command = storage.hidden(command)
+    given = many.flags_given()
+    if given.get("storage"):
+        given["storage"] = storage.hidden(given["storage"])
+    (loaded,) = data.values()
+    return {
+        "command": command,
+        "flags": given,
+        "plan": plan.to_dict(planned),
+        "final_seeds": FLAGS.final_seeds,
+        "data": [records.describe(planned.base, loaded, command)["data"]],
+    }
+
+
+def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
+    """Raise a UsageError unless the directory contains the search that the flags describe."""
+    before = records.read_json(run_dir / "search.json")
+    if not many.alike(before, record, ("plan", "final_seeds")):
+        raise UsageError(
+            f"--run_dir={run_dir}: contains another search ({before.get('command')}). Give its "
+            "flags or none, or choose another directory."
+        )
+
+
+def _search(planned: Plan, data: "DataSets", run_dir: Path) -> bool:
+    """Train what is missing of a search, then its best setting anew, and sum up.
+
+    Returns whether any setting finished without diverging.
+    """
+    from experiments.cli.trials import Progress
+    from lenet import runs
+
+    name = f"{run_dir.resolve().name}-{(records.identity(run_dir) or '')[:8]}"
+    database = storage.of_run(FLAGS.storage, run_dir)
+    (loaded,) = data.values()
+    connect, patience = many.cluster(), FLAGS.patience
+    where = many.data_dir()
+    found: list[Trial] = search.read(run_dir / search.LEDGER)
+    shown = storage.Shown(database, name, planned, found)
+    try:
+        with Progress(planned, found) as progress:
+            for news in runs.search(
+                planned, loaded, run_dir, data_dir=where, connect=connect, patience=patience
+            ):
+                found = news.trials
+                shown.update(found, news.changed)
+                progress.advance(news)
+    except BaseException:
+        shown.end(finished=False)
+        raise
+    shown.end(finished=True)
+    return _conclude(planned, found, data, run_dir)
+
+
+def _conclude(planned: Plan, found: list[Trial], data: "DataSets", run_dir: Path) -> bool:
+    """Train the best setting with fresh seeds, and sum up; return whether there is one."""
+    from lenet.analysis.searched import Searched
+
+    best = search.winner(planned, found)
+    entries: list[Entry] = []
+    if best is not None:
+        first = planned.seeds * plan.MORE
+        configs = [planned.config(best.setting, first + n) for n in range(FLAGS.final_seeds)]
+        said = language.t(
+            "training the best setting, trial {trial}, with {seeds} fresh seeds",
+            trial=best.number,
+            seeds=len(configs),
+        )
+        print(said)
+        entries = many.train(configs, data, run_dir / directory.LEDGER)
+    (loaded,) = data.values()
+    _summarise(Searched(planned, found, entries, loaded.num_classes), run_dir)
+    return best is not None
+
+
+def _summarise(found: "Searched", run_dir: Path) -> None:
+    from lenet.analysis import searched
+    from lenet.figures import searched as figures
+
+    if found.ranked:
+        files.write(run_dir / "trials.csv", searched.to_csv(found).encode())
+        print(searched.table(found, language.asked()))
+    pictures = figures.pictures(found, language.asked())
+    for name, picture in pictures.items():
+        files.write(run_dir / name, picture)
+    if found.plan.base.dataset == "synthetic":
+        print(language.t("(synthetic data)"))
+    for finding in searched.findings(found):
+        print(*wrapped(language.t(finding), 100), sep="\n")
+    kept = ["trials.csv"] if found.ranked else []
+    language.saved(run_dir, [*kept, "search.json", search.LEDGER, *pictures])
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__ or "")

@@ -1,0 +1,182 @@
+"""LeNet-5 of LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning*, 1998, section II.B.
+
+    C1  6 feature maps, 5×5        S2  their subsampling    C3  16 feature maps, 5×5, of some of S2
+    S4  their subsampling          C5  120 units            F6  84 units
+    RBF the distance of F6 from a bitmap of 7×12 pixels for each class
+
+Assumed, because the paper leaves it open or prints only a picture: the bitmaps are drawn here in
+the manner of its figure 3; every class is a digit; and the criterion is that of equation 9 without
+its rubbish class, which is the cross-entropy of the negated distances.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float, Num
+
+from lenet import ops
+
+SIDE = 32
+"""Height and width of the input; smaller images are padded with background."""
+
+BACKGROUND, FOREGROUND = -0.1, 1.175
+"""What pixels of 0 and 1 become, so that the mean is about 0 and the variance about 1."""
+
+OF_C3 = (
+    *(tuple(sorted((i + j) % 6 for j in range(3))) for i in range(6)),
+    *(tuple(sorted((i + j) % 6 for j in range(4))) for i in range(6)),
+    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)),
+)
+"""The feature maps of S2 that each of C3 sees (table I): 60 pairs in all."""
+
+DIGITS = """
+.......  .......  .......  .......  .......  .......  .......  .......  .......  .......
+..###..  ...#...  .#####.  .#####.  ....##.  #######  ..####.  #######  .#####.  .#####.
+.##.##.  ..##...  ##...##  ##...##  ...###.  ##.....  .##....  ##...##  ##...##  ##...##
+##...##  .###...  ##...##  .....##  ..#.##.  ##.....  ##.....  .....##  ##...##  ##...##
+##...##  ...#...  .....##  .....##  .##.##.  ##.....  ##.....  ....##.  ##...##  ##...##
+##...##  ...#...  ....##.  ..####.  ##..##.  ######.  ######.  ....##.  .#####.  ##...##
+##...##  ...#...  ...##..  .....##  #######  .....##  ##...##  ...##..  ##...##  .######
+##...##  ...#...  ..##...  .....##  ....##.  .....##  ##...##  ...##..  ##...##  .....##
+##...##  ...#...  .##....  .....##  ....##.  .....##  ##...##  ..##...  ##...##  .....##
+.##.##.  ...#...  ##.....  ##...##  ....##.  ##...##  ##...##  ..##...  ##...##  ....##.
+..###..  .#####.  #######  .#####.  ....##.  .#####.  .#####.  ..##...  .#####.  .####..
+.......  .......  .......  .......  .......  .......  .......  .......  .......  .......
+"""
+
+
+def bitmaps() -> np.ndarray:
+    """Return the centres of the radial basis functions: ±1, float32 [10, 84]."""
+    rows = [line.split() for line in DIGITS.strip().splitlines()]
+    digits = ["".join(parts) for parts in zip(*rows, strict=True)]
+    return np.array([[1 if pixel == "#" else -1 for pixel in digit] for digit in digits], "float32")
+
+
+def squash(a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return 1.7159 · tanh(2/3 · a), which maps ±1 to ±1 (appendix A)."""
+    return 1.7159 * jnp.tanh(2 / 3 * a)
+
+
+def uniform(fan_in: int) -> nn.initializers.Initializer:
+    """Return the initialiser of a unit with `fan_in` inputs: U(±2.4 / fan_in) (appendix A)."""
+
+    def init(key: Array, shape: Sequence[int], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -2.4 / fan_in, 2.4 / fan_in)
+
+    return init
+
+
+class Partial(nn.Module):
+    """C3: feature maps of 5×5 windows, each of some of the maps below; before the squashing.
+
+    kernel [5, 5, P], for each pair of a map below and one here; bias [Co].
+    """
+
+    @nn.compact
+    def __call__(self, x: Num[Array, "B H W 6"]) -> Float[Array, "B Ho Wo 16"]:
+        """Return the weighted sums of the windows."""
+        pairs = [(below, i) for i, maps in enumerate(OF_C3) for below in maps]
+        of_map = jnp.array([2.4 / (25 * len(maps)) for maps in OF_C3])
+        of_pair = of_map[np.array(pairs)[:, 1]]
+
+        def init(key: Array, shape: Sequence[int], bounds: Array) -> Array:
+            return jax.random.uniform(key, shape, jnp.float32, -1, 1) * bounds
+
+        kernel = self.param("kernel", init, (5, 5, len(pairs)), of_pair[None, None])
+        bias = self.param("bias", init, of_map.shape, of_map)
+        # The whole kernel, zero where maps are not connected, by a product: quick in a loop.
+        places = np.zeros((len(pairs), x.shape[-1], len(OF_C3)), np.float32)
+        for pair, (below, i) in enumerate(pairs):
+            places[pair, below, i] = 1
+        whole = jnp.tensordot(kernel, places, 1)
+        numbers = ("NHWC", "HWIO", "NHWC")
+        y = ops.conv_general_dilated(x, whole, (1, 1), "VALID", dimension_numbers=numbers)
+        return y + bias[None, None, None]
+
+
+class Subsampling(nn.Module):
+    """The sum of 2×2 windows times a coefficient, plus a bias, for each map; before the squashing.
+
+    coefficient [C], bias [C].
+    """
+
+    @nn.compact
+    def __call__(self, x: Num[Array, "B H W C"]) -> Float[Array, "B Ho Wo C"]:
+        """Return feature maps of half the size."""
+        coefficient, bias = (
+            self.param(name, uniform(4), x.shape[-1:])[None, None, None]
+            for name in ("coefficient", "bias")
+        )
+        return coefficient * (4 * ops.avg_pool(x, 2)) + bias
+
+
+class LeNet5(nn.Module):
+    """The network of 1998: 60,000 trainable parameters, 340,908 connections.
+
+    Attributes:
+      num_classes: K, which has to be 10: a bitmap is a digit.
+
+    >>> variables = LeNet5().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> sum(x.size for x in jax.tree.leaves(variables["params"]))
+    60000
+    """
+
+    num_classes: int = 10
+
+    def setup(self) -> None:
+        """Make the layers, which return weighted sums."""
+        self.c1 = _convolution(6, 25)
+        self.s2 = Subsampling()
+        self.c3 = Partial()
+        self.s4 = Subsampling()
+        self.c5 = _convolution(120, 400)
+        self.f6 = nn.Dense(84, kernel_init=uniform(120), bias_init=uniform(120))
+
+    def __call__(self, images: Num[Array, "B H W 1"]) -> Float[Array, "B 10"]:
+        """Return negated squared distances from the bitmaps, as logits.
+
+        Raises:
+          ValueError: for images that are larger than 32×32 or have colours, or other classes.
+        """
+        x = squash(self.c5(self.below(images))).reshape(len(images), -1)
+        return -distances(squash(self.f6(x)))
+
+    def below(self, images: Num[Array, "B H W 1"]) -> Float[Array, "B 5 5 16"]:
+        """Return the feature maps of S4."""
+        x = padded(images, self.num_classes)
+        for layer in (self.c1, self.s2, self.c3, self.s4):
+            x = squash(layer(x))
+        return x
+
+
+def _convolution(features: int, fan_in: int) -> nn.Conv:
+    return nn.Conv(
+        features,
+        (5, 5),
+        padding="VALID",
+        kernel_init=uniform(fan_in),
+        bias_init=uniform(fan_in),
+        conv_general_dilated=ops.conv_general_dilated,
+    )
+
+
+def distances(x: Float[Array, "B 84"]) -> Float[Array, "B 10"]:
+    """Return Σ_j (x_j − w_j)² for the bitmap w of each class."""
+    return ((x[:, None] - bitmaps()[None]) ** 2).sum(-1)
+
+
+def padded(images: Num[Array, "B H W 1"], num_classes: int = 10) -> Float[Array, "B 32 32 1"]:
+    """Scale pixels of 0 to 1, and surround images with background; raise a ValueError as LeNet5."""
+    height, width, channels = images.shape[1:]
+    if max(height, width) > SIDE or channels != 1 or num_classes != len(bitmaps()):
+        raise ValueError(
+            f"LeNet-5 of 1998 maps grey images of at most {SIDE}×{SIDE} to 10 classes, not "
+            f"{height}×{width}×{channels} to {num_classes}"
+        )
+    sides = [((SIDE - n) // 2, SIDE - n - (SIDE - n) // 2) for n in (height, width)]
+    x = jnp.pad(images, ((0, 0), *sides, (0, 0)))
+    return BACKGROUND + (FOREGROUND - BACKGROUND) * x

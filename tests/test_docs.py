@@ -1,0 +1,77 @@
+"""The pages: every link leads somewhere, both languages have the same ones, and the site builds."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(DOCS.rglob("*.md")),
+]
+
+
+def without_code(text: str) -> str:
+    """The prose of a page."""
+    return re.sub(r"^```.*?^```|^(?: {4}).*?$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name in a page, as a forge and the site make it of a heading."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        there = target.is_relative_to(ROOT) and target.exists()
+        if not there or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_both_languages_have_the_same_pages_in_the_same_order():
+    listed = {}
+    for language in ("en", "zh"):
+        folder = DOCS / language
+        trees = [
+            line
+            for page in sorted(folder.rglob("index.md"))
+            for tree in re.findall(
+                r"^```{toctree}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+            )
+            for line in tree.splitlines()
+            if line and not line.startswith(":")
+            for line in [f"{page.parent.relative_to(folder).as_posix()}/{line}".removeprefix("./")]
+        ]
+        listed[language] = trees
+        pages = {
+            path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.md")
+        }
+        assert set(trees) | {"index"} == pages
+    assert listed["en"] == listed["zh"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("README.md", 900), ("README.zh-CN.md", 1500)])
+def test_the_readme_is_short(name, most):
+    text = without_code((ROOT / name).read_text(encoding="utf-8"))
+    words = re.findall(r"[\w'’-]+|[\u4e00-\u9fff]", re.sub(r"\]\([^)]*\)", "]", text))
+    characters = sum(len(word) if re.match(r"[\u4e00-\u9fff]", word) else 1 for word in words)
+    assert characters <= most
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning():
+    done = subprocess.run(["scripts/docs"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for language in ("en", "zh"):
+        assert (ROOT / "build" / "site" / language / "api.html").stat().st_size > 50_000

@@ -1,0 +1,164 @@
+"""Optimizers of the user's: a function of the learning-rate schedule that returns an optax rule."""
+
+import shutil
+
+import numpy as np
+import optax
+import pytest
+from commands import command
+
+from lenet import config, records, runs, train
+from lenet.config import Config, LeNet
+from lenet.data import synthetic
+from lenet.engine.stacking import groups
+from lenet.errors import RecordError, UsageError
+
+DATA = synthetic.make(100, 20)
+SMALL = LeNet(channels=(2,), hidden=(4,), activation="relu")
+SETTINGS = {"dataset": "synthetic", "batch_size": 50, "epochs": 2, "lr": 0.1}
+
+
+def sgd(schedule):
+    return optax.chain(optax.trace(0.9), optax.scale_by_learning_rate(schedule))
+
+
+def adagrad(schedule):
+    return optax.adagrad(schedule)
+
+
+def number(schedule):
+    return 0.1
+
+
+def raises(schedule):
+    raise ValueError("first line\nsecond line")
+
+
+def grows(schedule):
+    return optax.GradientTransformation(
+        lambda params: params, lambda updates, state, params=None: (updates, (state, state))
+    )
+
+
+def losses(settings):
+    return [row.train_loss for row, _ in train.fit(train.start(settings, DATA))]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_the_same_rule_trains_to_the_same_losses(schedule):
+    own = Config(SMALL, **SETTINGS, schedule=schedule, optimizer=sgd)
+    ours = Config(SMALL, **SETTINGS, schedule=schedule, momentum=0.9)
+    np.testing.assert_allclose(losses(own), losses(ours), rtol=1e-6)
+
+
+def test_learning_rates_share_a_program():
+    configs = [Config(SMALL, **SETTINGS | {"lr": lr}, optimizer=adagrad) for lr in (0.1, 0.2)]
+    assert groups(configs) == [[0, 1]]
+    ends = {}
+    for epoch in train.sweep(configs, DATA):
+        ends |= {run: row.train_loss for run, row in epoch.rows.items()}
+    assert [ends[0], ends[1]] == [losses(each)[-1] for each in configs]
+    assert ends[0] != ends[1]
+
+
+def test_a_record_names_the_word_and_resumes_with_the_function(tmp_path):
+    settings = Config(SMALL, **SETTINGS, optimizer=adagrad)
+    assert config.to_dict(settings)["optimizer"] == "test_optimizers:adagrad"
+    read = config.from_dict(config.to_dict(settings))
+    assert read.optimizer == "test_optimizers:adagrad"
+    assert config.same(read, settings)
+    whole = runs.begin(tmp_path / "whole", settings, DATA)
+    list(whole.epochs())
+    run = runs.begin(tmp_path / "run", settings, DATA)
+    next(iter(run.epochs()))
+    with pytest.raises(UsageError, match="adagrad: give the optimizer again"):
+        runs.resume(tmp_path / "run", DATA)
+    with pytest.raises(RecordError, match="sgd: the record is of test_optimizers:adagrad"):
+        runs.resume(tmp_path / "run", DATA, optimizer=sgd)
+    list(runs.resume(tmp_path / "run", DATA, optimizer=adagrad).epochs())
+    a, b = (np.load(tmp_path / name / "checkpoints/00002.npz") for name in ("whole", "run"))
+    assert a.files == b.files
+    assert any(name.startswith("optimizer/") for name in a.files)
+    for name in a.files:
+        np.testing.assert_array_equal(a[name], b[name])
+    model, params = records.load(tmp_path / "run")  # whose optimizer does not matter any more
+    loss = train.evaluate(model, params, DATA.test)[0].loss_sum / 20
+    assert abs(float(loss) - whole.rows()[-1].test_loss) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"optimizer": number}, "optimizer=.*:number: returned float, expected an optax transf"),
+        ({"optimizer": raises}, "optimizer=.*:raises: .* ValueError: first line$"),
+        ({"optimizer": grows}, "optimizer=.*:grows: cannot update the parameters"),
+        ({"optimizer": sgd, "momentum": 0.5}, "momentum=0.5: is of optimizer=sgd; test_optimizers"),
+        ({"optimizer": sgd, "weight_decay": 0.5}, "weight_decay=0.5: optimizer=.*:sgd makes the"),
+        ({"optimizer": "rmsprop"}, "optimizer=rmsprop: must be one of .*, lion or MODULE:NAME"),
+    ],
+)
+def test_what_is_no_optimizer_is_one_line(settings, said):
+    with pytest.raises(UsageError, match=said) as error:
+        train.check(Config(SMALL, **SETTINGS, **settings), DATA)
+    assert "\n" not in str(error.value)
+
+
+MINE = """
+import optax
+
+three = 3
+
+def make(schedule):
+    return optax.rmsprop(schedule)
+
+def nothing(schedule):
+    return None
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, tiny):
+    (tmp_path / "an_optimizer_of_mine.py").write_text(MINE)
+    shutil.copytree(tiny, tmp_path / "tiny")
+    return tmp_path
+
+
+SHORT = ("--dataset=tiny", "--data_dir=tiny", "--batch_size=100", "--epochs=1", "--noreport")
+SHORT += ("--channels=2", "--hidden=4", "--lr=0.01")
+
+
+def test_a_function_in_a_file_trains_sweeps_and_resumes(folder):
+    mine = "--optimizer=an_optimizer_of_mine:make"
+    done = command("train", *SHORT, mine, "--run_dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    more = command("train", "--run_dir=run", "--resume", "--epochs=2", cwd=folder)
+    assert (more.returncode, more.stderr.count("\n")) == (2, 1)
+    assert "--optimizer=an_optimizer_of_mine:make: give the optimizer again" in more.stderr
+    more = command("train", mine, "--run_dir=run", "--resume", "--epochs=2", cwd=folder)
+    assert more.returncode == 0, more.stderr
+    swept = command("sweep", *SHORT[:-3], mine + ",adam", "--run_dir=many", cwd=folder)
+    assert swept.returncode == 0, swept.stderr
+    assert mine in swept.stdout
+    again = command("sweep", "--run_dir=many", "--resume", cwd=folder)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert f"Give {mine},adam again" in again.stderr
+    again = command("sweep", "--run_dir=many", "--resume", mine + ",adam", cwd=folder)
+    assert "2 of 2 runs already finished" in again.stdout, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:make", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("an_optimizer_of_mine:other", "an_optimizer_of_mine has no function other"),
+        ("an_optimizer_of_mine:three", "an_optimizer_of_mine has no function three"),
+        ("an_optimizer_of_mine:nothing", "nothing: returned NoneType, expected an optax transf"),
+        ("rmsprop", "--optimizer=rmsprop: must be one of sgd"),
+    ],
+)
+@pytest.mark.parametrize("entry", ["train", "sweep"])
+def test_an_optimizer_that_is_not_there_is_one_line(folder, entry, name, said):
+    done = command(entry, *SHORT, f"--optimizer={name}", "--run_dir=run", cwd=folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert not (folder / "run").exists()

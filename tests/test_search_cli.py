@@ -1,0 +1,150 @@
+"""A search as a person meets it: a process, its output, its exit status, what it leaves."""
+
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import pytest
+from commands import ROOT, command, python
+from PIL import Image
+
+from lenet import records
+from lenet.search import ledger, storage
+
+SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
+SOME = (*SIZES, "--lr=0.01..0.3:log", "--momentum=0,0.5", "--valid=50", "--trials=4")
+HALVED = (*SOME, "--halving=2", "--rule=halving", "--final_seeds=2", "--sampler=random")
+search = partial(command, "search", "--noreport")
+
+
+@pytest.fixture(scope="session")
+def searched(once, tiny):
+    """A finished search of four settings: its directory, and what it printed."""
+
+    def make(path: Path) -> None:
+        flags = (*HALVED, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+        done = command("search", *flags, cwd=path)
+        assert done.returncode == 0, done.stderr
+        (path / "done.json").write_text(json.dumps(vars(done)))
+
+    path = once("searched", make)
+    done = json.loads((path / "done.json").read_text())
+    return path / "run", subprocess.CompletedProcess(**done)
+
+
+def test_a_search_leaves_its_ledgers_figures_and_sentences(searched):
+    import optuna
+
+    run_dir, done = searched
+    assert done.stderr == ""
+    trials = ledger.read(run_dir / "trials.jsonl")
+    assert sorted(trial.epochs for trial in trials) == [1, 1, 2, 2]
+    entries = [json.loads(line) for line in (run_dir / "runs.jsonl").read_text().splitlines()]
+    assert sorted(entry["config"]["seed"] for entry in entries) == [4, 5]  # none of the search's
+    assert len((run_dir / "trials.csv").read_text().splitlines()) == 5
+    for name in ("history.png", "rungs.png"):
+        assert Image.open(io.BytesIO((run_dir / name).read_bytes())).size[0] > 600
+    said = " ".join(done.stdout.split())
+    assert re.search(r"Best of 4 settings: learning rate 0\.\d+, momentum", said)
+    assert "Early stopping trained 6 of 8 epochs (75%): 2 of 4 settings were stopped" in said
+    assert "the order of the best settings is not known" in said
+    database = storage.of_run(None, run_dir)
+    (study,) = optuna.get_all_study_summaries(database)
+    shown = optuna.load_study(study_name=study.study_name, storage=database)
+    assert {trial.state.name for trial in shown.get_trials()} == {"COMPLETE", "PRUNED"}
+    page = (run_dir / "report.html").read_text()
+    assert "Optimisation history" in page
+    assert "测试精度（新种子）" in page
+
+
+def test_no_file_of_a_search_has_a_test_result_but_those_of_the_winner(searched):
+    run_dir, _ = searched
+    assert "test" not in (run_dir / "trials.jsonl").read_text()
+
+
+def test_a_search_continues_and_a_finished_one_says_the_same(searched, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(searched[0], run)
+    before = (run / "trials.jsonl").read_bytes()
+    done = command("search", "--run_dir=run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 settings proposed, 6 epochs trained" in done.stdout
+    assert (run / "trials.jsonl").read_bytes() == before
+    assert done.stdout.split("trial  ")[-1][:400] == searched[1].stdout.split("trial  ")[-1][:400]
+
+
+def test_another_space_is_refused(searched, tiny):
+    run_dir, _ = searched
+    here = ("--run_dir=run", f"--data_dir={tiny}")
+    done = search("--lr=0.01..0.4:log", *here, "--resume", cwd=run_dir.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "contains another search" in done.stderr
+    done = search(*HALVED, "--dataset=tiny", *here, cwd=run_dir.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "To continue: python -m experiments.search --run_dir=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "nothing to search: give ranges or lists"),
+        (("--lr=0.1",), "nothing to search"),
+        (("--lr=1..0.1",), "--lr=1..0.1: the lower end comes first"),
+        (("--lr=0..1:log",), "--lr=0..1:log: a log range starts above 0"),
+        (("--lr=-1..1",), "--lr=-1.0: must be above 0"),
+        (("--lr=0.1..1", "--trials=0"), "--trials=0: must be at least 1"),
+        (("--lr=0.1..1", "--epochs=0"), "--epochs=0: must be at least 1"),
+        (("--lr=0.1..1", "--epochs=1,2"), "--epochs=1,2: one value only"),
+        (("--lr=0.1..1", "--valid=0"), "selects on held-out images"),
+        (("--lr=0.1..1", "--halving=1"), "--halving=1: must be at least 2"),
+        (("--lr=0.1..1", "--halving=2", "--rule=none"), "--rule=none stops nothing"),
+        (("--lr=0.1..1", "--storage=nowhere"), "--storage=nowhere: this database cannot be used"),
+        (("--pool=avg,max", "--trials=3"), "--trials=3: there are only 2 settings"),
+        (("--lr=0.1..1", "--batch_size=64..999"), "--batch_size=999: must be at most the 250"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(flags, said, tiny, tmp_path):
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
+    held = () if any("valid" in flag for flag in flags) else ("--valid=50",)
+    done = search(*held, *flags, *where, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_holds_no_password(tiny, tmp_path):
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
+    done = search("--lr=0.1..1", f"--storage={url}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "secret" not in done.stderr
+
+
+def test_the_report_is_made_from_the_records(searched, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(searched[0], run)
+    done = command("report", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    described = records.read_json(run / "search.json")
+    assert described["plan"]["space"]["lr"] == {
+        "low": 0.01,
+        "high": 0.3,
+        "log": True,
+        "whole": False,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_block_of_the_page_runs_in_an_empty_folder(language, tmp_path, fashion_mnist):
+    text = (ROOT / "docs" / language / "search.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines():
+        assert line.startswith("python -m experiments.search ")
+        done = python(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "Best of 8 settings" in done.stdout
