@@ -453,7 +453,7 @@ def test_an_interval_is_cut_to_what_an_accuracy_can_be():
 
 
 def test_a_directory_that_holds_nothing_is_refused(tmp_path):
-    with pytest.raises(RecordError, match="contains no run, sweep or comparison"):
+    with pytest.raises(RecordError, match="contains no run, sweep, comparison or search"):
         of_directory.report(tmp_path)
 
 
