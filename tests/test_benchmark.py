@@ -140,7 +140,7 @@ def row(name: str, epoch: list[float], step: list[float], **given: object) -> di
         "memory": {"host": 500_000_000, "device": None},
         "kernels": None,
     } | given
-    rounds._finish(made)
+    rounds._finish(made, 256)
     return made
 
 

@@ -65,6 +65,7 @@ def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp
     assert [timeless_entry(entry) for entry in many] == [timeless_entry(entry) for entry in alone]
 
 
+@pytest.mark.slow
 def test_a_search_loses_nothing_with_a_worker_and_its_runs_are_those_of_this_process(
     client, tiny, tmp_path
 ):

@@ -44,7 +44,7 @@ def losses(settings):
     return [row.train_loss for row, _ in train.fit(train.start(settings, DATA))]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "linear"])
+@pytest.mark.parametrize("schedule", ["constant", pytest.param("linear", marks=pytest.mark.slow)])
 def test_the_same_rule_trains_to_the_same_losses(schedule):
     own = Config(SMALL, **SETTINGS, schedule=schedule, optimizer=sgd)
     ours = Config(SMALL, **SETTINGS, schedule=schedule, momentum=0.9)
@@ -127,6 +127,7 @@ SHORT = ("--dataset=tiny", "--data_dir=tiny", "--batch_size=100", "--epochs=1", 
 SHORT += ("--channels=2", "--hidden=4", "--lr=0.01")
 
 
+@pytest.mark.slow
 def test_a_function_in_a_file_trains_sweeps_and_resumes(folder):
     mine = "--optimizer=an_optimizer_of_mine:make"
     done = command("train", *SHORT, mine, "--run_dir=run", cwd=folder)

@@ -154,6 +154,7 @@ def test_what_the_network_of_1998_cannot_see_is_one_line():
         lenet5_1998.padded(jnp.ones((1, 28, 28, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [BNLeNet("max"), LeNet5()])
 def test_an_own_network_learns_and_a_record_names_it(own):
     lr, least = (1.0, 0.9) if isinstance(own, BNLeNet) else (3e-3, 0.25)
@@ -169,6 +170,7 @@ def test_an_own_network_learns_and_a_record_names_it(own):
     assert logits.shape == (20, 10)
 
 
+@pytest.mark.slow
 def test_commands_take_own_networks_by_name_and_by_preset(tiny, tmp_path):
     short = ("--dataset=tiny", f"--data_dir={tiny}", "--batch_size=100", "--epochs=1")
     done = command("train", "--preset=book-bn", "--pool=max", *short, "--run_dir=bn", cwd=tmp_path)

@@ -553,7 +553,7 @@ def test_changes_of_theme_and_language_leave_nothing_behind(tab):
     assert tab.locator("[data-chart]").count() == tab.locator(".canvas svg").count()
 
 
-@pytest.mark.parametrize("section", ["play", "robustness"])
+@pytest.mark.parametrize("section", [pytest.param("play", marks=pytest.mark.slow), "robustness"])
 def test_a_link_into_the_page_lands_at_its_section(opened, report, section):
     tab = opened(report, fragment=section, viewport={"width": 1200, "height": 500})
     tab.wait_for_timeout(500)
@@ -573,7 +573,7 @@ def test_a_column_of_numbers_sorts_by_them_whatever_stands_behind(opened, tmp_pa
     assert said == ["-0.5 [-1, 0]", "3 (14/16)", "10 (3/16)", "> 10", ""]
 
 
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("width", [1200, pytest.param(360, marks=pytest.mark.slow)])
 def test_pointing_at_a_unit_moves_nothing(opened, report, width):
     tab = opened(report, viewport={"width": width, "height": 740})
     view = tab.locator(".view").first
@@ -748,7 +748,7 @@ def test_pointing_draws_no_map_anew(tab):
     assert tab.evaluate("() => window.drawings") > 0
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.slow)])
 def test_the_image_and_the_answer_stay_in_sight_beside_every_layer(opened, report, width):
     tab = opened(report, viewport={"width": width, "height": 800})
     for view in tab.locator(".view").all():

@@ -128,7 +128,7 @@ def epochs(rule: Rule, trials: int) -> int:
     """Return how many epochs a rule trains one seed of all trials for, at most.
 
     >>> epochs(Rule("halving", 2, 2, 10), 8), epochs(Rule("none", 2, 1, 10), 8)
-    (30, 80)
+    (34, 80)
     """
     total = 0
     for some, rungs in cohorts(rule, trials):
