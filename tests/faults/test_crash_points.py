@@ -172,10 +172,11 @@ SLOW = [
 ]
 PARTS = 4
 """Of the calls, for as many processes."""
+SHARES = [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))]
 
 
 @pytest.mark.fault("stopped at a call that changes the disk")
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize(
     "bench",
     ["train", *SLOW],
@@ -195,7 +196,7 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
 
 
 @pytest.mark.fault("writes that nobody waited for, lost or out of order")
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize("bench", ["train", *SLOW], indirect=True)
 def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, bench, part):
     trace = bench.watched("DISK_TRACE", bench.place.parent)
