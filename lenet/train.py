@@ -1,5 +1,6 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -80,15 +81,9 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
         drawn = key if forward.takes_train(model) else None
         return forward.train(model, params, collections, images, drawn)
 
-    try:
+    shape = list(data.image_shape)
+    with _code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
         found, collections = jax.eval_shape(apply, jax.random.key(0), images)
-    except LenetError:
-        raise
-    except Exception as error:  # whatever the code of a network raises
-        raise UsageError(
-            f"network={name}: cannot be applied to images {list(data.image_shape)} of {data.name}: "
-            f"{_reason(error)}"
-        ) from error
     expected = (2, data.num_classes)
     if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
         shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else type(found)
@@ -115,15 +110,20 @@ def _check_update(model: nn.Module, config: Config, data: Data) -> None:
         chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
         chex.assert_trees_all_equal_shapes_and_dtypes(after, before)
 
-    try:
+    name = config_module.name_of(config.optimizer)
+    with _code_of_others(f"optimizer={name}: cannot update the parameters"):
         jax.eval_shape(update, jax.random.key(0))
+
+
+@contextlib.contextmanager
+def _code_of_others(failed: str) -> Iterator[None]:
+    """Raise a UsageError for whatever the code of a network or an optimizer raises."""
+    try:
+        yield
     except LenetError:
         raise
-    except Exception as error:  # whatever the code of an optimizer raises
-        raise UsageError(
-            f"optimizer={config_module.name_of(config.optimizer)}: cannot update the parameters: "
-            f"{_reason(error)}"
-        ) from error
+    except Exception as error:
+        raise UsageError(f"{failed}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
