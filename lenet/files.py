@@ -53,6 +53,18 @@ def cache_directory() -> Path | None:
     return path if path.is_absolute() else None
 
 
+def private(directory: Path) -> Path | None:
+    """Return a directory that nobody but this user can read or write, made if need be, or None."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        return None
+    return directory
+
+
 @contextlib.contextmanager
 def hold(directory: Path, name: str | None = None) -> Iterator[None]:
     """Keep a directory open: until the block ends, what is written below its name goes into it.

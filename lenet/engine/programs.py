@@ -26,13 +26,8 @@ def keep() -> Path | None:
     root = files.cache_directory()
     if root is None or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
-    path = root / "programs" / target()
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-    except OSError:
-        return None
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+    path = files.private(root / "programs" / target())
+    if path is None:
         return None
     _drop_torn(path)
     os.environ |= {
