@@ -17,7 +17,7 @@ from lenet import config as config_module
 from lenet import networks, ops
 from lenet.config import Config
 from lenet.errors import UsageError
-from lenet.ops import blocks
+from lenet.ops import blocks, native
 from lenet.ops.shapes import Padding, Size, check_axes, output_shape, pair, same_padding
 
 WINDOW = 2
@@ -63,8 +63,9 @@ BIAS_INITIALIZERS: dict[str, BiasInitializer] = {
 
 POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
 
-FORMS = ("matmul", "lax")
-"""How a convolution is computed: `blocks.conv2d` or `ops.conv2d`. Parameters are the same."""
+FORMS = ("matmul", "lax", "native")
+"""How a convolution is computed: `blocks.conv2d`, `ops.conv2d` or `native.conv2d`. Parameters are
+the same."""
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 """Of products: exact float32, TF32 where a GPU has it, or bfloat16 for the activations, too."""
@@ -80,7 +81,8 @@ class Conv2D(nn.Module):
       kernel_size: one integer or (kh, kw).
       padding, stride: as in `ops.conv2d`; only the "lax" form takes them.
       use_bias: whether there is a bias.
-      form: "lax" maps images [B, H, W, Ci] to [B, H', W', Co]; "matmul" maps blocks to blocks.
+      form: "lax" maps images [B, H, W, Ci] to [B, H', W', Co]; "matmul" maps blocks to blocks, and
+        "native" to blocks of a pooling window.
 
     >>> layer = Conv2D(features=1, kernel_size=(1, 2))
     >>> x = jnp.ones((1, 6, 8, 1))
@@ -100,7 +102,7 @@ class Conv2D(nn.Module):
     @nn.compact
     def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Map images or blocks to feature maps of the same layout."""
-        channels = x.shape[2] if self.form == "matmul" else x.shape[-1]
+        channels = x.shape[-1] if self.form == "lax" else x.shape[2]
         shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias = jnp.zeros(self.features, jnp.float32)
@@ -108,16 +110,17 @@ class Conv2D(nn.Module):
             init = self.bias_init(math.prod(shape[:3]))
             bias = self.param("bias", init, (self.features,), jnp.float32)
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
-        if self.form == "matmul":
-            if self.padding != 0 or self.stride != 1:
-                raise ValueError(
-                    f"the matmul form pads in blocks.split and has stride 1, "
-                    f"not padding={self.padding} and stride={self.stride}"
-                )
-            return blocks.conv2d(x, kernel, bias)
-        return (
-            ops.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias[None, None, None]
-        )
+        if self.form == "lax":
+            y = ops.conv2d(x, kernel, stride=self.stride, padding=self.padding)
+            return y + bias[None, None, None]
+        if self.padding != 0 or self.stride != 1:
+            raise ValueError(
+                f"the {self.form} form pads in blocks.split and has stride 1, "
+                f"not padding={self.padding} and stride={self.stride}"
+            )
+        if self.form == "native":
+            return native.conv2d(x, kernel, bias, WINDOW)
+        return blocks.conv2d(x, kernel, bias)
 
 
 class Dense(nn.Module):
@@ -125,8 +128,8 @@ class Dense(nn.Module):
 
     Attributes:
       features: the number of outputs.
-      form: "lax" maps rows [B, in] to rows [B, out]; "matmul" maps columns [in, B] to [out, B], as
-        blocks have their examples last, too.
+      form: "lax" maps rows [B, in] to rows [B, out]; "matmul" and "native" map columns [in, B] to
+        [out, B], as blocks have their examples last, too.
       grid: (H, W) of the maps that columns are made of, channel by channel; the kernel's rows are
         the same features pixel by pixel, as rows [B, in] have them.
     """
@@ -140,7 +143,7 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Map rows to rows or columns to columns."""
-        inputs = x.shape[0] if self.form == "matmul" else x.shape[1]
+        inputs = x.shape[1] if self.form == "lax" else x.shape[0]
         kernel = self.param("kernel", self.kernel_init, (inputs, self.features), jnp.float32)
         bias = self.param("bias", self.bias_init(inputs), (self.features,), jnp.float32)
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
@@ -197,7 +200,7 @@ class LeNet(nn.Module):
         maps = feature_maps(self, images.shape[1:3])
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
         x = jnp.asarray(images).astype(dtype)
-        x = self._on_blocks(x, maps) if self.conv == "matmul" else self._on_images(x, maps)
+        x = self._on_images(x, maps) if self.conv == "lax" else self._on_blocks(x, maps)
         return x.astype(jnp.float32)
 
     def _on_images(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
@@ -216,12 +219,15 @@ class LeNet(nn.Module):
         return x
 
     def _on_blocks(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
-        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from.
+        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from. The direct
+        # kernel takes pixels, which blocks of 1×1 are, to the blocks that pool to pixels.
         sides = [WINDOW ** min(len(maps) - i, 2) for i in range(len(maps))]
+        if self.conv == "native":
+            sides = [1] * len(maps)
         activation = ACTIVATIONS[self.activation]
         x = blocks.split(x, sides[0], same_padding(self.kernel_size))
         for i in range(len(maps)):
-            if x.shape[0] == 1:
+            if x.shape[0] < min(sides[i], WINDOW):
                 x = blocks.split(blocks.merge(x, maps[i - 1][1]), sides[i])
             x = self._convolution(i)(x)
             x = blocks.activate_and_pool(x, activation, WINDOW, self.pool)
