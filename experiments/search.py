@@ -79,6 +79,7 @@ def main() -> None:
         records.check_free(run_dir)
     from lenet import runs, train
 
+    planned = dataclasses.replace(planned, base=train.settled([planned.base])[0])
     data = runs.load([planned.base], FLAGS.data_dir)
     loaded = next(iter(data.values()))
     planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)

@@ -89,8 +89,9 @@ def main() -> None:
     configs = _configs(base, varied, seeds)
     if not FLAGS.resume:
         records.check_free(run_dir)
-    from lenet import runs
+    from lenet import runs, train
 
+    configs = train.settled(configs)
     data = runs.load(configs, FLAGS.data_dir)
     record = _describe(configs, varied, seeds, data)
     if FLAGS.resume:

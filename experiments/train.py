@@ -72,11 +72,12 @@ def main() -> None:
 def _begin() -> "Run":
     config = cli.config()
     # Only now, for it takes a second and the flags may be wrong.
-    from lenet import data, records, runs
+    from lenet import data, records, runs, train
 
     run_dir = Path(FLAGS.run_dir or records.fresh(f"{FLAGS.preset}-seed{config.seed}"))
     runs.check_every(FLAGS.checkpoint_every)
     records.check_free(run_dir.expanduser())
+    (config,) = train.settled([config])
     loaded = data.load(config.dataset, data_dir=FLAGS.data_dir, valid=config.valid)
     _show(config, loaded)
     return runs.begin(

@@ -53,8 +53,9 @@ class LeNet:
     )
     conv: str = choice(
         "auto",
-        "convolution algorithm: matrix product, XLA's convolution, or chosen by device",
-        among=("auto", "matmul", "lax"),
+        "convolution algorithm: matrix product, XLA's convolution, a direct kernel that the "
+        "system's C++ compiler makes (CPU), or chosen by device",
+        among=("auto", "matmul", "lax", "native"),
     )
     precision: str = choice(
         "float32",
@@ -211,6 +212,11 @@ def check(config: Config) -> Config:
         raise UsageError(
             f"weight_decay={config.weight_decay:g}: optimizer={word(config.optimizer)} makes the "
             "whole update; decay the weights there"
+        )
+    own = isinstance(config.network, LeNet)
+    if own and config.conv == "native" and config.precision == "bfloat16":
+        raise UsageError(
+            "precision=bfloat16: conv=native computes in float32; use conv=matmul or conv=lax"
         )
     if config.average >= 1:
         raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")

@@ -360,6 +360,9 @@ def _lenet(config: Config, num_classes: int) -> LeNet:
     # Inside a loop XLA's convolution is slow on a CPU; on a GPU it is what cannot be captured in a
     # graph. A TPU's matrix unit is made for it.
     auto = "lax" if jax.default_backend() == "tpu" else "matmul"
+    form = auto if config.conv == "auto" else config.conv
+    if form == "native" and native.missing():
+        form = "matmul"  # to use a network that is trained; `train.check` refuses to train one
     return LeNet(
         activation=config.activation,
         pool=config.pool,
@@ -369,6 +372,6 @@ def _lenet(config: Config, num_classes: int) -> LeNet:
         num_classes=num_classes,
         kernel_init=config.init,
         bias_init=config.bias_init,
-        conv=auto if config.conv == "auto" else config.conv,
+        conv=form,
         precision=config.precision,
     )

@@ -1,6 +1,7 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from jax import Array
 from lenet import config as config_module
 from lenet.config import Config
 from lenet.data import Data, splits
-from lenet.engine import forward, lanes, sgd
+from lenet.engine import forward, lanes, selfcheck, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.forward import Params
 from lenet.engine.optimizer import optimizer
@@ -23,11 +24,32 @@ from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 from lenet.model import LeNet, feature_maps, network
+from lenet.ops import native
 from lenet.settings import is_code
+
+log = logging.getLogger("lenet")
 
 init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
 evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
 """`sgd.init` and `sgd.evaluate` of one network, jitted."""
+
+
+def settled(configs: Sequence[Config]) -> list[Config]:
+    """Return configs of new runs with a form of convolution that this machine computes.
+
+    Where all of them ask for the direct kernel and it cannot be compiled, a line says so, and they
+    get the matrix products: that is then what their records hold.
+    """
+    why = native.missing() if {form(config) for config in configs} == {"native"} else None
+    if why is None:
+        return list(configs)
+    log.warning("warning: %s. Using conv=matmul", why)
+    return [config_module.replace(config, conv="matmul") for config in configs]
+
+
+def form(config: Config) -> str | None:
+    """Return `conv` of a config whose network is LeNet."""
+    return config.conv if isinstance(config.network, config_module.LeNet) else None
 
 
 def check(config: Config, data: Data) -> nn.Module:
@@ -37,7 +59,8 @@ def check(config: Config, data: Data) -> nn.Module:
 
     Raises:
       UsageError: for a setting out of range, a batch larger than the training set, another dataset
-        or held-out part than that of the data, or images that do not fit the network.
+        or held-out part than that of the data, images that do not fit the network, or a form of
+        convolution that this machine does not compute.
       DataError: for arrays of another form, or labels out of range.
     """
     config_module.check(config)
@@ -58,6 +81,10 @@ def check(config: Config, data: Data) -> nn.Module:
         raise UsageError(
             f"batch_size={config.batch_size}: must be at most the {count} training examples"
         )
+    if form(config) == "native":
+        if why := native.missing():
+            raise UsageError(why)
+        selfcheck.check_native()
     model = network(config, data.num_classes)
     if isinstance(model, LeNet):
         try:

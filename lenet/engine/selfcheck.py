@@ -3,7 +3,13 @@
 jax 0.10.2 took the wrong rows of a product that is reduced at once (github.com/jax-ml/jax, issue
 39103), and threads have raced in a sum over a broadcast array (tensorflow, issue 126812, which is
 XLA's). Whole numbers that float32 holds exactly leave no doubt.
+
+The convolution that a compiler of this machine made (`ops.native`) is held to sums in float64, and
+to the bound that rounding has: whatever order n products are added in, a sum is within
+n·u / (1 − n·u) times the sum of their magnitudes, with u = 2⁻²⁴.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +17,7 @@ import numpy as np
 from jax import Array
 
 from lenet.errors import UsageError
+from lenet.ops import blocks, native
 
 ROWS = 32_769
 """One more than the product is right for in jax 0.10.2."""
@@ -44,3 +51,63 @@ def _computed(left: Array, right: Array, rows: Array) -> tuple[Array, Array, Arr
         squares = jax.vmap(lambda point: jnp.sum((jnp.eye(3) @ point) ** 2))(points)
     ones = jnp.broadcast_to(jnp.minimum(left[:1, 1:2], 1), (2, 1024, 1024))
     return product, squares, ones.sum()
+
+
+@functools.cache
+def check_native() -> None:
+    """Compare the direct convolution and its gradients with sums in float64.
+
+    Raises:
+      UsageError: naming what was wrong.
+    """
+    draw = np.random.default_rng(0)
+    shapes = (19, 10, 9, 2), (3, 2, 2, 7), (7,), (19, 8, 8, 7)
+    given = [draw.standard_normal(shape).astype(np.float32) for shape in shapes]
+    exact, bounds = _convolution(*given), rounding(*given)
+    names = ("a convolution", "the images' gradient", "the kernel's gradient", "the bias' gradient")
+    for name, found, right, bound in zip(names, _native(*given), exact, bounds, strict=True):
+        if not (np.abs(np.asarray(found, np.float64) - right) <= bound).all():
+            raise UsageError(
+                f"conv=native: {name} is wrong with the kernel that the C++ compiler made. Let "
+                "CXX name another compiler, or use conv=matmul"
+            )
+
+
+@jax.jit
+def _native(images: Array, kernel: Array, bias: Array, dy: Array) -> tuple[Array, ...]:
+    def layer(images: Array, kernel: Array, bias: Array) -> Array:
+        y = native.conv2d(blocks.split(images, 1), kernel, bias, 2)
+        return blocks.merge(y, (dy.shape[1], dy.shape[2]))
+
+    y, gradients = jax.vjp(layer, images, kernel, bias)
+    return y, *gradients(dy)
+
+
+def rounding(
+    images: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dy: np.ndarray
+) -> list[np.ndarray]:
+    """Return how far a convolution and its gradients may be from sums without rounding.
+
+    Of images [B, H, W, Ci], a kernel [kh, kw, Ci, Co], a bias [Co] and the gradient of the outputs
+    [B, H − kh + 1, W − kw + 1, Co], at stride 1.
+    """
+    magnitudes = _convolution(*map(np.abs, (images, kernel, bias, dy)))
+    ones = _convolution(*(np.ones_like(x) for x in (images, kernel, bias, dy)))  # n, for each sum
+    u = 2.0**-24
+    return [n * u / (1 - n * u) * sums for n, sums in zip(ones, magnitudes, strict=True)]
+
+
+def _convolution(
+    images: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dy: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return a convolution and the gradients of images, kernel and bias in float64."""
+    images, kernel, bias, dy = (x.astype(np.float64) for x in (images, kernel, bias, dy))
+    (_, height, width, _), (rows, columns, _, _) = dy.shape, kernel.shape
+    y, dx, dk = np.zeros_like(dy) + bias, np.zeros_like(images), np.zeros_like(kernel)
+    for u in range(rows):
+        for v in range(columns):
+            seen = np.s_[:, u : u + height, v : v + width]
+            y += images[seen] @ kernel[u, v]
+            dx[seen] += dy @ kernel[u, v].T
+            dk[u, v] = np.tensordot(images[seen], dy, ([0, 1, 2], [0, 1, 2]))
+    return y, dx, dk, dy.sum((0, 1, 2))

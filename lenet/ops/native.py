@@ -157,6 +157,16 @@ def library() -> str:
     return key
 
 
+@functools.cache
+def missing() -> str | None:
+    """Return why there is no `library` here, with the remedy; None where there is one."""
+    try:
+        library()
+    except Missing as error:
+        return str(error)
+    return None
+
+
 def _compiler() -> list[str]:
     """Return the command of the C++ compiler."""
     asked = shlex.split(os.environ.get("CXX", ""))

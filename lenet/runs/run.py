@@ -29,6 +29,7 @@ from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
 from lenet.inspect import diagnostics
 from lenet.model import LeNet, network
+from lenet.ops import native
 from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
@@ -63,6 +64,8 @@ class Run:
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
         """What the bits depend on besides config and data: versions and hardware."""
+        if train.form(self.config) == "native":
+            return records.environment() | {"native": native.library()}
         return records.environment()
 
     def epochs(self) -> Iterator[Row]:
@@ -176,6 +179,7 @@ def begin(
     """
     run_dir = _path(run_dir)
     check_every(checkpoint_every)
+    (config,) = train.settled([config])
     train.check(config, data)
     run = Run(run_dir, config, data, checkpoint_every)
     _leave(run_dir)  # a loop over a run that has been moved away from here
