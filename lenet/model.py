@@ -219,8 +219,8 @@ class LeNet(nn.Module):
         return x
 
     def _on_blocks(self, x: Array, maps: list[tuple[Size, Size]]) -> Array:
-        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from. The direct
-        # kernel takes pixels, which blocks of 1×1 are, to the blocks that pool to pixels.
+        # Blocks of 4×4 outputs pool to the blocks of 2×2 that the next layer starts from. The
+        # direct kernel maps pixels, blocks of 1×1, to the blocks of 2×2 that pool to pixels.
         sides = [WINDOW ** min(len(maps) - i, 2) for i in range(len(maps))]
         if self.conv == "native":
             sides = [1] * len(maps)

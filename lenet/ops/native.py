@@ -9,6 +9,7 @@ write; `jax.ffi` calls it. Images are blocks, as `blocks.split` lays them out.
 import ctypes
 import functools
 import hashlib
+import importlib.metadata
 import math
 import os
 import shlex
@@ -26,7 +27,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lenet import files
-from lenet.errors import DiskError, UsageError
+from lenet.errors import LenetError, UsageError
 from lenet.ops.shapes import Size
 
 SOURCE = Path(__file__).with_suffix(".cc")
@@ -38,7 +39,7 @@ SECONDS = 120
 HANDLERS = ("correlate", "kernel_gradient")
 
 
-class Missing(UsageError):
+class MissingError(UsageError):
     """The kernel cannot be compiled or used here; the message says why, and the remedy."""
 
 
@@ -55,7 +56,7 @@ def conv2d(
     Differentiable in reverse mode.
 
     Raises:
-      Missing: if the kernel cannot be compiled here.
+      MissingError: if the kernel cannot be compiled here.
     """
     library()
     height, width = (
@@ -125,21 +126,22 @@ def library() -> str:
     program that JAX has kept finds the same kernel or is compiled again.
 
     Raises:
-      Missing: if there is no compiler, it fails, or there is no directory of this user's own.
+      MissingError: if there is no compiler, it fails, or there is no directory of this user's own.
     """
     if jax.default_backend() != "cpu":
-        raise Missing(
+        raise MissingError(
             f"conv=native: computes on a CPU, not on a {jax.default_backend()}. Use conv=auto"
         )
     command = _compiler()
     source = SOURCE.read_bytes()
     about = _run([*command, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    parts = (source, " ".join((*command, *FLAGS)).encode(), about, jax.lib.__version__.encode())
+    headers = importlib.metadata.version("jaxlib")
+    parts = (source, " ".join((*command, *FLAGS, headers)).encode(), about)
     key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
     root = files.cache_directory()
     directory = root and files.private(root / "programs" / "native")
     if directory is None:
-        raise Missing(
+        raise MissingError(
             f"conv=native: {root or 'the cache'} has no directory for it that only you can write. "
             "Remove its programs/native, or set XDG_CACHE_HOME to a directory of your own"
         )
@@ -149,8 +151,12 @@ def library() -> str:
             if not path.exists():
                 files.write(path, _compiled(command, source))
         loaded = ctypes.CDLL(str(path))
-    except (OSError, DiskError, UsageError) as error:
-        raise error if isinstance(error, Missing) else Missing(f"conv=native: {error}") from error
+    except MissingError:
+        raise
+    except (OSError, NotImplementedError, LenetError) as error:  # such as a system without locks
+        raise MissingError(
+            f"conv=native: {error}. Set XDG_CACHE_HOME to a directory for programs"
+        ) from error
     for handler in HANDLERS:
         pointer = jax.ffi.pycapsule(getattr(loaded, handler))
         jax.ffi.register_ffi_target(f"{handler}_{key}", pointer, platform="cpu")
@@ -162,18 +168,21 @@ def missing() -> str | None:
     """Return why there is no `library` here, with the remedy; None where there is one."""
     try:
         library()
-    except Missing as error:
+    except MissingError as error:
         return str(error)
     return None
 
 
 def _compiler() -> list[str]:
     """Return the command of the C++ compiler."""
-    asked = shlex.split(os.environ.get("CXX", ""))
+    try:
+        asked = shlex.split(os.environ.get("CXX", ""))
+    except ValueError as error:
+        raise MissingError(f"conv=native: CXX={os.environ['CXX']!a:.60}: {error}") from None
     for command in [asked] if asked else [[name] for name in COMPILERS]:
         if shutil.which(command[0]):
             return command
-    raise Missing(
+    raise MissingError(
         f"conv=native: no C++ compiler ({' '.join(asked) or ', '.join(COMPILERS)}). Install one, "
         "such as Debian's package g++, or let CXX name one"
     )
@@ -192,11 +201,11 @@ def _run(command: list[str], text: bytes = b"") -> bytes:
     try:
         done = subprocess.run(command, input=text, capture_output=True, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Missing(f"conv=native: {command[0]}: {error}. Let CXX name another") from error
+        raise MissingError(f"conv=native: {command[0]}: {error}. Let CXX name another") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
         first = next((line for line in said if "error" in line), said[0])
-        raise Missing(
+        raise MissingError(
             f"conv=native: {command[0]} failed: {first.strip():.200}. Let CXX name another compiler"
         )
     return done.stdout
