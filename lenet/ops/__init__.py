@@ -1,8 +1,9 @@
 """The chapter's operations for use: batched, with channels, on XLA's own primitives.
 
 Layout: images [B, H, W, C], kernels [kh, kw, Ci, Co]. Every function is pure and may be
-differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for training;
-`conv_general_dilated` makes `flax.linen.Conv` fast in a compiled loop on a CPU.
+differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for training, and
+`lenet.ops.native` one that the system's C++ compiler makes; `conv_general_dilated` makes
+`flax.linen.Conv` fast in a compiled loop on a CPU.
 """
 
 from lenet.ops.convolution import conv2d, conv_transpose2d, convolve2d, patches
