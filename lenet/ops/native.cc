@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "xla/ffi/api/ffi.h"
@@ -199,15 +200,16 @@ void Row(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_
   const float* above = all.dy + d * all.to.plane + all.to.row[i];
   const int64_t batch = all.to.batch, rest = batch % kLanes;
   Vector sum[columns][outputs] = {};
-  for (int64_t j = 0; j < all.to.width; ++j) {
+  const auto along = [&](int64_t j, int64_t e, int64_t count, auto whole) {
     const float* x[columns];
     for (int k = 0; k < columns; ++k) x[k] = line + all.from.column[j + v + k];
     const float* dy = above + all.to.column[j];
-    for (int64_t e = 0; e + kLanes <= batch; e += kLanes) {
-      Add<columns, outputs, true>(x, dy, all.to.plane, e, kLanes, sum);
+    for (; e + count <= batch; e += count) {
+      Add<columns, outputs, whole.value>(x, dy, all.to.plane, e, count, sum);
     }
-    if (rest) Add<columns, outputs, false>(x, dy, all.to.plane, batch - rest, rest, sum);
-  }
+  };
+  for (int64_t j = 0; j < all.to.width; ++j) along(j, 0, kLanes, std::true_type());
+  for (int64_t j = 0; rest && j < all.to.width; ++j) along(j, batch - rest, rest, std::false_type());
   for (int k = 0; k < columns; ++k) {  // by row first: fewer numbers in each sum, less rounding
     for (int r = 0; r < outputs; ++r) total[k * all.from.channels * all.to.channels + r] += sum[k][r];
   }
