@@ -53,8 +53,7 @@ class LeNet:
     )
     conv: str = choice(
         "auto",
-        "convolution algorithm: matrix product, XLA's convolution, a direct kernel that the "
-        "system's C++ compiler makes (CPU), or chosen by device",
+        "convolution: matrix product, XLA's, a C++ kernel on a CPU, or chosen by device",
         among=("auto", "matmul", "lax", "native"),
     )
     precision: str = choice(
