@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.search.zh import SearchChinese
 
 NAMES = {"en": "English", "zh": "中文"}
-LIVE = {"en": "Draw into a network", "zh": "试用网络"}
+LIVE = {"en": "Live network", "zh": "试用网络"}
 """The link to live.html: the report of a run, made by scripts/docs."""
 TITLES = {"en": "lenet", "zh": "lenet 中文文档"}
 
@@ -72,13 +73,28 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
 
+class Chinese(SearchChinese):
+    """Chinese words, in a browser that stems the English ones among them.
+
+    Sphinx 9.0 names the stemmer after the language, and no page defines a ChineseStemmer.
+    """
+
+    language_name = "English"
+
+
 def setup(app: Sphinx) -> None:
     """Take what differs between the languages from the folder that is built."""
     language = Path(app.srcdir).name
     other = next(each for each in NAMES if each != language)
     app.config.language = {"en": "en", "zh": "zh_CN"}[language]
     app.config.html_title = TITLES[language]
-    app.config.html_context = {"other": other, "other_name": NAMES[other], "live": LIVE[language]}
+    app.config.html_context = {
+        "default_mode": "auto",
+        "other": other,
+        "other_name": NAMES[other],
+        "live": LIVE[language],
+    }
+    app.add_search_language(Chinese)
     app.connect("source-read", without_link)
     app.connect("source-read", with_install)
     app.connect("html-page-context", with_button)
