@@ -29,6 +29,7 @@ extensions = [
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
 html_theme = "sphinx_book_theme"
 html_theme_options: dict[str, Any] = {
     "article_header_end": [
