@@ -232,8 +232,7 @@ def _train(
     from lenet.records import ledger
 
     path, num_classes = run_dir / directory.LEDGER, data[planned.dataset, 0].num_classes
-    ledger.repair(path)
-    before = entries = ledger.read(path)
+    before = entries = ledger.repair(path)
     began = 0.0
     while True:
         known = design.stages(planned, entries, num_classes)

@@ -5,6 +5,17 @@ and says what to do. An entry point prints the line on stderr and exits with `ex
 """
 
 
+def reason(error: BaseException) -> str:
+    """Return what other code raised in one line of at most 200 characters: its class, and why.
+
+    >>> reason(KeyError("features"))
+    "KeyError: 'features'"
+    """
+    name = type(error).__name__
+    lines = str(error).strip().splitlines()
+    return f"{name}: {lines[0]}"[:200] if lines else name
+
+
 class LenetError(Exception):
     """Base class of the errors that a user can cause and fix."""
 

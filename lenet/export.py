@@ -19,7 +19,7 @@ from flax import linen as nn
 
 from lenet.engine import forward
 from lenet.engine.forward import Params
-from lenet.errors import RecordError, UsageError
+from lenet.errors import RecordError, UsageError, reason
 from lenet.model import WINDOW, LeNet, feature_maps
 from lenet.ops.shapes import same_padding
 
@@ -130,8 +130,7 @@ def _float32(name: str, x: Any) -> np.ndarray:
         with np.errstate(over="ignore"):  # refused below
             array = x.float().numpy(force=True) if hasattr(x, "is_meta") else np.float32(x)
     except (RuntimeError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0][:120]
-        raise RecordError(f"{name!a}: cannot be read as float32: {first}") from None
+        raise RecordError(f"{name!a}: cannot be read as float32: {reason(error)}") from None
     if not (finite := np.isfinite(array)).all():
         raise RecordError(
             f"{name!a}: {size - finite.sum():,} of {size:,} values are NaN, infinite or too large "

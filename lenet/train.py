@@ -21,7 +21,7 @@ from lenet.engine.optimizer import optimizer
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
-from lenet.errors import DivergedError, LenetError, UsageError
+from lenet.errors import DivergedError, LenetError, UsageError, reason
 from lenet.model import LeNet, feature_maps, network
 from lenet.settings import is_code
 
@@ -123,13 +123,7 @@ def _code_of_others(failed: str) -> Iterator[None]:
     except LenetError:
         raise
     except Exception as error:
-        raise UsageError(f"{failed}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Return what someone else's code raised, in a line."""
-    lines = str(error).strip().splitlines() or ["no reason"]
-    return f"{type(error).__name__}: {lines[0]:.200}"
+        raise UsageError(f"{failed}: {reason(error)}") from error
 
 
 def start(config: Config, data: Data) -> engine.Program:

@@ -283,7 +283,8 @@ def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, 
 
 def test_an_error_writes_arguments_as_flags_and_leaves_code_alone(monkeypatch, capsys):
     def main():
-        raise UsageError(f"lr=-1, data_dir=DIR: {sources.remedy('kmnist')}")
+        values = "lr=-1, data_dir='a b'"
+        raise UsageError(f"{values}: Config(lr=1) or {sources.remedy('kmnist')}")
 
     monkeypatch.setattr(sys, "argv", ["train"])
     for name in ("lr", "data_dir"):
@@ -291,7 +292,7 @@ def test_an_error_writes_arguments_as_flags_and_leaves_code_alone(monkeypatch, c
     with pytest.raises(SystemExit, match="2"):
         cli.run(main, "")
     said = capsys.readouterr().err
-    assert said.startswith("error: --lr=-1, --data_dir=DIR: run python -c ")
+    assert said.startswith("error: --lr=-1, --data_dir='a b': Config(lr=1) or run python -c ")
     code = said.partition('-c "')[2].partition('"')[0]
     compile(code, "remedy", "exec")
     assert said.endswith("set --data_dir=DIR to the directory 'prepared' it creates\n")

@@ -1,10 +1,12 @@
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 import record_rows
 
 from lenet.errors import RecordError
-from lenet.records import ledger
+from lenet.records import ledger, predicted, reading
 from lenet.records.ledger import Entry
 
 
@@ -44,6 +46,21 @@ def test_a_torn_line_is_cut_off_and_written_anew(tmp_path):
         ledger.repair(path)
         ledger.append(path, [entry(1)])
         assert path.read_bytes() == whole
+
+
+def test_what_a_run_predicted_that_is_not_in_the_ledger_goes(tmp_path):
+    """Its process died between the two lines; it is trained again, and predicts the same again."""
+    path, row = tmp_path / "runs.jsonl", record_rows.row(1)
+    row = dataclasses.replace(row, classes=np.array([3, 1], np.uint8))
+    predictions = predicted.beside(path)
+    reading.append(predictions, predicted.lines([(0, row)]))
+    assert ledger.repair(path) == []
+    assert predictions.read_bytes() == b""
+    ledger.append(path, [entry(0)._replace(rows=[row])])
+    whole = predictions.read_bytes()
+    reading.append(predictions, predicted.lines([(1, row)]))
+    assert [each.run for each in ledger.repair(path)] == [0]
+    assert predictions.read_bytes() == whole
 
 
 def changed(**values) -> str:

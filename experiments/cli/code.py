@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lenet.errors import UsageError
+from lenet.errors import UsageError, reason
 from lenet.settings import is_code
 
 
@@ -53,5 +53,4 @@ def _imported(flag: str, name: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except Exception as error:  # whatever the module raises
-        reason = (str(error).strip() or "no reason").splitlines()[0]
-        raise UsageError(f"--{flag}={name}: {type(error).__name__}: {reason:.200}") from error
+        raise UsageError(f"--{flag}={name}: {reason(error)}") from error

@@ -204,9 +204,13 @@ def _check_jax() -> None:
 
 
 def _dashed(message: str) -> str:
-    """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1."""
+    """Return a message of the library with arguments written as flags: lr=-1 as --lr=-1.
+
+    Code stays as it is: a call, Config(lr=1), and what stands in double quotes.
+    """
     names = "|".join(sorted((name for name in FLAGS if len(name) > 1), key=len, reverse=True))
-    return re.sub(rf"(?<![-\w./])({names})=(?!')", r"--\1=", message)
+    arguments = rf'"[^"]*"|\w\([^()]*\)|(?<![-\w./])(?P<argument>(?:{names})=)'
+    return re.sub(arguments, lambda at: f"--{at[0]}" if at["argument"] else at[0], message)
 
 
 class _Translated(logging.Formatter):

@@ -16,7 +16,7 @@ import numpy as np
 from lenet import files, limits
 from lenet.data import checksums, idx
 from lenet.data.checksums import Raw
-from lenet.errors import DataError
+from lenet.errors import DataError, reason
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages install
 _CHUNK = 1000  # examples decoded at a time
@@ -95,9 +95,8 @@ def prepared(name: str, root: Path, missing: str = "") -> Raw:
     except DataError as error:
         raise DataError(f"{str(place)!r}: {error}") from error
     except Exception as error:  # damage makes tensorflow-datasets raise almost anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{str(place)!r}: tensorflow-datasets failed to read it: {reason}"
+            f"{str(place)!r}: tensorflow-datasets failed to read it: {reason(error)}"
         ) from error
 
 

@@ -82,14 +82,22 @@ def read(path: Path) -> list[Entry]:
     return [entries[run] for run in sorted(entries)]
 
 
-def repair(path: Path) -> None:
+def repair(path: Path) -> list[Entry]:
     """Cut off a last line without its end, so that the next does not follow on it.
 
-    The same of what the runs predicted.
+    What a run predicted that is not in the ledger goes, too, for it is trained again.
+
+    Returns:
+      The finished runs, as `read`.
 
     Raises:
-      RecordError: if that cannot be done.
+      RecordError: as `read`, or naming the line of the predictions that is damaged.
     """
-    for each in (path, predicted.beside(path)):
-        if each.exists():
-            reading.repair(each, [line for line, _ in reading.read_lines(each)])
+    entries = read(path)
+    if path.exists():
+        reading.repair(path, [line for line, _ in reading.read_lines(path)])
+    runs, predictions = {entry.run for entry in entries}, predicted.beside(path)
+    if predictions.exists():
+        lines = reading.read_lines(predictions)
+        reading.repair(predictions, [line for line, values in lines if values.get("run") in runs])
+    return entries

@@ -81,8 +81,7 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     Raises:
       RecordError: if a line is damaged, or belongs to another run.
     """
-    ledger.repair(path)
-    entries = ledger.read(path)
+    entries = ledger.repair(path)
     for entry in entries:
         if entry.run >= len(configs) or not config_module.same(entry.config, configs[entry.run]):
             raise RecordError(

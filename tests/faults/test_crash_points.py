@@ -48,8 +48,12 @@ class Work(NamedTuple):
     before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
-def ledger(run_dir: Path, name: str = "runs.jsonl") -> list[str]:
-    """The runs of a sweep, or what they predict, but for the times."""
+def ledgers(run_dir: Path) -> list[list[str]]:
+    """The runs of a sweep, and what they predict, but for the times."""
+    return [ledger(run_dir, path.name) for path in sorted(run_dir.glob("*.jsonl"))]
+
+
+def ledger(run_dir: Path, name: str) -> list[str]:
     entries = [json.loads(line) for line in lines(run_dir, name)]
     for entry in entries:
         del entry["seal"]
@@ -60,8 +64,11 @@ def ledger(run_dir: Path, name: str = "runs.jsonl") -> list[str]:
 
 def comparison(run_dir: Path) -> object:
     """Everything that a comparison says, but for the times."""
-    ledgers = [ledger(run_dir, path.name) for path in sorted(run_dir.glob("*.jsonl"))]
-    return ledgers, (run_dir / "report.md").read_text(), (run_dir / "compare.png").read_bytes()
+    return (
+        ledgers(run_dir),
+        (run_dir / "report.md").read_text(),
+        (run_dir / "compare.png").read_bytes(),
+    )
 
 
 def page(run_dir: Path) -> object:
@@ -84,7 +91,7 @@ def to_resume(whole: Path, place: Path) -> None:
 
 WORK = {
     "train": Work(SMALL, "config.json", outcome),
-    "sweep": Work((*SMALL, "--seed=0:3"), "sweep.json", ledger),
+    "sweep": Work((*SMALL, "--seed=0:3"), "sweep.json", ledgers),
     "compare": Work(SHORT, "compare.json", comparison, every=False),
     "resume": Work((), "config.json", outcome, before=to_resume),
     "report": Work((), "", page, before=to_report),
