@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 
 from lenet import data, files, records, train
-from lenet.chapter import CHAPTER, EXERCISES, Page, heading
+from lenet.chapter import CHAPTER, EXERCISES, SECTIONS, Page, heading
 from lenet.chapter import NAMES as WORDS
 from lenet.chapter.page import PAIRS
 from lenet.errors import DataError
@@ -147,6 +147,9 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
             lines += [f"## {name}", ""] if what == "exercises" else []
             lines += [f"**{t(known[name][0])}**", "", *body(recorded[name][language], language)]
         lines += [how(what, language, {name: recorded[name] for name in names})]
+        if group in SECTIONS:
+            link = f"[{title}](../notebooks/{group}.md)"
+            lines += ["", t("As a notebook: {section}.", section=link)]
         made[group] = "\n".join(lines)
     titles = {
         "chapter": t("The chapter as code"),
@@ -240,8 +243,13 @@ def body(events: list[Any], language: str) -> list[str]:
         elif kind == "error":
             lines += [translate(language, "Not run here: {error}", error=text), ""]
         else:
-            lines += [form[kind].format(text.replace("*", r"\*").replace("|", r"\|")), ""]
+            lines += [form[kind].format(marked(text)), ""]
     return lines
+
+
+def marked(text: str) -> str:
+    """Return a text whose signs Markdown does not take for its own."""
+    return text.replace("*", r"\*").replace("|", r"\|")
 
 
 def stale() -> list[str]:

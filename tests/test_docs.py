@@ -1,7 +1,6 @@
-"""The pages: every link leads somewhere, both languages have the same ones, and the site builds."""
+"""The pages: every link leads somewhere, and both languages have the same ones."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,11 +66,3 @@ def test_the_readme_is_short(name, most):
     words = re.findall(r"[\w'’-]+|[\u4e00-\u9fff]", re.sub(r"\]\([^)]*\)", "]", text))
     characters = sum(len(word) if re.match(r"[\u4e00-\u9fff]", word) else 1 for word in words)
     assert characters <= most
-
-
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning():
-    done = subprocess.run(["scripts/docs"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for language in ("en", "zh"):
-        assert (ROOT / "build" / "site" / language / "api.html").stat().st_size > 50_000

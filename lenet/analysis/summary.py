@@ -214,6 +214,10 @@ class Sweep:
         same = (s for s in self.settings if [getattr(s.config, a) for a in self.axes] == usual)
         return next(same, None)
 
+    def _repr_html_(self) -> str:
+        """What a notebook displays: the ranked settings."""
+        return table(self, form="html")
+
 
 def _preset(name: str, entries: Sequence[Entry]) -> Config:
     """The preset's Config; of another network than LeNet what it says of the training."""
@@ -262,8 +266,8 @@ def rows_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return file.getvalue()
 
 
-def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
-    """Return the ranked settings for a terminal, at most so many: mean [95% CI]."""
+def table(sweep: Sweep, language: str = "en", most: int = 20, form: str = "simple") -> str:
+    """Return the ranked settings, at most so many: mean [95% CI]; `form` is one of tabulate's."""
     t = partial(translate, language)
     measures = [m for m in MEASURES if any(s.final(m) for s in sweep.settings)]
     rows = [
@@ -280,5 +284,5 @@ def table(sweep: Sweep, language: str = "en", most: int = 20) -> str:
     heads = ["", *map(t, map(terms.named, sweep.axes)), "n", t("at chance level"), t("diverged")]
     heads += [t(terms.named(measure)) for measure in measures]
     more = len(sweep.settings) - most
-    text = tabulate(rows, heads, disable_numparse=True)
+    text = str(tabulate(rows, heads, tablefmt=form, disable_numparse=True))
     return text + (t("\n… {n} more", n=more) if more > 0 else "")

@@ -105,10 +105,12 @@ class Page:
             figure = Figure(figsize=size, layout="constrained")
             yield figure
             picture = style.png(figure, dpi=110)
-        path = self.directory / f"{name}.png"
+        self._figure(f"{name}.png", picture, self.t(caption, **values))
+
+    def _figure(self, name: str, picture: bytes, caption: str) -> None:
+        path = self.directory / name
         files.write(path, picture)
-        sentence = self.t(caption, **values)
-        self._print("figure", f"{path}: {sentence}", 2, event=sentence, file=path.name)
+        self._print("figure", f"{path}: {caption}", 2, event=caption, file=name)
 
     def track(self, items: Iterable[T], text: str) -> Iterator[T]:
         """Iterate over slow items with a progress bar on a terminal; raise if a signal came."""

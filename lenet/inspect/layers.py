@@ -27,7 +27,14 @@ class Layer(NamedTuple):
     stride: int | None = None  # pixels of the input between neighbours; none once there is no map
 
 
-def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
+class Layers(list[Layer]):
+    """The rows; a notebook displays them as a table."""
+
+    def _repr_html_(self) -> str:
+        return table(self, form="html")
+
+
+def layers(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
     The receptive field is that of `receptive_field`; a dense layer sees the whole image. Of another
@@ -38,7 +45,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
     """
     if not isinstance(model, LeNet):
         return _called(model, image_shape)
-    rows: list[Layer] = []
+    rows = Layers()
     windows: list[Window] = []
 
     def add(
@@ -64,7 +71,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
     return rows
 
 
-def _called(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
+def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """The innermost modules in the order of their calls, by the paths of their names."""
     with modules.recorded() as outputs:
         params, _ = jax.eval_shape(
@@ -75,11 +82,11 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
         held["/".join(path[:-1])] += math.prod(leaf.shape)
     names = [*modules.innermost(outputs, held)]
     shapes = {name: outputs[name].shape[1:] if name in outputs else () for name in names}
-    return [Layer(name or type(model).__name__, shapes[name], held[name]) for name in names]
+    return Layers(Layer(name or type(model).__name__, shapes[name], held[name]) for name in names)
 
 
-def table(rows: list[Layer], t: Translate = str) -> str:
-    """Return the rows and their totals as text in columns, the heads translated by `t`."""
+def table(rows: list[Layer], t: Translate = str, form: str = "simple") -> str:
+    """Return the rows and their totals, the heads translated by `t`; `form` is tabulate's."""
     cells = [
         (
             row.name,
@@ -101,9 +108,11 @@ def table(rows: list[Layer], t: Translate = str) -> str:
         t("receptive field"),
         t("stride"),
     )
-    return tabulate(
+    made = tabulate(
         [*cells, (t("total"), "", f"{parameters:,}", multiply_adds, "", "")],
         headers=heads,
+        tablefmt=form,
         colalign=("left", "left", "right", "right", "right", "right"),
         disable_numparse=True,
     )
+    return str(made)

@@ -28,6 +28,12 @@ class Trained(NamedTuple):
         """(H, W, C)."""
         return self.checkpoint.image_shape
 
+    def _repr_html_(self) -> str:
+        """What a notebook displays: the layers."""
+        from lenet.inspect.layers import layers
+
+        return layers(self.model, self.image_shape)._repr_html_()
+
 
 def load(run_dir: str | Path, network: Any = None) -> tuple["nn.Module", "Params"]:
     """Return the network of a run and the parameters of its newest checkpoint.

@@ -4,6 +4,7 @@ A run is what its directory holds: each epoch is on the disk before its row is y
 `epochs` continues from the newest checkpoint. Progress, trackers and figures consume the rows.
 """
 
+import base64
 import contextlib
 import dataclasses
 import functools
@@ -11,10 +12,12 @@ import logging
 import os
 import weakref
 from collections.abc import Generator, Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import jax
+from tabulate import tabulate
 
 from lenet import data as datasets
 from lenet import files, records, stopping, train
@@ -122,6 +125,24 @@ class Run:
             return records.epochs(self.directory)
         newest = checkpoint.newest(self.directory, self.config.network, self.config.optimizer)
         return records.epochs(self.directory, newest.epoch) if newest else []
+
+    def _repr_html_(self) -> str:
+        """What a notebook displays: a row for each saved epoch, and the curves."""
+        from lenet.figures import run as figures  # which training does not wait for
+
+        rows = self.rows()
+        if not rows:
+            return f"{escape(str(self.directory))}: no epoch yet"
+        kept = (
+            "epoch",
+            *(f"{s}_{m}" for s in ("train", "valid", "test") for m in ("loss", "accuracy")),
+        )
+        columns = [name for name in kept if getattr(rows[0], name) is not None]
+        cells = [[getattr(row, name) for name in columns] for row in rows]
+        made = tabulate(cells, [name.replace("_", " ") for name in columns], "html", ".4f")
+        picture = base64.b64encode(figures.curves(rows, self.config)).decode()
+        alt = "Loss and accuracy by epoch"
+        return f'{made}<img src="data:image/png;base64,{picture}" alt="{alt}" width="800">'
 
     def discard(self) -> None:
         """Remove the directory of a run that has not trained an epoch."""
