@@ -137,9 +137,13 @@ ssize_t write(int fd, const void *data, size_t size) {
   WRITE(REAL(write)(fd, data, (size + 1) / 2), REAL(write)(fd, data, size), data)
 }
 
-/* Of these the trace does not have what was written: nothing here calls them. */
+/* Of these the trace does not have what was written: only a database calls them. */
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
   WRITE(REAL(pwrite)(fd, data, (size + 1) / 2, offset), REAL(pwrite)(fd, data, size, offset), 0)
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
+  WRITE(REAL(pwrite64)(fd, data, (size + 1) / 2, offset), REAL(pwrite64)(fd, data, size, offset), 0)
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
