@@ -20,7 +20,8 @@ SETTINGS = {"dataset": "synthetic", "batch_size": 50, "epochs": 1, "lr": 0.1}
 IMAGES = jax.random.uniform(jax.random.key(0), (8, 28, 28, 1))
 
 
-@pytest.mark.parametrize("pool", [pytest.param("avg", marks=pytest.mark.slow), "max"])
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["avg", "max"])
 def test_batch_normalisation_is_pytorchs(pool, torch):
     """Logits, gradients and statistics of a step, and the logits with those statistics after it."""
     from torch import nn
@@ -97,6 +98,7 @@ def test_the_network_of_1998_has_the_papers_parameters_and_connections():
     assert sum(counted.values()) + lenet5_1998.bitmaps().size == 340_908
 
 
+@pytest.mark.slow
 def test_the_network_of_1998_is_its_formulas_in_numpy():
     model = network(Config(LeNet5()), 10)
     variables = model.init(jax.random.key(0), IMAGES)

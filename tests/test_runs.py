@@ -129,7 +129,9 @@ def test_mistakes_are_said_in_the_words_of_the_call(whole, few, tmp_path):
         runs.begin(tmp_path / "run", TINY, few, checkpoint_every=0)
     with pytest.raises(UsageError, match=r"^batch_size=999: must be at most the 200"):
         runs.begin(tmp_path / "run", dataclasses.replace(TINY, batch_size=999), few)
-    with pytest.raises(RecordError, match="contains no run to resume"):
+    with pytest.raises(RecordError, match="no such directory: give that of a run"):
+        records.load(tmp_path / "run")
+    with pytest.raises(RecordError, match="no such directory to resume"):
         runs.resume(tmp_path / "run")
     assert not any(tmp_path.iterdir())
     run = runs.begin(tmp_path / "run", TINY, few)

@@ -261,9 +261,10 @@ def _parse(argv: list[str], operands: bool) -> list[str]:
     except flags.Error as error:
         raise UsageError(_reason(str(error))) from None
     if rest[1:] and not operands:
-        raise UsageError(
-            f"unexpected argument {rest[1]!r}. Write flags as --name=value, for example --lr=0.9."
-        )
+        name = rest[1].partition("=")[0]
+        example = f"--{rest[1]}" if name in FLAGS else "for example --lr=0.9"
+        # In double quotes it stays as it was typed.
+        raise UsageError(f'unexpected argument "{rest[1]}". Write flags as --name=value: {example}')
     return rest[1:]
 
 

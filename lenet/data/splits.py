@@ -18,7 +18,7 @@ class Split(NamedTuple):
     labels: Int32[np.ndarray, " N"]  # 0 to K-1
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """A dataset: a training, a validation and a test split.
 
@@ -27,6 +27,8 @@ class Data:
     >>> data = check(Data(split, None, split, "mine", "made up", ("ant", "bee")))
     >>> data.num_classes, data.image_shape
     (2, (28, 28, 1))
+    >>> data
+    Data(mine: train 6, test 6 of (28, 28, 1), 2 classes)
     """
 
     train: Split
@@ -35,6 +37,13 @@ class Data:
     name: str
     source: str  # where it was found, and how far it was verified
     class_names: tuple[str, ...]  # [K]
+
+    def __repr__(self) -> str:
+        """In a line: the images would fill pages."""
+        splits = {"train": self.train, "valid": self.valid, "test": self.test}
+        held = (f"{name} {len(x.labels):,}" for name, x in splits.items() if x is not None)
+        shape, count = self.image_shape, self.num_classes
+        return f"Data({self.name}: {', '.join(held)} of {shape}, {count} classes)"
 
     @property
     def num_classes(self) -> int:

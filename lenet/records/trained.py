@@ -28,6 +28,10 @@ class Trained(NamedTuple):
         """(H, W, C)."""
         return self.checkpoint.image_shape
 
+    def __repr__(self) -> str:
+        """In a line: the parameters alone would fill pages."""
+        return f"Trained({self.model!r}, after epoch {self.checkpoint.epoch})"
+
     def _repr_html_(self) -> str:
         """What a notebook displays: the layers."""
         from lenet.inspect.layers import layers
@@ -79,5 +83,7 @@ def _newest(run_dir: Path, network: Any) -> tuple["nn.Module", "Checkpoint"]:
             )
     found = checkpoint.newest(run_dir, network)
     if found is None:
+        if not run_dir.exists():
+            raise RecordError(f"{run_dir}: no such directory: give that of a run")
         raise RecordError(f"{run_dir}: no checkpoint yet: the run has not finished an epoch")
     return model_of(found.config, found.num_classes), found

@@ -28,9 +28,8 @@ def recorded(
       RecordError: if the directory contains no run, or its config.json is damaged.
     """
     if not records.exists(run_dir, directory.CONFIG):
-        raise RecordError(
-            f"run_dir={run_dir}: contains no run to resume. To start a new run here, remove resume."
-        )
+        what = "contains no run to resume" if run_dir.exists() else "no such directory to resume"
+        raise RecordError(f"run_dir={run_dir}: {what}. Begin a new run there, or name another")
     path = run_dir / directory.CONFIG
     described = records.read_json(path)
     try:
