@@ -49,7 +49,13 @@ def test_a_layer_and_its_gradients_are_those_of_ops(case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("kernel", "block"), [((5, 5), 2), ((5, 3), 4), ((2, 4), 1)])
+@pytest.mark.parametrize(
+    ("kernel", "block"),
+    [
+        ((5, 5), 2),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (((5, 3), 4), ((2, 4), 1))),
+    ],
+)
 def test_a_gpus_form_of_the_patches_and_of_their_gradient_is_a_cpus(kernel, block, monkeypatch):
     keys = jax.random.split(jax.random.key(0), 2)
     x = jax.random.normal(keys[0], (block, block, 2, 6, 7, 3))

@@ -51,6 +51,7 @@ def test_the_same_rule_trains_to_the_same_losses(schedule):
     np.testing.assert_allclose(losses(own), losses(ours), rtol=1e-6)
 
 
+@pytest.mark.slow  # test_sweep holds the same of LeNet
 def test_learning_rates_share_a_program():
     configs = [Config(SMALL, **SETTINGS | {"lr": lr}, optimizer=adagrad) for lr in (0.1, 0.2)]
     assert groups(configs) == [[0, 1]]

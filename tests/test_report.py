@@ -431,6 +431,7 @@ def test_pictures_too_large_for_the_page_are_few():
     assert len(found.payload["tiles"]) == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_of_very_many_settings_stays_small():
     content = page.render(sweep(draws=501))
     payload = Parsed(content).payload
