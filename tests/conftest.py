@@ -60,6 +60,7 @@ hypothesis.settings.load_profile("quick")
 FAULTS = ("injected", "detected", "recovered", "bit-equal")
 BEGIN = pytest.StashKey[float]()
 DAYS = 14
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def keep_programs(directory: Path, *, prune: bool) -> None:
@@ -141,6 +142,25 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of this system, driven by Playwright."""
+    given = os.environ.get("LENET_BROWSER")
+    found = given or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        skip(f"no browser here ({', '.join(BROWSERS)}; LENET_BROWSER names another)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        skip("Playwright is not installed (scripts/setup dev)")
+        raise
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        made = playwright.chromium.launch(executable_path=found, args=flags)
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="session")

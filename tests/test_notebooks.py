@@ -76,4 +76,7 @@ def test_a_run_displays_its_epochs_its_curves_and_its_layers(trained, tmp_path):
     assert html.count("<tr") == 1 + 3
     assert f"{run.rows()[-1].valid_accuracy:.4f}" in html
     assert '<img src="data:image/png;base64,iVBOR' in html
-    assert "conv1" in records.restore(trained[0])._repr_html_()
+    restored = records.restore(trained[0])
+    assert "conv1" in restored._repr_html_()
+    assert "after epoch 3" in repr(restored)
+    assert len(repr(restored)) < 500  # a line, without the parameters

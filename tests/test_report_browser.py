@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ import record_rows
 import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
-from skipping import skip
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
@@ -21,27 +18,6 @@ from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.errors import DataError
 from lenet.report import of_run, of_sweep, page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium of this system, driven by Playwright."""
-    given = os.environ.get("LENET_BROWSER")
-    found = given or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        skip(f"no browser here ({', '.join(BROWSERS)}; LENET_BROWSER names another)")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        skip("Playwright is not installed (scripts/setup dev)")
-        raise
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-        made = playwright.chromium.launch(executable_path=found, args=flags)
-        yield made
-        made.close()
 
 
 @pytest.fixture

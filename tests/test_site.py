@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
-from test_report_browser import browser  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +49,7 @@ def address(site):
 
 
 @pytest.fixture
-def tab(browser, address):  # noqa: F811
+def tab(browser, address):
     """A page whose console has to stay empty, and that asks only this server."""
     complaints: list[str] = []
     context = browser.new_context(viewport={"width": 1200, "height": 900})
