@@ -142,12 +142,12 @@ class Config:
             if network not in OWN:
                 raise UsageError(f"network={network!a:.60}: must be one of {', '.join(OWN)}")
             network = OWN[network]()
-        known = {field.name for field in fields(network=network)}
+        known = [field.name for field in fields(network=network)]
         for name in values:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
-                guess = f". Did you mean {close[0]}?" if close else ""
-                raise UsageError(f"unknown setting: {ascii(name)[1:-1]}{guess}")
+                guess = f"Did you mean {close[0]}?" if close else f"Settings: {', '.join(known)}"
+                raise UsageError(f"unknown setting: {ascii(name)[1:-1]}. {guess}")
         object.__setattr__(self, "network", settings.changed(network, values))
         for field in _TRAINING:
             value = settings.plain(values.get(field.name, field.default), field.default)

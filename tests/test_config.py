@@ -115,5 +115,7 @@ def test_what_is_out_of_range_is_named_with_its_limit(change, said):
 
 
 def test_an_unknown_setting_is_refused():
+    with pytest.raises(UsageError, match=r"unknown setting: learning_rate\. Settings: .* lr,"):
+        Config(learning_rate=0.1)
     with pytest.raises(UsageError, match="unknown setting: learning_rate"):
         config.from_dict({"learning_rate": 0.1})

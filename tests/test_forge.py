@@ -1,6 +1,7 @@
 """The files that a forge reads: they parse, and run the scripts that a contributor runs."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -47,6 +48,22 @@ def test_workflows_call_only_scripts_that_exist_and_contributing_names():
     assert called - {".ci/run"} <= set(named)
     for script in called:
         assert (ROOT / script).stat().st_mode & 0o111, script
+
+
+OURS = [
+    path
+    for path in sorted((ROOT / "scripts").iterdir())
+    if not path.suffix and path.name not in ("bench", "train")  # whose --help lists flags
+]
+
+
+@pytest.mark.parametrize("script", OURS, ids=lambda path: path.name)
+def test_a_script_says_what_it_does_and_does_nothing(script, tmp_path):
+    done = subprocess.run([script, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    first = script.read_text(encoding="utf-8").splitlines()[1]
+    assert first == f"# {done.stdout.splitlines()[0]}"
+    assert "set -euo" not in done.stdout
 
 
 def test_every_job_has_a_limit_and_only_publishing_may_write():

@@ -1,5 +1,7 @@
 """What a trained network makes of images, against sums by hand and another library."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.special
@@ -8,6 +10,7 @@ from lenet import inspect, train
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import forward
+from lenet.errors import UsageError
 
 SMALL = Config(dataset="synthetic", channels=(2, 3), hidden=(8,))
 
@@ -25,6 +28,12 @@ def test_probabilities_are_the_softmax_of_the_logits_in_batches_of_any_size(netw
     logits = forward.logits(model, params, data.train.images)
     np.testing.assert_allclose(found, scipy.special.softmax(logits, axis=1), rtol=2e-5)
     assert found.shape == (600, 10)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1)])
+def test_one_image_alone_is_refused(network, shape, unchecked):
+    with pytest.raises(UsageError, match=re.escape(f"images: shape {shape}")):
+        inspect.logits(*network[:2], np.zeros(shape, np.uint8))
 
 
 def test_the_surest_mistakes_come_first():

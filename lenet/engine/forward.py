@@ -14,6 +14,8 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Key, Num
 
+from lenet.errors import UsageError
+
 Params = dict[str, Any]
 """Parameters by layer, on a device or the host: {"conv1": {"kernel": ..., "bias": ...}, ...}."""
 Collections = dict[str, Any]
@@ -48,7 +50,16 @@ def logits(
 def apply(
     model: nn.Module, params: Params, images: Float[Array | np.ndarray, "B H W C"]
 ) -> Float[Array, "B K"]:
-    """Return `logits` for images that are scaled already."""
+    """Return `logits` for images that are scaled already.
+
+    Raises:
+      UsageError: unless images have four axes.
+    """
+    if images.ndim != 4:
+        raise UsageError(
+            f"images: shape {images.shape}, expected [N, H, W, C]. Of one image [H, W, C]: "
+            "image[None]"
+        )
     whole = params if "params" in params else {"params": params}
     return model.apply(whole, images, **_told(model, False))  # type: ignore[return-value]
 

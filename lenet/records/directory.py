@@ -177,7 +177,8 @@ def _check_empty(run_dir: Path) -> None:
             )
     if CONFIG in held:
         raise UsageError(
-            f"run_dir={run_dir}: already contains a run. Resume it, or choose another directory."
+            f"run_dir={run_dir}: already contains a run. To continue: python -m experiments.train "
+            f"--run_dir={run_dir} --resume, or runs.resume in Python"
         )
     if held:
         raise UsageError(

@@ -39,7 +39,7 @@ from lenet.runs import resuming
 
 log = logging.getLogger("lenet")
 
-_iterated: "weakref.WeakValueDictionary[Path, Generator[Row, None, None]]" = (
+_iterated: "weakref.WeakValueDictionary[Path, Generator[Row, None, bool]]" = (
     weakref.WeakValueDictionary()
 )
 
@@ -79,21 +79,30 @@ class Run:
 
         Raises:
           DivergedError: as `train.fit`.
-          InUseError: if another process writes the directory.
+          InUseError: if another process writes the directory, or another loop in this one.
           DiskError: if the disk does not take the records; checkpoints that are there stay.
           RecordError: if the records are damaged, or of another run.
           stopping.Stopped: if a signal asked for a stop; the epoch before it is saved.
         """
         _leave(self.directory)
         rows = _iterated[self.directory.resolve()] = self._epochs()
-        return rows
+        return self._loop(rows)
 
-    def _epochs(self) -> Generator[Row, None, None]:
+    def _loop(self, rows: Generator[Row, None, bool]) -> Iterator[Row]:
+        """Yield the rows; raise if another loop has ended them."""
+        if not (yield from rows):
+            raise InUseError(
+                f"run_dir={self.directory}: a later loop of this process continues the run. "
+                "Use that loop."
+            )
+
+    def _epochs(self) -> Generator[Row, None, bool]:
+        """Yield the row of each epoch; return True at the end, which closing does not reach."""
         if self.data is None:
-            return
+            return True
         with records.reclaim(self.directory), stopping.patience():
             if resuming.finished(self.directory, self.config):
-                return
+                return True
             before = resuming.newest(self.directory, self.config, self.data, self.environment)
             rows = resuming.cut_back(self.directory, before.epoch if before else 0)
             fit = train.fit(self.program, before and (before.epoch, before.state))
@@ -118,6 +127,7 @@ class Run:
                 kept = f" The last good checkpoint is {last}." if last else ""
                 raise DivergedError(f"{error}{kept}") from None
             self._conclude(rows)
+            return True
 
     def rows(self) -> list[Row]:
         """Return the rows of the epochs that are saved, the ones `epochs` does not yield again."""
