@@ -22,6 +22,7 @@ training), trials.csv, study.db (for optuna-dashboard), runs.jsonl (the final ru
 import dataclasses
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ flags.DEFINE_string("storage", None, "URL of a database for the study (default: 
 flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
 flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
 flags.DEFINE_boolean("resume", False, "continue the search in --run_dir")
-reports.define()
+reports.define(live=True)
 language.define()
 many.define_cluster()
 FLAGS = flags.FLAGS
@@ -64,6 +65,7 @@ HELD_OUT = 10_000
 
 def main() -> None:
     """Check everything, claim the directory, search, train the best anew, sum up."""
+    reports.check()
     proposals.check(FLAGS.sampler)
     run_dir = many.named_directory("search")
     if FLAGS.resume:
@@ -88,13 +90,12 @@ def main() -> None:
     record = _describe(planned, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
-    with many.directory(run_dir, resume=FLAGS.resume):
+    with many.directory(run_dir, resume=FLAGS.resume), reports.live(run_dir) as changed:
         if not FLAGS.resume:
             about = {"environment": records.environment()}
             records.write_json(run_dir / "search.json", record | about)
-        finished = _search(planned, data, run_dir)
-    if finished:
-        reports.at_the_end(run_dir)
+        if _search(planned, data, run_dir, changed):
+            reports.at_the_end(run_dir)
 
 
 def _plan() -> Plan:
@@ -148,7 +149,7 @@ def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
         )
 
 
-def _search(planned: Plan, data: "DataSets", run_dir: Path) -> bool:
+def _search(planned: Plan, data: "DataSets", run_dir: Path, changed: Callable[[], None]) -> bool:
     """Train what is missing of a search, then its best setting anew, and sum up.
 
     Returns whether any setting finished without diverging.
@@ -171,6 +172,7 @@ def _search(planned: Plan, data: "DataSets", run_dir: Path) -> bool:
                 found = news.trials
                 shown.update(found, news.changed)
                 progress.advance(news)
+                changed()
     except BaseException:
         shown.end(finished=False)
         raise

@@ -21,6 +21,7 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.tra
 flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
 flags.DEFINE_boolean("resume", False, "continue the sweep in --run_dir; finished runs are kept")
 flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
-reports.define()
+reports.define(live=True)
 language.define()
 many.define_cluster()
 flags.DEFINE_enum(
@@ -71,6 +72,7 @@ FLAGS = flags.FLAGS
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
+    reports.check()
     run_dir = many.named_directory("sweep")
     if FLAGS.resume:
         many.recall(run_dir, "sweep")
@@ -97,10 +99,9 @@ def main() -> None:
     if FLAGS.resume:
         _check_same(run_dir, record)
     _check(configs, varied, data)
-    with many.directory(run_dir, resume=FLAGS.resume):
-        finished = _sweep(configs, record, data, run_dir)
-    if finished:
-        reports.at_the_end(run_dir)
+    with many.directory(run_dir, resume=FLAGS.resume), reports.live(run_dir) as changed:
+        if _sweep(configs, record, data, run_dir, changed):
+            reports.at_the_end(run_dir)
 
 
 def _seeds(run_dir: Path, varied: list[Axis]) -> list[list[int]]:
@@ -160,7 +161,13 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
         print(language.t(convolutions.REMEDY), flush=True)
 
 
-def _sweep(configs: list[Config], record: dict[str, Any], data: "DataSets", run_dir: Path) -> bool:
+def _sweep(
+    configs: list[Config],
+    record: dict[str, Any],
+    data: "DataSets",
+    run_dir: Path,
+    changed: Callable[[], None],
+) -> bool:
     """Begin the records, train what is missing, summarise.
 
     Returns whether any run finished without diverging.
@@ -176,7 +183,7 @@ def _sweep(configs: list[Config], record: dict[str, Any], data: "DataSets", run_
             records.write_json(run_dir / "sweep.json", before | record)
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
-    entries = many.train(configs, data, path)
+    entries = many.train(configs, data, path, changed)
     for described in record["data"]:
         if said := progress.majority(described):
             print(said)

@@ -5,6 +5,7 @@
     python -m experiments.train --preset=modern       ReLU and max pooling
     python -m experiments.train --preset=book-en      the English edition's lr 0.1, batch 128
     python -m experiments.train --dataset=kmnist --data_dir=DIR
+    python -m experiments.train --live                watch the curves and the layers in a browser
     python -m experiments.train --run_dir=DIR --resume    continue after an interruption
     python -m experiments.train --run_dir=DIR --resume --epochs=20    train it for longer
 
@@ -17,6 +18,7 @@ worse, --resume continues from the last checkpoint, bitwise identical.
 import contextlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,7 @@ flags.DEFINE_enum(
     list(trackers.TRACKERS),
     "log each epoch to this tracker (install its package first)",
 )
-reports.define()
+reports.define(live=True)
 language.define()
 FLAGS = flags.FLAGS
 
@@ -58,15 +60,19 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check, load, train; print and draw as it goes."""
     trackers.check(FLAGS.tracker)
+    reports.check()
     if FLAGS.run_dir == "":
         raise UsageError("run_dir=: name a directory, or leave the flag out")
     run = _resume() if FLAGS.resume else _begin()
-    if run.data is not None:
-        _train(run)
-    _conclude(run)
-    if FLAGS.resume and run.data is None and (run.directory / reports.NAME).exists():
+    if run.data is None:
+        _conclude(run)
+        if not (run.directory / reports.NAME).exists():
+            reports.at_the_end(run.directory, None, run.config.network)
         return
-    reports.at_the_end(run.directory, run.data, run.config.network)
+    with reports.live(run.directory, run.data, run.config.network) as changed:
+        _train(run, changed)
+        _conclude(run)
+        reports.at_the_end(run.directory, run.data, run.config.network)
 
 
 def _begin() -> "Run":
@@ -132,8 +138,8 @@ def _show(config: Config, data: Any) -> None:
     print(layers.table(rows, language.t), end="\n\n")
 
 
-def _train(run: "Run") -> None:
-    """Train to the end; print each epoch and log it to the tracker."""
+def _train(run: "Run", changed: Callable[[], None]) -> None:
+    """Train to the end; print each epoch, log it to the tracker, and tell that it is there."""
     from experiments.cli import progress
     from lenet.analysis import published
 
@@ -160,6 +166,7 @@ def _train(run: "Run") -> None:
         try:
             for row in run.epochs():
                 _log(run, log, [row])
+                changed()
                 bar.advance(row, run.config.epochs)
                 bar.say(progress.line(row, run.config.epochs))
                 if note := progress.plateau(row, classes, compares):

@@ -114,7 +114,7 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
 
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
-    here = {"run_dir", "resume", "yes", "lang", *CLUSTER}
+    here = {"run_dir", "resume", "yes", "lang", "live", *CLUSTER}
     found = {f.name: f.value for f in cli.own_flags() if f.present and f.name not in here}
     if found.get("data_dir"):  # from wherever it is resumed
         found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
@@ -172,8 +172,15 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
             raise
 
 
-def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entry]":
+def train(
+    configs: Sequence[Config],
+    data: "DataSets",
+    path: Path,
+    changed: Callable[[], None] = lambda: None,
+) -> "list[Entry]":
     """Train the runs that the ledger at `path` lacks, with progress; return all of them.
+
+    `changed` is called whenever the ledger has more.
 
     Raises:
       RecordError: if the ledger has other runs.
@@ -184,7 +191,8 @@ def train(configs: Sequence[Config], data: "DataSets", path: Path) -> "list[Entr
     done = {entry.run for entry in runs.finished(path, configs)}
     if done or FLAGS.resume:
         resuming(len(done), len(configs), path)
-    share({run: config for run, config in enumerate(configs) if run not in done}, data, path)
+    todo = {run: config for run, config in enumerate(configs) if run not in done}
+    share(todo, data, path, changed)
     return ledger.read(path)
 
 
@@ -204,8 +212,13 @@ def data_dir() -> str | None:
     return FLAGS.data_dir and os.path.abspath(os.path.expanduser(FLAGS.data_dir))
 
 
-def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
-    """Train runs, with progress; each goes to the ledger when it ends."""
+def share(
+    todo: Mapping[int, Config],
+    data: "DataSets",
+    path: Path,
+    changed: Callable[[], None] = lambda: None,
+) -> None:
+    """Train runs, with progress; each goes to the ledger when it ends, and `changed` is called."""
     from experiments.cli import progress
     from lenet import runs
 
@@ -220,3 +233,5 @@ def share(todo: Mapping[int, Config], data: "DataSets", path: Path) -> None:
                 if entry.diverged:
                     tally.say(language.t("run {run}: {why}", run=entry.run, why=entry.diverged))
             tally.advance(news)
+            if news.ended:
+                changed()

@@ -46,7 +46,10 @@ function buildView(element, network, layers, own) {
     view.image = Float64Array.from(image); // its own, to be painted on
     view.opened = null;
     view.note();
-    view.outputs = forward(layers, network.image_shape, image.map((x) => x / 255));
+    view.compute();
+  };
+  view.compute = () => {
+    view.outputs = forward(layers, network.image_shape, view.image.map((x) => x / 255));
     view.draw();
   };
   // All anew: of another image, width, theme or language.

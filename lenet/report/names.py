@@ -71,6 +71,7 @@ SCRIPTS = {
         "layer views in this browser."
     ),
     "down": mark("shift down"),
+    "ended": mark("Finished. This page is {path}"),
     "empty": mark(
         "The network always picks a class, even for a blank canvas. Draw something, or choose an "
         "image."
@@ -95,7 +96,9 @@ SCRIPTS = {
     ),
     "left": mark("shift left"),
     "light": mark("{name}: dark on light; the training images are light on dark."),
+    "live": mark("Live: follows the training"),
     "logit": mark("logit"),
+    "lost": mark("Disconnected: the command has ended. It says how to continue."),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
     "probability": mark("probability"),
     "right": mark("shift right"),

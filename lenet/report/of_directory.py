@@ -24,6 +24,8 @@ def report(
     data: Data | None = None,
     data_dir: str | None = None,
     network: Any = None,
+    *,
+    brief: bool = False,
 ) -> Report:
     """Return the report of a run, a sweep, a comparison or a search.
 
@@ -32,12 +34,13 @@ def report(
       data: of a run; by default they are loaded.
       data_dir: where they are loaded from, if elsewhere than when the run began.
       network: of a run, if it is another one than LeNet.
+      brief: of a run, as `of_run.report`.
 
     Raises:
       RecordError: if there is none of them, or a damaged one.
     """
     if records.exists(run_dir, "config.json"):
-        return _of_run(run_dir, data, data_dir, network)
+        return _of_run(run_dir, data, data_dir, network, brief)
     if records.exists(run_dir, "sweep.json"):
         return _of_sweep(run_dir)
     if records.exists(run_dir, "compare.json"):
@@ -47,7 +50,9 @@ def report(
     raise RecordError(f"{run_dir}: contains no run, sweep, comparison or search")
 
 
-def _of_run(run_dir: Path, data: Data | None, data_dir: str | None, network: Any) -> Report:
+def _of_run(
+    run_dir: Path, data: Data | None, data_dir: str | None, network: Any, brief: bool
+) -> Report:
     found = records.restore(run_dir, network)
     epoch = found.checkpoint.epoch
     why = ""
@@ -67,7 +72,7 @@ def _of_run(run_dir: Path, data: Data | None, data_dir: str | None, network: Any
         found.image_shape,
         found.class_names,
     )
-    return of_run.report(run, data, why)
+    return of_run.report(run, data, why, brief=brief)
 
 
 def _data(found: records.Trained, data_dir: str | None) -> tuple[Data | None, str]:

@@ -40,13 +40,15 @@ class Run(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def report(run: Run, data: Data | None, why: str = "") -> Report:
+def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -> Report:
     """Return the report of a run.
 
     Args:
       run: with the parameters to look into.
       data: the training data; without it, sections that evaluate the network are missing.
       why: reason for which there is no data, shown to the reader.
+      brief: without the sections that evaluate the network on the whole test set, as they take
+        seconds.
     """
     test = data.test if data else None
     last = run.rows[-1] if run.rows else None
@@ -55,7 +57,7 @@ def report(run: Run, data: Data | None, why: str = "") -> Report:
         _curves(run),
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
-        if test
+        if test and not brief
         else Part({"confusion": None, "robust": None}),
         network.part(run.model, run.params, run.image_shape, run.class_names, test),
     ]

@@ -96,7 +96,7 @@ function setTheme(dark) {
 
 // Charts and text follow the style by themselves; ramps and canvases do not.
 function repaint(paper = isDark() ? "dark" : "light") {
-  drawCharts((element) => charts.get(element).ramp, paper);
+  drawCharts((element) => charts.get(element)?.ramp, paper);
   views.forEach((view) => view.draw());
 }
 
@@ -139,6 +139,7 @@ async function drawChart(element, paper) {
   caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
   const columns = columnsOf(element, names);
   charts.get(element)?.made.finalize(); // else its listeners stay
+  element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
   const made = await window.vegaEmbed(element, spec, {
     ast: true, // no code from strings: the page's policy forbids it
     renderer: "svg",
@@ -147,6 +148,7 @@ async function drawChart(element, paper) {
     tooltip: (_, event, item, value) => tooltip(event, value ?? lineAt(event)),
     config: theme(columns, paper),
   });
+  element.style.minHeight = "";
   charts.set(element, { made, names, columns, ramp });
 }
 
@@ -196,18 +198,17 @@ function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
 
 // ---- tables ----
 
-function fillTables() {
-  for (const box of document.querySelectorAll("[data-rows]")) {
-    const details = box.closest("details");
-    if (!payload.data[box.dataset.rows]?.length) details.hidden = true;
-    details.addEventListener("toggle", () => fillTable(box, false));
-  }
-}
-
+// The rows of a chart, once they are asked for.
 function fillTable(box, anew) {
-  if (!box.closest("details").open || (box.firstChild && !anew)) return;
+  const details = box.closest("details");
+  details.hidden = !payload.data[box.dataset.rows]?.length;
+  if (!details.open || (box.firstChild && !anew)) return;
   box.replaceChildren(table(payload.data[box.dataset.rows]));
 }
+addEventListener("toggle", (event) => {
+  const box = event.target.querySelector?.("[data-rows]");
+  if (box) fillTable(box, false);
+}, true);
 
 function table(rows) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
@@ -337,15 +338,17 @@ function roving(matrix) {
 // ---- the network ----
 
 const views = [];
+const layers = []; // of the network, as far as it is trained
 
 function network() {
   const found = payload.network;
   if (!found) return;
-  const layers = unpack(found);
+  layers.splice(0, Infinity, ...unpack(found));
   const logits = (pixels) =>
     Array.from(forward(layers, found.image_shape, Float64Array.from(pixels, (x) => x / 255)).at(-1).values);
   Object.assign(window.lenet, { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
-  for (const element of document.querySelectorAll("[data-view]"))
+  views.forEach((view) => view.compute());
+  for (const element of document.querySelectorAll("[data-view]:empty"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
   kernels(layers);
   if (!found.samples.length) return;
@@ -365,6 +368,7 @@ function network() {
 function kernels(layers) {
   const box = document.getElementById("kernel-pictures");
   box.className = "kernels";
+  box.replaceChildren();
   const edge = colour("--edge");
   let inputs = payload.network.image_shape[2];
   for (const layer of layers.filter((each) => each.kind === "conv")) {
@@ -398,29 +402,30 @@ function diverging(x) {
 // ---- contents ----
 
 // Mark the section that is being read.
-function follow() {
-  const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
-  const seen = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        const link = links.get(target.id);
-        if (!isIntersecting) link?.removeAttribute("aria-current");
-        else link?.setAttribute("aria-current", "true");
-      }
-    },
-    { rootMargin: "-25% 0px -74% 0px" }, // a line across the window
-  );
-  for (const section of document.querySelectorAll("section[id]")) seen.observe(section);
+const reading = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const link = document.querySelector(`#contents a[href="#${target.id}"]`);
+      if (!isIntersecting) link?.removeAttribute("aria-current");
+      else link?.setAttribute("aria-current", "true");
+    }
+  },
+  { rootMargin: "-25% 0px -74% 0px" }, // a line across the window
+);
+
+// What the contents of the page need, when it begins and of what is put there later.
+function furnish() {
+  label(document.getElementById("contents"), "contents");
+  reading.disconnect();
+  for (const section of document.querySelectorAll("section[id]")) reading.observe(section);
+  for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
+  for (const each of document.querySelectorAll("table.sortable")) if (!each.querySelector("th button")) sortable(each);
 }
 
 // ---- begin ----
 
 window.lenet = { drawn: () => drawn }; // for who looks in from a console
-label(document.getElementById("contents"), "contents");
-follow();
-for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
-for (const each of document.querySelectorAll("table.sortable")) sortable(each);
-fillTables();
+furnish();
 document.getElementById("language").addEventListener("click", () => {
   setLanguage(language() === "en" ? "zh" : "en");
   remember(`language ${location.pathname}`, language());
@@ -436,7 +441,7 @@ addEventListener("resize", () => {
   clearTimeout(settling);
   settling = setTimeout(() => {
     views.forEach((view) => view.draw());
-    drawCharts((element) => columnsOf(element, charts.get(element).names) !== charts.get(element).columns);
+    drawCharts((element) => columnsOf(element, charts.get(element)?.names) !== charts.get(element)?.columns);
   }, 100); // charts change their width by themselves
 });
 addEventListener("beforeprint", () => repaint("light"));

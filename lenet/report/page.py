@@ -18,6 +18,7 @@ from lenet.language import LANGUAGES, Message, message, sentences, translate, tr
 from lenet.report import names
 
 SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
+LIVE = "live.js"
 
 
 class Part(NamedTuple):
@@ -37,11 +38,15 @@ class Report(NamedTuple):
     result: Message | None = None  # for the tab of the browser
 
 
-def render(report: Report, language: str = "en") -> bytes:
-    """Return the page of a report; `language` is shown first, and a button changes it."""
+def render(report: Report, language: str = "en", live: bool = False) -> bytes:
+    """Return the page of a report; `language` is shown first, and a button changes it.
+
+    A `live` page follows the server of `lenet.report.live`, which it comes from.
+    """
     whole = merged(report.parts)
     files = resources.files("lenet.report")
-    style, *own = ((files / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS))
+    names_of = ("page.css", *SCRIPTS, *([LIVE] if live else []))
+    style, *own = ((files / name).read_text(encoding="utf-8") for name in names_of)
     style += _palette()
     scripts = [_vega(), "".join(own)]
     specs = {
@@ -56,6 +61,8 @@ def render(report: Report, language: str = "en") -> bytes:
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+        + "; connect-src 'self'"
+        * live
     )
     html = (
         _environment()
@@ -66,6 +73,7 @@ def render(report: Report, language: str = "en") -> bytes:
             tab=titles[language],
             language=language,
             policy=policy,
+            live=live,
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
