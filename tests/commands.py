@@ -54,7 +54,7 @@ def command(
 
 
 def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python file of scripts/ to its end in this process; what it complains of is its code."""
+    """Run a Python file of scripts/ to its end in this process; its code is what it says."""
     path = ROOT / "scripts" / f"{name}.py"
     run = partial(runpy.run_path, str(path), run_name="__main__")
     with mock.patch.object(sys, "path", [str(path.parent), *sys.path]):
