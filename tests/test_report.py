@@ -179,6 +179,9 @@ def test_every_chart_is_drawn_by_vega_in_both_languages(report, parsed):
     charts, payload = page.merged(report.parts).charts, parsed.payload
     assert charts
     assert payload["charts"].keys() == charts.keys()
+    for name in {"losses", "accuracies"} & payload["data"].keys():  # and those of a second run
+        rows = [row | {"series": f"other_{row['series']}"} for row in payload["data"][name]]
+        payload["data"][f"both_{name}"] = rows
     for name, chart in payload["charts"].items():
         for language, spec in chart.items():
             spec["datasets"] = payload["data"]
@@ -248,8 +251,8 @@ def test_the_scripts_say_what_there_is_to_say_and_all_of_it():
 # ---- what it says of a run ----
 
 ORDER = (
-    *("curves", "published", "statistics", "layers", "play", "confusion", "mistakes", "kernels"),
-    *("calibration", "robustness", "details"),
+    *("curves", "published", "statistics", "layers", "play", "confusion", "mistakes", "plane"),
+    *("kernels", "calibration", "robustness", "second", "details"),
 )
 
 

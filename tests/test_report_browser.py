@@ -20,6 +20,7 @@ from lenet.config import Config
 from lenet.data import Data, pictures
 from lenet.engine import forward
 from lenet.errors import DataError
+from lenet.inspect.activations import activations
 from lenet.report import of_run, of_sweep, page
 
 
@@ -206,6 +207,31 @@ def test_a_unit_that_is_clicked_is_taken_apart(open_run):
     assert apart.is_hidden()
 
 
+def test_a_painted_kernel_changes_the_network_until_it_is_restored(open_run):
+    of = report_pages.data()
+    tab, run = open_run(of, with_data=False)
+    images = of.test.images[:2]
+    own = tab.locator('.view[data-view="own"]')
+    own.locator(".layer canvas").first.click(position={"x": 6, "y": 6})
+    weights = own.locator(".apart table[role]")
+    weights.press("+")
+    weights.press("ArrowRight")
+    weights.press("ArrowDown")
+    weights.press("-")
+    weights.locator("td").last.click(button="right")
+    tab.evaluate("() => new Promise(requestAnimationFrame)")
+    painted = jax.tree.map(np.array, run.params)
+    kernel = painted["conv1"]["kernel"]
+    step = np.abs(kernel).max() / 4
+    for place, sign in {(0, 0): 1, (1, 1): -1, (4, 4): -1}.items():
+        kernel[*place, 0, 0] += sign * step
+    expected = inspect.logits(run.model, painted, images)
+    np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
+    own.get_by_role("button", name="restore the trained weights").click()
+    expected = inspect.logits(run.model, run.params, images)
+    np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
+
+
 def test_the_page_itself_compares_its_logits_with_jax_s(tab):
     assert "logits match JAX on" in tab.inner_text("#agreement")
 
@@ -268,6 +294,35 @@ def test_the_browser_of_pictures_shows_what_is_asked_for(tab, own, noise):
     answer = tab.evaluate("pixels => window.lenet.logits(pixels)", image.ravel().tolist())
     found = [float(x) for x in own.locator(".bars .logit:not(.head)").all_inner_texts()]
     np.testing.assert_allclose(found, answer, atol=0.006)
+
+
+def test_images_lie_where_the_last_hidden_layer_puts_them(open_run, noise):
+    """By the eigenvectors of its covariance; the one that is pointed at can be opened."""
+    tab, run = open_run(noise)
+    payload = tab.evaluate("JSON.parse(document.getElementById('payload').textContent)")
+    indices = [tile["index"] for tile in payload["tiles"]]
+    hidden = np.asarray(activations(run.model, run.params, noise.test.images[indices])["dense1"])
+    spread, axes = np.linalg.eigh(np.cov(hidden.T))
+    places = np.array(payload["places"])
+    for component in (0, 1):
+        along = hidden @ axes[:, -1 - component]
+        assert abs(np.corrcoef(along, places[:, component])[0, 1]) > 0.999
+    shares = spread[::-1][:2] / spread.sum()
+    section = tab.locator("#plane")
+    assert " and ".join(f"{100 * share:.0f}%" for share in shares) in section.inner_text()
+    canvas = section.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    size = canvas.bounding_box()
+    topmost = int(places[:, 1].argmax())
+    share = np.ptp(places[:, 0])
+    x = 20 + (places[topmost, 0] - places[:, 0].min()) / share * (size["width"] - 2 - 40)
+    canvas.hover(position={"x": 1 + x, "y": 1 + 20})
+    assert section.locator(".readout").inner_text().endswith(f"test image {indices[topmost]}")
+    canvas.press("ArrowDown")
+    below = int(section.locator(".readout").inner_text().split()[-1])
+    assert places[indices.index(below), 1] < places[topmost, 1]
+    canvas.press("Enter")
+    assert tab.locator('.view[data-view="own"] .note').inner_text() == f"test image {below}"
 
 
 def test_pointing_at_a_unit_tells_its_receptive_field(tab):
@@ -905,3 +960,79 @@ def test_the_matrix_is_one_stop_for_tab_and_arrows_move_in_it(tab):
         moved = [int(b) - int(a) for a, b in zip(before, after, strict=True)]
         assert np.sign(moved).tolist() == list(direction)
         assert tab.evaluate(stops) == 1
+
+
+def test_the_report_of_another_run_is_compared_with_this_one(opened, noise, tmp_path):
+    """Its numbers, its settings that differ, its curves, and one image through both networks."""
+    settings = {"one": {}, "two": {"activation": "relu", "lr": 0.1}}
+    runs = {
+        name: report_pages.run(dataclasses.replace(report_pages.SMALL, **changed), noise, name)
+        for name, changed in settings.items()
+    }
+    runs["two"].rows[-1] = dataclasses.replace(runs["two"].rows[-1], test_accuracy=0.5)
+    pages = {
+        name: report_pages.write(tmp_path / f"{name}.html", of_run.report(run, noise))
+        for name, run in runs.items()
+    }
+    tab = opened(pages["one"])
+    section = tab.locator("#second")
+    section.locator("input").set_input_files(pages["two"])
+    section.locator("table").nth(1).wait_for()
+    values, differ = (
+        {
+            row.locator("th").inner_text(): row.locator("td").all_inner_texts()
+            for row in section.locator("table").nth(at).locator("tbody tr").all()
+        }
+        for at in (0, 1)
+    )
+    assert values["test accuracy"] == ["0.2500", "0.5000", "0.2500"]
+    assert values["training loss (nats)"] == ["1.3800", "1.3800", "0.0000"]
+    assert differ == {"activation function": ["sigmoid", "relu"], "learning rate": ["0.9", "0.1"]}
+    tab.evaluate("window.lenet.drawn()")
+    for chart in section.locator("[data-chart]").all():
+        assert chart.locator("svg").text_content().count("other run") == 2  # training and test
+
+    def answers() -> list[str]:
+        return section.locator(".answer").all_inner_texts()
+
+    def expected(image: np.ndarray) -> list[str]:
+        shares = [inspect.probabilities(r.model, r.params, image[None])[0] for r in runs.values()]
+        return [f"{report_pages.NAMES[p.argmax()]}, {100 * p.max():.1f}%" for p in shares]
+
+    own = tab.locator('.view[data-view="own"]')
+    empty = np.zeros((28, 28, 1), np.uint8)
+    own.get_by_role("button", name="Clear").click()
+    own.get_by_role("button", name="Invert").click()
+    assert answers() == expected(empty + 255)
+    chosen = section.locator("select").first
+    index = int(re.search(r"image (\d+)", chosen.locator("option").nth(1).inner_text())[1])
+    chosen.select_option("0")
+    assert answers() == expected(noise.test.images[index])
+    section.locator(".layer canvas").first.hover(position={"x": 30, "y": 30})
+    told = section.locator(".readout").all_inner_texts()
+    (place,) = {re.sub(r": \S+\. ", ". ", each) for each in told}
+    assert "conv1, channel 0, row " in place
+
+
+def test_what_is_no_report_of_a_run_is_said_to_be_none(tab, tmp_path):
+    files = {"sweep.html": "<script id='payload'>{}</script>", "other.html": "<p>nothing"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        tab.locator("#second input").set_input_files(tmp_path / name)
+        tab.locator("#second .note", has_text=name).wait_for()
+        assert tab.locator("#second table").count() == 0
+
+
+def test_a_report_is_compared_wherever_it_is_dropped(tab, report):
+    dropped = """([content, where]) => {
+        const held = new DataTransfer();
+        held.items.add(new File([content], "r.html", { type: "text/html" }));
+        const at = document.querySelector(where);
+        const options = { dataTransfer: held, bubbles: true, cancelable: true };
+        return !at.dispatchEvent(new DragEvent("drop", options));
+    }"""
+    for where in ("h1", '.view[data-view="own"] canvas'):
+        tab.evaluate("document.querySelector('#second h2 ~ div').replaceChildren()")
+        assert tab.evaluate(dropped, [report.read_text(encoding="utf-8"), where])
+        tab.locator("#second h3", has_text="The same settings").wait_for()
+    assert tab.locator('.view[data-view="own"] .note').inner_text() == ""

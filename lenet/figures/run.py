@@ -69,6 +69,27 @@ def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
     )
 
 
+def both(what: str) -> Chart:
+    """Return the curves of two runs, `losses` or `accuracies`; the page has the rows of the other.
+
+    They are those of the charts of each, the series of the other run as `other_train` and so on.
+    """
+
+    def draw(t: Translate) -> Spec:
+        loss = what == "losses"
+        y = channel("value", t("loss (nats)") if loss else t("accuracy"), scale={"domainMin": 0})
+        if not loss:
+            y["axis"] = {"format": "%"}
+        x = channel("epoch", t("epoch"), axis=WHOLE, scale={"zero": True})
+        names = _names(t)
+        names |= {f"other_{name}": t("{series}, other run", series=names[name]) for name in names}
+        title = t("Loss by epoch") if loss else t("Accuracy by epoch")
+        shown = f"format(datum.value, '{'.4f' if loss else '.2%'}')"
+        return vega.lines(f"both_{what}", title, x, y, names, shown)
+
+    return Chart(draw, {f"both_{what}": []})
+
+
 def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
     """Within each epoch in training, and after it otherwise."""
     within = [
@@ -86,8 +107,11 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
 
 def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
     x = channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
-    names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
-    return vega.lines(data, description, x, y, names, f"format(datum.value, '{form}')")
+    return vega.lines(data, description, x, y, _names(t), f"format(datum.value, '{form}')")
+
+
+def _names(t: Translate) -> dict[str, str]:
+    return {"train": t("training"), "test": t("test"), "valid": t("validation")}
 
 
 def _band(t: Translate) -> Spec:

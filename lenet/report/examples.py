@@ -13,6 +13,7 @@ from lenet import inspect
 from lenet.data import Split
 from lenet.engine.forward import Params
 from lenet.figures import diagnostics
+from lenet.inspect.activations import activations
 from lenet.report.page import Part, merged
 
 PER_CELL = 24
@@ -20,6 +21,8 @@ PER_CELL = 24
 PICTURE_BYTES = 1_900_000
 """Of all examples before compression, at most: 2,400 of 28 × 28."""
 MISTAKES = 24
+BATCH = 128
+"""Images of which the outputs of all layers are held at once."""
 
 
 def part(model: nn.Module, params: Params, test: Split, class_names: Sequence[str]) -> Part:
@@ -30,7 +33,9 @@ def part(model: nn.Module, params: Params, test: Split, class_names: Sequence[st
     drawn = {"calibration": diagnostics.calibration(calibration)}
     drawn |= {what: diagnostics.robustness(what, by) for what, by in robust.items()}
     found = Part({"calibration": calibration, "robust": robust}, drawn)
-    return merged([_pictures(test, probabilities, len(class_names)), found])
+    pictures = _pictures(test, probabilities, len(class_names))
+    shown = [tile["index"] for tile in pictures.payload["tiles"]]
+    return merged([pictures, _plane(model, params, test.images[shown]), found])
 
 
 def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
@@ -65,6 +70,29 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
         "cells": {f"{t},{p}": [place[i] for i in some] for (t, p), some in cells.items()},
     }
     return Part(values, payload=payload)
+
+
+def _plane(model: nn.Module, params: Params, images: np.ndarray) -> Part:
+    """Where each image lies in the first two principal components of the last hidden layer."""
+    hidden = np.concatenate(
+        [_hidden(model, params, images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    )
+    if not np.isfinite(hidden).all() or not hidden.std(0).any():
+        return Part({"plane": None})
+    centred = hidden - hidden.mean(0)
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.where(axes[:2].sum(1, keepdims=True) < 0, -1, 1)  # else chance has a sign
+    places, shares = np.zeros((len(images), 2)), np.zeros(2)  # of one unit there is one component
+    places[:, : len(axes)] = centred @ axes.T / lengths[0]
+    shares[: len(axes)] = lengths[:2] ** 2 / (lengths**2).sum()
+    about = {"units": hidden.shape[1], "shares": shares.tolist()}
+    return Part({"plane": about}, payload={"places": places.round(4).tolist()})
+
+
+def _hidden(model: nn.Module, params: Params, images: np.ndarray) -> np.ndarray:
+    """The outputs of the layer before the logits, [M, units]; of one layer alone, the logits."""
+    named = [values for name, values in activations(model, params, images).items() if name]
+    return np.asarray(named[-2:][0], np.float64).reshape(len(images), -1)
 
 
 def sprite(images: np.ndarray) -> dict[str, Any]:

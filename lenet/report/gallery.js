@@ -9,6 +9,7 @@ async function pictures() {
   sheet.src = payload.sprite.uri;
   await sheet.decode();
   for (const box of document.querySelectorAll("[data-browser]")) browser(box, sheet);
+  for (const box of document.querySelectorAll("[data-plane]")) plane(box, sheet);
   behindCells(sheet);
 }
 
@@ -17,17 +18,16 @@ function gallery(box, sheet, tiles) {
   const { columns, height, width } = payload.sprite;
   const own = views.find((view) => view.own);
   for (const at of tiles) {
-    const { index, label: truth, predicted, probability } = payload.tiles[at];
     const button = add(add(box, "figure", {}), "button", { type: "button", tabIndex: at === tiles[0] ? 0 : -1, disabled: !own });
     const canvas = add(button, "canvas", { width, height });
     canvas.setAttribute("role", "img");
-    const [was, taken, share] = [className(truth), className(predicted), (probability ?? NaN).toFixed(3)];
-    label(canvas, "tile", { truth: was, taken, share, index });
+    const { truth, taken, share, index } = about(payload.tiles[at]);
+    label(canvas, "tile", { truth, taken, share, index });
     const context = canvas.getContext("2d");
     context.drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
-    const caption = (lang) => (truth === predicted ? was(lang) : `${was(lang)} → ${taken(lang)}`);
+    const caption = (lang) => (truth(lang) === taken(lang) ? truth(lang) : `${truth(lang)} → ${taken(lang)}`);
     add(button, "span", {}).append(...inEach((lang) => `${caption(lang)} ${share}`));
-    button.addEventListener("click", () => openTile(own, context, index));
+    button.addEventListener("click", () => openTile(own, sheet, at));
   }
   box.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
@@ -42,13 +42,20 @@ function gallery(box, sheet, tiles) {
   });
 }
 
+// What is said of a picture.
+function about({ index, label: truth, predicted, probability }) {
+  return { truth: className(truth), taken: className(predicted), share: (probability ?? NaN).toFixed(3), index };
+}
+
 // Put a picture into the network, to be changed and explained there.
-function openTile(view, context, index) {
-  const { width, height } = context.canvas, channels = payload.network.image_shape[2];
+function openTile(view, sheet, at) {
+  const { columns, height, width } = payload.sprite, channels = payload.network.image_shape[2];
+  const context = offscreen(null, width, height).getContext("2d");
+  context.drawImage(sheet, -(at % columns) * width, -Math.floor(at / columns) * height);
   const { data } = context.getImageData(0, 0, width, height);
   view.keep();
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
-  view.note("opened", { index }, true);
+  view.note("opened", { index: payload.tiles[at].index }, true);
   view.element.closest("section").scrollIntoView();
   view.input.focus({ preventScroll: true });
 }

@@ -12,7 +12,10 @@ function buildView(element, network, layers, own) {
   const drawn = own && channels === 1; // what is drawn and what files become is grey
   const view = {
     element,
+    layers,
     own,
+    beside: [], // views in which the same unit is framed
+    followers: [], // views that show the same image
     image: new Float64Array(height * width * channels),
     outputs: [],
     pictures: [], // of each layer: its maps as they were drawn last, without frames
@@ -53,6 +56,7 @@ function buildView(element, network, layers, own) {
     view.opened = null;
     view.note();
     view.compute();
+    for (const each of view.followers) each.changed(image);
   };
   view.compute = () => {
     view.outputs = forward(layers, network.image_shape, view.image.map((x) => x / 255), view.off);
@@ -83,12 +87,12 @@ function buildView(element, network, layers, own) {
     view.forget?.();
     view.show(image);
   };
-  sampleChoice(view, network, controls);
+  if (element.dataset.view !== "second") sampleChoice(view, network, controls);
   if (own) buttons(view, network, controls);
   explaining(view, network, layers, controls);
   const first = element.dataset.class === undefined ? network.samples.at(-1)?.label : Number(element.dataset.class);
   const sample = network.samples.findIndex(({ label }) => label === first);
-  if (sample < 0) view.show(view.image);
+  if (sample < 0 || !view.choose) view.show(view.image);
   else view.choose(sample);
   if (drawn) {
     files(view, network, controls);
@@ -218,7 +222,7 @@ function files(view, network, controls) {
   box.addEventListener("drop", (event) => {
     event.preventDefault();
     box.classList.remove("dropping");
-    open(event.dataTransfer.files[0]);
+    if (!isReport(event.dataTransfer.files[0])) open(event.dataTransfer.files[0]);
   });
   addEventListener("paste", (event) => open(event.clipboardData.files[0]));
 }
@@ -343,7 +347,7 @@ function render(view, network, layers) {
   const part = (k) => (channels === 1 ? 0 : Math.min(k, channels - 1));
   const place = (i, k) => view.image[i * channels + part(k)];
   view.picture = offscreen(view.picture, width * scale, height * scale);
-  const peak = (view.heat ?? []).reduce((a, x) => Math.max(a, Math.abs(x)), 1e-12);
+  const peak = largest(view.heat ?? []);
   const heated = (i, k, share = view.heat[i] / peak) => place(i, k) + Math.abs(share) * (diverging(share)[k] - place(i, k));
   blit(view.picture.getContext("2d"), 0, 0, height, width, scale, view.heat ? heated : place);
   const available = view.maps.clientWidth;
@@ -487,7 +491,10 @@ function select(view, layers, unit) {
   view.unit = unit;
   tell(view, payload.network);
   nextFrame(view, "frame", view.frame);
+  for (const each of view.beside) if (!unit || isIn(unit, each.layers[unit.layer])) select(each, each.layers, unit);
 }
+
+const isIn = ({ row, column, channel }, layer) => row < layer?.shape[0] && column < layer.shape[1] && channel < layer.shape[2];
 
 // The unit in words.
 function tell(view, network) {

@@ -19,6 +19,9 @@ COLUMNS = {
     "series": mark("series"),
     "value": mark("value"),
     "test": mark("test"),
+    "other_train": mark("training, other run"),
+    "other_valid": mark("validation, other run"),
+    "other_test": mark("test, other run"),
     "mean": mark("mean"),
     "median": mark("median"),
     "rank": mark("rank"),
@@ -81,6 +84,8 @@ SCRIPTS = {
         "Check failed: logits differ from JAX by up to {most} on {n} images. Do not rely on the "
         "layer views in this browser."
     ),
+    "difference": mark("difference"),
+    "different_settings": mark("Settings that differ"),
     "down": mark("shift down"),
     "ended": mark("Finished. This page is {path}"),
     "empty": mark(
@@ -94,6 +99,7 @@ SCRIPTS = {
     ),
     "file": mark("open an image file"),
     "found": mark("{shown} of {n} pictures"),
+    "final_values": mark("After the last epoch"),
     "flat": mark(
         "{name}, unit {channel}: {value}. Receptive field: rows {top} to {bottom}, columns {left} "
         "to {right}."
@@ -125,7 +131,13 @@ SCRIPTS = {
     "more": mark("Show more"),
     "most_doubtful": mark("least confident first"),
     "noise": mark("add noise"),
+    "not_both": mark(
+        "The network of {name} takes other images, has other classes or is not in its report."
+    ),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
+    "notreport": mark(
+        "{name}: not the report of a run. Choose a report.html that this version has written."
+    ),
     "occlusion": mark("occlusion"),
     "occlusion_said": mark(
         "Orange: the logit of {name} falls when 5 × 5 pixels around one are black; purple: it "
@@ -133,23 +145,33 @@ SCRIPTS = {
     ),
     "off": mark("switch channel off"),
     "on": mark("switch channel on"),
+    "one_image": mark("One image in both networks"),
     "opened": mark("test image {index}"),
     "order": mark("order"),
     "others": mark("{n} others: {sum}"),
+    "paint": mark(
+        "kernel: click or + raises a weight, right-click or - lowers it; arrow keys move"
+    ),
+    "plane": mark("map of the images: arrow keys move, Enter opens"),
+    "plane_hint": mark("Point at an image, or tap it."),
     "probability": mark("probability"),
     "products": mark("products"),
     "right": mark("shift right"),
     "right_behind": mark("{truth} predicted correctly: {shown} of {count}"),
+    "same_settings": mark("The same settings"),
     "sample": mark("{name}, test image {index}"),
+    "second": mark("open the report of another run"),
     "sum": mark("sum of all products {sum} + bias {bias} = {before}"),
     "sum_activated": mark(
         "sum of all products {sum} + bias {bias} = {before}; {activation}: {value}"
     ),
     "surest": mark("most confident first"),
     "taken": mark("predicted class"),
+    "this_run": mark("this run"),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
     "truth": mark("true class"),
     "undo": mark("Undo"),
+    "unpaint": mark("restore the trained weights"),
     "unit": mark(
         "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "
         "{top} to {bottom}, columns {left} to {right}."

@@ -17,10 +17,12 @@ from lenet.figures import run as curves
 from lenet.figures.vega import Chart
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
-from lenet.language import message
+from lenet.language import LANGUAGES, message, translate
 from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
 
+ENDS = ("test_accuracy", "valid_accuracy", "train_accuracy", "test_loss", "train_loss")
+"""What two runs are compared by on a page, after the last epoch."""
 FAR_BELOW = 5
 """Factor by which the variation of a layer is smaller when its outputs are called alike."""
 
@@ -58,7 +60,7 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test and not brief
-        else Part({"confusion": None, "robust": None}),
+        else Part({"confusion": None, "plane": None, "robust": None}),
         network.part(run.model, run.params, run.image_shape, run.class_names, test),
     ]
     result = message("{accuracy:.3f} test accuracy", accuracy=last.test_accuracy) if last else None
@@ -68,6 +70,13 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
 def _records(run: Run, why: str) -> Part:
     """The lead, the tiles and the configuration."""
     classes = names.classes(run.config.dataset, run.class_names)
+    settings = _shown(run.about["config"])
+    last = run.rows[-1] if run.rows else None
+    ends = {name: getattr(last, name) for name in ENDS} if last else {}
+    words = {
+        each: {name: translate(each, terms.named(name)) for name in (*ENDS, *settings)}
+        for each in LANGUAGES
+    }
     return Part(
         {
             "run": run,
@@ -75,17 +84,21 @@ def _records(run: Run, why: str) -> Part:
             "names": classes,
             "network_name": terms.network(run.config),
             "dataset": terms.valued(run.config.dataset),
-            "last": run.rows[-1] if run.rows else None,
+            "last": last,
             "layers": layers(run.model, run.image_shape),
             "synthetic": run.config.dataset == "synthetic",
-            "settings": _shown(run.about["config"]),
+            "settings": settings,
             "words": terms.TERMS,
             "data_about": _shown(run.about["data"]),
             "environment": run.environment,
             "sampled": min(SAMPLE, int(run.about["data"].get("train", SAMPLE))),
             "guess": chance.loss(len(run.class_names)),
         },
-        payload={"class_names": classes},
+        payload={
+            "class_names": classes,
+            "run": {"name": run.name, "ends": ends, "settings": settings},
+            "terms": words,
+        },
     )
 
 
@@ -113,6 +126,7 @@ def _curves(run: Run) -> Part:
     if run.rows:
         drawn["losses"] = curves.losses(run.rows, run.config.epochs)
         drawn["accuracies"] = curves.accuracies(run.rows, run.config.epochs, band)
+        drawn |= {f"both_{what}": curves.both(what) for what in ("losses", "accuracies")}
     if compares:
         last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
         drawn |= {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS}

@@ -311,6 +311,7 @@ function network() {
   views.forEach((view) => view.compute());
   for (const element of document.querySelectorAll("[data-view]:empty"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
+  together(views.filter(({ element }) => element.matches("#layers .view")));
   kernels(layers);
   if (!found.samples.length) return;
   let [most, largest] = [0, 1];
@@ -325,40 +326,8 @@ function network() {
   if (!agrees) line.className = "warning";
 }
 
-// Purple for negative, orange for positive weights; white is 0.
-function kernels(layers) {
-  const box = document.getElementById("kernel-pictures");
-  box.className = "kernels";
-  box.replaceChildren();
-  const edge = colour("--edge");
-  let inputs = payload.network.image_shape[2];
-  for (const layer of layers.filter((each) => each.kind === "conv")) {
-    const [k, outputs] = [layer.size, layer.shape[2]];
-    const most = layer.kernel.reduce((a, x) => Math.max(a, Math.abs(x)), 1e-12);
-    const scale = inputs * k > 60 ? 4 : 10;
-    const [side, apart] = [k * scale, k * scale + 4];
-    const figure = add(box, "figure", {});
-    const canvas = add(figure, "canvas", { width: outputs * apart, height: inputs * apart });
-    canvas.setAttribute("role", "img");
-    const words = { name: layer.name, c: outputs, n: inputs, k };
-    label(canvas, "kernels", words);
-    add(figure, "figcaption", {}).append(...spans("kernels", words));
-    const context = canvas.getContext("2d");
-    for (let f = 0; f < outputs; f++)
-      for (let c = 0; c < inputs; c++) {
-        const weight = (i) => layer.kernel[(i * inputs + c) * outputs + f];
-        blit(context, f * apart, c * apart, k, k, scale, (i, part) => diverging(weight(i) / most)[part]);
-        outline(context, f * apart, c * apart, side, side, edge);
-      }
-    inputs = outputs;
-  }
-}
-
-function diverging(x) {
-  const end = x > 0 ? [179, 88, 6] : [84, 39, 136];
-  const share = Math.min(Math.abs(x), 1);
-  return end.map((e) => Math.round(247 + (e - 247) * share));
-}
+// A unit that is pointed at in one of these views is framed in all.
+const together = (some) => some.forEach((view) => (view.beside = some.filter((each) => each !== view)));
 
 // ---- contents ----
 
@@ -411,4 +380,15 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repa
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
 network();
+const chosen = document.querySelector("#second input");
+if (chosen) {
+  label(chosen, "second");
+  chosen.addEventListener("change", () => openSecond(chosen.files[0]));
+}
+addEventListener("dragover", (event) => event.preventDefault()); // else a browser opens what is dropped
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  const file = event.dataTransfer.files[0];
+  if (isReport(file)) openSecond(file);
+});
 Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));

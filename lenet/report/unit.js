@@ -40,11 +40,13 @@ function takeApart(view, layers) {
   const last = at === layers.length - 1;
   const figure = view.canvases[at].parentElement;
   box.style.top = `${figure.offsetTop + figure.offsetHeight + 4}px`;
+  const painting = box.querySelector("table[role]:focus");
   box.replaceChildren();
   const head = add(box, "p", { className: "head" });
   const where = layer.kind === "dense" ? "apart_flat" : "apart";
   add(head, "strong", {}).append(...spans(where, { name: layer.name, channel: last ? className(channel) : channel, row, column }));
   switches(view, head, at, channel);
+  unpaint(head, layer);
   const close = add(head, "button", { type: "button", textContent: "×", className: "close" });
   label(close, "close");
   close.addEventListener("click", () => lookAt(view, layers, null));
@@ -70,7 +72,10 @@ function takeApart(view, layers) {
   }
   const { window, kernel, products, bias } = terms(layer, input, view.loupe, view.from);
   const grids = add(box, "div", { className: "grids" });
-  grids.append(grid("window", window, layer.size), "×", grid("kernel", kernel, layer.size), "=", grid("products", products, layer.size));
+  const weights = grid("kernel", kernel, layer.size);
+  grids.append(grid("window", window, layer.size), "×", weights, "=", grid("products", products, layer.size));
+  paintable(weights, view, layer, (i) => (i * input.shape[2] + view.from) * layer.shape[2] + channel);
+  if (painting) weights.querySelector("table").focus({ preventScroll: true });
   result(box, layer, total(sums), bias, value);
 }
 
@@ -100,7 +105,7 @@ function grid(key, values, size) {
   const figure = document.createElement("figure");
   add(figure, "figcaption", {}).append(...spans(key));
   const body = add(add(figure, "table", {}), "tbody", {});
-  const most = values.reduce((a, x) => Math.max(a, Math.abs(x)), 1e-12);
+  const most = largest(values);
   values.forEach((x, i) => {
     const line = i % size ? body.lastElementChild : add(body, "tr", {});
     const cell = add(line, "td", { textContent: short(Number(x.toPrecision(2))) });
