@@ -1,6 +1,7 @@
 """A run in the library: what a notebook or a script does with it, and what its directory holds."""
 
 import asyncio
+import base64
 import dataclasses
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from commands import python
 from record_rows import timeless
 
-from lenet import records, runs
+from lenet import inspect, records, runs
 from lenet.config import Config
 from lenet.data import Data, synthetic
 from lenet.errors import InUseError, RecordError, UsageError
@@ -50,6 +51,22 @@ def test_a_run_leaves_its_records_and_a_finished_one_yields_nothing(whole):
     rows = runs.resume(whole).rows()
     assert result["test_accuracy"] == rows[-1].test_accuracy
     assert result["examples"] == 4 * 200
+
+
+def test_each_epoch_leaves_a_snapshot_of_the_network(whole, few):
+    """Its confusion matrix has the accuracy of the epoch; the last answers are the network's."""
+    seen = {row["epoch"]: row["snapshot"] for row in records.statistics(whole)}
+    assert list(seen) == [0, 1, 2, 3, 4]
+    assert seen[0]["confusion"] is None
+    for row in runs.resume(whole).rows():
+        matrix = np.array(seen[row.epoch]["confusion"])
+        assert matrix.sum() == len(few.test.labels)
+        assert matrix.trace() / matrix.sum() == row.test_accuracy
+    model, params = records.load(whole)
+    shares = inspect.probabilities(model, params, few.test.images[seen[4]["images"]])
+    answers = np.frombuffer(base64.b64decode(seen[4]["answers"]), np.uint8)
+    np.testing.assert_allclose(answers / 255, shares.ravel(), atol=0.002)
+    assert list(records.predictions(whole)) == [0]
 
 
 @pytest.mark.parametrize("every", [1, 3])

@@ -37,7 +37,7 @@ class Row:
     running: list[tuple[float, float, float]]  # (epochs, loss, accuracy) at fifths of the epoch
     averaged_loss: float | None = None  # on the test images, of the averaged weights
     averaged_accuracy: float | None = None
-    # [N] of the test images, uint8 or uint16, after the last epoch alone: for predictions.jsonl
+    # [N] of the test images, uint8 or uint16; of several runs after the last epoch alone
     classes: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:

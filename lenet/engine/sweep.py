@@ -167,7 +167,8 @@ def fit_chunk(
         test, predicted = program.evaluate(state.variables, data.test)
         averaged = program.evaluate(state.averaged, data.test)[0] if state.average else None
         sums = jax.device_get((steps, valid, test, averaged))
-        classes = jax.device_get(predicted) if number == epochs else None
+        # Of many networks all but the last would be much to fetch.
+        classes = jax.device_get(predicted) if number == epochs or lanes.size == 1 else None
         results: dict[int, Row | DivergedError] = {}
         for lane, (run, config) in enumerate(runs.items()):
             if run in alive:

@@ -165,12 +165,14 @@ def statistics(run_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def _is_statistics(row: Any) -> bool:
+    from lenet.inspect import snapshot
     from lenet.inspect.activations import Statistics
 
     layers = row.get("layers") if isinstance(row, dict) else None
     return (
         isinstance(layers, dict)
         and type(row.get("epoch")) is int
+        and ("snapshot" not in row or snapshot.is_one(row["snapshot"]))
         and all(
             isinstance(numbers, dict)
             and numbers.keys() == set(Statistics._fields)

@@ -30,7 +30,7 @@ from lenet.engine.rows import Row
 from lenet.engine.sgd import State
 from lenet.engine.sweep import Program
 from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
-from lenet.inspect import diagnostics
+from lenet.inspect import diagnostics, snapshot
 from lenet.model import LeNet, network
 from lenet.ops import native
 from lenet.records import checkpoint, directory, predicted, reading
@@ -308,26 +308,29 @@ def _save(run: Run, data: Data, epoch: int, state: State) -> None:
 def _append(run: Run, data: Data, row: Row, params: Params) -> None:
     """Append an epoch to the records, with the statistics of the layers after it."""
     synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
-    seen = _statistics(run, data, row.epoch, params)
-    if predictions := predicted.lines([(0, row)]):  # before the last checkpoint: it is made once
+    seen = _statistics(run, data, row, params)
+    if row.epoch == run.config.epochs:  # before the last checkpoint: it is made once
+        predictions = predicted.lines([(0, row)])
         reading.write_rows(run.directory / directory.PREDICTIONS, predictions)
     records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
     if seen:
         records.append(run.directory / directory.STATISTICS, seen)
 
 
-def _statistics(run: Run, data: Data, epoch: int, params: Params) -> list[dict[str, Any]]:
-    """Return what the layers do after an epoch; of LeNet, whose layers are known."""
+def _statistics(run: Run, data: Data, row: Row, params: Params) -> list[dict[str, Any]]:
+    """Return what layers and kernels do after an epoch; of LeNet, whose layers are known."""
     model = network(run.config, data.num_classes)
     if not isinstance(model, LeNet):
         return []
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
-    states = {epoch: params}
-    if epoch == 1:  # also before any step, but only now: the first step does not wait for it
-        states = {0: train.init(model, run.config, data.image_shape).params, 1: params}
+    states = [(row.epoch, params, row.classes)]
+    if row.epoch == 1:  # also before any step, but only now: the first step does not wait for it
+        states.insert(0, (0, train.init(model, run.config, data.image_shape).params, None))
     return [
-        diagnostics.to_dict(at, diagnostics.diagnose(model, each, sample))
-        for at, each in states.items()
+        diagnostics.to_dict(epoch, diagnostics.diagnose(model, each, sample))
+        | {"snapshot": snapshot.to_dict(taken)}
+        for epoch, each, classes in states
+        for taken in [snapshot.take(model, each, data.test, data.num_classes, classes)]
     ]
 
 
