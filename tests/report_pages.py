@@ -1,16 +1,17 @@
 """Reports for tests, of networks that need no training."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from lenet import config as config_module
-from lenet import train
+from lenet import inspect, train
 from lenet.config import Config
 from lenet.data import Data, Split
 from lenet.engine.rows import Row
-from lenet.inspect import diagnostics
+from lenet.inspect import diagnostics, snapshot
 from lenet.inspect.activations import Statistics
 from lenet.model import network
 from lenet.report import of_run, page
@@ -41,6 +42,10 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         name: Statistics(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
         for place, name in enumerate(names)
     }
+    before = train.init(model, dataclasses.replace(config, seed=config.seed + 1), of.image_shape)
+    predicted = inspect.logits(model, params, of.test.images).argmax(1)
+    states = [(before.params, None), (params, predicted)]
+    taken = [snapshot.take(model, p, of.test, of.num_classes, seen) for p, seen in states]
     about = {
         "command": "python -m experiments.train",
         "config": config_module.to_dict(config),
@@ -54,7 +59,10 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         name,
         config,
         rows,
-        [diagnostics.to_dict(epoch, seen) for epoch in (0, 1, 2)],
+        [
+            diagnostics.to_dict(epoch, seen) | {"snapshot": snapshot.to_dict(taken[epoch > 0])}
+            for epoch in (0, 1, 2)
+        ],
         about,
         {"versions": {"jax": "1"}, "cores": 2},
         model,

@@ -251,7 +251,17 @@ def test_the_scripts_say_what_there_is_to_say_and_all_of_it():
 # ---- what it says of a run ----
 
 ORDER = (
-    *("curves", "published", "statistics", "layers", "play", "confusion", "mistakes", "plane"),
+    *(
+        "curves",
+        "time",
+        "published",
+        "statistics",
+        "layers",
+        "play",
+        "confusion",
+        "mistakes",
+        "plane",
+    ),
     *("kernels", "calibration", "robustness", "second", "details"),
 )
 
@@ -301,16 +311,15 @@ def test_pictures_are_found_where_the_page_looks_for_them(noise, of_noise):
     payload = Parsed(page.render(of_noise)).payload
     assert payload["class_names"]["en"] == list(report_pages.NAMES)  # as they are, unescaped
     pixels, columns = np.asarray(picture(payload["sprite"])), payload["sprite"]["columns"]
-    for at, tile in enumerate(payload["tiles"]):
+    for at, (index, label, _, _) in enumerate(payload["tiles"]):
         top, left = at // columns * 28, at % columns * 28
-        image = noise.test.images[tile["index"], :, :, 0]
+        image = noise.test.images[index, :, :, 0]
         assert (pixels[top : top + 28, left : left + 28] == image).all()
-        assert tile["label"] == noise.test.labels[tile["index"]]
+        assert label == noise.test.labels[index]
     for cell, places in payload["cells"].items():
         truth, taken = map(int, cell.split(","))
         for place in places:
-            tile = payload["tiles"][place]
-            assert (tile["label"], tile["predicted"]) == (truth, taken)
+            assert payload["tiles"][place][1:3] == [truth, taken]
 
 
 def test_a_cell_has_its_surest_pictures_and_all_cells_no_more_than_there_is_room_for():

@@ -1,5 +1,6 @@
 """Reports in a real browser, opened from the disk as a person opens them."""
 
+import base64
 import dataclasses
 import itertools
 import re
@@ -232,6 +233,53 @@ def test_a_painted_kernel_changes_the_network_until_it_is_restored(open_run):
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
 
 
+def test_a_slider_shows_the_network_of_every_epoch(open_run, noise):
+    """Its answers, kernels, confusion matrix, and where the epoch is in the charts."""
+    tab, run = open_run(noise)
+    snapshots = {row["epoch"]: row["snapshot"] for row in run.statistics}
+    sliders = tab.locator("[data-epochs] input")
+    assert sliders.count() == 3
+    cells = tab.locator("button[data-total]")
+    final = cells.all_inner_texts()
+    kernels = (
+        "() => [...document.querySelectorAll('#kernel-pictures canvas')].map(c => c.toDataURL())"
+    )
+    trained = tab.evaluate(kernels)
+    rule = tab.locator("#chart-losses svg g.mark-rule line").last
+
+    def answers() -> list[str]:
+        return tab.locator(".answers figcaption").all_inner_texts()
+
+    def expected(epoch: int) -> list[str]:
+        packed = base64.b64decode(snapshots[epoch]["answers"])
+        shares = np.frombuffer(packed, np.uint8).reshape(-1, 4)
+        return [
+            f"{report_pages.NAMES[row.argmax()]} {100 * int(row.max()) / 255:.0f}%"
+            for row in shares
+        ]
+
+    assert answers() == expected(2)
+    assert expected(0) != expected(2)
+    tab.evaluate("window.lenet.drawn()")
+    assert rule.get_attribute("opacity") == "0"
+    sliders.nth(1).fill("0")
+    assert answers() == expected(0)
+    assert set(cells.all_inner_texts()) == {"?"}
+    assert tab.evaluate(kernels) != trained
+    assert [each.input_value() for each in sliders.all()] == ["0", "0", "0"]
+    assert tab.locator("[data-epochs] output").first.inner_text() == "Before training"
+    tab.wait_for_function(
+        "() => [...document.querySelectorAll('#chart-losses svg g.mark-rule line')].at(-1)"
+        ".getAttribute('opacity') > 0"
+    )
+    sliders.first.press("ArrowRight")
+    matrix = np.array(snapshots[1]["confusion"]).ravel()
+    assert cells.all_inner_texts() == [str(n or "·") for n in matrix]
+    sliders.first.press("End")
+    assert cells.all_inner_texts() == final
+    assert tab.evaluate(kernels) == trained
+
+
 def test_the_page_itself_compares_its_logits_with_jax_s(tab):
     assert "logits match JAX on" in tab.inner_text("#agreement")
 
@@ -249,7 +297,7 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(tab, noise):
         f"{truth},{taken}",
     )
     index = tab.evaluate(
-        "at => JSON.parse(document.getElementById('payload').textContent).tiles[at].index", place
+        "at => JSON.parse(document.getElementById('payload').textContent).tiles[at][0]", place
     )
     pixels = tab.evaluate(
         "() => [...document.querySelector('#behind canvas').getContext('2d')"
@@ -261,7 +309,10 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(tab, noise):
 
 def test_the_browser_of_pictures_shows_what_is_asked_for(tab, own, noise):
     """By true class, prediction and correctness, sorted by confidence; a click opens a picture."""
-    tiles = tab.evaluate("JSON.parse(document.getElementById('payload').textContent).tiles")
+    rows = tab.evaluate("JSON.parse(document.getElementById('payload').textContent).tiles")
+    tiles = [
+        dict(zip(("index", "label", "predicted", "probability"), x, strict=True)) for x in rows
+    ]
     box = tab.locator("[data-browser]")
     truth, taken, kind, order = box.locator("select").all()
 
@@ -300,7 +351,7 @@ def test_images_lie_where_the_last_hidden_layer_puts_them(open_run, noise):
     """By the eigenvectors of its covariance; the one that is pointed at can be opened."""
     tab, run = open_run(noise)
     payload = tab.evaluate("JSON.parse(document.getElementById('payload').textContent)")
-    indices = [tile["index"] for tile in payload["tiles"]]
+    indices = [index for index, *_ in payload["tiles"]]
     hidden = np.asarray(activations(run.model, run.params, noise.test.images[indices])["dense1"])
     spread, axes = np.linalg.eigh(np.cov(hidden.T))
     places = np.array(payload["places"])

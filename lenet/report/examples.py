@@ -34,7 +34,7 @@ def part(model: nn.Module, params: Params, test: Split, class_names: Sequence[st
     drawn |= {what: diagnostics.robustness(what, by) for what, by in robust.items()}
     found = Part({"calibration": calibration, "robust": robust}, drawn)
     pictures = _pictures(test, probabilities, len(class_names))
-    shown = [tile["index"] for tile in pictures.payload["tiles"]]
+    shown = [index for index, *_ in pictures.payload["tiles"]]
     return merged([pictures, _plane(model, params, test.images[shown]), found])
 
 
@@ -47,15 +47,7 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
     cells = _cells(test.labels, predicted, sure, most)
     shown = sorted({i for some in cells.values() for i in some} | set(worst))
     place = {index: at for at, index in enumerate(shown)}
-    tiles = [
-        {
-            "index": i,
-            "label": int(test.labels[i]),
-            "predicted": int(predicted[i]),
-            "probability": round(float(sure[i]), 4),
-        }
-        for i in shown
-    ]
+    tiles = [[i, int(test.labels[i]), int(predicted[i]), round(float(sure[i]), 4)] for i in shown]
     values = {
         "confusion": confusion,
         "often": _often(confusion),

@@ -3,8 +3,11 @@
 
 const AT_ONCE = 24; // pictures of the browser
 
+let shots = []; // of each picture: {index, label, predicted, probability}
+
 async function pictures() {
   if (!payload.sprite) return;
+  shots = payload.tiles.map(([index, label, predicted, probability]) => ({ index, label, predicted, probability }));
   const sheet = new Image();
   sheet.src = payload.sprite.uri;
   await sheet.decode();
@@ -21,7 +24,7 @@ function gallery(box, sheet, tiles) {
     const button = add(add(box, "figure", {}), "button", { type: "button", tabIndex: at === tiles[0] ? 0 : -1, disabled: !own });
     const canvas = add(button, "canvas", { width, height });
     canvas.setAttribute("role", "img");
-    const { truth, taken, share, index } = about(payload.tiles[at]);
+    const { truth, taken, share, index } = about(shots[at]);
     label(canvas, "tile", { truth, taken, share, index });
     const context = canvas.getContext("2d");
     context.drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
@@ -55,20 +58,24 @@ function openTile(view, sheet, at) {
   const { data } = context.getImageData(0, 0, width, height);
   view.keep();
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
-  view.note("opened", { index: payload.tiles[at].index }, true);
+  view.note("opened", { index: shots[at].index }, true);
   view.element.closest("section").scrollIntoView();
   view.input.focus({ preventScroll: true });
 }
 
+// Cells as dark as their counts are: of its class what is right, of the largest mistake what is wrong.
+function shade(cells) {
+  const wrong = cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count);
+  for (const cell of cells) {
+    const whole = "right" in cell.dataset ? cell.dataset.total : Math.max(...wrong);
+    cell.style.setProperty("--share", whole > 0 ? Math.sqrt(cell.dataset.count / whole) : 0);
+  }
+}
+
 function behindCells(sheet) {
   const behind = document.getElementById("behind");
-  const cells = [...document.querySelectorAll("button[data-total]")];
-  const largest = Math.max(...cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count));
+  shade([...document.querySelectorAll("button[data-total]")]);
   for (const button of document.querySelectorAll("[data-cell]")) {
-    // Of its class what is right, of the largest mistake what is wrong.
-    const whole = "right" in button.dataset ? button.dataset.total : largest;
-    if (whole > 0 && "count" in button.dataset)
-      button.style.setProperty("--share", Math.sqrt(button.dataset.count / whole));
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
     const tiles = payload.cells[button.dataset.cell] ?? [];
     const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
@@ -111,13 +118,13 @@ function browser(box, sheet) {
   let count = AT_ONCE;
   const show = (most) => {
     count = most;
-    const tiles = [...payload.tiles.keys()].filter((at) => {
-      const { label: was, predicted } = payload.tiles[at];
+    const tiles = [...shots.keys()].filter((at) => {
+      const { label: was, predicted } = shots[at];
       const of = (select, k) => select.value === "" || Number(select.value) === k;
       return of(truth, was) && of(taken, predicted) && (kind.value === "all" || (was === predicted) === (kind.value === "right"));
     });
     const sign = order.value === "sure" ? -1 : 1;
-    tiles.sort((a, b) => sign * (payload.tiles[a].probability - payload.tiles[b].probability));
+    tiles.sort((a, b) => sign * (shots[a].probability - shots[b].probability));
     found.replaceChildren(...spans("found", { shown: Math.min(count, tiles.length), n: tiles.length }));
     const fresh = Object.assign(document.createElement("div"), { className: "gallery" });
     gallery(fresh, sheet, tiles.slice(0, count));

@@ -33,6 +33,7 @@ async function grow(last = "") {
   }
   furnish();
   network();
+  timeline();
   setLanguage(language());
   await drawn;
 }

@@ -60,6 +60,7 @@ RECORDED = {
 """What config.json records of data and environment; other names are those of packages."""
 
 SCRIPTS = {
+    "after_epoch": mark("After epoch {n}"),
     "all_on": mark("switch all on ({n} off)"),
     "anticlockwise": mark("turn anticlockwise"),
     "apart": mark("{name}, channel {channel}, row {row}, column {column}"),
@@ -68,6 +69,7 @@ SCRIPTS = {
     "any_taken": mark("any prediction"),
     "any_truth": mark("any true class"),
     "agree": mark("Verified: logits match JAX on {n} images (max difference {most})."),
+    "before_training": mark("Before training"),
     "behind": mark("{truth} predicted as {taken}: {shown} of {count}"),
     "blur": mark("blur"),
     "brush": mark("brush size"),
@@ -87,6 +89,7 @@ SCRIPTS = {
     "difference": mark("difference"),
     "different_settings": mark("Settings that differ"),
     "down": mark("shift down"),
+    "epoch_slider": mark("epoch to show"),
     "ended": mark("Finished. This page is {path}"),
     "empty": mark(
         "The network always picks a class, even for a blank canvas. Draw something, or choose an "

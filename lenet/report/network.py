@@ -10,14 +10,14 @@ from flax import linen as nn
 from lenet import inspect
 from lenet.data import Split
 from lenet.engine.forward import Params
+from lenet.inspect import snapshot
 from lenet.inspect.layers import layers
 from lenet.model import WINDOW, LeNet
 from lenet.ops.shapes import same_padding
 from lenet.report.page import Part
 
-SAMPLES = 3
-"""Test images of each class in the page."""
 MOST_SAMPLES = 60
+"""Test images in the page."""
 SAMPLE_BYTES = 400_000
 """Bytes of these images, at most; two images are always included."""
 MOST_PARAMETERS = 800_000
@@ -79,9 +79,7 @@ def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[d
 def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
     """Some images of each class, with their logits from JAX."""
     most = min(MOST_SAMPLES, max(SAMPLE_BYTES // test.images[0].size, 2))
-    each = max(1, min(SAMPLES, most // classes))
-    places = [i for k in range(classes) for i in np.flatnonzero(test.labels == k)[:each].tolist()]
-    places = places[:most]
+    places = snapshot.sample(test.labels, classes, most)
     images = test.images[places]
     logits = inspect.logits(model, params, images)
     return [

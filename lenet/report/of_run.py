@@ -136,7 +136,8 @@ def _curves(run: Run) -> Part:
 def _statistics(run: Run) -> Part:
     """Statistics of each layer, epoch by epoch."""
     rows = [
-        {"epoch": row["epoch"], "series": layer, **numbers}
+        {"epoch": row["epoch"], "series": layer}
+        | {name: x and float(f"{x:.5g}") for name, x in numbers.items()}
         for row in run.statistics
         for layer, numbers in row["layers"].items()
     ]
@@ -146,7 +147,11 @@ def _statistics(run: Run) -> Part:
         )
         for measure in (diagnostics.STATISTICS if run.statistics else ())
     }
-    return Part({"plateau": _plateau(run)}, drawn)
+    snapshots = [
+        {"epoch": row["epoch"], **row["snapshot"]} for row in run.statistics if "snapshot" in row
+    ]
+    timed = len(snapshots) > 1
+    return Part({"plateau": _plateau(run), "timed": timed}, drawn, {"snapshots": snapshots})
 
 
 def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:

@@ -135,6 +135,7 @@ async function drawChart(element, paper) {
   const { names, note, ramp } = spec.usermeta ?? {};
   spec.params = [...PARAMS, ...(spec.params ?? [])];
   spec.datasets = payload.data;
+  const byEpoch = ruled(spec);
   const caption = element.parentElement.querySelector("figcaption");
   caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
   const columns = columnsOf(element, names);
@@ -149,7 +150,7 @@ async function drawChart(element, paper) {
     config: theme(columns, paper),
   });
   element.style.minHeight = "";
-  charts.set(element, { made, names, columns, ramp });
+  charts.set(element, { made, names, columns, ramp, byEpoch });
 }
 
 // Between the points of a line Vega finds no tooltip.
@@ -380,6 +381,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repa
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
 network();
+timeline();
 const chosen = document.querySelector("#second input");
 if (chosen) {
   label(chosen, "second");

@@ -19,7 +19,7 @@ from lenet.report import names
 
 SCRIPTS = (
     *("network.js", "explain.js", "picture.js", "change.js", "kernel.js", "unit.js", "layers.js"),
-    *("gallery.js", "plane.js", "second.js", "page.js"),
+    *("gallery.js", "plane.js", "time.js", "second.js", "page.js"),
 )
 LIVE = "live.js"
 

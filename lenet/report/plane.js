@@ -20,7 +20,7 @@ function plane(box, sheet) {
   const readout = add(box, "p", { className: "readout" });
   readout.setAttribute("role", "status");
   let places = [], pointed = null;
-  const shown = (at) => select.value === "" || payload.tiles[at].label === Number(select.value);
+  const shown = (at) => select.value === "" || shots[at].label === Number(select.value);
   const draw = () => {
     [canvas.width, canvas.height] = [box.clientWidth, Math.min(box.clientWidth, 560)];
     places = spread(payload.places, canvas.width, canvas.height);
@@ -30,7 +30,7 @@ function plane(box, sheet) {
   };
   const point = (at) => {
     pointed = at;
-    readout.replaceChildren(...(at === null ? spans("plane_hint") : spans("tile", about(payload.tiles[at]))));
+    readout.replaceChildren(...(at === null ? spans("plane_hint") : spans("tile", about(shots[at]))));
     draw();
   };
   const open = () => pointed !== null && own && openTile(own, sheet, pointed);
@@ -77,7 +77,7 @@ function nearest(places, shown, distance, most = Infinity) {
 }
 
 function picture(context, sheet, at, [x, y], times, alpha) {
-  const { columns, height, width } = payload.sprite, { label: truth, predicted } = payload.tiles[at];
+  const { columns, height, width } = payload.sprite, { label: truth, predicted } = shots[at];
   const [wide, high] = [POINT * times, (POINT * times * height) / width];
   context.globalAlpha = alpha;
   context.imageSmoothingEnabled = times === 1;

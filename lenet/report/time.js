@@ -1,0 +1,94 @@
+// The run epoch by epoch: sliders move kernels, confusion matrix, the answers to some images, and a
+// rule in the charts, all together. What moves was kept after each epoch, weights as whole numbers.
+
+let shownEpoch = 0;
+
+function timeline() {
+  const all = payload.snapshots ?? [];
+  if (all.length < 2) return;
+  const last = all.at(-1).epoch;
+  shownEpoch = last;
+  const sliders = [...document.querySelectorAll("[data-epochs]")].map((box) => slider(box, all, show));
+  const box = document.querySelector("[data-answers]");
+  const answer = answers(box, all);
+  function show(epoch) {
+    shownEpoch = epoch;
+    const at = all.find((each) => each.epoch === epoch);
+    for (const told of sliders) told();
+    answer(at);
+    if (payload.network) kernels(epoch === last ? layers : layersAt(at));
+    matrixAt(at);
+    for (const { made, byEpoch } of charts.values()) if (byEpoch) made.view.signal("shownEpoch", epoch).runAsync();
+  }
+  labels.set(box, () => answer(all.find((each) => each.epoch === shownEpoch)));
+  show(last);
+}
+
+// A slider over the epochs of all snapshots; returns what tells it that the epoch has changed.
+function slider(box, all, show) {
+  box.replaceChildren();
+  const input = add(box, "input", { type: "range", min: 0, max: all.length - 1, step: 1 });
+  label(input, "epoch_slider");
+  const output = add(box, "output", {});
+  input.addEventListener("input", () => show(all[Number(input.value)].epoch));
+  return () => {
+    input.value = String(all.findIndex((each) => each.epoch === shownEpoch));
+    output.replaceChildren(...spans(shownEpoch ? "after_epoch" : "before_training", { n: shownEpoch }));
+  };
+}
+
+// Pictures of the images that were asked after each epoch; returns what puts the answers below.
+function answers(box, all) {
+  const samples = new Map((payload.network?.samples ?? []).map((sample) => [sample.index, sample]));
+  const [height, width, channels] = payload.network?.image_shape ?? [];
+  const shown = [...all[0].images.entries()].filter(([, index]) => samples.has(index));
+  box.className = "gallery answers";
+  box.replaceChildren();
+  const captions = shown.map(([, index]) => {
+    const figure = add(box, "figure", {});
+    const canvas = add(figure, "canvas", { width, height });
+    const { label: truth, pixels } = samples.get(index), values = bytes(pixels);
+    canvas.setAttribute("role", "img");
+    label(canvas, "sample", { name: className(truth), index });
+    blit(canvas.getContext("2d"), 0, 0, height, width, 1, (i, k) => values[i * channels + Math.min(k, channels - 1)]);
+    return add(figure, "figcaption", {});
+  });
+  return (at) => {
+    const shares = bytes(at.answers), classes = shares.length / at.images.length;
+    shown.forEach(([row, index], i) => {
+      const own = shares.slice(row * classes, (row + 1) * classes), best = own.indexOf(Math.max(...own));
+      captions[i].textContent = `${className(best)(language())} ${Math.round((100 * own[best]) / 255)}%`;
+      captions[i].classList.toggle("wrong", best !== samples.get(index).label);
+    });
+  };
+}
+
+// The layers of the network with the kernels of a snapshot.
+const layersAt = ({ kernels }) =>
+  layers.map((layer) => {
+    const [scale, packed] = kernels[layer.name] ?? [];
+    return packed ? { ...layer, kernel: Float64Array.from(new Int8Array(bytes(packed).buffer), (x) => (x * scale) / 127) } : layer;
+  });
+
+// The counts of the confusion matrix of an epoch; unknown before training.
+function matrixAt({ confusion }) {
+  const cells = [...document.querySelectorAll("button[data-total]")];
+  for (const cell of cells) {
+    const [truth, taken] = cell.dataset.cell.split(",");
+    const count = confusion?.[truth]?.[taken];
+    cell.textContent = count === 0 ? "·" : (count ?? "?");
+    cell.dataset.count = count ?? 0;
+  }
+  shade(cells);
+}
+
+// A rule in a chart over epochs, at the one that is shown unless that is the last.
+function ruled(spec) {
+  const last = payload.snapshots?.at(-1)?.epoch;
+  if (last === undefined || spec.encoding?.x?.field !== "epoch") return false;
+  spec.params.push({ name: "shownEpoch", value: shownEpoch });
+  const mark = { type: "rule", strokeDash: [3, 3], color: { expr: "inkColour" }, opacity: { expr: `shownEpoch < ${last} ? 0.8 : 0` } };
+  const transform = [{ calculate: "shownEpoch", as: "epoch" }];
+  spec.layer.push({ data: { values: [{}] }, transform, mark, encoding: { x: { field: "epoch", type: "quantitative" } } });
+  return true;
+}
