@@ -122,14 +122,17 @@ def test_what_a_visitor_has_in_hand_stays_while_the_network_learns(browser, tmp_
             if row.epoch == 1:
                 tab.evaluate(
                     "window.held = [...document.querySelectorAll("
-                    "'figure.chart, [data-view], [data-view] canvas')]"
+                    "'figure.chart, [data-view], [data-view] canvas, [data-epochs] input')]"
                 )
                 tab.locator('.view[data-view="own"] select').first.select_option(index=3)
+                tab.locator("#time input").fill("0")
+            assert tab.locator("#time output").inner_text() == "Before training"
             assert tab.evaluate("held.length > 10 && held.every((each) => each.isConnected)")
             own = tab.locator('.view[data-view="own"]')
             assert own.locator("select").first.evaluate("each => each.selectedIndex") == 3
             shown[row.epoch] = own.locator("canvas").nth(2).evaluate("each => each.toDataURL()")
         assert shown[1] != shown[2]
+        tab.locator("#time input").press("End")
         left = run.directory / "report.html"
         left.write_bytes(page.render(of_directory.report(run.directory, run.data)))
         served.end(left)

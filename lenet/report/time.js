@@ -1,13 +1,13 @@
 // The run epoch by epoch: sliders move kernels, confusion matrix, the answers to some images, and a
 // rule in the charts, all together. What moves was kept after each epoch, weights as whole numbers.
 
-let shownEpoch = 0;
+let shownEpoch = 0, latest = 0; // the epoch that is shown, and the last that there is
 
 function timeline() {
   const all = payload.snapshots ?? [];
   if (all.length < 2) return;
-  const last = all.at(-1).epoch;
-  shownEpoch = last;
+  const held = shownEpoch < latest; // a visitor looks back while the page grows
+  latest = all.at(-1).epoch;
   const sliders = [...document.querySelectorAll("[data-epochs]")].map((box) => slider(box, all, show));
   const box = document.querySelector("[data-answers]");
   const answer = answers(box, all);
@@ -16,21 +16,21 @@ function timeline() {
     const at = all.find((each) => each.epoch === epoch);
     for (const told of sliders) told();
     answer(at);
-    if (payload.network) kernels(epoch === last ? layers : layersAt(at));
+    if (payload.network) kernels(epoch === latest ? layers : layersAt(at));
     matrixAt(at);
     for (const { made, byEpoch } of charts.values()) if (byEpoch) made.view.signal("shownEpoch", epoch).runAsync();
   }
   labels.set(box, () => answer(all.find((each) => each.epoch === shownEpoch)));
-  show(last);
+  show(held ? shownEpoch : latest);
 }
 
 // A slider over the epochs of all snapshots; returns what tells it that the epoch has changed.
 function slider(box, all, show) {
-  box.replaceChildren();
-  const input = add(box, "input", { type: "range", min: 0, max: all.length - 1, step: 1 });
+  const input = box.querySelector("input") ?? add(box, "input", { type: "range", min: 0, step: 1 });
+  const output = box.querySelector("output") ?? add(box, "output", {});
   label(input, "epoch_slider");
-  const output = add(box, "output", {});
-  input.addEventListener("input", () => show(all[Number(input.value)].epoch));
+  input.max = String(all.length - 1);
+  input.oninput = () => show(all[Number(input.value)].epoch);
   return () => {
     input.value = String(all.findIndex((each) => each.epoch === shownEpoch));
     output.replaceChildren(...spans(shownEpoch ? "after_epoch" : "before_training", { n: shownEpoch }));
@@ -84,10 +84,9 @@ function matrixAt({ confusion }) {
 
 // A rule in a chart over epochs, at the one that is shown unless that is the last.
 function ruled(spec) {
-  const last = payload.snapshots?.at(-1)?.epoch;
-  if (last === undefined || spec.encoding?.x?.field !== "epoch") return false;
+  if (!latest || spec.encoding?.x?.field !== "epoch") return false;
   spec.params.push({ name: "shownEpoch", value: shownEpoch });
-  const mark = { type: "rule", strokeDash: [3, 3], color: { expr: "inkColour" }, opacity: { expr: `shownEpoch < ${last} ? 0.8 : 0` } };
+  const mark = { type: "rule", strokeDash: [3, 3], color: { expr: "inkColour" }, opacity: { expr: `shownEpoch < ${latest} ? 0.8 : 0` } };
   const transform = [{ calculate: "shownEpoch", as: "epoch" }];
   spec.layer.push({ data: { values: [{}] }, transform, mark, encoding: { x: { field: "epoch", type: "quantitative" } } });
   return true;
