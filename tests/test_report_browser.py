@@ -1,10 +1,13 @@
 """Reports in a real browser, opened from the disk as a person opens them."""
 
 import base64
+import csv
 import dataclasses
+import io
 import itertools
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jax
 import numpy as np
@@ -22,7 +25,7 @@ from lenet.data import Data, pictures
 from lenet.engine import forward
 from lenet.errors import DataError
 from lenet.inspect.activations import activations
-from lenet.report import of_run, of_sweep, page
+from lenet.report import examples, of_run, of_sweep, page
 
 
 @pytest.fixture
@@ -290,7 +293,7 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(tab, noise):
     count = int(cell.inner_text())
     cell.click()
     shown = tab.locator("#behind figure")
-    assert shown.count() == min(count, 24)
+    assert shown.count() == min(count, examples.PER_CELL)
     assert report_pages.NAMES[truth] in tab.inner_text("#behind h3")
     place = tab.evaluate(
         "cell => JSON.parse(document.getElementById('payload').textContent).cells[cell][0]",
@@ -584,6 +587,57 @@ def test_the_numbers_of_a_chart_are_there_as_a_table(tab):
     tab.click("#language")
     details.locator("th", has_text="轮").first.wait_for()
     assert details.locator("td", has_text="训练").count() == 4
+
+
+def test_a_chart_can_be_saved(tab):
+    """Its rows as CSV, what is seen as SVG and PNG, with the colours of the page."""
+    figure = tab.locator("figure", has=tab.locator("#chart-losses"))
+    figure.locator("summary").click()
+
+    def saved(kind: str) -> bytes:
+        with tab.expect_download() as download:
+            figure.get_by_role("button", name=f"Save as {kind.upper()}").click()
+        assert download.value.suggested_filename == f"losses.{kind}"
+        return Path(download.value.path()).read_bytes()
+
+    rows = tab.evaluate("JSON.parse(document.getElementById('payload').textContent).data.losses")
+    read = csv.DictReader(io.StringIO(saved("csv").decode()))
+    assert [{k: str(v) for k, v in row.items()} for row in rows] == list(read)
+    drawn = saved("svg").decode()
+    assert ElementTree.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in drawn
+    blue = tab.evaluate("getComputedStyle(document.querySelector('a')).color")  # a series has it
+    assert blue in drawn
+    picture = Image.open(io.BytesIO(saved("png"))).convert("RGB")
+    colours = {colour for _, colour in picture.getcolors(1 << 20)}
+    assert {(255, 255, 255), tuple(map(int, re.findall(r"\d+", blue)))} <= colours
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_without_javascript_there_are_curves_and_numbers(browser, noise, tmp_path, language):
+    run = report_pages.run(report_pages.SMALL, noise)
+    path = report_pages.write(tmp_path / "r.html", of_run.report(run, noise), language)
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(path.as_uri())
+    curves = tab.locator("#curves img")
+    assert curves.bounding_box()["width"] > 700
+    assert curves.bounding_box()["height"] > 200
+    rows = tab.locator("#curves table tbody tr")
+    assert [row.inner_text().split() for row in rows.all()] == [
+        [str(row.epoch)]
+        + [
+            f"{getattr(row, f'{split}_{what}'):.4f}"
+            for split in ("train", "test")
+            for what in ("loss", "accuracy")
+        ]
+        for row in run.rows
+    ]
+    assert tab.locator(".confusion").is_visible()
+    for section in tab.locator("section").all():
+        if section.is_visible():  # and has more than its head and what it is about
+            assert section.locator("img, table, .finding").count() > 0
+    context.close()
 
 
 def test_every_button_and_canvas_has_a_name(tab):

@@ -193,15 +193,17 @@ THEME: Spec = {
 """How every chart looks; the page adds its font, and colours as its paper is light or dark."""
 
 
-def png(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> bytes:
-    """Return charts as a PNG that is PIXELS wide; args are those of `svg`.
+def png(
+    charts: Sequence[Chart], language: str = "en", *, title: str = "", pixels: int = PIXELS
+) -> bytes:
+    """Return charts as a PNG, `pixels` wide; other args are those of `svg`.
 
     Its pixels are the same wherever vl-convert is, be there fonts on the system or none.
     """
     drawn = svg(charts, language, title=title)
     _add_fonts()
     across = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
-    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=PIXELS / across)))
+    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=pixels / across)))
     smaller = io.BytesIO()  # a third: vl-convert hardly compresses
     picture.convert("RGB").save(smaller, "png")
     return smaller.getvalue()

@@ -16,7 +16,7 @@ from lenet.figures import diagnostics
 from lenet.inspect.activations import activations
 from lenet.report.page import Part, merged
 
-PER_CELL = 24
+PER_CELL = 20
 """Examples of a cell of the confusion matrix, at most."""
 PICTURE_BYTES = 1_900_000
 """Of all examples before compression, at most: 2,400 of 28 × 28."""

@@ -54,9 +54,10 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
     """
     test = data.test if data else None
     last = run.rows[-1] if run.rows else None
+    drawn = _curves(run)
     parts = [
         _records(run, why),
-        _curves(run),
+        drawn,
         _statistics(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test and not brief
@@ -64,7 +65,8 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
         network.part(run.model, run.params, run.image_shape, run.class_names, test),
     ]
     result = message("{accuracy:.3f} test accuracy", accuracy=last.test_accuracy) if last else None
-    return Report("run.html", run.name, parts, result)
+    plain = [drawn.charts[name] for name in ("losses", "accuracies") if last]
+    return Report("run.html", run.name, parts, result, plain)
 
 
 def _records(run: Run, why: str) -> Part:

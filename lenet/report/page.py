@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import jinja2
 import vl_convert
 from markupsafe import Markup
+from PIL import Image
 
 from lenet.figures import vega
 from lenet.figures.vega import Chart
@@ -19,9 +21,11 @@ from lenet.report import names
 
 SCRIPTS = (
     *("network.js", "explain.js", "picture.js", "change.js", "kernel.js", "unit.js", "layers.js"),
-    *("gallery.js", "plane.js", "time.js", "second.js", "page.js"),
+    *("gallery.js", "plane.js", "save.js", "time.js", "second.js", "page.js"),
 )
 LIVE = "live.js"
+PLAIN_PIXELS = 900
+"""Width of the picture of a page without JavaScript."""
 
 
 class Part(NamedTuple):
@@ -39,6 +43,7 @@ class Report(NamedTuple):
     title: str  # comes from outside, as much else does: the templates escape it
     parts: Sequence[Part]
     result: Message | None = None  # for the tab of the browser
+    plain: Sequence[Chart] = ()  # as a picture where there is no JavaScript
 
 
 def render(report: Report, language: str = "en", live: bool = False) -> bytes:
@@ -77,6 +82,7 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
             language=language,
             policy=policy,
             live=live,
+            plain="" if live else _picture(report.plain, language),  # drawing takes long
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
@@ -85,6 +91,16 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
+
+
+def _picture(charts: Sequence[Chart], language: str) -> str:
+    """Charts as the address of a PNG, of few colours so that it is small."""
+    if not charts:
+        return ""
+    found = Image.open(io.BytesIO(vega.png(charts, language, pixels=PLAIN_PIXELS)))
+    small = io.BytesIO()
+    found.quantize(16, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
 
 
 def _palette() -> str:
