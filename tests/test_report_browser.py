@@ -640,6 +640,39 @@ def test_without_javascript_there_are_curves_and_numbers(browser, noise, tmp_pat
     context.close()
 
 
+def test_at_most_40_stops_for_tab_and_arrows_between_them(tab):
+    """Whatever can be pressed is a stop, or the arrows lead to it from one."""
+    focused = "() => [...document.querySelectorAll('*')].indexOf(document.activeElement)"
+    stops: list[int] = []
+    tab.locator("body").press("Tab")
+    while (at := tab.evaluate(focused)) not in stops:
+        stops.append(at)
+        tab.keyboard.press("Tab")
+    assert 20 < len(stops) <= 40
+    for box, item in (
+        (".tools", "button"),
+        ("#contents", "a"),
+        (".toolbar", "button"),
+        (".often", "button"),
+    ):
+        items = tab.locator(f"{box} {item}")
+        items.first.focus()
+        for each in range(1, items.count()):
+            tab.keyboard.press("ArrowRight")
+            assert items.nth(each).evaluate("item => item === document.activeElement")
+            assert items.nth(each).evaluate("item => item.tabIndex") == 0
+        tab.keyboard.press("ArrowRight")
+        assert items.first.evaluate("item => item === document.activeElement")
+    layers = tab.locator('.view[data-view="own"] .layer canvas')
+    layers.first.focus()
+    tab.keyboard.press("Shift+ArrowDown")
+    assert layers.nth(1).evaluate("layer => layer === document.activeElement")
+    assert (
+        "pool1, channel 0, row 0, column 0"
+        in tab.locator('.view[data-view="own"] .readout').inner_text()
+    )
+
+
 def test_every_button_and_canvas_has_a_name(tab):
     nameless = tab.evaluate(
         "() => [...document.querySelectorAll('button, select, input, canvas, meter')]"

@@ -49,6 +49,7 @@ function buildView(element, network, layers, own) {
   view.readout.setAttribute("role", "status");
   view.maps = add(inside, "div", { className: "maps" });
   view.canvases = layers.map((layer, at) => layerCanvas(view, layers, at));
+  oneStop(view.maps, "canvas", { ArrowUp: -1, ArrowDown: 1 }, true);
   view.bars = add(view.maps, "div", { className: "bars" });
   view.scales = view.canvases.map((canvas) => add(canvas.previousSibling, "span", { className: "scale" }));
   view.show = (image) => {
@@ -151,8 +152,11 @@ function sampleChoice(view, network, controls) {
 }
 
 function buttons(view, network, controls) {
+  const box = add(controls, "div", { className: "toolbar" });
+  box.setAttribute("role", "toolbar");
+  label(box, "tools");
   const button = (act) => {
-    const made = add(controls, "button", { type: "button" });
+    const made = add(box, "button", { type: "button" });
     made.addEventListener("click", () => {
       if (act !== view.undo) view.keep();
       act();
@@ -185,6 +189,7 @@ function buttons(view, network, controls) {
     made.textContent = sign;
     label(made, key);
   }
+  oneStop(box, "button");
 }
 
 // Pictures that are opened or dropped.
@@ -288,6 +293,21 @@ function painting(view, network, controls) {
   });
   canvas.addEventListener("focus", view.frame);
   canvas.addEventListener("blur", view.frame);
+}
+
+// One stop for Tab among elements of a box, and keys, perhaps with Shift, that move inside it.
+const AROUND = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+function oneStop(box, selector, keys = AROUND, shift = false) {
+  const all = () => [...box.querySelectorAll(selector)];
+  const stop = (at) => all().forEach((each) => (each.tabIndex = each === at ? 0 : -1));
+  stop(all()[0]);
+  box.addEventListener("focusin", ({ target }) => target.matches(selector) && stop(target));
+  box.addEventListener("keydown", (event) => {
+    const among = all(), at = among.indexOf(event.target), step = keys[event.key];
+    if (at < 0 || !step || event.shiftKey !== shift) return;
+    event.preventDefault();
+    among.at((at + step) % among.length).focus();
+  });
 }
 
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -469,6 +489,7 @@ function point(view, layers, at, event) {
 }
 
 function move(view, layers, at, event) {
+  if (event.shiftKey) return; // to another layer
   const lay = view.layouts[at];
   const unit = { ...(view.unit ?? { row: 0, column: 0, channel: 0 }), layer: at };
   const flat = lay.h * lay.w === 1;

@@ -172,6 +172,7 @@ SCRIPTS = {
     "taken": mark("predicted class"),
     "this_run": mark("this run"),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
+    "tools": mark("change the image"),
     "truth": mark("true class"),
     "undo": mark("Undo"),
     "unpaint": mark("restore the trained weights"),

@@ -347,6 +347,8 @@ const reading = new IntersectionObserver(
 // What the contents of the page need, when it begins and of what is put there later.
 function furnish() {
   label(document.getElementById("contents"), "contents");
+  for (const [box, items] of [["#contents", "a"], [".worst, .often", "button"]])
+    for (const each of document.querySelectorAll(box)) oneStop(each, items);
   reading.disconnect();
   for (const section of document.querySelectorAll("section[id]")) reading.observe(section);
   for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
@@ -357,6 +359,7 @@ function furnish() {
 
 window.lenet = { drawn: () => drawn }; // for who looks in from a console
 furnish();
+oneStop(document.querySelector(".tools"), "button");
 document.getElementById("language").addEventListener("click", () => {
   setLanguage(language() === "en" ? "zh" : "en");
   remember(`language ${location.pathname}`, language());

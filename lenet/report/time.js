@@ -29,6 +29,7 @@ function slider(box, all, show) {
   const input = box.querySelector("input") ?? add(box, "input", { type: "range", min: 0, step: 1 });
   const output = box.querySelector("output") ?? add(box, "output", {});
   label(input, "epoch_slider");
+  if (!box.closest("#time")) input.tabIndex = -1; // one of them is enough
   input.max = String(all.length - 1);
   input.oninput = () => show(all[Number(input.value)].epoch);
   return () => {
