@@ -57,7 +57,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     ("words", "some"),
     [
         (("lenet", "tr"), {"train", "track"}),
-        (("lenet", "train", "--l"), {"--lr", "--lang"}),
+        (("lenet", "train", "--l"), {"--lr", "--lang", "--live"}),
         (("lenet", "sweep", "--stu"), {"--study"}),
         (("lenet", "train", "--activation", "r"), {"relu"}),
     ],

@@ -2,8 +2,10 @@
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import record_rows
@@ -16,6 +18,7 @@ from lenet import data, inspect, records
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
 from lenet.data import Data, pictures
+from lenet.engine import forward
 from lenet.errors import DataError
 from lenet.report import of_run, of_sweep, page
 
@@ -118,6 +121,91 @@ def test_the_browser_s_logits_are_jax_s(open_run, settings, shape):
     np.testing.assert_allclose(logits(tab, of.test.images), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="sigmoid, average"),
+        pytest.param({"activation": "relu", "pool": "max", "init": "he_normal"}, id="ReLU, max"),
+        pytest.param({"activation": "tanh"}, id="tanh", marks=pytest.mark.slow),
+    ],
+)
+def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
+    """The gradient is that of automatic differentiation, and occlusion that of covered images; a
+    channel that is switched off is one whose kernels lead nowhere.
+    """
+    of = report_pages.data()
+    tab, run = open_run(of, with_data=False, **settings)
+    image, k = of.test.images[0].astype(np.float32) / 255, 2
+
+    def logit(x):
+        return forward.apply(run.model, run.params, x)[:, k]
+
+    call = "([name, ...values]) => window.lenet[name](...values)"
+    pixels = of.test.images[0].ravel().tolist()
+    slopes = jax.grad(lambda x: logit(x)[0])(image[None])[0]
+    np.testing.assert_allclose(
+        tab.evaluate(call, ["gradient", pixels, k]), slopes.ravel(), atol=1e-5, rtol=1e-4
+    )
+    reach = explained_reach()
+    hidden = np.repeat(image[None], 28 * 28, 0)
+    for i, j in itertools.product(range(28), repeat=2):
+        rows, columns = (slice(max(x - reach, 0), x + reach + 1) for x in (i, j))
+        hidden[28 * i + j, rows, columns] = 0
+    np.testing.assert_allclose(
+        tab.evaluate(call, ["occlusion", pixels, k]), logit(image[None]) - logit(hidden), atol=1e-4
+    )
+    cut = jax.tree.map(np.array, run.params)
+    cut["conv2"]["kernel"][:, :, 1] = 0  # what reads channel 1 of conv1, through a pooling
+    off = tab.evaluate(call, ["without", pixels, [{"layer": 1, "channel": 1}]])
+    np.testing.assert_allclose(off, forward.apply(run.model, cut, image[None])[0], atol=1e-4)
+
+
+def explained_reach() -> int:
+    """How far the patch of occlusion reaches from its middle."""
+    source = (Path(page.__file__).parent / "explain.js").read_text(encoding="utf-8")
+    return (int(re.search(r"const PATCH = (\d+);", source)[1]) - 1) // 2
+
+
+def test_a_unit_that_is_clicked_is_taken_apart(open_run):
+    """Its products, bias and activation give its value, in every kind of layer."""
+    of = report_pages.data()
+    tab, _ = open_run(of, activation="tanh")
+    own = tab.locator('.view[data-view="own"]')
+    names = [layer["name"] for layer in tab.evaluate("window.lenet.network.layers")]
+    assert names == ["conv1", "pool1", "conv2", "pool2", "dense1", "dense2"]
+    apart = own.locator(".apart")
+    for at, name in enumerate(names):
+        own.locator(".layer canvas").nth(at).click(position={"x": 6, "y": 6})
+        said = apart.inner_text()
+        window = apart.locator("td").all_inner_texts()
+        assert said.startswith(name)
+        assert name in own.locator(".readout").inner_text()  # nothing has moved
+        apart.get_by_role("button", name="close").click()
+        assert apart.is_hidden()
+        numbers = [
+            float(x) for x in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", said.replace("−", "-"))
+        ]
+        if name.startswith("pool"):
+            assert len(window) == 4
+            mean = np.mean([float(x.replace("−", "-")) for x in window])
+            assert abs(mean - numbers[-1]) < 0.01
+            continue
+        total, bias, before = re.search(
+            r"products (\S+) \+ bias (\S+) = ([^;\s]+)", said.replace("−", "-")
+        ).groups()
+        assert abs(float(total) + float(bias) - float(before)) < 0.01
+        if name != names[-1]:
+            assert abs(np.tanh(float(before)) - numbers[-1]) < 0.01
+    before = own.locator(".bars").inner_text()
+    own.locator(".layer canvas").nth(0).click(position={"x": 6, "y": 6})
+    apart.get_by_role("button", name="switch channel off").click()
+    assert own.locator(".bars").inner_text() != before
+    apart.get_by_role("button", name="switch all on").click()
+    assert own.locator(".bars").inner_text() == before
+    own.locator(".layer canvas").nth(0).press("Escape")
+    assert apart.is_hidden()
+
+
 def test_the_page_itself_compares_its_logits_with_jax_s(tab):
     assert "logits match JAX on" in tab.inner_text("#agreement")
 
@@ -159,7 +247,7 @@ def test_pointing_at_a_unit_tells_its_receptive_field(tab):
 
 def test_a_keyboard_is_enough(tab, own):
     view = tab.locator(".view").first
-    view.locator("select").focus()
+    view.locator("select").last.focus()
     tab.keyboard.press("Tab")
     assert view.locator(".layer canvas").first.evaluate("c => c === document.activeElement")
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "PageDown"):
@@ -294,7 +382,7 @@ def test_language_and_theme_change_at_a_click_and_outlive_the_page(tab, own):
     assert tab.get_by_text("学习曲线").first.is_visible()
     tab.locator("#chart-losses text", has_text="损失").first.wait_for()
     assert "分类正确" in tab.locator(".confusion button").first.get_attribute("aria-label")
-    assert "画笔" in own.locator("select").nth(1).get_attribute("title")
+    assert "画笔" in own.locator("select").last.get_attribute("title")
     tab.click("#theme")
     dark = tab.evaluate(colour)
     assert dark != light
@@ -389,7 +477,7 @@ def test_training_on_real_pictures_ends_with_a_report(opened, fashion_mnist, tmp
     images = fashion_mnist.test.images[:1000]
     expected = inspect.logits(*records.load(run_dir), images)
     np.testing.assert_allclose(logits(tab, images), expected, atol=1e-4, rtol=0)
-    first = tab.locator(".views select").all()
+    first = tab.locator(".views select:first-child").all()
     chosen = [select.locator("option:checked").inner_text().split()[0] for select in first]
     assert chosen == ["Pullover,", "Coat,"]
 
@@ -720,7 +808,7 @@ def test_pointing_draws_no_map_anew(tab):
         canvas.hover(position={"x": x, "y": 4})
         assert "conv2, channel 0" in view.locator(".readout").inner_text()
     assert tab.evaluate("() => window.drawings") == 0
-    view.locator("select").select_option(index=2)
+    view.locator("select").first.select_option(index=2)
     assert tab.evaluate("() => window.drawings") > 0
 
 

@@ -3,6 +3,7 @@
 Each function returns an unverified `Raw`, or raises a DataError whose one line says why it failed.
 """
 
+import importlib.util
 import itertools
 import json
 import math
@@ -89,6 +90,11 @@ def prepared(name: str, root: Path, missing: str = "") -> Raw:
     if not readable:
         missing = missing or f"no dataset {name}"
         raise DataError(f"{str(root)!r}: {missing} prepared by tensorflow-datasets")
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        raise DataError(
+            f"{str(readable[0])!r}: prepared by tensorflow-datasets, which is not installed. "
+            "To fix: pip install tensorflow-datasets array-record"
+        )
     place = max(readable, key=lambda x: [int(part) for part in x.name.split(".") if part.isdigit()])
     try:
         return _prepared(name, place)

@@ -17,6 +17,9 @@ function buildView(element, network, layers, own) {
     outputs: [],
     pictures: [], // of each layer: its maps as they were drawn last, without frames
     unit: null, // {layer, row, column, channel}
+    loupe: null, // the unit that is taken apart
+    off: [], // channels that are switched off, {layer, channel}
+    heat: null, // of each pixel: how much it speaks for the answer
     past: [], // what Undo brings back: [image, opened], the newest last
     opened: null, // a picture that is shown as it was opened: {name, both: [shown, the other]}
     cursor: { row: height >> 1, column: width >> 1 },
@@ -25,7 +28,10 @@ function buildView(element, network, layers, own) {
   const controls = add(element, "div", { className: "controls" });
   const note = add(element, "p", { className: "note" });
   note.setAttribute("role", "status");
-  view.note = (key = "", values = {}) => note.replaceChildren(...(key ? spans(key, values) : []));
+  view.note = (key = "", values = {}, calm = false) => {
+    note.replaceChildren(...(key ? spans(key, values) : []));
+    note.classList.toggle("calm", calm);
+  };
   const inside = add(element, "div", { className: "inside" });
   const side = add(inside, "div", { className: "side" });
   const input = add(side, "div", { className: "input" });
@@ -49,8 +55,10 @@ function buildView(element, network, layers, own) {
     view.compute();
   };
   view.compute = () => {
-    view.outputs = forward(layers, network.image_shape, view.image.map((x) => x / 255));
+    view.outputs = forward(layers, network.image_shape, view.image.map((x) => x / 255), view.off);
+    view.heat = null;
     view.draw();
+    view.explain();
   };
   // All anew: of another image, width, theme or language.
   view.keep = () => {
@@ -67,6 +75,7 @@ function buildView(element, network, layers, own) {
     render(view, network, layers);
     tell(view, network);
     answer(view);
+    takeApart(view, layers);
     view.frame();
   };
   view.frame = () => frames(view, network, layers); // alone: of another unit or place of the cursor
@@ -76,6 +85,7 @@ function buildView(element, network, layers, own) {
   };
   sampleChoice(view, network, controls);
   if (own) buttons(view, network, controls);
+  explaining(view, network, layers, controls);
   const first = element.dataset.class === undefined ? network.samples.at(-1)?.label : Number(element.dataset.class);
   const sample = network.samples.findIndex(({ label }) => label === first);
   if (sample < 0) view.show(view.image);
@@ -106,6 +116,10 @@ function layerCanvas(view, layers, at) {
   });
   canvas.addEventListener("blur", () => select(view, layers, null));
   canvas.addEventListener("keydown", (event) => move(view, layers, at, event));
+  canvas.addEventListener("click", (event) => {
+    point(view, layers, at, event); // again: the canvas that lost the focus has selected nothing
+    if (view.unit) lookAt(view, layers, view.unit);
+  });
   return canvas;
 }
 
@@ -147,13 +161,22 @@ function buttons(view, network, controls) {
     if (view.opened) view.open(view.opened.name, [...view.opened.both].reverse());
     else view.changed(view.image.map((x) => 255 - x));
   }).append(...spans("invert"));
-  const ways = { left: ["←", 0, -1], right: ["→", 0, 1], up: ["↑", -1, 0], down: ["↓", 1, 0] };
-  for (const [key, [sign, down, right]] of Object.entries(ways)) {
-    const moved = (image) => shifted(image, network.image_shape, down, right);
+  const shape = network.image_shape;
+  const changes = {
+    left: ["←", (image) => shifted(image, shape, 0, -1)],
+    right: ["→", (image) => shifted(image, shape, 0, 1)],
+    up: ["↑", (image) => shifted(image, shape, -1, 0)],
+    down: ["↓", (image) => shifted(image, shape, 1, 0)],
+    anticlockwise: ["↺", (image) => rotated(image, shape, -15)],
+    clockwise: ["↻", (image) => rotated(image, shape, 15)],
+    blur: ["≋", (image) => blurred(image, shape)],
+    noise: ["⁘", noisy],
+  };
+  for (const [key, [sign, change]] of Object.entries(changes)) {
     const made = button(() => {
       if (view.opened)
-        view.open(view.opened.name, view.opened.both.map((each) => ({ ...each, values: moved(each.values) })));
-      else view.changed(moved(view.image));
+        view.open(view.opened.name, view.opened.both.map((each) => ({ ...each, values: change(each.values) })));
+      else view.changed(change(view.image));
     });
     made.textContent = sign;
     label(made, key);
@@ -279,18 +302,6 @@ function paint(view, network, { row, column }, ink) {
     }
 }
 
-function shifted(image, [height, width, channels], down, right) {
-  const moved = new Float64Array(image.length);
-  for (let i = 0; i < height; i++)
-    for (let j = 0; j < width; j++) {
-      const y = i - down, x = j - right;
-      if (y < 0 || x < 0 || y >= height || x >= width) continue;
-      for (let c = 0; c < channels; c++)
-        moved[(i * width + j) * channels + c] = image[(y * width + x) * channels + c];
-    }
-  return moved;
-}
-
 // How the maps of a layer lie on its canvas: as large as SIDE, HIGH and the width allow.
 function layout(layer, available) {
   const [h, w, c] = layer.shape;
@@ -332,7 +343,9 @@ function render(view, network, layers) {
   const part = (k) => (channels === 1 ? 0 : Math.min(k, channels - 1));
   const place = (i, k) => view.image[i * channels + part(k)];
   view.picture = offscreen(view.picture, width * scale, height * scale);
-  blit(view.picture.getContext("2d"), 0, 0, height, width, scale, (i, k) => place(i, k));
+  const peak = (view.heat ?? []).reduce((a, x) => Math.max(a, Math.abs(x)), 1e-12);
+  const heated = (i, k, share = view.heat[i] / peak) => place(i, k) + Math.abs(share) * (diverging(share)[k] - place(i, k));
+  blit(view.picture.getContext("2d"), 0, 0, height, width, scale, view.heat ? heated : place);
   const available = view.maps.clientWidth;
   const edge = colour("--edge"); // once for hundreds of maps and units
   view.layouts = layers.map((layer) => layout(layer, available));
@@ -462,6 +475,8 @@ function move(view, layers, at, event) {
     unit.column = clamp(unit.column + step[1], lay.w);
   } else if (event.key === "PageDown") unit.channel = clamp(unit.channel + 1, lay.c);
   else if (event.key === "PageUp") unit.channel = clamp(unit.channel - 1, lay.c);
+  else if (event.key === "Enter") lookAt(view, layers, unit);
+  else if (event.key === "Escape") lookAt(view, layers, null);
   else return;
   event.preventDefault();
   select(view, layers, unit);

@@ -63,7 +63,7 @@ class Live:
         self.ask(self.tell)
 
     def end(self, file: Path) -> None:
-        """Tell that the page is finished and left in a file; wait until browsers have it."""
+        """Tell that the page is finished, in a file; wait until browsers have it."""
         self.ask(self.finish, file)
         self.taken.wait(LAST)
 
@@ -137,7 +137,7 @@ class _Guarded(web.RequestHandler):
 
 class _Page(_Guarded):
     async def get(self) -> None:
-        """Send the page; `?last` is asked by those who were told of the end."""
+        """Send the page; who knows of the end asks with `?last`."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         await self.finish(self.live.page())
         if "last" in self.request.arguments and self.live.due:

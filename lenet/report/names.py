@@ -57,13 +57,20 @@ RECORDED = {
 """What config.json records of data and environment; other names are those of packages."""
 
 SCRIPTS = {
+    "all_on": mark("switch all on ({n} off)"),
+    "anticlockwise": mark("turn anticlockwise"),
+    "apart": mark("{name}, channel {channel}, row {row}, column {column}"),
+    "apart_flat": mark("{name}, unit {channel}"),
     "agree": mark("Verified: logits match JAX on {n} images (max difference {most})."),
     "behind": mark("{truth} predicted as {taken}: {shown} of {count}"),
+    "blur": mark("blur"),
     "brush": mark("brush size"),
     "canvas": mark("drawing area: arrow keys move, Space paints, Delete erases"),
     "choose": mark("choose an image"),
     "class": mark("class"),
     "clear": mark("Clear"),
+    "close": mark("close"),
+    "clockwise": mark("turn clockwise"),
     "contents": mark("contents"),
     "cursor": mark("row {row}, column {column}"),
     "differ": mark(
@@ -86,24 +93,48 @@ SCRIPTS = {
         "{name}, unit {channel}: {value}. Receptive field: rows {top} to {bottom}, columns {left} "
         "to {right}."
     ),
-    "hover": mark("Point at a unit, or tap it."),
+    "from": mark("input channel"),
+    "from_sum": mark("input channel {channel}: {sum}"),
+    "gradient": mark("input gradient"),
+    "gradient_said": mark(
+        "Orange: a brighter pixel raises the logit of {name}; purple: it lowers it. Colour scale: "
+        "this image's largest gradient."
+    ),
+    "hover": mark("Point at a unit, or tap it; click it to see what it computes."),
     "image": mark("input image"),
     "invert": mark("Invert"),
     "inverted": mark("{name}: dark on light, inverted as experiments.predict --invert does."),
+    "kernel": mark("kernel"),
     "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
     "large": mark(
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
     ),
+    "largest": mark("largest: {value}"),
     "left": mark("shift left"),
     "light": mark("{name}: dark on light; the training images are light on dark."),
     "live": mark("Live: follows the training"),
     "logit": mark("logit"),
     "lost": mark("Disconnected: the command has ended. It says how to continue."),
+    "mean": mark("mean: {value}"),
+    "noise": mark("add noise"),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
+    "occlusion": mark("occlusion"),
+    "occlusion_said": mark(
+        "Orange: the logit of {name} falls when 5 × 5 pixels around one are black; purple: it "
+        "rises. Colour scale: this image's largest change."
+    ),
+    "off": mark("switch channel off"),
+    "on": mark("switch channel on"),
+    "others": mark("{n} others: {sum}"),
     "probability": mark("probability"),
+    "products": mark("products"),
     "right": mark("shift right"),
     "right_behind": mark("{truth} predicted correctly: {shown} of {count}"),
     "sample": mark("{name}, test image {index}"),
+    "sum": mark("sum of all products {sum} + bias {bias} = {before}"),
+    "sum_activated": mark(
+        "sum of all products {sum} + bias {bias} = {before}; {activation}: {value}"
+    ),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
     "undo": mark("Undo"),
     "unit": mark(
@@ -111,7 +142,9 @@ SCRIPTS = {
         "{top} to {bottom}, columns {left} to {right}."
     ),
     "up": mark("shift up"),
+    "why": mark("why this answer?"),
     "width": mark("brush size {size}"),
+    "window": mark("window"),
 }
 """What network.js, layers.js and page.js say, by the name that they use."""
 

@@ -23,14 +23,21 @@ function unpack(network) {
   );
 }
 
-// What every layer gives for an image of numbers from 0 to 1: [{name, kind, shape, values}].
-function forward(layers, shape, image) {
+// What every layer gives for an image of numbers from 0 to 1: [{name, kind, shape, values}]. Channels
+// that are switched off, [{layer, channel}], give 0.
+function forward(layers, shape, image, off = []) {
   let input = { shape, values: image };
-  return layers.map((layer) => {
+  return layers.map((layer, at) => {
     const values = { conv: convolve, pool, dense }[layer.kind](layer, input);
+    silence(values, layer, at, off);
     input = { ...layer, values };
     return input;
   });
+}
+
+function silence(values, layer, at, off) {
+  for (const { channel } of off.filter((each) => each.layer === at))
+    for (let i = channel; i < values.length; i += layer.shape[2]) values[i] = 0;
 }
 
 function convolve(layer, input) {

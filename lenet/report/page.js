@@ -344,9 +344,15 @@ function network() {
   const found = payload.network;
   if (!found) return;
   layers.splice(0, Infinity, ...unpack(found));
-  const logits = (pixels) =>
-    Array.from(forward(layers, found.image_shape, Float64Array.from(pixels, (x) => x / 255)).at(-1).values);
-  Object.assign(window.lenet, { logits, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
+  const scaled = (pixels) => Float64Array.from(pixels, (x) => x / 255);
+  const without = (pixels, off) => Array.from(forward(layers, found.image_shape, scaled(pixels), off).at(-1).values);
+  const logits = (pixels) => without(pixels, []);
+  const explain = {
+    without,
+    gradient: (pixels, k) => Array.from(gradient(layers, found.image_shape, scaled(pixels), k)),
+    occlusion: async (pixels, k) => Array.from(await occlusion(layers, found.image_shape, scaled(pixels), k)),
+  };
+  Object.assign(window.lenet, { logits, ...explain, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
   views.forEach((view) => view.compute());
   for (const element of document.querySelectorAll("[data-view]:empty"))
     views.push(buildView(element, found, layers, element.dataset.view === "own"));

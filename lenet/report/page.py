@@ -17,7 +17,9 @@ from lenet.figures.vega import Chart
 from lenet.language import LANGUAGES, Message, message, sentences, translate, translation
 from lenet.report import names
 
-SCRIPTS = ("network.js", "picture.js", "layers.js", "page.js")
+SCRIPTS = (
+    *("network.js", "explain.js", "picture.js", "change.js", "unit.js", "layers.js", "page.js"),
+)
 LIVE = "live.js"
 
 
