@@ -238,7 +238,7 @@ def test_a_page_in_chinese_holds_no_english_that_has_a_chinese(of_noise):
 
 
 def test_the_scripts_say_what_there_is_to_say_and_all_of_it():
-    script = "".join((HERE / name).read_text() for name in page.SCRIPTS)
+    script = "".join((HERE / name).read_text() for name in (*page.SCRIPTS, page.LIVE))
     said = re.findall(r'\b(?:say|spans)\("(\w+)"|\b(?:label|worded)\([\w.]+, "(\w+)"', script)
     assert said
     assert {key for pair in said for key in pair if key} <= names.SCRIPTS.keys()

@@ -233,6 +233,43 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(tab, noise):
     assert int(noise.test.labels[index]) == truth
 
 
+def test_the_browser_of_pictures_shows_what_is_asked_for(tab, own, noise):
+    """By true class, prediction and correctness, sorted by confidence; a click opens a picture."""
+    tiles = tab.evaluate("JSON.parse(document.getElementById('payload').textContent).tiles")
+    box = tab.locator("[data-browser]")
+    truth, taken, kind, order = box.locator("select").all()
+
+    def shown() -> list[int]:
+        labels = box.locator("canvas").evaluate_all("all => all.map(each => each.title)")
+        return [int(re.search(r"test image (\d+)", label)[1]) for label in labels]
+
+    def expected(wanted, sign) -> list[int]:
+        some = sorted(filter(wanted, tiles), key=lambda tile: sign * tile["probability"])
+        return [tile["index"] for tile in some][:24]
+
+    assert shown() == expected(lambda tile: tile["label"] != tile["predicted"], -1)
+    kind.select_option("all")
+    order.select_option("doubtful")
+    assert shown() == expected(lambda tile: True, 1)
+    box.get_by_role("button", name="Show more").click()
+    assert len(shown()) == min(48, len(tiles))
+    truth.select_option("2")
+    assert shown() == expected(lambda tile: tile["label"] == 2, 1)
+    truth.select_option("")
+    taken.select_option("1")
+    kind.select_option("wrong")
+    assert shown() == expected(lambda tile: tile["predicted"] == 1 != tile["label"], 1)
+    box.locator("button").first.focus()
+    tab.keyboard.press("ArrowRight")
+    index = shown()[1]
+    tab.keyboard.press("Enter")
+    assert f"test image {index}" in own.locator(".note").inner_text()
+    image = noise.test.images[index, :, :, 0]
+    answer = tab.evaluate("pixels => window.lenet.logits(pixels)", image.ravel().tolist())
+    found = [float(x) for x in own.locator(".bars .logit:not(.head)").all_inner_texts()]
+    np.testing.assert_allclose(found, answer, atol=0.006)
+
+
 def test_pointing_at_a_unit_tells_its_receptive_field(tab):
     """conv2 of the chapter: windows of 5 over units 2 apart that see 6 pixels, from -2 on."""
     view = tab.locator(".view").first

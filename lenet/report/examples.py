@@ -54,7 +54,6 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
     values = {
         "confusion": confusion,
         "often": _often(confusion),
-        "mistakes": [place[i] for i in worst],
         "mistaken": int((predicted != test.labels).sum()),
         "tested": len(test.labels),
         "per_cell": PER_CELL,

@@ -112,7 +112,8 @@ function explaining(view, network, layers, controls) {
         : await occlusion(layers, shape, image, best, view.off, () => view.asked === asked);
     if (!found || view.asked !== asked) return;
     view.heat = found;
-    view.note(`${kind}_said`, { name: className(best) }, true);
+    const said = { gradient: "gradient_said", occlusion: "occlusion_said" };
+    view.note(said[kind], { name: className(best) }, true);
     view.draw();
   };
   select.addEventListener("change", () => {

@@ -61,6 +61,9 @@ SCRIPTS = {
     "anticlockwise": mark("turn anticlockwise"),
     "apart": mark("{name}, channel {channel}, row {row}, column {column}"),
     "apart_flat": mark("{name}, unit {channel}"),
+    "all": mark("right and wrong"),
+    "any_taken": mark("any prediction"),
+    "any_truth": mark("any true class"),
     "agree": mark("Verified: logits match JAX on {n} images (max difference {most})."),
     "behind": mark("{truth} predicted as {taken}: {shown} of {count}"),
     "blur": mark("blur"),
@@ -72,6 +75,7 @@ SCRIPTS = {
     "close": mark("close"),
     "clockwise": mark("turn clockwise"),
     "contents": mark("contents"),
+    "correct": mark("right answers"),
     "cursor": mark("row {row}, column {column}"),
     "differ": mark(
         "Check failed: logits differ from JAX by up to {most} on {n} images. Do not rely on the "
@@ -89,6 +93,7 @@ SCRIPTS = {
         "transparent."
     ),
     "file": mark("open an image file"),
+    "found": mark("{shown} of {n} pictures"),
     "flat": mark(
         "{name}, unit {channel}: {value}. Receptive field: rows {top} to {bottom}, columns {left} "
         "to {right}."
@@ -105,6 +110,7 @@ SCRIPTS = {
     "invert": mark("Invert"),
     "inverted": mark("{name}: dark on light, inverted as experiments.predict --invert does."),
     "kernel": mark("kernel"),
+    "kind": mark("right or wrong"),
     "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
     "large": mark(
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
@@ -116,6 +122,8 @@ SCRIPTS = {
     "logit": mark("logit"),
     "lost": mark("Disconnected: the command has ended. It says how to continue."),
     "mean": mark("mean: {value}"),
+    "more": mark("Show more"),
+    "most_doubtful": mark("least confident first"),
     "noise": mark("add noise"),
     "notpicture": mark("{name}: not a still PNG or JPEG image. Choose another file."),
     "occlusion": mark("occlusion"),
@@ -125,6 +133,8 @@ SCRIPTS = {
     ),
     "off": mark("switch channel off"),
     "on": mark("switch channel on"),
+    "opened": mark("test image {index}"),
+    "order": mark("order"),
     "others": mark("{n} others: {sum}"),
     "probability": mark("probability"),
     "products": mark("products"),
@@ -135,13 +145,17 @@ SCRIPTS = {
     "sum_activated": mark(
         "sum of all products {sum} + bias {bias} = {before}; {activation}: {value}"
     ),
+    "surest": mark("most confident first"),
+    "taken": mark("predicted class"),
     "tile": mark("true class {truth}, predicted {taken}, probability {share}, test image {index}"),
+    "truth": mark("true class"),
     "undo": mark("Undo"),
     "unit": mark(
         "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "
         "{top} to {bottom}, columns {left} to {right}."
     ),
     "up": mark("shift up"),
+    "wrong": mark("mistakes"),
     "why": mark("why this answer?"),
     "width": mark("brush size {size}"),
     "window": mark("window"),

@@ -270,52 +270,7 @@ function comparison(values) {
   };
 }
 
-// ---- pictures of the test set ----
-
-async function pictures() {
-  if (!payload.sprite) return;
-  const sheet = new Image();
-  sheet.src = payload.sprite.uri;
-  await sheet.decode();
-  const gallery = (box, tiles) => {
-    for (const at of tiles) {
-      const { index, label: truth, predicted, probability } = payload.tiles[at];
-      const { columns, height, width } = payload.sprite;
-      const figure = add(box, "figure", {});
-      const canvas = add(figure, "canvas", { width, height });
-      canvas.setAttribute("role", "img");
-      const [was, taken, share] = [className(truth), className(predicted), (probability ?? NaN).toFixed(3)];
-      label(canvas, "tile", { truth: was, taken, share, index });
-      canvas
-        .getContext("2d")
-        .drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
-      const caption = (lang) => (truth === predicted ? was(lang) : `${was(lang)} → ${taken(lang)}`);
-      add(figure, "figcaption", {}).append(...inEach((lang) => `${caption(lang)} ${share}`));
-    }
-  };
-  for (const box of document.querySelectorAll("[data-tiles]")) gallery(box, JSON.parse(box.dataset.tiles));
-  const behind = document.getElementById("behind");
-  const cells = [...document.querySelectorAll("button[data-total]")];
-  const largest = Math.max(...cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count));
-  for (const button of document.querySelectorAll("[data-cell]")) {
-    // Of its class what is right, of the largest mistake what is wrong.
-    const whole = "right" in button.dataset ? button.dataset.total : largest;
-    if (whole > 0 && "count" in button.dataset)
-      button.style.setProperty("--share", Math.sqrt(button.dataset.count / whole));
-    const [truth, taken] = button.dataset.cell.split(",").map(Number);
-    const tiles = payload.cells[button.dataset.cell] ?? [];
-    const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
-    const key = truth === taken ? "right_behind" : "behind";
-    if (!button.classList.contains("pill")) label(button, key, about);
-    button.addEventListener("click", () => {
-      for (const other of document.querySelectorAll("button[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
-      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
-      behind.replaceChildren();
-      add(behind, "h3", {}).append(...spans(key, about));
-      gallery(add(behind, "div", { className: "gallery" }), tiles);
-    });
-  }
-}
+// ---- the confusion matrix ----
 
 // One stop for Tab in a matrix of buttons; arrows move inside it.
 function roving(matrix) {

@@ -18,7 +18,8 @@ from lenet.language import LANGUAGES, Message, message, sentences, translate, tr
 from lenet.report import names
 
 SCRIPTS = (
-    *("network.js", "explain.js", "picture.js", "change.js", "unit.js", "layers.js", "page.js"),
+    *("network.js", "explain.js", "picture.js", "change.js", "unit.js", "layers.js"),
+    *("gallery.js", "page.js"),
 )
 LIVE = "live.js"
 

@@ -1,0 +1,123 @@
+// Pictures of the test set: behind a cell of the confusion matrix, and a browser of all in the page.
+// Each opens in the network.
+
+const AT_ONCE = 24; // pictures of the browser
+
+async function pictures() {
+  if (!payload.sprite) return;
+  const sheet = new Image();
+  sheet.src = payload.sprite.uri;
+  await sheet.decode();
+  for (const box of document.querySelectorAll("[data-browser]")) browser(box, sheet);
+  behindCells(sheet);
+}
+
+// Buttons with pictures, one stop for Tab; arrows move among them.
+function gallery(box, sheet, tiles) {
+  const { columns, height, width } = payload.sprite;
+  const own = views.find((view) => view.own);
+  for (const at of tiles) {
+    const { index, label: truth, predicted, probability } = payload.tiles[at];
+    const button = add(add(box, "figure", {}), "button", { type: "button", tabIndex: at === tiles[0] ? 0 : -1, disabled: !own });
+    const canvas = add(button, "canvas", { width, height });
+    canvas.setAttribute("role", "img");
+    const [was, taken, share] = [className(truth), className(predicted), (probability ?? NaN).toFixed(3)];
+    label(canvas, "tile", { truth: was, taken, share, index });
+    const context = canvas.getContext("2d");
+    context.drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
+    const caption = (lang) => (truth === predicted ? was(lang) : `${was(lang)} → ${taken(lang)}`);
+    add(button, "span", {}).append(...inEach((lang) => `${caption(lang)} ${share}`));
+    button.addEventListener("click", () => openTile(own, context, index));
+  }
+  box.addEventListener("keydown", (event) => {
+    const step = STEPS[event.key];
+    const buttons = [...box.querySelectorAll("button")];
+    if (!step || !buttons.includes(event.target)) return;
+    event.preventDefault();
+    const below = buttons.findIndex((each) => each.offsetTop > buttons[0].offsetTop);
+    const next = buttons[buttons.indexOf(event.target) + step[1] + step[0] * (below < 0 ? buttons.length : below)];
+    if (!next) return;
+    for (const each of buttons) each.tabIndex = each === next ? 0 : -1;
+    next.focus();
+  });
+}
+
+// Put a picture into the network, to be changed and explained there.
+function openTile(view, context, index) {
+  const { width, height } = context.canvas, channels = payload.network.image_shape[2];
+  const { data } = context.getImageData(0, 0, width, height);
+  view.keep();
+  view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
+  view.note("opened", { index }, true);
+  view.element.closest("section").scrollIntoView();
+  view.input.focus({ preventScroll: true });
+}
+
+function behindCells(sheet) {
+  const behind = document.getElementById("behind");
+  const cells = [...document.querySelectorAll("button[data-total]")];
+  const largest = Math.max(...cells.filter((cell) => !("right" in cell.dataset)).map((cell) => cell.dataset.count));
+  for (const button of document.querySelectorAll("[data-cell]")) {
+    // Of its class what is right, of the largest mistake what is wrong.
+    const whole = "right" in button.dataset ? button.dataset.total : largest;
+    if (whole > 0 && "count" in button.dataset)
+      button.style.setProperty("--share", Math.sqrt(button.dataset.count / whole));
+    const [truth, taken] = button.dataset.cell.split(",").map(Number);
+    const tiles = payload.cells[button.dataset.cell] ?? [];
+    const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
+    const key = truth === taken ? "right_behind" : "behind";
+    if (!button.classList.contains("pill")) label(button, key, about);
+    button.addEventListener("click", () => {
+      for (const other of document.querySelectorAll("button[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
+      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
+      behind.replaceChildren();
+      add(behind, "h3", {}).append(...spans(key, about));
+      gallery(add(behind, "div", { className: "gallery" }), sheet, tiles);
+    });
+  }
+}
+
+// All pictures in the page, by true class, prediction, right or wrong, and confidence.
+function browser(box, sheet) {
+  const controls = add(box, "div", { className: "controls" });
+  const choice = (key, options) => {
+    const select = add(controls, "select", {});
+    label(select, key);
+    for (const [value, text] of options) {
+      const option = add(select, "option", { value });
+      if (typeof text === "string") worded(option, text);
+      else labels.set(option, () => (option.textContent = text(language()))).get(option)();
+    }
+    select.addEventListener("change", () => show(AT_ONCE));
+    return select;
+  };
+  const classes = payload.class_names.en.map((_, k) => [String(k), className(k)]);
+  const truth = choice("truth", [["", "any_truth"], ...classes]);
+  const taken = choice("taken", [["", "any_taken"], ...classes]);
+  const kind = choice("kind", [["wrong", "wrong"], ["right", "correct"], ["all", "all"]]);
+  const order = choice("order", [["sure", "surest"], ["doubtful", "most_doubtful"]]);
+  const found = add(box, "p", {});
+  found.setAttribute("role", "status");
+  let list = add(box, "div", { className: "gallery" });
+  const more = add(box, "button", { type: "button" });
+  more.append(...spans("more"));
+  let count = AT_ONCE;
+  const show = (most) => {
+    count = most;
+    const tiles = [...payload.tiles.keys()].filter((at) => {
+      const { label: was, predicted } = payload.tiles[at];
+      const of = (select, k) => select.value === "" || Number(select.value) === k;
+      return of(truth, was) && of(taken, predicted) && (kind.value === "all" || (was === predicted) === (kind.value === "right"));
+    });
+    const sign = order.value === "sure" ? -1 : 1;
+    tiles.sort((a, b) => sign * (payload.tiles[a].probability - payload.tiles[b].probability));
+    found.replaceChildren(...spans("found", { shown: Math.min(count, tiles.length), n: tiles.length }));
+    const fresh = Object.assign(document.createElement("div"), { className: "gallery" });
+    gallery(fresh, sheet, tiles.slice(0, count));
+    list.replaceWith(fresh);
+    list = fresh;
+    more.hidden = count >= tiles.length;
+  };
+  more.addEventListener("click", () => show(count + AT_ONCE));
+  show(AT_ONCE);
+}
