@@ -26,7 +26,13 @@ def page(tmp_path) -> Page:
     return Page("en", tmp_path, console())
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+FURTHER = {"dilation", "matrix_product", "grouped", "blur_pool", "backward", "dense_head", "budget"}
+FURTHER |= {"effective_receptive_field", "receptive_field", "fully_connected"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x in FURTHER else x for x in SECTIONS]
+)
 def test_every_section_holds_and_draws_its_figure(page, name):
     SECTIONS[name](page)
     assert [event.kind for event in page.events].count("check") >= 3

@@ -189,6 +189,7 @@ def test_a_loop_in_this_process_writes_nothing_into_the_directory_that_got_its_n
     run_dir.rename(tmp_path / "moved")
     other = runs.begin(run_dir, Config(**{**vars(TINY), "lr": 0.5}), few)
     before = tree(run_dir)
-    assert next(epochs, None) is None
+    with pytest.raises(InUseError, match="began later"):
+        next(epochs)
     assert tree(run_dir) == before
     assert len(list(other.epochs())) == 5

@@ -69,7 +69,7 @@ def test_an_interrupted_cell_can_be_run_again(whole, few, tmp_path):
     next(left)
     again = runs.resume(tmp_path / "run", few)  # the cell names its run anew
     assert [row.epoch for row in again.epochs()] == [2, 3, 4]
-    with pytest.raises(InUseError, match="a later loop"):
+    with pytest.raises(InUseError, match="began later"):
         next(left)
     assert outcome(tmp_path / "run") == outcome(whole)
 

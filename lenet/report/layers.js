@@ -60,7 +60,6 @@ function buildView(element, network, layers, own) {
     view.draw();
     view.explain();
   };
-  // All anew: of another image, width, theme or language.
   view.keep = () => {
     view.past.push([Float64Array.from(view.image), view.opened]);
     view.past.splice(0, view.past.length - PAST);
@@ -71,6 +70,7 @@ function buildView(element, network, layers, own) {
     view.changed(image);
     view.opened = opened;
   };
+  // All anew: of another image, width, theme or language.
   view.draw = () => {
     render(view, network, layers);
     tell(view, network);

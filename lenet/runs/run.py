@@ -89,11 +89,11 @@ class Run:
         return self._loop(rows)
 
     def _loop(self, rows: Generator[Row, None, bool]) -> Iterator[Row]:
-        """Yield the rows; raise if another loop has ended them."""
+        """Yield the rows; raise if what began later has ended them."""
         if not (yield from rows):
             raise InUseError(
-                f"run_dir={self.directory}: a later loop of this process continues the run. "
-                "Use that loop."
+                f"run_dir={self.directory}: a run or a loop over one that began later in this "
+                "process has the directory. Go on there."
             )
 
     def _epochs(self) -> Generator[Row, None, bool]:
