@@ -9,7 +9,7 @@ from jax import Array
 
 from lenet import data, ops, reference
 from lenet.chapter import rounding
-from lenet.chapter.claims.claim import Finding, truth
+from lenet.chapter.claims.claim import SEEDS, Finding, decided, truth
 from lenet.chapter.exercises import training
 from lenet.chapter.exercises.convolution import correlate
 from lenet.chapter.exercises.draws import integers
@@ -84,20 +84,23 @@ def dense_networks_ignore_pixel_order(page: Page) -> Finding:
         for split in (images.train, images.test)
     )
     shuffled = dataclasses.replace(images, train=learnt, test=tested)
-    settings = [training.modern(valid=0, seed=seed) for seed in training.SEEDS]
+    settings = [training.modern(valid=0, seed=seed) for seed in SEEDS]
     pairs = [
         [training.accuracies(config, each)[1] for each in (images, shuffled)]
         for config in page.track(settings, "training")
     ]
     before, after = np.array(pairs).T
     apart, bound = _dense_paths(images.train, key)
+    verdict, test = decided(page, before - after)
     return Finding(
-        truth(apart <= bound and after.max() < before.min()),
+        verdict if apart <= bound else "false",
         "A fully connected network is trained on original and permuted images, its first weights "
-        "permuted alike, and the losses are compared. LeNet is also trained on both.",
+        "permuted alike, and the losses are compared. LeNet is also trained on both. Does its test "
+        "accuracy fall, by a sign test over seeds?",
         "The losses of the fully connected network differ by rounding ({apart:.0e}). LeNet's test "
-        "accuracy falls from {before:.3f} to {after:.3f} (one epoch, {n} seeds).",
-        {"apart": apart, "before": before.mean(), "after": after.mean(), "n": len(before)},
+        "accuracy falls from {before:.3f} to {after:.3f} (one epoch; with {above} of {n} seeds, "
+        "p = {p:.1g}).",
+        {"apart": apart, "before": before.mean(), "after": after.mean(), **test},
     )
 
 

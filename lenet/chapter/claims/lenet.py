@@ -1,10 +1,8 @@
 """Claims of the book about LeNet."""
 
-import numpy as np
-
 from lenet import config as config_module
 from lenet import data
-from lenet.chapter.claims.claim import Finding, truth
+from lenet.chapter.claims.claim import SEEDS, Finding, decided, truth
 from lenet.chapter.exercises import training
 from lenet.chapter.page import Page
 from lenet.config import Config
@@ -23,36 +21,25 @@ def images_are_30_percent_smaller(page: Page) -> Finding:
 
 def relu_and_max_pooling_work_better(page: Page) -> Finding:
     """ReLU and max pooling work better than the sigmoid and average pooling."""
-    images = data.load(valid=10_000)
+    images = data.load(valid=training.HELD_OUT)
     # With smaller batches the sigmoid does not leave the plateau.
-    base = Config(epochs=5, valid=10_000)
+    base = Config(epochs=5, valid=training.HELD_OUT)
+    tried = {("sigmoid", "avg"): (0.5, 1.0, 2.0), ("relu", "max"): (0.1, 0.2, 0.4)}
     cells = {
         f"{activation} + {page.t(training.POOLINGS[pool])}": training.tune(
-            page,
-            config_module.replace(base, activation=activation, pool=pool),
-            (0.1, 0.3, 0.9),
-            images,
+            page, config_module.replace(base, activation=activation, pool=pool), rates, images
         )
-        for activation in ("sigmoid", "relu")
-        for pool in ("avg", "max")
+        for (activation, pool), rates in tried.items()
     }
-    scores, _ = training.measure(page, cells, images)
-    book, pooled, rectified, modern = (score[:, 1] for score in scores.values())
-    relu = (rectified + modern - book - pooled) / 2
-    pool = (pooled + modern - book - rectified) / 2
-    both, one = ((a > 0).all() for a in (np.stack([relu, pool]), np.stack([relu + pool])))
+    scores, _ = training.measure(page, cells, images, SEEDS)
+    book, modern = (score[:, 1] for score in scores.values())
+    verdict, test = decided(page, modern - book)
     return Finding(
-        "true" if both else "partly" if one else "false",
-        "All four networks are trained, each at the best of three learning rates on the "
-        "validation set. Does each change help with every seed?",
+        verdict,
+        "Both networks are trained, each at the best of three learning rates on the validation "
+        "set, with seeds that chose nothing. Is the test accuracy of ReLU and max pooling higher, "
+        "by a sign test over seeds? (`experiments.compare` takes the two changes apart.)",
         "Test accuracy after {epochs} epochs: {modern:.3f} with ReLU and max pooling, {book:.3f} "
-        "with sigmoid and average pooling. Gains: ReLU {relu}, max pooling {pool} ({n} seeds).",
-        {
-            "modern": modern.mean(),
-            "book": book.mean(),
-            "epochs": base.epochs,
-            "relu": training.spread(relu),
-            "pool": training.spread(pool),
-            "n": len(relu),
-        },
+        "with sigmoid and average pooling; higher with {above} of {n} seeds, p = {p:.1g}.",
+        {"modern": modern.mean(), "book": book.mean(), "epochs": base.epochs, **test},
     )

@@ -69,7 +69,7 @@ def warn_of_edge(page: Page, best: float, rates: Sequence[float]) -> None:
 
 
 def measure(
-    page: Page, settings: Mapping[str, Config], data: Data
+    page: Page, settings: Mapping[str, Config], data: Data, seeds: Sequence[int] = SEEDS
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Train each setting with each seed; print the amount of training and the accuracies.
 
@@ -82,15 +82,15 @@ def measure(
         "Settings: {settings}; seeds per setting: {seeds}; training images: {images:,}; images in "
         "total: {seen:,}. Accuracy, mean ± standard deviation over seeds:",
         settings=len(settings),
-        seeds=len(SEEDS),
+        seeds=len(seeds),
         images=images,
-        seen=images * len(SEEDS) * sum(config.epochs for config in settings.values()),
+        seen=images * len(seeds) * sum(config.epochs for config in settings.values()),
     )
     runs = [
-        dataclasses.replace(config, seed=seed) for config in settings.values() for seed in SEEDS
+        dataclasses.replace(config, seed=seed) for config in settings.values() for seed in seeds
     ]
     found = np.array([accuracies(run, data) for run in page.track(runs, "training")])
-    scores = dict(zip(settings, found.reshape(-1, len(SEEDS), 2), strict=True))
+    scores = dict(zip(settings, found.reshape(-1, len(seeds), 2), strict=True))
     networks = [network(config, data.num_classes) for config in settings.values()]
     tables = [layers.layers(model, data.image_shape) for model in networks]
     counts = [sum(layer.parameters for layer in table) for table in tables]
