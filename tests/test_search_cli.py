@@ -78,6 +78,28 @@ def test_a_search_continues_and_a_finished_one_says_the_same(searched, tmp_path)
     assert done.stdout.split("trial  ")[-1][:400] == searched[1].stdout.split("trial  ")[-1][:400]
 
 
+def test_nothing_depends_on_what_the_database_holds(searched, tmp_path):
+    """An unfinished search that has lost it, or has another file there, ends as it would have."""
+
+    def trials(run_dir: Path) -> list[dict]:
+        found = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
+        for each in found:
+            del each["seal"]
+            for mark in each.get("marks", ()):
+                del mark["seconds"]
+        return sorted(found, key=str)
+
+    run = tmp_path / "run"
+    shutil.copytree(searched[0], run)
+    kept = (run / "trials.jsonl").read_bytes().splitlines(keepends=True)[:2]  # two settings
+    (run / "trials.jsonl").write_bytes(b"".join(kept))
+    (run / "runs.jsonl").unlink()
+    (run / storage.DATABASE).write_bytes(b"no database" * 1000)
+    done = command("search", "--run_dir=run", "--resume", "--noreport", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert trials(run) == trials(searched[0])
+
+
 def test_another_space_is_refused(searched, tiny):
     run_dir, _ = searched
     here = ("--run_dir=run", f"--data_dir={tiny}")

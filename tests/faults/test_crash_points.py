@@ -24,11 +24,8 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="wants Linux and a C compiler"
 )
 
-HOW = {
-    "before": "",  # at every call
-    "after": "",
-    "frozen": "",
-    "ENOSPC": "",
+ERRORS = {
+    "ENOSPC": "",  # of every call
     "EIO": "",
     "EINTR": "open write fsync truncate",  # which a signal can interrupt
     "short": "write",
@@ -48,7 +45,7 @@ class Work(NamedTuple):
     begun: str  # the file with which there is something to resume
     result: Callable[[Path], object]  # what it leaves, but for times
     slow: str = "(?!)"  # calls that are only frozen, and the first of each kind on a full disk
-    unread: str = "(?!)"  # of these, the ones that are frozen only where they follow another call
+    unread: str = "(?!)"  # of these, the ones of a file that nothing reads
     before: Callable[[Path, Path], None] = lambda whole, place: None  # copies a run
 
 
@@ -139,22 +136,23 @@ class Bench:
         return [line.split(" ", 1)[1] for line in lines]
 
     def faults(self, calls: list[str]) -> list[tuple[int, str]]:
-        """Every call, by number, with each way to stop it."""
+        """Every call, by number, with each way to stop it: two kills and an error, in turn."""
         kinds = [re.sub("[0-9a-f]{16,}", "", call) for call in calls]
         first = {kind: at for at, kind in reversed([*enumerate(kinds, start=1)])}.values()
-        return [
-            (at, how)
-            for at, call in enumerate(calls, start=1)
-            for how, where in HOW.items()
-            if not where or call.split()[0] in where.split()
+        found = []
+        for at, call in enumerate(calls, start=1):
+            errors = [how for how, of in ERRORS.items() if not of or call.split()[0] in of.split()]
             # A frozen disk has what a kill before the call leaves, and one after the call before.
-            if not re.match(self.work.slow, call)
-            or (how == "frozen" and not self._follows_alike(calls, at))
-            or (how in ("frozen", "ENOSPC") and at in first)
-        ]
+            frozen = ["frozen"] * (not self.follows_alike(calls, at)) + ["ENOSPC"] * (at in first)
+            ways = ("before", "after", errors[at % len(errors)])
+            found += [(at, how) for how in (frozen if re.match(self.work.slow, call) else ways)]
+        return found
 
-    def _follows_alike(self, calls: list[str], at: int) -> bool:
-        """Whether a call and the one before it are both of a file that nothing reads."""
+    def follows_alike(self, calls: list[str], at: int) -> bool:
+        """Whether a call and the one before it are both of a file that nothing reads.
+
+        Then the disk has the same before both, as far as anything depends on it.
+        """
         return at > 1 and all(re.match(self.work.unread, call) for call in calls[at - 2 : at])
 
 
@@ -209,8 +207,11 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
     for at, how in chosen:
         status = check(bench, calls, at, how, expected)
         fault.count("detected" if status == 7 else "recovered", "bit-equal")
-    there = [at for at in range(1, len(calls) + 1) if at % PARTS == part]
-    fault.cover(len({at for at, _ in chosen}), len(there))
+    there = {at for at in range(1, len(calls) + 1) if at % PARTS == part}
+    covered = {at for at, _ in chosen}
+    if len(chosen) == len(every):
+        covered |= {at for at in there if bench.follows_alike(calls, at)}
+    fault.cover(len(covered), len(there))
 
 
 @pytest.mark.fault("writes that nobody waited for, lost or out of order")
