@@ -66,9 +66,10 @@ def _pictures(test: Split, probabilities: np.ndarray, classes: int) -> Part:
 
 def _plane(model: nn.Module, params: Params, images: np.ndarray) -> Part:
     """Where each image lies in the first two principal components of the last hidden layer."""
-    hidden = np.concatenate(
-        [_hidden(model, params, images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-    )
+    count = len(images)
+    whole = np.resize(np.arange(count), -(-count // BATCH) * BATCH)  # each shape compiles anew
+    batches = [_hidden(model, params, images[some]) for some in whole.reshape(-1, BATCH)]
+    hidden = np.concatenate(batches)[:count]
     if not np.isfinite(hidden).all() or not hidden.std(0).any():
         return Part({"plane": None})
     centred = hidden - hidden.mean(0)
