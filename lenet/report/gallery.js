@@ -18,7 +18,7 @@ async function pictures() {
 
 // Buttons with pictures, one stop for Tab; arrows move among them.
 function gallery(box, sheet, tiles) {
-  const { columns, height, width } = payload.sprite;
+  const { height, width } = payload.sprite;
   const own = views.find((view) => view.own);
   for (const at of tiles) {
     const button = add(add(box, "figure", {}), "button", { type: "button", tabIndex: at === tiles[0] ? 0 : -1, disabled: !own });
@@ -26,8 +26,7 @@ function gallery(box, sheet, tiles) {
     canvas.setAttribute("role", "img");
     const { truth, taken, share, index } = about(shots[at]);
     label(canvas, "tile", { truth, taken, share, index });
-    const context = canvas.getContext("2d");
-    context.drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
+    drawTile(canvas.getContext("2d"), sheet, at, 0, 0, width, height);
     const caption = (lang) => (truth(lang) === taken(lang) ? truth(lang) : `${truth(lang)} → ${taken(lang)}`);
     add(button, "span", {}).append(...inEach((lang) => `${caption(lang)} ${share}`));
     button.addEventListener("click", () => openTile(own, sheet, at));
@@ -45,6 +44,12 @@ function gallery(box, sheet, tiles) {
   });
 }
 
+// Draw a picture of the sheet at a place of a canvas, as wide and high as it is to be.
+function drawTile(context, sheet, at, x, y, wide, high) {
+  const { columns, height, width } = payload.sprite;
+  context.drawImage(sheet, (at % columns) * width, Math.floor(at / columns) * height, width, height, x, y, wide, high);
+}
+
 // What is said of a picture.
 function about({ index, label: truth, predicted, probability }) {
   return { truth: className(truth), taken: className(predicted), share: (probability ?? NaN).toFixed(3), index };
@@ -52,9 +57,9 @@ function about({ index, label: truth, predicted, probability }) {
 
 // Put a picture into the network, to be changed and explained there.
 function openTile(view, sheet, at) {
-  const { columns, height, width } = payload.sprite, channels = payload.network.image_shape[2];
+  const { height, width } = payload.sprite, channels = payload.network.image_shape[2];
   const context = offscreen(null, width, height).getContext("2d");
-  context.drawImage(sheet, -(at % columns) * width, -Math.floor(at / columns) * height);
+  drawTile(context, sheet, at, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
   view.keep();
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));

@@ -26,11 +26,7 @@ async function grow(last = "") {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   Object.assign(payload, JSON.parse(page.getElementById("payload").textContent));
   renew(document.getElementById("main"), page.getElementById("main"));
-  for (const [element, { made }] of charts) {
-    if (element.isConnected) continue;
-    made.finalize();
-    charts.delete(element);
-  }
+  forgetCharts();
   furnish();
   network();
   timeline();

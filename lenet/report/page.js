@@ -187,6 +187,15 @@ addEventListener("pointerdown", (event) => {
     event.target.dispatchEvent(new PointerEvent("pointermove", event));
 }, true);
 
+// Let go of charts that are in the page no more, else their listeners stay.
+function forgetCharts() {
+  for (const [element, { made }] of charts) {
+    if (element.isConnected) continue;
+    made.finalize();
+    charts.delete(element);
+  }
+}
+
 // Draw charts anew, one after the other.
 function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
   const draw = async () => {

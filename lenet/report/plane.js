@@ -77,12 +77,11 @@ function nearest(places, shown, distance, most = Infinity) {
 }
 
 function picture(context, sheet, at, [x, y], times, alpha) {
-  const { columns, height, width } = payload.sprite, { label: truth, predicted } = shots[at];
+  const { height, width } = payload.sprite, { label: truth, predicted } = shots[at];
   const [wide, high] = [POINT * times, (POINT * times * height) / width];
   context.globalAlpha = alpha;
   context.imageSmoothingEnabled = times === 1;
-  const left = (at % columns) * width, top = Math.floor(at / columns) * height;
-  context.drawImage(sheet, left, top, width, height, x - wide / 2, y - high / 2, wide, high);
+  drawTile(context, sheet, at, x - wide / 2, y - high / 2, wide, high);
   if (truth === predicted) return;
   context.strokeStyle = RING;
   context.lineWidth = 2;

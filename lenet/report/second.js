@@ -79,11 +79,7 @@ function overlaid(section, box, other) {
     const theirs = (other.data[what] ?? []).map((row) => ({ ...row, series: `other_${row.series}` }));
     payload.data[`both_${what}`] = [...payload.data[what], ...theirs];
   }
-  for (const [element, { made }] of charts) {
-    if (element.isConnected) continue;
-    made.finalize();
-    charts.delete(element);
-  }
+  forgetCharts();
   box.append(template.content.cloneNode(true));
   for (const rows of box.querySelectorAll("[data-rows]")) fillTable(rows, true);
   drawCharts((element) => box.contains(element));
