@@ -949,6 +949,54 @@ def test_on_a_phone_a_tooltip_stays_until_the_next_tap(opened, report):
     shown.wait_for(state="hidden")
 
 
+LIT = """() => Object.fromEntries(['losses', 'accuracies'].map((name) => [name,
+  [...document.querySelectorAll(`#chart-${name} .crosshair_marks > line`)]
+    .filter((line) => line.style.opacity > 0).map((line) => line.__data__.datum.at)]))"""
+
+
+def test_keys_move_a_crosshair_that_the_charts_over_epochs_share(tab):
+    tab.focus("#chart-losses")
+    tab.wait_for_timeout(200)  # for the event of a scroll, which hides a tooltip
+    shown = tab.locator("#tooltip:not([hidden])")
+    for key, epoch in {"End": 2, "ArrowLeft": 1, "Home": 0.5, "ArrowRight": 1}.items():
+        tab.keyboard.press(key)
+        assert shown.inner_text().split()[:2] == ["epoch", f"{epoch:g}"]
+        assert tab.evaluate(LIT) == {"losses": [epoch], "accuracies": [epoch]}
+    tab.keyboard.press("Escape")
+    assert shown.count() == 0
+    assert tab.evaluate(LIT) == {"losses": [], "accuracies": []}
+
+
+def test_the_names_of_a_legend_are_buttons_that_leave_series_alone(tab):
+    tab.focus("#chart-losses")
+    names = tab.locator("#chart-losses [role=button]")
+    assert names.all_text_contents() == ["training", "test"]
+    opacities = (
+        "() => [...document.querySelectorAll('#chart-losses .mark-line path')]"
+        ".map((e) => Number(e.getAttribute('opacity') ?? 1))"
+    )
+
+    def state() -> tuple[list[str], list[float]]:
+        pressed = [name.get_attribute("aria-pressed") for name in names.all()]
+        return pressed, sorted(tab.evaluate(opacities))
+
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("() => document.activeElement.textContent") == "training"
+    for key, pressed, seen in (
+        ("Enter", ["true", "false"], [0.12, 1]),
+        ("ArrowDown", ["true", "false"], [0.12, 1]),
+        (" ", ["true", "true"], [1, 1]),
+        ("ArrowUp", ["true", "true"], [1, 1]),
+        ("Enter", ["false", "true"], [0.12, 1]),
+    ):
+        tab.keyboard.press(key)
+        tab.evaluate("() => new Promise(requestAnimationFrame)")
+        assert state() == (pressed, seen)
+    names.nth(1).click()
+    tab.evaluate("() => new Promise(requestAnimationFrame)")
+    assert state() == (["false", "false"], [1, 1])
+
+
 def test_a_dark_page_prints_in_light_colours(opened, report):
     """Text, charts and cells, each on white paper; a real PDF is made as well."""
     tab = opened(report, color_scheme="dark")

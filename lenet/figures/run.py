@@ -164,6 +164,7 @@ def published(
         colour = vega.coloured(names)
         share = channel("share", t("share of runs at or below"), axis={"format": "%"})
         by = {"sort": [{"field": field}], "groupby": ["series"]}
+        pick, opacity = vega.picking("published")
         steps = layer(
             {"type": "line", "interpolate": "step-after"},
             transform=[{"window": [{"op": "cume_dist", "as": "share"}], **by}, vega.named(names)],
@@ -171,8 +172,9 @@ def published(
             y=share,
             color=colour,
             strokeDash={**colour, "legend": None},
+            opacity=opacity,
             tooltip=[channel("name", "", "nominal"), x, percent("share", share["title"])],
-        )
+        ) | {"params": [pick]}
         line = layer(
             {"type": "rule", "strokeWidth": 3, "color": INK},
             data="this_run",

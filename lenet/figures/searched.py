@@ -65,14 +65,16 @@ def history(found: Searched) -> Chart:
             percent("value", t(terms.named("valid_accuracy"))),
         ]
         colour = vega.coloured(names) | {"legend": {"symbolOpacity": 1}}
+        pick, opacity = vega.picking("history", 0.85)
         points = layer(
-            {"type": "point", "filled": True, "size": 50, "opacity": 0.85},
+            {"type": "point", "filled": True, "size": 50},
             transform=[vega.named(names)],
             y=y,
             color=colour,
             shape=colour,
+            opacity=opacity,
             tooltip=tooltip,
-        )
+        ) | {"params": [pick]}
         line = {"type": "line", "interpolate": "step-after", "color": QUIET, "strokeWidth": 1.5}
         layers = [layer(line, data="best_so_far", y=y)] if best else []
         note = t("each dot a setting, after as many epochs as it got; line: the best so far")
@@ -105,15 +107,17 @@ def rungs(found: Searched) -> Chart:
         y = channel(
             "value", t(terms.named("valid_accuracy")), axis={"format": "~%"}, scale=vega.NEAR
         )
+        pick, opacity = vega.picking("rungs", 0.7)
         lines = layer(
-            {"type": "line", "strokeWidth": 1.2, "opacity": 0.7, "point": {"size": 12}},
+            {"type": "line", "strokeWidth": 1.2, "point": {"size": 12}},
             transform=[vega.named(names)],
             x=x,
             y=y,
             color=vega.coloured(names),
             detail={"field": "trial", "type": "nominal"},
+            opacity=opacity,
             tooltip=[channel("label", t("setting"), "nominal"), x, percent("value", y["title"])],
-        )
+        ) | {"params": [pick]}
         dashes = layer(
             {"type": "rule", "strokeDash": [4, 4], "color": QUIET},
             data="rung_marks",

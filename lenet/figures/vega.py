@@ -2,7 +2,7 @@
 
 A chart is a function of the translation of a language, and the rows that it draws. Its order of
 axes, series and labels stands in the specification, so that page and PNG show the same. Colours of
-ink and paper are parameters: the page knows whether it is dark, a PNG is not.
+ink and paper are parameters: those of a page are variables of its style, those of a PNG are fixed.
 """
 
 import functools
@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,6 +119,14 @@ def coloured(names: Mapping[str, str], title: str = "") -> Spec:
     return channel("name", title, "nominal", sort=list(names.values()), legend=legend)
 
 
+def picking(data: str, opacity: float = 1) -> tuple[Spec, Spec]:
+    """Return a parameter of a chart, and an opacity: a name pressed in the legend is left alone."""
+    name = f"picked_{data}"  # charts beside one another share no name
+    select = {"type": "point", "fields": ["name"], "toggle": "true"}  # each click, without Shift
+    shown = {"condition": {"param": name, "value": opacity}, "value": 0.12}
+    return {"name": name, "select": select, "bind": "legend"}, shown
+
+
 def lines(
     data: str,
     description: str,
@@ -129,9 +137,10 @@ def lines(
     behind: Sequence[Spec] = (),
     title: str = "",
 ) -> Spec:
-    """Return lines with dots, one for each series; a click in the legend leaves one alone.
+    """Return lines with dots, one for each series; a name pressed in the legend is left alone.
 
-    Pointing anywhere marks the nearest x by a rule, and tells the value of every series there.
+    Its last layer is of rules, one at each x, unseen: on a page the one that is pointed at is seen,
+    and what is said there is the value of every series.
 
     Args:
       data: the name of the rows, which have a `series`.
@@ -143,38 +152,39 @@ def lines(
       title: of the legend.
     """
     colour = coloured(names, title)
-    picked = f"picked_{data}"  # charts beside one another share no name
+    pick, opacity = picking(data)
     line = layer(
         {"type": "line", "point": {"size": 24, "filled": True}},
         transform=[named(names)],
         y=y,
         color=colour,
         strokeDash={**colour, "legend": None},
-        opacity={"condition": {"param": picked, "value": 1}, "value": 0.12},
+        opacity=opacity,
     )
-    pick = {"name": picked, "select": {"type": "point", "fields": ["name"]}, "bind": "legend"}
-    usermeta = {"names": list(names.values())}  # for the width of the legend
-    layers = [*behind, line | {"params": [pick]}, _crosshair(data, x, names, shown)]
-    return chart(data, description, usermeta=usermeta, encoding={"x": x}, layer=layers)
+    return chart(
+        data,
+        description,
+        usermeta={"names": list(names.values())},  # for the width of the legend
+        encoding={"x": x},
+        layer=[*behind, line | {"params": [pick]}, _crosshair(x, names, shown)],
+    )
 
 
-def _crosshair(data: str, x: Spec, names: Mapping[str, str], shown: str) -> Spec:
-    """A rule at the x nearest to the pointer; its tooltip is a datum with a head and all rows."""
-    field, hair = x["field"], f"hair_{data}"
+def _crosshair(x: Spec, names: Mapping[str, str], shown: str) -> Spec:
+    """A rule at each x, unseen: its datum has x as `at`, the same in words, and all rows there."""
+    field = x["field"]
     head = f"{json.dumps(x['title'] + ' ')} + format(datum.{field}, '.4~g')"
     rows = [
         named(names),
         {"filter": "isValid(datum.name)"},
         {"calculate": shown, "as": "shown"},
+        {"calculate": f"datum.{field}", "as": "at"},
         {"calculate": head, "as": "head"},
-        {"aggregate": [{"op": "values", "as": "rows"}], "groupby": [field, "head"]},
+        {"aggregate": [{"op": "values", "as": "rows"}], "groupby": [field, "at", "head"]},
     ]
-    select = {"type": "point", "fields": [field], "nearest": True}
-    select |= {"on": "pointerover", "clear": "pointerout"}
-    there = {"param": hair, "empty": False, "value": 0.6}
-    rule = {"type": "rule", "color": INK, "tooltip": {"expr": "datum"}}
-    made = layer(rule, transform=rows, opacity={"condition": there, "value": 0})
-    return made | {"params": [{"name": hair, "select": select}]}
+    return {"name": "crosshair"} | layer(
+        {"type": "rule", "color": INK, "opacity": 0}, transform=rows
+    )
 
 
 THEME: Spec = {
@@ -190,7 +200,71 @@ THEME: Spec = {
     },
     "view": {"stroke": None},
 }
-"""How every chart looks; the page adds its font, and colours as its paper is light or dark."""
+"""How every chart looks."""
+
+
+def on_page(draw: Callable[[Translate], Spec], languages: Sequence[str]) -> Spec:
+    """Return a chart for the page of a report: a specification of Vega, and words that it changes.
+
+    Its `spec` is in the first of `languages`; `words` has for each of them what it says otherwise,
+    as pairs of a path and a value. Colours are variables of the page's style. The rows, the font,
+    the columns of the legend and the ramps are left to the page. A chart over epochs has a rule at
+    the signal `shownEpoch`, if that is not null.
+    """
+    first, *rest = (
+        _compiled(json.dumps(draw(functools.partial(translate, each)))) for each in languages
+    )
+    words = {
+        each: list(_differences(first, spec))
+        for each, spec in zip(languages[1:], rest, strict=True)
+    }
+    return {"spec": first, "words": {languages[0]: [], **words}}
+
+
+@functools.cache  # a page that grows has the same charts after each epoch
+def _compiled(spec: str) -> Spec:
+    """A chart as the page takes it: in Vega, so that no page needs Vega-Lite."""
+    whole: Spec = json.loads(spec)
+    colours = {f"{name}Colour": f"var(--{name})" for name in ("ink", "quiet", "line", "paper")}
+    colours["bandColour"] = "var(--series-1)"
+    category = [f"var(--series-{i})" for i in range(len(COLOURS["light"]))]
+    params = [{"name": name, "value": value} for name, value in colours.items()]
+    if whole.get("encoding", {}).get("x", {}).get("field") == "epoch":
+        params.append({"name": "shownEpoch", "value": None})
+        whole["layer"].append(
+            layer(
+                {"type": "rule", "strokeDash": [3, 3], "color": INK, "opacity": 0.8},
+                transform=[{"calculate": "shownEpoch", "as": "epoch"}],
+                x={"field": "epoch", "type": "quantitative"},
+            )
+            | {"data": {"values": [{}]}}
+        )
+    whole["params"] = params + whole.get("params", [])
+    whole["config"] = THEME | {
+        "background": None,
+        "legend": THEME["legend"] | {"labelFontSize": 13, "symbolSize": 300},
+        "range": {"category": category},
+        **{mark: {"color": category[0]} for mark in ("mark", "point")},
+    }
+    made: Spec = vl_convert.vegalite_to_vega(whole)
+    return made
+
+
+def _differences(
+    first: Any, other: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[Any, Any]]:
+    """Pairs of a path into `first` and what `other` has there, where the two differ."""
+    match first, other:
+        case dict(), dict() if first.keys() == other.keys():
+            inside = [(key, first[key], other[key]) for key in first]
+        case list(), list() if len(first) == len(other):
+            inside = [(i, *pair) for i, pair in enumerate(zip(first, other, strict=True))]
+        case _:
+            inside = []
+            if first != other:
+                yield path, other
+    for key, one, another in inside:
+        yield from _differences(one, another, (*path, key))
 
 
 def png(

@@ -28,7 +28,7 @@ async function grow(last = "") {
   renew(document.getElementById("main"), page.getElementById("main"));
   forgetCharts();
   furnish();
-  network();
+  await network();
   timeline();
   setLanguage(language());
   await drawn;

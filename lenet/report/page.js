@@ -1,4 +1,4 @@
-// Language, theme, charts, tables, pictures; and the views of the network.
+// Language, theme, tables, pictures; and the views of the network.
 
 const payload = JSON.parse(document.getElementById("payload").textContent);
 const root = document.documentElement;
@@ -100,112 +100,6 @@ function repaint(paper = isDark() ? "dark" : "light") {
   views.forEach((view) => view.draw());
 }
 
-// ---- charts ----
-
-const charts = new Map(); // of each element: what Vega made there, and how
-let drawn = Promise.resolve();
-
-// The look of charts. Colours are variables of the style, so that a page that turns dark or goes to
-// the printer needs no new charts; a ramp is interpolated, and has numbers for a dark or light paper.
-function theme(columns, paper) {
-  const { theme, ramps } = payload.look;
-  const category = payload.look.category.map((_, i) => `var(--series-${i})`);
-  return {
-    ...theme,
-    background: null,
-    font: getComputedStyle(document.body).fontFamily,
-    mark: { color: category[0] },
-    point: { color: category[0] },
-    range: { category, ramp: ramps[paper], heatmap: ramps[paper] },
-    legend: { ...theme.legend, columns, labelFontSize: 13, symbolSize: 300 },
-  };
-}
-
-const PARAMS = ["ink", "quiet", "line", "paper"].map((name) => ({ name: `${name}Colour`, value: `var(--${name})` }));
-PARAMS.push({ name: "bandColour", value: "var(--series-1)" });
-
-// As many columns as the longest name of a legend leaves room for.
-function columnsOf(element, names = [""]) {
-  const longest = Math.max(...names.map((name) => name.length));
-  return Math.max(1, Math.floor(element.clientWidth / (8 * longest + 44)));
-}
-
-async function drawChart(element, paper) {
-  const spec = structuredClone(payload.charts[element.dataset.chart][language()]);
-  const { names, note, ramp } = spec.usermeta ?? {};
-  spec.params = [...PARAMS, ...(spec.params ?? [])];
-  spec.datasets = payload.data;
-  const byEpoch = ruled(spec);
-  const caption = element.parentElement.querySelector("figcaption");
-  caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
-  const columns = columnsOf(element, names);
-  charts.get(element)?.made.finalize(); // else its listeners stay
-  element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
-  const made = await window.vegaEmbed(element, spec, {
-    ast: true, // no code from strings: the page's policy forbids it
-    renderer: "svg",
-    actions: false,
-    defaultStyle: false,
-    tooltip: (_, event, item, value) => tooltip(event, value ?? lineAt(event)),
-    config: theme(columns, paper),
-  });
-  element.style.minHeight = "";
-  charts.set(element, { made, names, columns, ramp, byEpoch });
-}
-
-// Between the points of a line Vega finds no tooltip.
-const lineAt = (event) => (event?.type === "pointermove" ? event.target.__data__?.tooltip : null);
-
-// What a chart says of the mark that is pointed at. A finger is lifted at once: what it has tapped
-// stays until the next tap.
-const tip = add(document.body, "div", { id: "tooltip", hidden: true });
-function tooltip(event, value) {
-  const nothing = value === null || value === undefined || value === "";
-  if (nothing && event?.pointerType === "touch") return;
-  tip.hidden = nothing;
-  if (nothing) return;
-  const body = add(document.createElement("table"), "tbody", {});
-  const { head, rows } = value.datum ?? value; // of all series at an x, or what a mark has
-  const said = rows ? [["", head], ...rows.map(({ name, shown }) => [name, shown])] : Object.entries(value);
-  for (const [name, shown] of said) {
-    const row = add(body, "tr", {});
-    if (name) add(row, "th", { scope: "row", textContent: name });
-    add(row, "td", { textContent: shown, colSpan: name ? 1 : 2 });
-  }
-  tip.replaceChildren(body.parentElement);
-  const [width, height] = [root.clientWidth, root.clientHeight], gap = 12;
-  const left = event.clientX + gap + tip.offsetWidth > width ? event.clientX - gap - tip.offsetWidth : event.clientX + gap;
-  const top = event.clientY + gap + tip.offsetHeight > height ? event.clientY - gap - tip.offsetHeight : event.clientY + gap;
-  tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
-  tip.style.top = `${Math.max(0, top)}px`;
-}
-addEventListener("scroll", () => (tip.hidden = true), true);
-addEventListener("pointerdown", (event) => {
-  tip.hidden = true;
-  // A tap does not move, and Vega waits for that.
-  if (event.pointerType === "touch" && event.target.closest?.("[data-chart]"))
-    event.target.dispatchEvent(new PointerEvent("pointermove", event));
-}, true);
-
-// Let go of charts that are in the page no more, else their listeners stay.
-function forgetCharts() {
-  for (const [element, { made }] of charts) {
-    if (element.isConnected) continue;
-    made.finalize();
-    charts.delete(element);
-  }
-}
-
-// Draw charts anew, one after the other.
-function drawCharts(which = () => true, paper = isDark() ? "dark" : "light") {
-  const draw = async () => {
-    for (const element of document.querySelectorAll("[data-chart]")) {
-      if (which(element)) await drawChart(element, paper);
-    }
-  };
-  return (drawn = drawn.then(draw));
-}
-
 // ---- tables ----
 
 // The rows of a chart, once they are asked for.
@@ -305,7 +199,8 @@ function roving(matrix) {
 const views = [];
 const layers = []; // of the network, as far as it is trained
 
-function network() {
+// Built part by part; between them the page answers.
+async function network() {
   const found = payload.network;
   if (!found) return;
   layers.splice(0, Infinity, ...unpack(found));
@@ -319,17 +214,21 @@ function network() {
   };
   Object.assign(window.lenet, { logits, ...explain, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
   views.forEach((view) => view.compute());
-  for (const element of document.querySelectorAll("[data-view]:empty"))
+  for (const element of document.querySelectorAll("[data-view]:empty")) {
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
+    await pause();
+  }
   together(views.filter(({ element }) => element.matches("#layers .view")));
   kernels(layers);
   if (!found.samples.length) return;
   let [most, largest] = [0, 1];
-  for (const sample of found.samples)
+  for (const sample of found.samples) {
+    await pause();
     logits(bytes(sample.pixels)).forEach((x, k) => {
       most = Math.max(most, Math.abs(x - sample.logits[k]));
       largest = Math.max(largest, Math.abs(sample.logits[k]));
     });
+  }
   const agrees = most <= 1e-4 * largest;
   const line = document.getElementById("agreement");
   line.append(...spans(agrees ? "agree" : "differ", { n: found.samples.length, most: most.toExponential(1) }));
@@ -391,9 +290,9 @@ addEventListener("beforeprint", () => repaint("light"));
 addEventListener("afterprint", () => repaint());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 if (remembered("theme")) root.dataset.theme = remembered("theme");
+const unpacked = (drawn = unpackVega());
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
-network();
-timeline();
+const built = unpacked.then(pause).then(network).then(timeline); // once a first chart is there
 const chosen = document.querySelector("#second input");
 if (chosen) {
   label(chosen, "second");
@@ -405,4 +304,4 @@ addEventListener("drop", (event) => {
   const file = event.dataTransfer.files[0];
   if (isReport(file)) openSecond(file);
 });
-Promise.all([drawn, pictures()]).then(() => (root.dataset.ready = "yes"));
+Promise.all([drawn, built.then(pictures)]).then(() => (root.dataset.ready = "yes"));

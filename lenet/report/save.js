@@ -23,7 +23,7 @@ function csv(rows) {
 
 // The text of a chart, its colours those that the style has at the moment.
 async function drawing(element) {
-  const text = await charts.get(element).made.view.toSVG();
+  const text = await charts.get(element).view.toSVG();
   return text.replace(/var\((--[\w-]+)\)/g, (_, name) => colour(name));
 }
 

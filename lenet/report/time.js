@@ -18,7 +18,7 @@ function timeline() {
     answer(at);
     if (payload.network) kernels(epoch === latest ? layers : layersAt(at));
     matrixAt(at);
-    for (const { made, byEpoch } of charts.values()) if (byEpoch) made.view.signal("shownEpoch", epoch).runAsync();
+    for (const { view, byEpoch } of charts.values()) if (byEpoch) view.signal("shownEpoch", ruleAt()).runAsync();
   }
   labels.set(box, () => answer(all.find((each) => each.epoch === shownEpoch)));
   show(held ? shownEpoch : latest);
@@ -83,12 +83,5 @@ function matrixAt({ confusion }) {
   shade(cells);
 }
 
-// A rule in a chart over epochs, at the one that is shown unless that is the last.
-function ruled(spec) {
-  if (!latest || spec.encoding?.x?.field !== "epoch") return false;
-  spec.params.push({ name: "shownEpoch", value: shownEpoch });
-  const mark = { type: "rule", strokeDash: [3, 3], color: { expr: "inkColour" }, opacity: { expr: `shownEpoch < ${latest} ? 0.8 : 0` } };
-  const transform = [{ calculate: "shownEpoch", as: "epoch" }];
-  spec.layer.push({ data: { values: [{}] }, transform, mark, encoding: { x: { field: "epoch", type: "quantitative" } } });
-  return true;
-}
+// Where charts over epochs have a rule: at the one that is shown, unless that is the last.
+const ruleAt = () => (shownEpoch < latest ? shownEpoch : null);
