@@ -273,6 +273,16 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
     assert "1/2 loss 0.500, test acc 0.800, 100 examples/s, 0:00:01 left" in " ".join(shown.split())
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_alone_says_what_takes_long(monkeypatch, terminal):
+    screen = io.StringIO()
+    options = {"force_terminal": terminal, "width": 80, "color_system": None}
+    monkeypatch.setattr(progress.command, "console", lambda: Console(file=screen, **options))
+    with progress.command.waiting("writing report.html"):
+        pass
+    assert ("writing report.html" in screen.getvalue()) == terminal
+
+
 @pytest.mark.slow
 def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, tmp_path):
     run_dir, _ = trained

@@ -302,6 +302,12 @@ def console(**options: Any) -> "Console":
     )
 
 
+def waiting(text: str) -> contextlib.AbstractContextManager[object]:
+    """Return a context in which a terminal says what takes long; a file or pipe gets nothing."""
+    shown = console()
+    return shown.status(text, spinner="line") if shown.is_terminal else contextlib.nullcontext()
+
+
 def _print_help(usage: str) -> None:
     """Print the usage, then every flag of ours with its default, in the order of definition."""
     print(usage.strip(), end="\n\nFlags, with their defaults:\n\n")

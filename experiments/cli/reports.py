@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from experiments.cli import command
 from experiments.cli import language as spoken
 from lenet import files
 from lenet.errors import UsageError
 
 if TYPE_CHECKING:
     from lenet.data import Data
-    from lenet.report.page import Report
 
 NAME = "report.html"
 FLAGS = flags.FLAGS
@@ -77,16 +77,18 @@ def _has_browser() -> bool:
 def at_the_end(run_dir: Path, data: "Data | None" = None, network: Any = None) -> None:
     """Write the report of a finished run, sweep or comparison, unless --noreport is given."""
     if FLAGS.report:
-        from lenet.report import of_directory
-
-        write(of_directory.report(run_dir, data, network=network), run_dir / NAME, spoken.asked())
+        write(run_dir, run_dir / NAME, spoken.asked(), data=data, network=network)
 
 
-def write(report: "Report", to: Path, language: str) -> None:
-    """Write a report, and print its path and size; `language` is shown first."""
-    from lenet.report import page
+def write(run_dir: Path, to: Path, language: str, **options: Any) -> None:
+    """Write the report of a directory, and print its path and size; `language` is shown first.
 
-    content = page.render(report, language)
-    files.write(to, content)
+    Further options are those of `lenet.report.of_directory.report`.
+    """
+    with command.waiting(spoken.t("writing {path}", path=to)):
+        from lenet.report import of_directory, page
+
+        content = page.render(of_directory.report(run_dir, **options), language)
+        files.write(to, content)
     size = len(content) / 1e6
     print(spoken.t("report: {path} ({size:.1f} MB)", path=to, size=size))
