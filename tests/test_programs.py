@@ -103,10 +103,11 @@ def test_a_second_process_finds_what_the_first_compiled_and_says_nothing(tmp_pat
             check=True,
         )
         assert done.stderr == ""
-        return {path.name for path in programs_dir.rglob("*-cache")}
+        # What compiles in a moment is kept or not, as the machine is busy or not.
+        return {path.name for path in programs_dir.rglob("jit_epoch-*-cache")}
 
     first = run("a")
-    assert any(name.startswith("jit_epoch-") for name in first)
+    assert first
     assert run("b") == first
     rows = [(tmp_path / name / "metrics.jsonl").read_text().split('"seconds"')[0] for name in "ab"]
     assert rows[0] == rows[1]

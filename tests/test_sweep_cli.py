@@ -11,6 +11,8 @@ import pytest
 from commands import command
 from PIL import Image
 
+from experiments.cli.studies import STUDIES
+
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
 FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
 
@@ -153,10 +155,9 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     flags = ("--study=variance", "--seed=0:2", "--order_seed=0:2", *SIZES)
     done = sweep(*flags, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Why do seeds differ")
-    assert "Of the variance of test accuracy, as 2 x 2 runs tell it" in " ".join(
-        done.stdout.split()
-    )
+    said = " ".join(done.stdout.split())
+    assert said.startswith(STUDIES["variance"].question)
+    assert "Variance of test accuracy over 2 × 2 runs: " in said
     assert len(ledger(tmp_path / "run")) == 4
     assert (tmp_path / "run" / "seeds.png").exists()
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)

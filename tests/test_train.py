@@ -253,7 +253,7 @@ def test_the_quickly_compiled_initial_state_is_the_same(small):
     model = network(config, 10)
     plain = jax.jit(lambda key: model.init(key, jnp.zeros((1, *small.image_shape))))
     expected = plain(sgd.keys(config)[0])["params"]
-    program = train.start(config, small).program
+    program = train.start(config, small)
     found = program.init(sweep.numbers([config], program.lanes)).params
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], found), expected)
 
