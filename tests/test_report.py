@@ -210,6 +210,37 @@ def test_every_chart_is_drawn_by_vega_in_both_languages(report, parsed):
         assert drawn > empty, (name, language)
 
 
+WHISKER = re.compile(
+    r">([−+]?[\d.]+)(?: \[([−+]?[\d.]+), ([−+]?[\d.]+)\])?\s*<svg class=\"whisker\".*?</svg>",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("make", [sweep, compared])
+def test_intervals_of_a_page_s_tables_are_drawn_on_one_scale(make):
+    """Where a number is, is the same linear function of it in every row."""
+    numbers, places = [], []
+    for found in WHISKER.finditer(page.render(make()).decode()):
+        line = re.search(r'd="M([\d.]+) 6H([\d.]+)"', found[0])
+        dot = re.search(r'cx="([\d.]+)"', found[0])
+        said = [float(each.replace("−", "-")) for each in found.groups() if each]
+        assert (line is not None) == (len(said) == 3)
+        numbers += said
+        places += [float(dot[1]), *(map(float, line.groups()) if line else ())]
+    assert len(set(numbers)) > 3
+    slope, offset = np.polyfit(numbers, places, 1)
+    assert slope > 0
+    np.testing.assert_allclose(places, slope * np.array(numbers) + offset, atol=0.2)
+
+
+def test_a_comparison_shows_its_four_networks_as_a_square():
+    page_of = Parsed(page.render(compared())).content
+    square = page_of[page_of.index('<table class="square">') :]
+    square = square[: square.index("</table>")]
+    assert re.findall(r"<strong>([\d.]+%)</strong>", square) == ["61.0%", "71.0%", "71.0%", "81.0%"]
+    assert "collapsed" not in square
+
+
 def test_a_page_of_a_sweep_is_light():
     assert len(page.render(sweep())) < 600_000
 

@@ -129,22 +129,22 @@ def rows(found: Analysis, epochs: int) -> list[list[str | Message]]:
     return [_row(each, epochs) for each in found.networks]
 
 
-def effect_rows(found: Analysis) -> list[list[str | Message]]:
-    """Return the three effects under EFFECT_HEADS."""
+def effect_rows(found: Analysis) -> list[list[Message | Interval | str]]:
+    """Return the three effects under EFFECT_HEADS; "" where not all four networks learned."""
     return [
         [
             Message(EFFECT_NAMES[name]),
-            str(found.effects[name].interval),
-            str(found.retuned[name]),
-            str(found.learned.get(name, "")),
+            found.effects[name].interval,
+            found.retuned[name],
+            found.learned.get(name, ""),
         ]
         for name in EFFECTS
     ]
 
 
-def part_rows(found: Analysis) -> list[list[str | Message]]:
+def part_rows(found: Analysis) -> list[list[Message | Interval]]:
     """Return the parts of the book's own pairing, each with its difference of medians."""
-    return [[Message(PARTS[name]), str(part)] for name, part in found.pairing.items()]
+    return [[Message(PARTS[name]), part] for name, part in found.pairing.items()]
 
 
 def tables(found: Analysis, epochs: int, language: str = "en") -> list[str]:
@@ -293,8 +293,11 @@ def _epochs(epochs: Interval, last: int) -> str:
 
 
 def _markdown(
-    cells: Sequence[Sequence[str | Message]], heads: Sequence[Message], language: str
+    cells: Sequence[Sequence[str | Message | Interval]], heads: Sequence[Message], language: str
 ) -> str:
     t = partial(translate, language)
-    shown = [[t(value) for value in row] for row in (heads, *cells)]
+    shown = [
+        [str(value) if isinstance(value, Interval) else t(value) for value in row]
+        for row in (heads, *cells)
+    ]
     return tabulate(shown[1:], shown[0], tablefmt="github", disable_numparse=True)

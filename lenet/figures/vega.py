@@ -114,9 +114,18 @@ def named(names: Mapping[str, str]) -> Spec:
 
 
 def coloured(names: Mapping[str, str], title: str = "") -> Spec:
-    """Return what gives a series its colour; the legend shows it in full, as areas do not."""
-    legend = {"symbolOpacity": 1, "symbolType": "stroke"} if len(names) > 1 else None
-    return channel("name", title, "nominal", sort=list(names.values()), legend=legend)
+    """Return what gives a series its colour; the legend shows it in full, as areas do not.
+
+    Its symbols have the dashes of the lines, where there are any.
+    """
+    dashes = {"value": {"expr": "scale('strokeDash', datum.value)"}}
+    legend = {
+        "symbolOpacity": 1,
+        "symbolType": "stroke",
+        "encoding": {"symbols": {"strokeDash": dashes}},
+    }
+    whole = legend if len(names) > 1 else None
+    return channel("name", title, "nominal", sort=list(names.values()), legend=whole)
 
 
 def picking(data: str, opacity: float = 1) -> tuple[Spec, Spec]:

@@ -5,9 +5,11 @@ from typing import Any
 
 from lenet.analysis import comparison, comparison_findings, verdict
 from lenet.analysis.comparison import Comparison
+from lenet.analysis.terms import valued
+from lenet.analysis.tuning import ACTIVATIONS, POOLS
 from lenet.figures.comparison import charts
 from lenet.language import message
-from lenet.report.page import Part, Report
+from lenet.report.page import Part, Report, scale
 
 
 def report(name: str, asked: Mapping[str, Any]) -> Report:
@@ -18,15 +20,22 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
     whole = found.pairing["whole"].mean
     concluded = verdict.of_comparison(found)
     said = comparison_findings.findings(found, runs, dataset)
+    effects = comparison_findings.effect_rows(found)
+    parts = comparison_findings.part_rows(found)
     values = {
+        "square": {each.cell: each for each in found.networks[1:]},
+        "activations": ACTIVATIONS,
+        "pools": POOLS,
+        "valued": valued,
         "command": asked["command"],
         "registered": comparison_findings.registered(asked),
         "cell_heads": comparison_findings.heads(),
         "cells": comparison_findings.rows(found, epochs),
         "caption": comparison_findings.caption(epochs),
         "effect_heads": comparison_findings.EFFECT_HEADS,
-        "effects": comparison_findings.effect_rows(found),
-        "parts": comparison_findings.part_rows(found),
+        "effects": effects,
+        "parts": parts,
+        "scale": scale([value for row in (*effects, *parts) for value in row], 0.0),
         "said": [each for each in said if each not in concluded.messages],
         "verdict": concluded,
         "whole": f"{100 * whole:+.1f}".replace("-", "\u2212"),

@@ -9,7 +9,7 @@ from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message
-from lenet.report.page import Part, Report
+from lenet.report.page import Part, Report, scale
 
 MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
@@ -34,6 +34,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "values": VALUES,
         "measure": measure,
         "verdict": concluded,
+        "scale": scale([s.final(measure) for s in settings[:MOST_ROWS]]),
         "said": [x for x in findings.findings(sweep) if x not in concluded.messages],
         "runs": sweep.entries[:MOST_ROWS],
         "shown": shown,

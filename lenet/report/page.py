@@ -15,6 +15,8 @@ import vl_convert
 from markupsafe import Markup
 from PIL import Image
 
+from lenet.analysis.stats import Interval
+from lenet.analysis.summary import Estimate
 from lenet.figures import vega
 from lenet.figures.vega import Chart
 from lenet.language import LANGUAGES, Message, message, sentences, translate, translation
@@ -89,6 +91,22 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
         )
     )
     return html.encode("utf-8", "replace")  # a name from a file system may be no Unicode
+
+
+def scale(values: Iterable[Any], *also: float) -> tuple[float, float]:
+    """Return the lowest and highest number that intervals and estimates of a table reach.
+
+    >>> scale([Interval(0.5, 0.25, 1.0), "", None], 0.0)
+    (0.0, 1.0)
+    """
+    found = list(also)
+    for value in values:
+        match value:
+            case Interval():
+                found += value
+            case Estimate():
+                found += [value.mean, *(value.interval or ())]
+    return (min(found), max(found)) if found else (0.0, 1.0)
 
 
 def _picture(charts: Sequence[Chart], language: str) -> str:
