@@ -259,8 +259,8 @@ def report_section(language: str) -> str:
             "framed"
         ),
         "sweep": t(
-            "The charts of a sweep: learning-rate curves, bands by epoch, settings with their "
-            "intervals, parallel coordinates"
+            "The report of a sweep: the best setting, accuracy by learning rate, settings with "
+            "their intervals, findings"
         ),
     }
 
@@ -274,14 +274,24 @@ def report_section(language: str) -> str:
 
     said = t(
         "The report of the book's run: {run_size:.1f} MB, written in {run} from the start of the "
-        "command, opened in {opened}. The report of the sweep: {sweep_size:.1f} MB, written in "
-        "{sweep}. In the browser the logits of 30 test images differ from JAX by at most "
-        "{most:.1e}. Median [min, max] of {n}; {machine}; {browser}.",
+        "command; in the browser its first chart is there after {run_first}, all of it after "
+        "{run_all}, and its longest task takes {run_task} ms. The report of the sweep: "
+        "{sweep_size:.1f} MB, written in {sweep}; {sweep_first}, {sweep_all} and {sweep_task} ms. "
+        "The logits of 30 test images differ from JAX by at most {most:.1e}. Median [min, max] of "
+        "{n}; {machine}; {browser}.",
         run_size=record["run"]["bytes"] / 1e6,
         run=seconds(record["run"]["seconds"]),
         sweep_size=record["sweep"]["bytes"] / 1e6,
         sweep=seconds(record["sweep"]["seconds"]),
-        opened=seconds(record["seconds_to_open"]),
+        **{
+            f"{name}_{said}": seconds(record[name]["opening"][of])
+            for name in ("run", "sweep")
+            for said, of in (("first", "first_chart"), ("all", "open"))
+        },
+        **{
+            f"{name}_task": round(1000 * statistics.median(record[name]["opening"]["longest_task"]))
+            for name in ("run", "sweep")
+        },
         most=record["largest_difference_of_logits"],
         n=len(record["run"]["seconds"]),
         machine=table_of_bench.machine(record["environment"]),

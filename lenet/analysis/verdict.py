@@ -139,7 +139,7 @@ AGAINST = {
         "{difference} (simultaneous 95% CI)."
     ),
 }
-MISSING = mark("The sweep is incomplete: {missing} runs are missing.")
+MISSING = mark("The sweep is incomplete (missing runs: {missing}).")
 
 
 def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
