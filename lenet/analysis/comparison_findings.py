@@ -142,7 +142,7 @@ def effect_rows(found: Analysis) -> list[list[Message | Interval | str]]:
     ]
 
 
-def part_rows(found: Analysis) -> list[list[Message | Interval]]:
+def part_rows(found: Analysis) -> list[list[Message | Interval | str]]:
     """Return the parts of the book's own pairing, each with its difference of medians."""
     return [[Message(PARTS[name]), part] for name, part in found.pairing.items()]
 

@@ -237,7 +237,7 @@ def _compiled(spec: str) -> Spec:
     colours = {f"{name}Colour": f"var(--{name})" for name in ("ink", "quiet", "line", "paper")}
     colours["bandColour"] = "var(--series-1)"
     category = [f"var(--series-{i})" for i in range(len(COLOURS["light"]))]
-    params = [{"name": name, "value": value} for name, value in colours.items()]
+    params: list[Spec] = [{"name": n, "value": value} for n, value in colours.items()]
     if whole.get("encoding", {}).get("x", {}).get("field") == "epoch":
         params.append({"name": "shownEpoch", "value": None})
         whole["layer"].append(
