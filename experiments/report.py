@@ -35,8 +35,8 @@ def main(*operands: str) -> None:
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: not a directory. Give one of a run, a sweep or a comparison.")
     to = Path(FLAGS.to).expanduser() if FLAGS.to else run_dir / reports.NAME
-    found = {"data_dir": FLAGS.data_dir, "network": networks.again()}
-    reports.write(run_dir, to, language.asked(), **found)
+    network = networks.again()
+    reports.write(run_dir, to, language.asked(), data_dir=FLAGS.data_dir, network=network)
     if FLAGS.open:
         webbrowser.open(to.resolve().as_uri())
 

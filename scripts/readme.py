@@ -284,9 +284,9 @@ def report_section(language: str) -> str:
         sweep_size=record["sweep"]["bytes"] / 1e6,
         sweep=seconds(record["sweep"]["seconds"]),
         **{
-            f"{name}_{said}": seconds(record[name]["opening"][of])
+            f"{name}_{field}": seconds(record[name]["opening"][of])
             for name in ("run", "sweep")
-            for said, of in (("first", "first_chart"), ("all", "open"))
+            for field, of in (("first", "first_chart"), ("all", "open"))
         },
         **{
             f"{name}_task": round(1000 * statistics.median(record[name]["opening"]["longest_task"]))

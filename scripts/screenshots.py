@@ -32,7 +32,7 @@ window.tasks = [0];
 new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)))
   .observe({ type: "longtask", buffered: true });
 new MutationObserver((_, observer) => {
-  if (!document.querySelector(".canvas svg")) return;
+  if (!document.querySelector(".canvas .role-axis text")) return;
   window.firstChart = performance.now();
   observer.disconnect();
 }).observe(document, { subtree: true, childList: true });

@@ -219,8 +219,10 @@ WHISKER = re.compile(
 @pytest.mark.parametrize("make", [sweep, compared])
 def test_intervals_of_a_page_s_tables_are_drawn_on_one_scale(make):
     """Where a number is, is the same linear function of it in every row."""
+    content = page.render(make()).decode()
+    assert len(WHISKER.findall(content)) == content.count('class="whisker"')
     numbers, places = [], []
-    for found in WHISKER.finditer(page.render(make()).decode()):
+    for found in WHISKER.finditer(content):
         line = re.search(r'd="M([\d.]+) 6H([\d.]+)"', found[0])
         dot = re.search(r'cx="([\d.]+)"', found[0])
         said = [float(each.replace("−", "-")) for each in found.groups() if each]

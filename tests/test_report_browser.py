@@ -663,6 +663,12 @@ def test_at_most_40_stops_for_tab_and_arrows_between_them(tab):
             assert items.nth(each).evaluate("item => item.tabIndex") == 0
         tab.keyboard.press("ArrowRight")
         assert items.first.evaluate("item => item === document.activeElement")
+    for figure in tab.locator("figure.chart").all():
+        items = figure.locator(".canvas, .canvas [role=button], summary")
+        items.first.focus()
+        for each in range(1, items.count()):
+            tab.keyboard.press("ArrowDown")
+            assert items.nth(each).evaluate("item => item === document.activeElement")
     layers = tab.locator('.view[data-view="own"] .layer canvas')
     layers.first.focus()
     tab.keyboard.press("Shift+ArrowDown")
@@ -992,9 +998,18 @@ def test_the_names_of_a_legend_are_buttons_that_leave_series_alone(tab):
         tab.keyboard.press(key)
         tab.evaluate("() => new Promise(requestAnimationFrame)")
         assert state() == (pressed, seen)
+    tab.evaluate("() => document.getElementById('language').click()")  # which keeps the focus
+    tab.evaluate("() => window.lenet.drawn()")
+    assert names.all_text_contents() == ["训练", "测试"]
+    assert state() == (["false", "true"], [0.12, 1])
+    assert tab.evaluate("() => document.activeElement.textContent") == "训练"
     names.nth(1).click()
     tab.evaluate("() => new Promise(requestAnimationFrame)")
     assert state() == (["false", "false"], [1, 1])
+    roles = tab.locator("#chart-losses .role-legend").evaluate(
+        "e => [...e.querySelectorAll('[aria-hidden]')].length + e.getAttribute('role')"
+    )
+    assert roles == "0group"
 
 
 def test_a_dark_page_prints_in_light_colours(opened, report):
@@ -1057,6 +1072,12 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
         "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
     )
     assert max(widths) <= 700
+    last = tab.locator("#chart-losses .crosshair_marks > line").last  # has moved, too
+    last.scroll_into_view_if_needed()
+    tab.wait_for_timeout(200)
+    box = last.bounding_box()
+    tab.mouse.move(box["x"] - 2, box["y"] + 20)
+    tab.locator("#tooltip:not([hidden])", has_text="epoch 2").wait_for(timeout=3000)
 
 
 def test_a_run_that_diverged_is_a_cross_above_the_accuracies(opened, tmp_path):

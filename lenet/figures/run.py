@@ -164,7 +164,7 @@ def published(
         colour = vega.coloured(names)
         share = channel("share", t("share of runs at or below"), axis={"format": "%"})
         by = {"sort": [{"field": field}], "groupby": ["series"]}
-        pick, opacity = vega.picking("published")
+        pick, opacity = vega.picking(f"published_{field}")
         steps = layer(
             {"type": "line", "interpolate": "step-after"},
             transform=[{"window": [{"op": "cume_dist", "as": "share"}], **by}, vega.named(names)],

@@ -216,9 +216,9 @@ def on_page(draw: Callable[[Translate], Spec], languages: Sequence[str]) -> Spec
     """Return a chart for the page of a report: a specification of Vega, and words that it changes.
 
     Its `spec` is in the first of `languages`; `words` has for each of them what it says otherwise,
-    as pairs of a path and a value. Colours are variables of the page's style. The rows, the font,
-    the columns of the legend and the ramps are left to the page. A chart over epochs has a rule at
-    the signal `shownEpoch`, if that is not null.
+    as pairs of a path and a value: a chart is of the same parts in every language. Colours are
+    variables of the page's style. The rows, the font, the columns of the legend and the ramps are
+    left to the page. A chart over epochs has a rule at the signal `shownEpoch`, unless it is null.
     """
     first, *rest = (
         _compiled(json.dumps(draw(functools.partial(translate, each)))) for each in languages
@@ -230,7 +230,7 @@ def on_page(draw: Callable[[Translate], Spec], languages: Sequence[str]) -> Spec
     return {"spec": first, "words": {languages[0]: [], **words}}
 
 
-@functools.cache  # a page that grows has the same charts after each epoch
+@functools.lru_cache(256)  # a run's page has the same charts after each epoch
 def _compiled(spec: str) -> Spec:
     """A chart as the page takes it: in Vega, so that no page needs Vega-Lite."""
     whole: Spec = json.loads(spec)
@@ -305,6 +305,11 @@ def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> st
     room = width * len(charts) if shared else width
     longest = max((len(name) for names in legends for name in names), default=1)
     colours, ramp = COLOURS["light"], RAMPS["light"]
+    if not shared:  # Vega-Lite calls the scales of each by its place
+        specs = [
+            json.loads(json.dumps(spec).replace("scale('", f"scale('concat_{i}_"))
+            for i, spec in enumerate(specs)
+        ]
     whole = {
         "hconcat": [spec | size | {"title": _title(spec)} for spec in specs],
         "spacing": 28,

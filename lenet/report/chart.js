@@ -42,6 +42,10 @@ async function drawChart(element, paper) {
   const caption = element.parentElement.querySelector("figcaption");
   caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
   const columns = columnsOf(element, names), before = charts.get(element);
+  const store = spec.data.find(({ name }) => /^picked_.*_store$/.test(name))?.name;
+  const at = stopsOf(element).indexOf(document.activeElement);
+  const picked = store && before ? pickedIn(before, store, names) : [];
+  if (element.contains(lit[0])) leave();
   before?.view.finalize(); // else its listeners stay
   element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
   const view = new vega.View(vega.parse(spec, theme(columns, paper), { ast: true }), {
@@ -52,12 +56,14 @@ async function drawChart(element, paper) {
   });
   const byEpoch = spec.signals.some(({ name }) => name === "shownEpoch");
   if (byEpoch) view.signal("shownEpoch", ruleAt());
+  if (picked.length) view.insert(store, picked);
   await view.runAsync();
   element.style.minHeight = "";
   charts.set(element, { view, names, columns, ramp, byEpoch, hairs: hairsOf(element) });
-  pressable(element, view, spec.data.find(({ name }) => /^picked_.*_store$/.test(name))?.name);
+  if (store) pressable(element, view, store);
   if (!before) furnishChart(element);
-  const stops = [...element.parentElement.querySelectorAll(STOPS)];
+  const stops = stopsOf(element);
+  if (at > 0) stops[at]?.focus({ preventScroll: true });
   if (stops.every(({ tabIndex }) => tabIndex < 0)) element.tabIndex = 0; // it was a name that is gone
 }
 
@@ -89,10 +95,12 @@ function distance(element) {
   return Math.max(0, top - root.clientHeight, -bottom);
 }
 
-const pause = () => new Promise((done) => setTimeout(done));
+// Let the page answer; one that is not seen has nobody to answer, and its timers are slow.
+const pause = () => (document.hidden ? null : new Promise((done) => setTimeout(done)));
 
 // One stop for Tab in a chart: itself, the names of its legend, and what is below.
-const STOPS = ".canvas, .canvas [role=button], summary";
+const STOPS = ".canvas, .canvas [role=button], details:not([hidden]) > summary";
+const stopsOf = (element) => [...element.parentElement.querySelectorAll(STOPS)];
 function furnishChart(element) {
   oneStop(element.parentElement, STOPS, { ArrowUp: -1, ArrowDown: 1 });
   element.addEventListener("pointermove", (event) => tellNearest(element, event));
@@ -103,26 +111,32 @@ function furnishChart(element) {
 
 // ---- legends ----
 
+// What was pressed in a chart's legend, for the one that is drawn in its place, perhaps in another language.
+const pickedIn = ({ view, names: old }, store, names) =>
+  view.data(store).map(({ unit, fields, values }) => {
+    const [name] = values;
+    return { unit, fields, values: [names.includes(name) ? name : names[old.indexOf(name)]] };
+  });
+
 // The names of a legend as buttons; series whose names are pressed are left alone. `store` has those.
 function pressable(element, view, store) {
-  if (!store) return;
   const texts = [...element.querySelectorAll(".role-legend-label text")];
   const told = (_, picked) => {
     const names = picked.flatMap(({ values }) => values);
     for (const text of texts) text.setAttribute("aria-pressed", names.includes(text.__data__.datum.value));
   };
   for (const text of texts) {
-    for (let at = text; at !== element; at = at.parentNode) at.removeAttribute("aria-hidden");
+    text.closest(".role-legend").setAttribute("role", "group"); // what is in a symbol is not told
     text.setAttribute("role", "button");
     text.tabIndex = -1;
     text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
+      if (event.repeat || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();
       const { left: clientX, top: clientY } = text.getBoundingClientRect();
       text.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX, clientY }));
     });
   }
-  told(store, []);
+  told(store, view.data(store));
   view.addDataListener(store, told);
 }
 
@@ -130,24 +144,23 @@ function pressable(element, view, store) {
 
 const lit = []; // the rules that are seen
 
-// The rules of a chart from left to right, where each is, and what is told there.
+// The rules of a chart from left to right, and what is told at each.
+const ofX = ({ line }) => line.__data__.x, ofEpoch = ({ datum }) => datum.at;
 const hairsOf = (element) =>
   [...element.querySelectorAll(".crosshair_marks > line")]
-    .map((line) => ({ line, x: line.__data__.x, datum: line.__data__.datum }))
-    .sort((a, b) => a.x - b.x);
+    .map((line) => ({ line, datum: line.__data__.datum }))
+    .sort((a, b) => ofX(a) - ofX(b));
 
-// The one that is nearest to a place, of hairs from left to right.
+// The one that is nearest to a place.
 const closest = (hairs, place, of) =>
   hairs.reduce((best, each) => (Math.abs(of(each) - place) < Math.abs(of(best) - place) ? each : best), hairs[0]);
-
-const ofX = ({ x }) => x, ofEpoch = ({ datum }) => datum.at;
 
 function leave() {
   for (const line of lit.splice(0)) line.style.opacity = "";
   tip.hidden = true;
 }
 
-// Tell what a chart is at one of its rules; other charts over epochs show where that is.
+// Tell what a chart is at one of its rules; other charts over epochs show which of theirs is nearest.
 function tellAt(element, hair, event) {
   for (const line of lit.splice(0)) line.style.opacity = "";
   const { byEpoch } = charts.get(element);
@@ -217,7 +230,7 @@ function tooltip(event, value) {
 }
 addEventListener("scroll", leave, true);
 addEventListener("pointerdown", (event) => {
-  tip.hidden = true;
+  leave();
   // A tap does not move, and Vega waits for that.
   if (event.pointerType === "touch" && event.target.closest?.("[data-chart]"))
     event.target.dispatchEvent(new PointerEvent("pointermove", event));

@@ -30,13 +30,14 @@ async function grow(last = "") {
   furnish();
   await network();
   timeline();
+  compare();
   setLanguage(language());
   await drawn;
 }
 
 const line = document.getElementById("live");
 const events = new EventSource("events");
-let told = false, growing = Promise.resolve(), wake = () => {};
+let told = false, growing = built.catch(() => {}), wake = () => {};
 
 // One change after the other, in at most a tenth of the time, for training needs the rest.
 async function follow() {

@@ -199,7 +199,7 @@ function roving(matrix) {
 const views = [];
 const layers = []; // of the network, as far as it is trained
 
-// Built part by part; between them the page answers.
+// Views are built one by one; between them the page answers.
 async function network() {
   const found = payload.network;
   if (!found) return;
@@ -220,19 +220,27 @@ async function network() {
   }
   together(views.filter(({ element }) => element.matches("#layers .view")));
   kernels(layers);
-  if (!found.samples.length) return;
+}
+
+// Whether the network of the page, as it came, gives the logits that JAX gives.
+async function compare() {
+  const found = payload.network;
+  if (!found?.samples.length) return;
+  const trained = unpack(found);
   let [most, largest] = [0, 1];
   for (const sample of found.samples) {
     await pause();
-    logits(bytes(sample.pixels)).forEach((x, k) => {
+    const image = Float64Array.from(bytes(sample.pixels), (x) => x / 255);
+    forward(trained, found.image_shape, image, []).at(-1).values.forEach((x, k) => {
       most = Math.max(most, Math.abs(x - sample.logits[k]));
       largest = Math.max(largest, Math.abs(sample.logits[k]));
     });
   }
+  if (payload.network !== found) return; // the page has grown
   const agrees = most <= 1e-4 * largest;
   const line = document.getElementById("agreement");
-  line.append(...spans(agrees ? "agree" : "differ", { n: found.samples.length, most: most.toExponential(1) }));
-  if (!agrees) line.className = "warning";
+  line.replaceChildren(...spans(agrees ? "agree" : "differ", { n: found.samples.length, most: most.toExponential(1) }));
+  line.classList.toggle("warning", !agrees);
 }
 
 // A unit that is pointed at in one of these views is framed in all.
@@ -292,7 +300,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repa
 if (remembered("theme")) root.dataset.theme = remembered("theme");
 const unpacked = (drawn = unpackVega());
 setLanguage(remembered(`language ${location.pathname}`) ?? language());
-const built = unpacked.then(pause).then(network).then(timeline); // once a first chart is there
+const built = unpacked.then(pause, pause).then(network).then(timeline); // once a first chart is there
 const chosen = document.querySelector("#second input");
 if (chosen) {
   label(chosen, "second");
@@ -304,4 +312,4 @@ addEventListener("drop", (event) => {
   const file = event.dataTransfer.files[0];
   if (isReport(file)) openSecond(file);
 });
-Promise.all([drawn, built.then(pictures)]).then(() => (root.dataset.ready = "yes"));
+Promise.all([drawn, built.then(pictures).then(compare)]).then(() => (root.dataset.ready = "yes"));

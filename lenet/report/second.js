@@ -19,6 +19,7 @@ async function openSecond(file) {
   note.replaceChildren();
   try {
     const other = await payloadOf(file);
+    await built;
     const box = document.createElement("div");
     box.append(...ends(other), ...settings(other));
     section.querySelector("h2 ~ div").replaceWith(box);
