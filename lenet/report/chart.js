@@ -126,6 +126,7 @@ function pressable(element, view, store) {
     for (const text of texts) text.setAttribute("aria-pressed", names.includes(text.__data__.datum.value));
   };
   for (const text of texts) {
+    for (let at = text; at !== element; at = at.parentNode) at.removeAttribute("aria-hidden");
     text.closest(".role-legend").setAttribute("role", "group"); // what is in a symbol is not told
     text.setAttribute("role", "button");
     text.tabIndex = -1;
