@@ -3,6 +3,7 @@ import os
 import stat
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import filelock
@@ -85,6 +86,21 @@ def test_another_jaxlib_or_another_processor_has_another_directory(home, monkeyp
     monkeypatch.setattr(programs.Path, "read_text", lambda *_, **__: "model name: another")
     paths.add(programs.keep())
     assert len(paths) == 3
+
+
+def test_a_program_that_another_process_was_killed_over_is_no_warning(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    torn = (
+        "Error writing persistent compilation cache entry for 'jit_a': FileNotFoundError: a-atime"
+    )
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert programs.keep() is not None
+        for text in (torn, "Error writing persistent compilation cache entry: disk full"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+    assert [str(each.message)[-9:] for each in seen] == ["disk full"]
 
 
 @pytest.mark.slow

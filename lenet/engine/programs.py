@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import filelock
@@ -41,6 +42,10 @@ def keep() -> Path | None:
     # for the processes that such a process starts.
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") != "0":
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # A process that is killed beside this one may leave a program of which JAX warns until the next
+    # start removes it.
+    torn = r"Error (reading|writing) persistent compilation cache entry .*-atime"
+    warnings.filterwarnings("ignore", torn, UserWarning)
     return path
 
 

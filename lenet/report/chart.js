@@ -127,7 +127,7 @@ function pressable(element, view, store) {
   };
   for (const text of texts) {
     for (let at = text; at !== element; at = at.parentNode) at.removeAttribute("aria-hidden");
-    text.closest(".role-legend").setAttribute("role", "group"); // what is in a symbol is not told
+    text.closest(".role-legend").setAttribute("role", "group"); // a symbol would hide them
     text.setAttribute("role", "button");
     text.tabIndex = -1;
     text.addEventListener("keydown", (event) => {
@@ -145,7 +145,7 @@ function pressable(element, view, store) {
 
 const lit = []; // the rules that are seen
 
-// The rules of a chart from left to right, and what is told at each.
+// The rules of a chart from left to right, each with its datum.
 const ofX = ({ line }) => line.__data__.x, ofEpoch = ({ datum }) => datum.at;
 const hairsOf = (element) =>
   [...element.querySelectorAll(".crosshair_marks > line")]
