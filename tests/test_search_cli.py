@@ -78,6 +78,7 @@ def test_a_search_continues_and_a_finished_one_says_the_same(searched, tmp_path)
     assert done.stdout.split("trial  ")[-1][:400] == searched[1].stdout.split("trial  ")[-1][:400]
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_what_the_database_holds(searched, tmp_path):
     """An unfinished search that has lost it, or has another file there, ends as it would have."""
 
