@@ -220,14 +220,11 @@ def on_page(draw: Callable[[Translate], Spec], languages: Sequence[str]) -> Spec
     variables of the page's style. The rows, the font, the columns of the legend and the ramps are
     left to the page. A chart over epochs has a rule at the signal `shownEpoch`, unless it is null.
     """
-    first, *rest = (
+    first, *_ = specs = [
         _compiled(json.dumps(draw(functools.partial(translate, each)))) for each in languages
-    )
-    words = {
-        each: list(_differences(first, spec))
-        for each, spec in zip(languages[1:], rest, strict=True)
-    }
-    return {"spec": first, "words": {languages[0]: [], **words}}
+    ]
+    each_otherwise = (list(_differences(first, spec)) for spec in specs)
+    return {"spec": first, "words": dict(zip(languages, each_otherwise, strict=True))}
 
 
 @functools.lru_cache(256)  # a run's page has the same charts after each epoch

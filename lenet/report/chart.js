@@ -145,12 +145,10 @@ function pressable(element, view, store) {
 
 const lit = []; // the rules that are seen
 
-// The rules of a chart from left to right, each with its datum.
-const ofX = ({ line }) => line.__data__.x, ofEpoch = ({ datum }) => datum.at;
+// The rules of a chart from left to right. Vega keeps beside each where it is, and its datum.
+const ofX = (line) => line.__data__.x, datumOf = (line) => line.__data__.datum;
 const hairsOf = (element) =>
-  [...element.querySelectorAll(".crosshair_marks > line")]
-    .map((line) => ({ line, datum: line.__data__.datum }))
-    .sort((a, b) => ofX(a) - ofX(b));
+  [...element.querySelectorAll(".crosshair_marks > line")].sort((a, b) => ofX(a) - ofX(b));
 
 // The one that is nearest to a place.
 const closest = (hairs, place, of) =>
@@ -163,12 +161,13 @@ function leave() {
 
 // Tell what a chart is at one of its rules; other charts over epochs show which of theirs is nearest.
 function tellAt(element, hair, event) {
-  for (const line of lit.splice(0)) line.style.opacity = "";
+  leave();
   const { byEpoch } = charts.get(element);
   const others = [...charts.values()].filter((each) => byEpoch && each.byEpoch && each.hairs.length);
-  lit.push(hair.line, ...others.map(({ hairs }) => closest(hairs, hair.datum.at, ofEpoch).line));
+  const { at } = datumOf(hair);
+  lit.push(hair, ...others.map(({ hairs }) => closest(hairs, at, (line) => datumOf(line).at)));
   for (const line of lit) line.style.opacity = 0.6;
-  tooltip(event, hair.datum);
+  tooltip(event, datumOf(hair));
 }
 
 // What is pointed at has a tooltip of its own, which a crosshair leaves to signs.
@@ -183,7 +182,7 @@ const lineAt = (event) => (event?.type === "pointermove" ? event.target.__data__
 function tellNearest(element, event) {
   const { hairs, view } = charts.get(element) ?? {};
   if (!hairs?.length || (isSign(event.target.__data__) && event.target.__data__.tooltip)) return;
-  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(hairs[0].line.parentNode.getScreenCTM().inverse());
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(hairs[0].parentNode.getScreenCTM().inverse());
   const inside = at.x > -20 && at.x < view.width() + 20 && at.y > 0 && at.y < view.height();
   if (inside) tellAt(element, closest(hairs, at.x, ofX), event);
   else leave();
@@ -194,12 +193,12 @@ function tellNext(element, event) {
   const hairs = charts.get(element)?.hairs ?? [];
   if (event.target !== element || !hairs.length) return;
   if (event.key === "Escape") return leave();
-  const now = hairs.findIndex(({ line }) => line === lit[0]), size = event.shiftKey ? 10 : 1;
+  const now = hairs.indexOf(lit[0]), size = event.shiftKey ? 10 : 1;
   const next = { ArrowLeft: now < 0 ? Infinity : now - size, ArrowRight: now < 0 ? 0 : now + size, Home: 0, End: Infinity }[event.key];
   if (next === undefined) return;
   event.preventDefault();
   const hair = hairs[clamp(next, hairs.length)];
-  const { right: clientX, top: clientY } = hair.line.getBoundingClientRect();
+  const { right: clientX, top: clientY } = hair.getBoundingClientRect();
   tellAt(element, hair, { clientX, clientY });
 }
 
