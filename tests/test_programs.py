@@ -88,10 +88,7 @@ def test_another_jaxlib_or_another_processor_has_another_directory(home, monkeyp
     assert len(paths) == 3
 
 
-def test_a_program_that_another_process_was_killed_over_is_no_warning(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
+def test_a_program_that_another_process_was_killed_over_is_no_warning(home):
     torn = (
         "Error writing persistent compilation cache entry for 'jit_a': FileNotFoundError: a-atime"
     )
