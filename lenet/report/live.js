@@ -30,9 +30,8 @@ async function grow(last = "") {
   furnish();
   await network();
   timeline();
-  compare();
   setLanguage(language());
-  await drawn;
+  await Promise.all([drawn, compare()]);
 }
 
 const line = document.getElementById("live");
