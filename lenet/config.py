@@ -126,6 +126,11 @@ class Config:
         "shuffle examples, or fixed batches (as the book's TensorFlow code does)",
         among=("examples", "batches"),
     )
+    short_batch: str = choice(
+        "last",
+        "an epoch's short batch: last, first, dropped, or last and weighed by its size",
+        among=("last", "first", "drop", "scale"),
+    )
     augment: str = choice(
         "",
         "random changes of training images, such as shift:2,flip,erase:8 (pixels)",
@@ -216,6 +221,10 @@ def check(config: Config) -> Config:
     if own and config.conv == "native" and config.precision == "bfloat16":
         raise UsageError(
             "precision=bfloat16: conv=native computes in float32; use conv=matmul or conv=lax"
+        )
+    if config.short_batch in ("first", "drop") and config.order == "batches":
+        raise UsageError(
+            f"short_batch={config.short_batch}: order=batches puts it anywhere. Use order=examples"
         )
     if config.average >= 1:
         raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")

@@ -119,10 +119,11 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
             f"logit for each of the {data.num_classes} classes"
         )
     short = len(data.train.labels) % config.batch_size
-    if collections and config.order == "batches" and short:
+    if collections and short and (config.order == "batches" or config.short_batch == "first"):
+        given = "order=batches" if config.order == "batches" else "short_batch=first"
         raise UsageError(
-            f"order=batches: the batch of {short} examples would have statistics of its own size "
-            f"anywhere in an epoch. Use order=examples, or a batch_size that divides the examples"
+            f"{given}: {name} keeps statistics, so that its batch of {short} examples has to be "
+            "an epoch's last. Leave it out, or choose a batch_size that divides the examples"
         )
 
 

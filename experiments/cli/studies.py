@@ -9,6 +9,8 @@ from typing import NamedTuple
 from lenet.language import mark
 
 HELD_OUT = {"valid": "10000", "seed": "0:6"}
+FRESH = "5000:5064"
+"""Seeds of studies that check what earlier ones suggested."""
 
 
 class Study(NamedTuple):
@@ -62,5 +64,45 @@ STUDIES: dict[str, Study] = {
     "variance": Study(
         mark("What makes seeds differ: the initial weights or the order of the examples?"),
         {"seed": "0:8", "order_seed": "0:8"},
+    ),
+    "last_step": Study(
+        mark(
+            "Does the last step of an epoch, on 96 images, cost accuracy because it is last? The "
+            "short batch stays last, comes first, is dropped, or counts for its share of a whole "
+            "batch."
+        ),
+        {"short_batch": "last,first,drop,scale", "seed": FRESH},
+    ),
+    "last_size": Study(
+        mark(
+            "How does the size of the last batch matter? Batch sizes 251, 252, 254, 256, 258, 260 "
+            "and 250 are nearly the same, and leave a last batch of 11, 24, 56, 96, 144, 200 and "
+            "250."
+        ),
+        {"batch_size": "251,252,254,256,258,260,250", "seed": FRESH},
+    ),
+    "longer": Study(
+        mark("Do seeds differ less, or only on the test images, when runs are longer?"),
+        {"epochs": "10,20,40", "seed": FRESH},
+    ),
+    "next_edition": Study(
+        mark(
+            "What will the book's next edition print? Learning rate 0.1, batch size 128, the short "
+            "batch dropped; and with it, as the runs that are published."
+        ),
+        {"lr": "0.1", "batch_size": "128", "short_batch": "drop,last", "seed": FRESH},
+    ),
+    "early_stopping": Study(
+        mark(
+            "How often does early stopping stop the setting that would have won? 320 settings of "
+            "the book's own search space, for each activation, all trained to the end."
+        ),
+        {
+            "activation": "sigmoid,relu",
+            "lr": "0.01..1:log80",
+            "batch_size": "32,64,128,256",
+            "valid": "10000",
+            "seed": "5000:5002",
+        },
     ),
 }

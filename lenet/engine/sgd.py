@@ -58,12 +58,15 @@ class State(NamedTuple):
 
 
 def steps_per_epoch(config: Config, count: int) -> int:
-    """Return ⌈N / B⌉: the last batch may be short.
+    """Return ⌈N / B⌉, since the last batch may be short; ⌊N / B⌋ where a short one is dropped.
 
     >>> steps_per_epoch(Config(batch_size=256), 60_000)
     235
+    >>> steps_per_epoch(Config(batch_size=256, short_batch="drop"), 60_000)
+    234
     """
-    return math.ceil(count / config.batch_size)
+    whole, short = divmod(count, config.batch_size)
+    return whole + bool(short and config.short_batch != "drop")
 
 
 def keys(config: Config) -> tuple[Key[Array, ""], Key[Array, ""]]:
@@ -136,6 +139,7 @@ def step(
 ) -> tuple[State, Metrics]:
     """Take one step of SGD on the mean loss over the examples that `mask` keeps.
 
+    With short_batch="scale" it is their sum of losses over B, the examples of a whole batch.
     A network with collections sees the batch whole, since its statistics are those of the batch.
 
     Args:
@@ -152,6 +156,8 @@ def step(
       the state after the step, and the metrics of the batch before it
     """
 
+    divisor = config.batch_size if config.short_batch == "scale" else count
+
     def gradient(part: tuple[Array, ...]) -> tuple[Params, tuple[Metrics, Collections]]:
         images, labels, mask, *keys = part
 
@@ -159,7 +165,7 @@ def step(
             key = keys[0] if keys else None
             found, after = forward.train(model, params, state.collections, images, key)
             sums = metrics.of_batch(found, labels, mask)
-            return sums.loss_sum / count, (sums, after)
+            return sums.loss_sum / divisor, (sums, after)
 
         return jax.grad(share_of_mean, has_aux=True)(state.params)
 
@@ -193,7 +199,8 @@ def order(
 ) -> tuple[Int[Array, "S B"], Bool[Array, "S B"]]:
     """Return which examples each step of an epoch sees: a function of (seed, epoch) alone.
 
-    With order="batches" the batches are cut once, from the examples as they come, and each epoch
+    A short batch is the last, unless config.short_batch places it first or drops it. With
+    order="batches" the batches are cut once, from the examples as they come, and each epoch
     shuffles the batches; the short one may then be anywhere.
 
     Returns:
@@ -202,7 +209,13 @@ def order(
     _, order_key = keys(config)
     key = jax.random.fold_in(order_key, epoch)
     if config.order == "examples":
-        return _batches(jax.random.permutation(key, count), config.batch_size)
+        rows, mask = _batches(jax.random.permutation(key, count), config.batch_size)
+        short = count % config.batch_size
+        if short and config.short_batch == "first":
+            return jnp.roll(rows, 1, 0), jnp.roll(mask, 1, 0)
+        if short and config.short_batch == "drop":
+            return rows[:-1], mask[:-1]
+        return rows, mask
     rows, mask = _batches(jnp.arange(count), config.batch_size)
     shuffled = jax.random.permutation(key, len(rows))
     return rows[shuffled], mask[shuffled]
@@ -211,7 +224,7 @@ def order(
 def epoch(
     model: nn.Module, config: Config, state: State, split: Split, axis: str | None = None
 ) -> tuple[State, Metrics]:
-    """Train for one epoch; return the state after its ⌈N / B⌉ steps, and the metrics of each, [S].
+    """Train for one epoch; return the state after its S steps, and the metrics of each, [S].
 
     The numbers of `config` may be traced; `axis` names the devices that share every batch.
     """
@@ -231,7 +244,7 @@ def epoch(
     # The padding of a short batch would count in its statistics: it takes a step of its own size.
     whole, short = divmod(count, config.batch_size)
     state, found = lax.scan(body, state, (rows[:whole], mask[:whole], kept[:whole]))
-    if short:
+    if short and config.short_batch != "drop":
         state, last = body(state, (rows[whole, :short], mask[whole, :short], kept[whole]))
         found = jax.tree.map(lambda x, y: jnp.append(x, y), found, last)
     return state, found
