@@ -215,7 +215,8 @@ def _begin(planned: "Design", data: "DataSets", run_dir: Path) -> dict[str, Any]
                 f"run_dir={run_dir}: contains another comparison ({before.get('command')}). Give "
                 "its flags or none, or choose another directory."
             )
-        return before
+        found = before["registered"] or design.earlier(record["registered"], before["sessions"])
+        return before | {"registered": found}
     if planned == design.registered():
         print(t("registered design ({about})", about=_said(record["registered"])))
     else:

@@ -92,10 +92,12 @@ def collect_comparison(run_dir: Path) -> None:
     stage, _ = design.missing(design.stages(planned, entries, 10), entries)
     if stage not in ("", "neighbours"):
         sys.exit(f"error: {run_dir}: the comparison is not finished (stage {stage})")
-    kept = ("command", "design", "registered", "data", "sessions", "environment")
+    kept = ("design", "registered", "data", "sessions", "environment")
     keep(
         COMPARE,
-        {key: record[key] for key in kept} | {"comparison": comparison.of(entries, planned, 10)},
+        {"command": "python -m experiments.compare --run_dir=DIR"}
+        | {key: record[key] for key in kept}
+        | {"comparison": comparison.of(entries, planned, 10)},
     )
     predicted = records.predictions(run_dir)
     # Runs last: neighbours in the file agree, and it compresses ten times as well.

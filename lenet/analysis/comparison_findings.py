@@ -7,7 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from lenet.analysis import terms
+from lenet.analysis import comparison, terms
 from lenet.analysis.comparison import EFFECTS, LEVEL, Analysis, Comparison, Network
 from lenet.analysis.design import registration
 from lenet.analysis.stats import Interval
@@ -82,6 +82,15 @@ SAID = {
 HOW = mark(
     "(Differences of medians over {n} seeds; simultaneous 95% CIs by BCa bootstrap over seeds, "
     "Holm over the three. Each network trains at a learning rate tuned for it.)"
+)
+CLAIM = {
+    "true": mark("The claim that ReLU and max pooling work better is true: {tests}."),
+    "partly": mark("The claim that ReLU and max pooling work better is partly true: {tests}."),
+    "false": mark("That ReLU and max pooling work better is not shown: {tests}."),
+}
+TESTED = mark(
+    "with the same seed, ReLU is better for {activation} of {n}, max pooling for {pool} of {m} "
+    "(exact sign tests, p = {p:.1g} and {q:.1g}; false-alarm rate {alarm:g})"
 )
 PAIRING = mark(
     "The book changes both at once, and its learning rate is not tuned. ReLU with max pooling "
@@ -175,7 +184,8 @@ def effects(found: Analysis) -> list[Message]:
 def findings(found: Analysis, runs: Comparison, data: str) -> list[Message]:
     """Return what the runs on the dataset `data` say: the answer first, then the rest."""
     planned, first = runs["design"], found.networks[1]
-    said = [*effects(found), message(PAIRING, n=found.pairing_seeds, **found.pairing)]
+    said = [*effects(found), _claim(runs)]
+    said.append(message(PAIRING, n=found.pairing_seeds, **found.pairing))
     said += [*_collapse(found), _sooner(found, planned["epochs"])]
     if found.learned and found.seeds_learned < first.n:
         shown = _signed(found.learned)
@@ -212,6 +222,15 @@ def registered(record: Mapping[str, Any]) -> Message:
 def named(which: Cell) -> Listed:
     """Return what a cell is called, such as "ReLU + average"."""
     return listed(map(terms.valued, which), " + ")
+
+
+def _claim(runs: Comparison) -> Message:
+    decided, tests = comparison.claim(runs)
+    (relu, n, p), (pool, m, q) = tests["activation"], tests["pool"]
+    how = message(
+        TESTED, activation=relu, n=n, p=p, pool=pool, m=m, q=q, alarm=comparison.FALSE_ALARM
+    )
+    return message(CLAIM[decided], tests=how)
 
 
 def _collapse(found: Analysis) -> Iterable[Message]:

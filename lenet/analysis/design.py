@@ -12,6 +12,7 @@ committed before the first run; `stages` only carries it out, with the rule of `
 """
 
 import dataclasses
+import datetime
 import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +84,27 @@ def check(record: Mapping[str, Any]) -> None:
         )
     if not record["registered"]:
         raise RecordError("its registration was not committed when it began")
+
+
+def earlier(
+    registered: dict[str, str] | None, sessions: Sequence[Mapping[str, Any]]
+) -> dict[str, str] | None:
+    """Return the registration, a commit and its date, if it is older than the first run.
+
+    For records of machines that had the sources without their history.
+
+    >>> found = {"commit": "a7aa0ac", "date": "2026-11-26T23:10:38+00:00"}
+    >>> earlier(found, [{"began": "2026-11-26T23:19:04+00:00"}]) == found
+    True
+    >>> earlier(found, [{"began": "2026-11-26T23:00:00+00:00"}]) is None
+    True
+    """
+    if registered is None or not sessions:
+        return registered
+    date, began = (
+        datetime.datetime.fromisoformat(each) for each in (registered["date"], sessions[0]["began"])
+    )
+    return registered if date < began else None
 
 
 def stages(design: Design, entries: Iterable[Entry], num_classes: int) -> dict[str, list[Config]]:
