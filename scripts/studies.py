@@ -5,20 +5,24 @@ python scripts/studies.py                    write the pages and pictures from r
 python scripts/studies.py --check            fail if that would change a page
 """
 
+import io
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import readme
 
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
-from lenet import records
-from lenet.analysis import findings, frameworks, terms
+from lenet import data, files, records
+from lenet.analysis import findings, frameworks, last_batch, luck, prediction, terms
 from lenet.analysis.summary import Sweep
 from lenet.config import from_dict, to_dict
+from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures.sweep import charts
 from lenet.figures.vega import png
@@ -29,6 +33,9 @@ from lenet.records.ledger import Entry
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "studies"
 PAGES = {language: ROOT / "docs" / language / "studies.md" for language in LANGUAGES}
+CORRECT = RECORDS / "longer_correct.npz"
+"""Whether each run of the study `longer` was right on each test image, by its number of epochs:
+bits [runs, images / 8]."""
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
 NOT_KEPT: dict[str, Any] = {
     "valid_loss": None,
@@ -67,7 +74,7 @@ def collect(name: str, sweep_dir: Path) -> None:
     asked = records.read_json(sweep_dir / "sweep.json")
     entries = ledger.read(sweep_dir / "runs.jsonl")
     wanted = STUDIES[name].flags
-    beside = {"study", "data_dir"}
+    beside = {"study", "data_dir", "report"}
     given = {key: str(value) for key, value in asked["flags"].items() if key not in beside}
     if given != wanted or len(entries) != asked["runs"]:
         sys.exit(f"error: {sweep_dir}: no finished sweep --study={name}")
@@ -85,11 +92,26 @@ def collect(name: str, sweep_dir: Path) -> None:
                 "config": {k: v for k, v in config.items() if v != common[k]},
                 "last": {k: getattr(entry.rows[-1], k) for k in KEPT} if entry.rows else None,
                 "diverged": entry.diverged,
+                "stuck": sum(chance.at_level(row.test_accuracy, 10) for row in entry.rows),
             }
             for config, entry in zip(configs, entries, strict=True)
         ],
     }
     readme.keep(RECORDS / f"{name}.json", record)
+    if name == "longer":
+        _keep_correct(entries, records.predictions(sweep_dir))
+
+
+def _keep_correct(entries: Sequence[Entry], predicted: Mapping[int, Any]) -> None:
+    """Keep which test images each run had right, by its number of epochs."""
+    labels = data.load(entries[0].config.dataset).test.labels
+    correct: dict[str, Any] = {}
+    for entry in entries:
+        right = np.packbits(predicted[entry.run] == labels)
+        correct.setdefault(str(entry.config.epochs), []).append(right)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **correct)
+    files.write(CORRECT, buffer.getvalue())
 
 
 def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
@@ -118,7 +140,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         f"![{alt}](studies/{name}.png)",
         *([findings.table(sweep, language)] if sweep.axes else []),
         *map(t, findings.findings(sweep)),
-        *map(t, _across(name, sweep)),
+        *map(t, _beyond(name, sweep, record)),
         t(
             "{runs} runs. {machine}.",
             runs=len(sweep.entries),
@@ -128,11 +150,29 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     return "\n\n".join(parts)
 
 
-def _across(name: str, sweep: Sweep) -> list[Message]:
-    """What a study says together with another."""
-    if name != "short_batch":
-        return []
-    return frameworks.of_short_batch(sweep_of("frameworks", known()["frameworks"]), sweep)
+def _beyond(name: str, sweep: Sweep, record: dict[str, Any]) -> list[Message]:
+    """What a study says beside the means of its settings."""
+    match name:
+        case "short_batch":
+            return frameworks.of_short_batch(sweep_of("frameworks", known()["frameworks"]), sweep)
+        case "last_step":
+            return last_batch.place(sweep)
+        case "last_size":
+            return last_batch.size(sweep, record["data"][0]["train"])
+        case "longer":
+            kept = np.load(CORRECT)
+            return [luck.said(int(epochs), np.unpackbits(kept[epochs], -1)) for epochs in kept]
+        case "next_edition":
+            pairs = zip(sweep.entries, record["runs"], strict=True)
+            runs = [(e.config.short_batch, e.rows[-1].test_accuracy, r["stuck"]) for e, r in pairs]
+            dropped, kept = (
+                prediction.Runs(
+                    [y for w, y, _ in runs if w == which], [n for w, _, n in runs if w == which]
+                )
+                for which in ("drop", "last")
+            )
+            return prediction.said(dropped, kept)
+    return []
 
 
 def known() -> dict[str, dict[str, Any]]:

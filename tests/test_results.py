@@ -9,9 +9,10 @@ import pytest
 from commands import python
 
 from lenet import config
-from lenet.analysis import published, stats
+from lenet.analysis import comparison, design, published, stats, tuning
 from lenet.config import PRESETS, Config
 from lenet.engine import chance
+from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +50,38 @@ def last(study: str, **settings) -> dict[tuple[int, int], dict]:
 def makers(*records: str) -> set[str]:
     read = (json.loads((ROOT / "results" / f"{each}.json").read_text()) for each in records)
     return {each["environment"]["processor"].split()[0] for each in read}
+
+
+def test_the_registered_comparison_decides_and_its_page_rests_on_its_record():
+    record = json.loads((ROOT / "lenet/analysis" / comparison.RECORD).read_text())
+    design.check(record)
+    runs = record["comparison"]
+    assert len(runs["runs"]) == 624
+    found = comparison.analyse(runs)
+    wanted = design.registration()["margins"]
+    for name, state in (("activation", "higher"), ("pool", "higher"), ("interaction", "open")):
+        mean, low, high = found.effects[name].interval
+        assert max(mean - low, high - mean) <= wanted["half_width"]
+        assert found.effects[name].state(wanted["negligible"]) == state
+    assert comparison.claim(runs)[0] == "true"
+
+
+def test_a_cpu_and_a_gpu_train_the_same_runs_to_nearly_the_same_end():
+    """The first 122 runs of the comparison, on both."""
+    gpu = json.loads((ROOT / "lenet/analysis" / comparison.RECORD).read_text())["comparison"]
+    cpu = ledger.read(ROOT / "results/compare_cpu/runs.jsonl")
+    assert len(cpu) == 122
+    pairs = [(tuning.kept(entry, 10), gpu["runs"][entry.run]) for entry in cpu]
+    for ours, theirs in pairs:
+        settings = ("activation", "pool", "lr", "batch_size", "seed")
+        assert [ours[key] for key in settings] == [theirs[key] for key in settings]
+    apart = np.array([abs(a["valid_accuracy"] - b["valid_accuracy"]) for a, b in pairs])
+    assert (apart == 0).sum() == 51
+    assert np.median(apart) == pytest.approx(0.00045)
+    assert sum(a["collapsed"] == b["collapsed"] for a, b in pairs) == 120
+    far = [ours for (ours, _), gap in zip(pairs, apart, strict=True) if gap > 0.02]
+    assert len(far) == 4
+    assert all(run["lr"] in design.registered().rates[run["activation"]][-2:] for run in far)
 
 
 MEASURES = ("train_loss", "train_accuracy", "test_accuracy")
@@ -109,7 +142,7 @@ def test_the_modern_preset_s_rate_is_not_told_from_its_neighbours():
     assert lead == pytest.approx((0.0003, -0.0195, 0.0202), abs=1e-4)
 
 
-@pytest.mark.parametrize("script", ["readme", "studies", "pages", "translations"])
+@pytest.mark.parametrize("script", ["readme", "studies", "early_stopping", "pages", "translations"])
 def test_what_is_written_from_records_and_code_says_what_they_say(script):
     """The READMEs, the pages of docs, and the Chinese catalogue."""
     done = python(f"scripts/{script}.py", "--check")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from record_rows import timeless
 
 from lenet import train
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS, Config, check
 from lenet.data import Data, Split, hold_out, synthetic
 from lenet.engine import forward, lanes, metrics, sgd, sharding, sweep
 from lenet.engine.optimizer import learning_rate, optimizer
@@ -71,6 +71,54 @@ def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, b
     if count > 20:
         assert (rows != order(config, epoch + 1, count)[0]).any()
         assert (rows != order(dataclasses.replace(config, seed=seed + 1), epoch, count)[0]).any()
+
+
+@given(st.integers(2, 300), st.integers(1, 64), st.integers(0, 5))
+def test_a_short_batch_is_last_or_first_or_dropped(count, batch, epoch):
+    size = min(batch, count)
+    order = jax.jit(sgd.order, static_argnums=2)
+    last, first, drop, scale = (
+        order(Config(batch_size=size, short_batch=place), epoch, count)
+        for place in ("last", "first", "drop", "scale")
+    )
+    chex.assert_trees_all_equal(scale, last)
+    short = count % size
+    for found, theirs, ours in zip(first, last, drop, strict=True):
+        chex.assert_trees_all_equal(found, jnp.roll(theirs, 1 if short else 0, 0))
+        chex.assert_trees_all_equal(ours, theirs[: count // size])
+    for found, place in ((last, "last"), (first, "first"), (drop, "drop"), (scale, "scale")):
+        steps = sgd.steps_per_epoch(Config(batch_size=size, short_batch=place), count)
+        assert len(found[0]) == steps
+
+
+def test_a_short_batch_that_is_scaled_takes_a_step_of_its_share(small):
+    """5 examples of 8: as the mean over 5 with 5/8 of the learning rate."""
+    images, labels = map(jnp.asarray, (small.train.images[:8], small.train.labels[:8]))
+    mask, count = jnp.arange(8) < 5, jnp.int32(5)
+
+    def after(place: str, lr: float) -> sgd.State:
+        config = of_small(batch_size=8, short_batch=place, lr=lr)
+        model = network(config, 10)
+        state = train.init(model, config, small.image_shape)
+        return sgd.step(model, config, 1, state, images, labels, mask, count)[0]
+
+    scaled, usual = after("scale", 0.8), after("last", 0.5)
+    chex.assert_trees_all_close(scaled.params, usual.params, rtol=1e-6, atol=1e-7)
+
+
+def test_an_epoch_counts_what_it_drops_as_not_seen(small):
+    rows = fit(of_small(batch_size=64, epochs=1, short_batch="drop"), small)
+    assert rows[0].count == 640 == len(small.train.labels) - 60
+
+
+def test_a_short_batch_is_placed_only_where_it_can_be(small):
+    with pytest.raises(UsageError, match="short_batch=first: order=batches puts it anywhere"):
+        check(Config(short_batch="first", order="batches"))
+    for name, value in (("short_batch", "first"), ("order", "batches")):
+        kept = of_small(network="bn_lenet", batch_size=64, **{name: value})
+        with pytest.raises(UsageError, match=f"{name}={value}: bn_lenet keeps statistics, .* 60 e"):
+            train.check(kept, small)
+    train.check(of_small(network="bn_lenet", batch_size=64, short_batch="drop"), small)
 
 
 def test_fixed_batches_are_shuffled_and_their_examples_stay_together():

@@ -227,7 +227,7 @@ def _selected(sweep: Sweep) -> Iterable[Message]:
         label=label(first, sweep.axes),
         share=found.best,
         count=len(groups),
-        optimism=found.optimism,
+        optimism=max(found.optimism, 0.0),
     )
     if lead := first.minus(second, measure=sweep.measure):
         yield message(
