@@ -1,10 +1,12 @@
-"""Ask contenders in turn, A B C A B C ..., and keep every timing.
+"""Measure contenders in blocks: in each, every contender once, in random order, in a fresh process.
 
-They are started one after the other and then wait, so that all of them meet the same machine: what
-slows it down for a minute slows down one round of all, not all rounds of one.
+A process is the unit of replication: what differs between processes, such as where memory lies or
+which algorithm a library picks, would stay hidden from rounds within one. What slows the machine
+down for a minute slows down one block of all contenders, not all blocks of one.
 """
 
 import contextlib
+import random
 import statistics
 import tempfile
 import time
@@ -35,16 +37,26 @@ def turns(repeats: int, work: Sequence[str], names: Sequence[str]) -> Iterator[t
                 yield piece, name
 
 
+def blocks(count: int, names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the order of contenders in each block: the same in every measurement.
+
+    >>> [sorted(block) for block in blocks(2, ["A", "B"])]
+    [['A', 'B'], ['A', 'B']]
+    """
+    drawn = random.Random(0)
+    for _ in range(count):
+        yield drawn.sample(names, len(names))
+
+
 def pieces(chosen: Sequence[Contender], ten: bool) -> tuple[str, ...]:
     """Return what is timed; on a GPU also ten epochs, which take long enough only together."""
     on_gpu = any(contender.device == "gpu" for contender in chosen)
     return ("epoch", "step", "inference", *["ten"] * (ten and on_gpu))
 
 
-def count(chosen: Sequence[Contender], repeats: int, ten: bool) -> int:
+def count(chosen: Sequence[Contender], repeats: int) -> int:
     """Return how often `network` will tell of something."""
-    starts = sum(1 + contender.caches for contender in chosen)
-    return starts + repeats * len(pieces(chosen, ten)) * len(chosen)
+    return repeats * len(chosen) + sum(contender.caches for contender in chosen)
 
 
 def network(
@@ -62,46 +74,57 @@ def network(
 
     Args:
       name: the preset of the network.
-      chosen: the contenders, in the order of their turns.
-      repeats: how often each takes its turn.
+      chosen: the contenders.
+      repeats: blocks, in each of which every contender is measured in a process of its own.
       examples: training examples; None for all.
       dataset: what on.
-      ten: whether to train for ten epochs at the start.
+      ten: whether to train for ten epochs from the start of the first process of each.
       tell: is told what is measured next.
-      pause: seconds between turns.
+      pause: seconds between processes.
 
     Returns:
       a row for each contender, why others have none, and what contenders say of themselves
     """
     rows: dict[str, dict[str, Any]] = {}
-    left_out = []
+    left_out: dict[str, str] = {}
     environment: dict[str, Any] = {}
-    workers: dict[str, Worker] = {}
+    by_name = {contender.name: contender for contender in chosen}
     with contextlib.ExitStack() as stack:
-        for contender in chosen:
-            most = min(filter(None, (examples, contender.most)), default=None)
-            asked = {"examples": most, "dataset": dataset}
-            try:
-                row, worker = _started(contender, name, asked, stack, ten=ten, tell=tell)
-            except WorkerError as error:
-                left_out.append(f"{contender.title}: {error}")
-                continue
-            rows[contender.name], workers[contender.name] = row, worker
-            environment |= worker.ask("environment")
-        for piece, who in turns(repeats, pieces(chosen, ten), list(workers)):
-            tell(f"{name}: {piece}, {rows[who]['title']}")
-            time.sleep(pause)
-            rows[who]["seconds"].setdefault(piece, []).append(measured(workers[who], piece))
-        for who, worker in workers.items():
-            rows[who]["memory"] = worker.ask("memory")
-            kernels = worker.ask("kernels", steps=STEPS)["kernels"]
-            rows[who]["kernels"] = None if kernels is None else kernels / STEPS
+        caches = {
+            contender.name: stack.enter_context(tempfile.TemporaryDirectory())
+            for contender in chosen
+            if contender.caches
+        }
+        for number, block in enumerate(blocks(repeats, list(by_name)), 1):
+            for who in block:
+                if who in left_out:
+                    continue
+                contender, cache = by_name[who], caches.get(who)
+                tell(f"{name}: block {number}, {contender.title}")
+                time.sleep(pause)
+                most = min(filter(None, (examples, contender.most)), default=None)
+                asked: dict[str, Any] = {"examples": most, "dataset": dataset, "cache": cache}
+                try:
+                    with Worker(who, name, **asked) as worker:
+                        if who not in rows:
+                            rows[who] = _row(contender, most, worker, ten=ten)
+                        _measure(rows[who], worker, pieces(chosen, ten))
+                        environment |= worker.ask("environment")
+                    if cache and len(rows[who]["starts"]) == 1:
+                        tell(f"{name}: {contender.title}, started once more")
+                        with Worker(who, name, **asked) as again:
+                            own = ten and contender.most is None
+                            rows[who]["starts"].append(_start(again, own))
+                except WorkerError as error:
+                    left_out[who] = f"{contender.title}: {error}"
+                    rows.pop(who, None)
     from benchmarks import networks  # with jax, which only workers need before
 
     batch = networks.config(name).batch_size
-    for row in rows.values():
+    found = [rows[contender.name] for contender in chosen if contender.name in rows]
+    for row in found:
         _finish(row, batch)
-    return list(rows.values()), left_out, environment
+    return found, list(left_out.values()), environment
 
 
 def measured(worker: Worker, piece: str) -> float:
@@ -111,50 +134,37 @@ def measured(worker: Worker, piece: str) -> float:
     return float(answer["seconds"])
 
 
-def _started(
-    contender: Contender,
-    name: str,
-    asked: dict[str, Any],
-    stack: contextlib.ExitStack,
-    *,
-    ten: bool,
-    tell: Tell,
-) -> tuple[dict[str, Any], Worker]:
-    """Start a contender and return its row and its worker.
-
-    One that keeps what it compiles is started a second time, to see what that saves; the process
-    that is measured later is the first.
-    """
+def _row(contender: Contender, most: int | None, worker: Worker, *, ten: bool) -> dict[str, Any]:
+    """Time the start of a contender's first process, and return its row."""
     # A row of fewer examples has no first epoch to compare.
-    ten = ten and contender.most is None
-    cache = stack.enter_context(tempfile.TemporaryDirectory()) if contender.caches else None
-    worker = stack.enter_context(Worker(contender.name, name, cache=cache, **asked))
-    tell(f"{name}: start of {contender.title}")
-    starts = [_start(worker, ten)]
-    # Compiled and warm, before anything is timed.
-    tested = worker.ask("inference")
-    worker.ask("step", steps=STEPS)
-    if cache:
-        tell(f"{name}: start of {contender.title}, once more")
-        with Worker(contender.name, name, cache=cache, **asked) as again:
-            starts.append(_start(again, ten))
-    row = {
+    start = _start(worker, ten and contender.most is None)
+    return {
         "name": contender.name,
         "title": contender.title,
         "ours": contender.ours,
         "torch": contender.torch,
         "precision": contender.precision,
-        "cut": contender.most is not None and asked["examples"] == contender.most,
+        "cut": contender.most is not None and most == contender.most,
         "counts": {
-            "epoch": starts[0]["examples"],
+            "epoch": start["examples"],
             "step": STEPS,  # times the batch, below
-            "inference": tested["examples"],
-            "ten": EPOCHS * starts[0]["examples"],
+            "inference": worker.ask("inference")["examples"],
+            "ten": EPOCHS * start["examples"],
         },
-        "starts": starts,
+        "starts": [start],
         "seconds": {},
     }
-    return row, worker
+
+
+def _measure(row: dict[str, Any], worker: Worker, what: Sequence[str]) -> None:
+    """Time every piece once, after all of them have been done once: compiled and warm."""
+    for piece in what[:3]:
+        measured(worker, piece)
+    for piece in what:
+        row["seconds"].setdefault(piece, []).append(measured(worker, piece))
+    kernels = worker.ask("kernels", steps=STEPS)["kernels"]
+    row["kernels"] = None if kernels is None else kernels / STEPS
+    row["memory"] = worker.ask("memory")
 
 
 def _start(worker: Worker, ten: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def ratios() -> list[float]:
     """Return ours over the fastest PyTorch in every record: two networks on each processor."""
     paths = sorted(set(RESULTS.glob("bench*.json")) - {BENCH_GPU})
     return [
-        value
+        value.mean
         for path in paths
         for value in bench.over_the_fastest(records.read_json(path)).values()
     ]

@@ -1,11 +1,16 @@
 """A record of measurements in, a table and the sentence under it out."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tabulate import tabulate
 
+from lenet.analysis.bootstrap import bca
+from lenet.analysis.stats import Interval
 from lenet.language import Message, listed, mark, message, translate, translation
 
 NETWORKS = {
@@ -29,11 +34,37 @@ HEADS = (
 TITLES = (mark("plain Flax"), mark("Python loop"), mark("CUDA graphs"))
 """Words in titles of contenders."""
 
+ELSEWHERE = mark(
+    "In another measurement, lenet ÷ the fastest PyTorch over whole epochs: {ratios} ({machine}; "
+    "`{path}`)."
+)
+EARLIER = mark(
+    "In an earlier measurement, rounds within one process of each contender, lenet ÷ the fastest "
+    "PyTorch over whole epochs: {ratios} ({machine}; `{path}`)."
+)
+BLOCKS = mark(
+    "Median [min, max] of {repeats} processes of each contender, in random blocks; ratios are "
+    "geometric means over blocks, the last line with its 95% CI (BCa over blocks, the fastest "
+    "chosen anew in each resample). Batch size {batch}, {examples:,} examples an epoch, shuffling "
+    "and metrics included; step: on one batch that is on the device; warm-up: how much longer the "
+    "first epoch took; first and ten epochs: from the start of the first process; a / b: with an "
+    "empty and a filled cache of compiled programs. {machine}."
+)
+ROUNDS = mark(
+    "Median [min, max] of {repeats} rounds within one process of each contender, every contender "
+    "once a round; ratios are geometric means over rounds. Batch size {batch}, {examples:,} "
+    "examples an epoch, shuffling and metrics included; step: on one batch that is on the device; "
+    "warm-up: how much longer the first epoch took; first and ten epochs: from the start of the "
+    "process; a / b: with an empty and a filled cache of compiled programs. {machine}."
+)
 NO_GPU = mark("On a GPU: see docs/en/speed.md.")
 
 
-def table(rows: Sequence[dict[str, Any]], language: str = "en") -> str:
-    """Return a network's contenders as a table, and how ours compares with the fastest PyTorch."""
+def table(rows: Sequence[dict[str, Any]], language: str = "en", *, intervals: bool = True) -> str:
+    """Return a network's contenders as a table, and how ours compares with the fastest PyTorch.
+
+    That has an interval, unless what was repeated is no replicate.
+    """
     t = translation(language)
     kernels = any(row["kernels"] is not None for row in rows)
     ten = any("ten" in row["seconds"] for row in rows)
@@ -42,7 +73,7 @@ def table(rows: Sequence[dict[str, Any]], language: str = "en") -> str:
     cells = [_cells(row, rows, language, kernels=kernels, ten=ten) for row in rows]
     for row in rows:
         if row["ours"] and (others := _rivals(row, rows)):
-            cells.append(_last(rows, others, language, len(heads)))
+            cells.append(_last(rows, others, language, len(heads), intervals))
     return tabulate(cells, headers=heads, tablefmt="github", disable_numparse=True)
 
 
@@ -50,11 +81,7 @@ def facts(record: dict[str, Any], language: str = "en") -> str:
     """Return what the numbers of a table are and what they were measured on."""
     return translate(
         language,
-        "Median [min, max] of {repeats} rounds, every contender once a round; batch size {batch}, "
-        "{examples:,} examples an epoch, shuffling and metrics included; step: on one batch that "
-        "is on the device; warm-up: how much longer the first epoch took; first and ten epochs: "
-        "from the start of the process; a / b: with an empty and a filled cache of compiled "
-        "programs. {machine}.",
+        BLOCKS if in_blocks(record) else ROUNDS,
         repeats=record["repeats"],
         batch=record["batch_size"],
         examples=record["examples"],
@@ -62,41 +89,47 @@ def facts(record: dict[str, Any], language: str = "en") -> str:
     )
 
 
+def in_blocks(record: dict[str, Any]) -> bool:
+    """Whether a record is of fresh processes; earlier ones are of rounds within one process."""
+    return record.get("unit") == "process"
+
+
 def section(record: dict[str, Any], language: str) -> str:
     """Return the tables of a record as a README has them, with what they were made by."""
     t = translation(language)
     tables = [
-        f"{t(NETWORKS[network])}\n\n{table(rows, language)}"
+        f"{t(NETWORKS[network])}\n\n{table(rows, language, intervals=in_blocks(record))}"
         for network, rows in record["networks"].items()
     ]
     code = f"```bash\n{record['command']}\n```"
     return "\n\n".join([*tables, *map(t, record["left_out"]), facts(record, language), code])
 
 
-def over_the_fastest(record: dict[str, Any]) -> dict[str, float]:
+def over_the_fastest(record: dict[str, Any]) -> dict[str, Interval]:
     """Return, by network, our examples per second over those of the fastest PyTorch."""
     return {
-        network: ratio(
-            max(
-                (row for row in rows if row["torch"]),
-                key=lambda row: float(row["per_second"]["epoch"]),
-            ),
-            rows,
-        )
+        network: lead(
+            next(row for row in rows if row["ours"]), [row for row in rows if row["torch"]]
+        )[0]
         for network, rows in record["networks"].items()
     }
 
 
+def shown(found: Interval, interval: bool = True) -> str:
+    """Return a ratio with its interval, such as 2.52 [2.40, 2.66]."""
+    return f"{found.mean:.2f}" + f" [{found.low:.2f}, {found.high:.2f}]" * interval
+
+
 def elsewhere(record: dict[str, Any], path: str, language: str) -> str:
     """Return in a sentence how ours compared with the fastest PyTorch in another record."""
+    fresh = in_blocks(record)
     ratios = [
-        message("{name} {ratio:.2f}", name=network, ratio=value)
-        for network, value in over_the_fastest(record).items()
+        message("{name} {value}", name=name, value=shown(each, fresh))
+        for name, each in over_the_fastest(record).items()
     ]
     return translate(
         language,
-        "In another measurement, lenet ÷ the fastest PyTorch over whole epochs: {ratios} "
-        "({machine}; `{path}`).",
+        ELSEWHERE if fresh else EARLIER,
         ratios=listed(ratios),
         machine=machine(record["environment"]),
         path=path,
@@ -130,11 +163,40 @@ def titled(title: str) -> Message:
 
 
 def ratio(row: dict[str, Any], rows: Sequence[dict[str, Any]], piece: str = "epoch") -> float:
-    """Return how many times as fast ours of the same precision is: a ratio of medians."""
+    """Return how many times as fast ours of the same precision is.
+
+    The geometric mean of the ratios of each block, in which both were measured one after the other.
+    """
     ours = [other for other in rows if other["ours"] and other["precision"] == row["precision"]]
     if not ours:
         return float("nan")
-    return float(ours[0]["per_second"][piece] / row["per_second"][piece])
+    return float(np.exp(np.mean(_speeds(ours[0], piece) - _speeds(row, piece))))
+
+
+def lead(
+    ours: dict[str, Any], others: Sequence[dict[str, Any]], piece: str = "epoch"
+) -> tuple[Interval, dict[str, Any]]:
+    """Return how many times as fast ours is as the fastest other, with a 95% interval, and which.
+
+    A BCa bootstrap over blocks, which chooses the fastest anew in each resample.
+    """
+    logs = np.stack([_speeds(row, piece) for row in (ours, *others)])
+
+    def ahead(y: NDArray[np.float64]) -> NDArray[np.float64]:
+        means = y.mean(-1)
+        found: NDArray[np.float64] = means[0] - means[1:].max(0)
+        return found
+
+    fastest = others[int(logs[1:].mean(-1).argmax())]
+    if logs.shape[1] < 2:
+        estimate = float(ahead(logs[:, None, :])[0])
+        return Interval(*[math.exp(estimate)] * 3), fastest
+    return Interval(*map(math.exp, bca(logs, ahead)[0])), fastest
+
+
+def _speeds(row: dict[str, Any], piece: str) -> NDArray[np.float64]:
+    """The logarithms of examples a second, by block."""
+    return np.log(row["counts"][piece] / np.array(row["seconds"][piece]))
 
 
 def _cells(
@@ -178,14 +240,16 @@ def _last(
     others: Sequence[dict[str, Any]],
     language: str,
     width: int,
+    intervals: bool,
 ) -> list[str]:
     times = {}
+    (ours,) = (row for row in rows if row["ours"] and row["precision"] == others[0]["precision"])
     for piece in ("epoch", "step", "inference"):
-        fastest = max(others, key=lambda row: row["per_second"][piece])
+        found, fastest = lead(ours, others, piece)
         times[piece] = translate(
             language,
             "{times} ({title})",
-            times=_times(ratio(fastest, rows, piece)),
+            times=shown(found, intervals),
             title=titled(fastest["title"]),
         )
     cells = [

@@ -1,6 +1,6 @@
 """Measure this project beside PyTorch and plain Flax: the same data, batch and network, in one run.
 
-    scripts/bench                          all contenders, both networks, five rounds
+    scripts/bench                          all contenders, both networks, ten blocks
     scripts/bench --only=lenet,torch_eager --networks=book
     scripts/bench --networks=book-bn,small batch normalisation; a small network of a user's
     scripts/bench --scaling                how our time grows with batch, epochs and width
@@ -9,9 +9,9 @@
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
                                            which bits are equal there
 
-Contenders take turns, each in its own process: A B C A B C ... On a GPU, contenders are those of a
-GPU. Leaves a record in results/, of which scripts/readme.py makes the tables of the docs. Let
-nothing else run meanwhile.
+In each block every contender is measured once, in random order and in a fresh process. On a GPU,
+contenders are those of a GPU. Leaves a record in results/, of which scripts/readme.py makes the
+tables of the docs. Let nothing else run meanwhile.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ from lenet.language import LANGUAGES, mark
 ROOT = Path(__file__).parent.parent
 RECORDS = {"cpu": "bench.json", "gpu": "bench_gpu.json"}
 
-flags.DEFINE_integer("repeats", 5, "rounds, in each of which every contender takes its turn")
+flags.DEFINE_integer("repeats", 10, "blocks, in each of which every contender is measured once")
 flags.DEFINE_list("only", None, "contenders to measure; all of this machine's by default")
 flags.DEFINE_list("networks", ["book", "modern"], "networks: book, modern, book-bn, small")
 flags.DEFINE_integer("examples", None, "training examples of an epoch; all by default")
@@ -47,6 +47,7 @@ flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and 
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
+flags.DEFINE_float("load", 0.5, "load average above which it refuses to measure")
 flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
 flags.DEFINE_string(
     "record",
@@ -105,7 +106,7 @@ def compare() -> None:
     if not chosen:
         raise UsageError(f"nothing to measure: {left_out[0]}")
     able = {n: [each for each in chosen if n in each.networks] for n in FLAGS.networks}
-    total = sum(rounds.count(each, FLAGS.repeats, FLAGS.ten) for each in able.values())
+    total = sum(rounds.count(each, FLAGS.repeats) for each in able.values())
     with progress(total) as tell:
         for network in FLAGS.networks:
             rows, without, environment = rounds.network(
@@ -215,19 +216,23 @@ def by_cores() -> None:
 
 
 def started() -> dict[str, Any]:
-    """Begin a record, and say if the machine is busy: others' work is measured with ours."""
+    """Begin a record. Raises a UsageError if the machine is busy: that would be measured, too."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if load is not None and load > FLAGS.load:
+        raise UsageError(
+            f"the machine is busy: its load is {load:.1f}, above --load={FLAGS.load:g}. Wait, or "
+            "raise --load and measure other work with ours"
+        )
     from benchmarks import networks
 
     asked = {name: networks.config(name) for name in FLAGS.networks}
     sizes = list(dict.fromkeys(config.batch_size for config in asked.values()))
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     environment = surroundings()
     environment.pop("matmul_precision")  # a row has its own
-    if load is not None and load > 0.5:
-        print(f"warning: the machine is busy (load {load:.1f})", file=sys.stderr)
     return {
         "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
         "repeats": FLAGS.repeats,
+        "unit": "process",
         "dataset": FLAGS.dataset,
         "batch_size": sizes[0] if len(sizes) == 1 else ", ".join(map(str, sizes)),
         "settings": {name: config_module.to_dict(each) for name, each in asked.items()},

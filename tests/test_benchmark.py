@@ -106,6 +106,27 @@ def test_the_networks_are_the_same(preset, torch):
     assert jnp.allclose(model.apply({"params": params}, images), theirs, atol=1e-5)
 
 
+def test_a_lead_has_an_interval_that_chooses_the_fastest_anew():
+    ours = row("lenet", [1.0] * 12, [1.0] * 12)
+    steady = row("torch_eager", [2.0] * 12, [1.0] * 12)
+    moody = row("torch_compile", [1.5, 3.0] * 6, [1.0] * 12)
+    found, fastest = table.lead(ours, [steady])
+    assert found == pytest.approx((2, 2, 2))
+    assert fastest is steady
+    found, fastest = table.lead(ours, [steady, moody])
+    assert fastest is steady  # 1.5 · 3 is more than 2 · 2
+    assert found.mean == pytest.approx(2)
+    assert found.low < 1.95 < found.high <= 2.0001
+
+
+def test_every_block_has_every_contender_once_in_an_order_of_its_own():
+    names = [contender.name for contender in CONTENDERS[:6]]
+    found = list(rounds.blocks(10, names))
+    assert all(sorted(block) == sorted(names) for block in found)
+    assert len({*map(tuple, found)}) > 5
+    assert found == list(rounds.blocks(10, names))
+
+
 def test_contenders_take_turns():
     order = [name for _, name in rounds.turns(3, ["epoch"], ["A", "B"])]
     assert order == ["A", "B", "A", "B", "A", "B"]
@@ -148,9 +169,9 @@ def row(name: str, epoch: list[float], step: list[float], **given: object) -> di
 def rows() -> list[dict]:
     return [
         row("lenet", [1.0, 4.0, 2.0], [1.0, 1.0, 1.0]),
-        row("flax", [5.0, 40.0, 20.0], [8.0, 8.0, 8.0], cut=True),
-        row("torch_eager", [8.0, 3.0, 4.0], [9.0, 6.0, 3.0]),
-        row("torch_compile", [10.0, 9.0, 5.0], [3.0, 1.0, 2.0]),
+        row("flax", [10.0, 40.0, 20.0], [8.0, 8.0, 8.0], cut=True),
+        row("torch_eager", [8.0, 4.0, 2.0], [9.0, 6.0, 4.0]),
+        row("torch_compile", [27.0, 4.0, 2.0], [8.0, 1.0, 1.0]),
     ]
 
 
@@ -160,23 +181,25 @@ def test_the_table_has_medians_and_ratios(rows):
     lenet, flax, eager, compiled, last = cells
     # 1000 / 2, 1000 / 4, 1000 / 1; a step piece is 25 × 256 examples
     assert lenet[:4] == ["lenet", "500 [250, 1,000]", "1.00", "6,400 [6,400, 6,400]"]
-    assert flax[:3] == ["flax (1,000 examples)", "50 [25, 200]", "10.00"]
-    assert [eager[2], compiled[2]] == ["2.00", "4.50"]
+    assert flax[:3] == ["flax (1,000 examples)", "50 [25, 100]", "10.00"]
+    assert [eager[2], compiled[2]] == ["2.00", "3.00"]  # the cube roots of 8·1·1 and 27·1·1
     assert lenet[5:] == ["3.0", "7.0", "20.0", "500"]  # 5 − the median of an epoch, 2
     assert flax[6:8] == ["", ""]  # of fewer examples
-    assert last[1] == "2.00 (torch_eager)"
-    assert last[3] == "2.00 (torch_compile)"
+    assert last[1].startswith("2.00 [")
+    assert last[1].endswith("] (torch_eager)")
+    assert last[3].startswith("2.00 [")
+    assert last[3].endswith("] (torch_compile)")
     assert all(len(row) == 9 for row in cells)
 
 
 def test_ratios_are_between_rows_of_one_precision(rows):
     tf32 = row("torch_eager", [1.0], [1.0], precision="TF32")
     fast = row("lenet", [0.25], [1.0], precision="TF32")
-    assert table.ratio(tf32, [*rows, fast, tf32]) == 4
-    assert table.ratio(rows[2], [fast, tf32, *rows]) == 2
+    assert table.ratio(tf32, [*rows, fast, tf32]) == pytest.approx(4)
+    assert table.ratio(rows[2], [fast, tf32, *rows]) == pytest.approx(2)
     ended = table.table([fast, tf32, *rows]).splitlines()[-2:]
-    assert "4.00 (torch_eager)" in ended[0]
-    assert "2.00 (torch_eager)" in ended[1]
+    assert "4.00 [4.00, 4.00] (torch_eager)" in ended[0]
+    assert re.search(r"2\.00 \[.*\] \(torch_eager\)", ended[1])
 
 
 def test_a_table_in_chinese_holds_all_that_the_english_one_holds(rows):
@@ -224,6 +247,7 @@ def test_width_multiplies_channels_and_hidden_layers():
         ("--only=lenet,caffe", "error: --only=caffe: must be among lenet, flax_loop"),
         ("--networks=alexnet", "error: --networks=alexnet: must be among book, modern"),
         ("--examples=100", "error: --examples=100: must be at least 256, a batch"),
+        ("--load=-1", "error: the machine is busy: its load is "),
     ],
 )
 def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
@@ -238,7 +262,14 @@ def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
 def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
     path = tmp_path / "bench.json"
     flags = ["--only=lenet", "--networks=modern", "--repeats=2", "--examples=256", "--noten"]
-    done = python("-P", "scripts/benchmark.py", *flags, f"--record={path}", "--dataset=synthetic")
+    done = python(
+        "-P",
+        "scripts/benchmark.py",
+        *flags,
+        f"--record={path}",
+        "--dataset=synthetic",
+        "--load=1000",
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads(path.read_text())
     (measured,) = record["networks"]["modern"]
@@ -254,6 +285,7 @@ def test_ours_is_measured_from_the_command_to_the_record(tmp_path):
 def test_points_of_cores_are_confined_and_measured(tmp_path):
     path = tmp_path / "cores.json"
     flags = ["--cores", "--only=lenet", "--repeats=1", "--examples=256", "--dataset=synthetic"]
+    flags.append("--load=1000")
     done = python("-P", "scripts/benchmark.py", *flags, f"--record={path}")
     assert done.returncode == 0, done.stderr
     record = json.loads(path.read_text())
@@ -263,7 +295,9 @@ def test_points_of_cores_are_confined_and_measured(tmp_path):
 
 @pytest.mark.slow
 def test_a_gpu_that_is_not_there_is_one_line_and_status_2(tmp_path):
-    done = python("-P", "scripts/benchmark.py", "--gpu", f"--record={tmp_path}/r.json")
+    done = python(
+        "-P", "scripts/benchmark.py", "--gpu", "--load=1000", f"--record={tmp_path}/r.json"
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: --gpu: JAX finds no GPU here"
 

@@ -97,6 +97,7 @@ def test_only_who_has_the_address_is_answered():
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.slow
 def test_what_a_visitor_has_in_hand_stays_while_the_network_learns(browser, tmp_path):
     """Charts and views are the same elements of the page to the end; what they show is not."""
     run = runs.begin(tmp_path / "run", TINY, synthetic.make(300, 60))

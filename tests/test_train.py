@@ -12,7 +12,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch_network
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_rows import timeless
 
@@ -48,6 +48,8 @@ def _forget() -> None:
         function.clear_cache()
 
 
+LITTLE: dict = {"channels": (2, 3), "hidden": (8,)}
+"""A network that compiles in no time."""
 MOMENTUM = {"momentum": 0.9, "weight_decay": 1e-3}
 RELU = partial(
     of_small, channels=(2, 3), hidden=(8,), batch_size=64, activation="relu", pool="max", epochs=2
@@ -74,6 +76,7 @@ def test_an_epoch_sees_every_example_once_in_an_order_of_seed_and_epoch(count, b
 
 
 @given(st.integers(2, 300), st.integers(1, 64), st.integers(0, 5))
+@settings(max_examples=3)
 def test_a_short_batch_is_last_or_first_or_dropped(count, batch, epoch):
     size = min(batch, count)
     order = jax.jit(sgd.order, static_argnums=2)
@@ -97,17 +100,18 @@ def test_a_short_batch_that_is_scaled_takes_a_step_of_its_share(small):
     mask, count = jnp.arange(8) < 5, jnp.int32(5)
 
     def after(place: str, lr: float) -> sgd.State:
-        config = of_small(batch_size=8, short_batch=place, lr=lr)
+        config = of_small(batch_size=8, short_batch=place, lr=lr, **LITTLE)
         model = network(config, 10)
+        step = jax.jit(partial(sgd.step, model, config, 1))
         state = train.init(model, config, small.image_shape)
-        return sgd.step(model, config, 1, state, images, labels, mask, count)[0]
+        return step(state, images, labels, mask, count)[0]
 
     scaled, usual = after("scale", 0.8), after("last", 0.5)
     chex.assert_trees_all_close(scaled.params, usual.params, rtol=1e-6, atol=1e-7)
 
 
 def test_an_epoch_counts_what_it_drops_as_not_seen(small):
-    rows = fit(of_small(batch_size=64, epochs=1, short_batch="drop"), small)
+    rows = fit(of_small(batch_size=64, epochs=1, short_batch="drop", **LITTLE), small)
     assert rows[0].count == 640 == len(small.train.labels) - 60
 
 
@@ -373,6 +377,7 @@ def test_a_run_is_determined_by_its_seed_however_it_is_started(small):
     assert other.train_loss != row.train_loss
 
 
+@pytest.mark.slow
 def test_both_forms_of_convolution_train_alike(small):
     losses = [fit(RELU(epochs=1, lr=0.1, conv=form), small)[0].train_loss for form in FORMS]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

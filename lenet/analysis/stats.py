@@ -4,6 +4,7 @@ Values are one number a run, [R]; all are finite. What is paired is paired by se
 a draw are no replicates of it: take `cluster_means` first.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -194,6 +195,29 @@ def equality(ours: ArrayLike, theirs: ArrayLike, margin: float = MARGIN) -> Equa
         float(permuted.statistic),
         float(permuted.pvalue),
     )
+
+
+def best_of(values: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return the expected highest of n runs drawn at random, without replacement, from R.
+
+    The U-statistic of the maximum: with x_(1) <= ... <= x_(R),
+
+        Σ_i x_(i) · C(i − 1, n − 1) / C(R, n)
+
+    Args:
+      values: [..., R].
+      n: from 1 to R.
+
+    >>> [float(best_of([1, 2, 6], n)) for n in (1, 2, 3)]  # of pairs: (2 + 6 + 6)/3
+    [3.0, 4.666666666666667, 6.0]
+    """
+    x = np.sort(np.asarray(values, np.float64), -1)
+    runs = x.shape[-1]
+    if not 1 <= n <= runs:
+        raise ValueError(f"the best of {n}: expected from 1 to {runs} of {runs} runs")
+    weights = [math.comb(i, n - 1) / math.comb(runs, n) for i in range(runs)]
+    found: NDArray[np.float64] = x @ np.array(weights)
+    return found
 
 
 def selection(groups: Sequence[ArrayLike], paired: bool = False) -> Selection:

@@ -322,7 +322,8 @@ class Machine(RuleBasedStateMachine):
     sys.platform != "linux" or not shutil.which("cc"), reason="wants Linux and a C compiler"
 )
 @pytest.mark.fault("anything at any time, in one directory")
-@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [0, 1])
 def test_a_directory_stays_of_one_run_whatever_happens(fault, trainers, expected, tmp_path, part):
     examples = len(fault.times(2, 60))
     about = {"trainers": trainers, "expected": expected, "root": tmp_path / "root"}
