@@ -6,7 +6,7 @@ points are asked in turn, as contenders are.
 
 import contextlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,8 @@ from lenet.language import translate
 
 ROWS = ("lenet", "sweep", "torch_eager", "torch_last", "torch_compile")
 """Contenders, in the order of the table's columns; a sweep has two runs for each core."""
+AT_ONCE = 4
+"""Processes that start at the same time."""
 EXAMPLES = 10_240
 """Training examples of an epoch here."""
 
@@ -42,8 +44,12 @@ def measure(
     examples: int,
     dataset: str,
     tell: Tell,
+    keep: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
-    """Return the seconds of an epoch at every number of cores, every point `repeats` times."""
+    """Return the seconds of an epoch at every number of cores, every point `repeats` times.
+
+    `keep` is called after each round with what there is so far: a rented machine may be gone soon.
+    """
     points = [(name, count) for count in cores for name in names]
     with contextlib.ExitStack() as stack:
 
@@ -56,19 +62,27 @@ def measure(
             tell(f"{count} cores: start of {BY_NAME[name].title}")
             return worker, {"examples": seen, **worker.ask("environment")}
 
-        with ThreadPoolExecutor(len(points)) as threads:  # a start is not measured
+        # A start is not measured; with all of them at once, compilers wait for each other.
+        with ThreadPoolExecutor(AT_ONCE) as threads:
             started = dict(zip(points, threads.map(start, points), strict=True))
         seconds: dict[tuple[str, int], list[float]] = {point: [] for point in points}
+
+        def found() -> dict[str, Any]:
+            kept = [
+                {"name": n, "cores": c, "examples": about["examples"], "seconds": seconds[n, c]}
+                for (n, c), (_, about) in started.items()
+            ]
+            torch = {
+                k: v for _, about in started.values() for k, v in about.items() if k == "torch"
+            }
+            return {"network": network, "examples": examples, "points": kept} | torch
+
         for i in range(repeats):
             for name, count in points:
                 tell(f"{count} cores: {BY_NAME[name].title}, round {i + 1}")
                 seconds[name, count].append(started[name, count][0].ask("epoch")["seconds"])
-    environment = {k: v for _, found in started.values() for k, v in found.items() if k == "torch"}
-    points_kept = [
-        {"name": n, "cores": c, "examples": started[n, c][1]["examples"], "seconds": seconds[n, c]}
-        for n, c in points
-    ]
-    return {"network": network, "examples": examples, "points": points_kept} | environment
+            keep(found())
+    return found()
 
 
 def table(record: dict[str, Any], head: str, language: str = "en") -> str:

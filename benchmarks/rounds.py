@@ -105,19 +105,16 @@ def network(
                 most = min(filter(None, (examples, contender.most)), default=None)
                 asked: dict[str, Any] = {"examples": most, "dataset": dataset, "cache": cache}
                 try:
-                    with Worker(who, name, **asked) as worker:
-                        if who not in rows:
-                            rows[who] = _row(contender, most, worker, ten=ten)
-                        _measure(rows[who], worker, pieces(chosen, ten))
-                        environment |= worker.ask("environment")
-                    if cache and len(rows[who]["starts"]) == 1:
+                    row = _in_a_process(contender, name, asked, pieces(chosen, ten), rows, ten=ten)
+                    if cache and len(row["starts"]) == 1:
                         tell(f"{name}: {contender.title}, started once more")
                         with Worker(who, name, **asked) as again:
-                            own = ten and contender.most is None
-                            rows[who]["starts"].append(_start(again, own))
+                            row["starts"].append(_start(again, ten and contender.most is None))
                 except WorkerError as error:
                     left_out[who] = f"{contender.title}: {error}"
                     rows.pop(who, None)
+                else:
+                    environment |= row["environment"]
     from benchmarks import networks  # with jax, which only workers need before
 
     batch = networks.config(name).batch_size
@@ -132,6 +129,25 @@ def measured(worker: Worker, piece: str) -> float:
     arguments = {"step": {"steps": STEPS}, "ten": {"times": EPOCHS}}.get(piece, {})
     answer = worker.ask({"ten": "epoch"}.get(piece, piece), **arguments)
     return float(answer["seconds"])
+
+
+def _in_a_process(
+    contender: Contender,
+    name: str,
+    asked: dict[str, Any],
+    what: Sequence[str],
+    rows: dict[str, dict[str, Any]],
+    *,
+    ten: bool,
+) -> dict[str, Any]:
+    """Measure a contender in a fresh process, and return its row, which has what came before."""
+    with Worker(contender.name, name, **asked) as worker:
+        if contender.name not in rows:
+            rows[contender.name] = _row(contender, asked["examples"], worker, ten=ten)
+        row = rows[contender.name]
+        _measure(row, worker, what)
+        row["environment"] = worker.ask("environment")
+    return row
 
 
 def _row(contender: Contender, most: int | None, worker: Worker, *, ten: bool) -> dict[str, Any]:
@@ -180,6 +196,7 @@ def _start(worker: Worker, ten: bool) -> dict[str, Any]:
 def _finish(row: dict[str, Any], batch: int) -> None:
     """Put medians beside the timings: examples a second, and how long the start took longer."""
     row["counts"]["step"] *= batch
+    row.pop("environment", None)  # said once for all
     row["per_second"] = {
         piece: row["counts"][piece] / statistics.median(seconds)
         for piece, seconds in row["seconds"].items()

@@ -32,8 +32,9 @@ from experiments import cli
 from experiments.cli import axes, language, many, reports, spaces
 from lenet import config as config_module
 from lenet import files, records, search
+from lenet.config import LeNet
 from lenet.errors import UsageError
-from lenet.language import wrapped
+from lenet.language import mark, wrapped
 from lenet.records import directory
 from lenet.search import RULES, SAMPLERS, Plan, Rule, Trial, plan, proposals, rules, space, storage
 
@@ -61,6 +62,12 @@ many.define_cluster()
 FLAGS = flags.FLAGS
 
 HELD_OUT = 10_000
+LEFT = 3
+"""Epochs after which halving hardly stops a winner among sigmoids (docs/en/early_stopping.md)."""
+EARLY = mark(
+    "note: settings are first compared after epoch {n}. With the sigmoid, the best one is often "
+    "still at chance level then, and is stopped. --min_epochs={left} waits."
+)
 
 
 def main() -> None:
@@ -92,6 +99,9 @@ def main() -> None:
         _check_same(run_dir, record)
     with many.directory(run_dir, resume=FLAGS.resume), reports.live(run_dir) as changed:
         if not FLAGS.resume:
+            if _early(planned):
+                said = language.t(EARLY, n=planned.rule.rungs[0], left=LEFT)
+                print(*wrapped(said, 100), sep="\n")
             about = {"environment": records.environment()}
             records.write_json(run_dir / "search.json", record | about)
         if _search(planned, data, run_dir, changed):
@@ -121,6 +131,15 @@ def _plan() -> Plan:
     rule = rules.check(Rule(name, eta, FLAGS.min_epochs, base.epochs))
     sampled = FLAGS.sampler, FLAGS.sampler_seed
     return Plan(base, searched, FLAGS.trials, FLAGS.seeds, rule, *sampled, chance=0.0)
+
+
+def _early(planned: Plan) -> bool:
+    """Whether settings with sigmoids are compared while the best may be at chance level."""
+    first, *later = planned.rule.rungs
+    settings = spaces.corners(planned.base, planned.space)
+    configs = [config_module.replace(planned.base, **setting) for setting in settings]
+    sigmoid = any(isinstance(c.network, LeNet) and c.activation == "sigmoid" for c in configs)
+    return bool(later) and first < LEFT and sigmoid
 
 
 def _describe(planned: Plan, data: "DataSets") -> dict[str, Any]:

@@ -105,6 +105,7 @@ def compare() -> None:
         chosen = [contender for contender in chosen if not contender.torch]
     if not chosen:
         raise UsageError(f"nothing to measure: {left_out[0]}")
+    path = Path(FLAGS.record or ROOT / "results" / RECORDS[device])
     able = {n: [each for each in chosen if n in each.networks] for n in FLAGS.networks}
     total = sum(rounds.count(each, FLAGS.repeats) for each in able.values())
     with progress(total) as tell:
@@ -123,11 +124,9 @@ def compare() -> None:
             left_out += without
             record["environment"] |= environment
             record["networks"][network] = rows
-    record["left_out"] = left_out
-    every = [row for rows in record["networks"].values() for row in rows]
-    record["examples"] = max(row["counts"]["epoch"] for row in every)
-    path = Path(FLAGS.record or ROOT / "results" / RECORDS[device])
-    files.write_json(path, record)
+            most = max(row["counts"]["epoch"] for row in rows)
+            record |= {"left_out": left_out, "examples": max(most, record.get("examples", 0))}
+            files.write_json(path, record)
     for network, rows in record["networks"].items():
         print(f"{network}\n{table.table(rows)}\n")
     print(*left_out, table.facts(record), f"left in {path}", sep="\n")
@@ -193,6 +192,7 @@ def by_cores() -> None:
     from benchmarks import by_cores
     from lenet.engine.cores import cores
 
+    path = Path(FLAGS.record or ROOT / "results" / "cores.json")
     os.environ["JAX_PLATFORMS"] = "cpu"
     record = started()
     counts = by_cores.counts(cores())
@@ -209,8 +209,8 @@ def by_cores() -> None:
             examples=FLAGS.examples or by_cores.EXAMPLES,
             dataset=FLAGS.dataset,
             tell=tell,
+            keep=lambda found: files.write_json(path, record | found),
         )
-    path = Path(FLAGS.record or ROOT / "results" / "cores.json")
     files.write_json(path, record)
     print(by_cores.table(record, "cores"), f"left in {path}", sep="\n")
 

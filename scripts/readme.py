@@ -3,6 +3,7 @@
 python scripts/readme.py book DIR            collect a sweep over seeds in book.json
 python scripts/readme.py precision DIR DIR   collect two, of two precisions, in precision.json
 python scripts/readme.py compare DIR         collect the registered comparison and its predictions
+python scripts/readme.py neighbours          compare test with training images (a minute)
 python scripts/readme.py                     write the pages and pictures from results/
 python scripts/readme.py --check             fail if that would change a page
 """
@@ -14,7 +15,7 @@ import math
 import re
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,23 @@ from experiments import cli
 from experiments.cli import completion
 from experiments.commands import purpose
 from lenet import config as config_module
-from lenet import files, records
-from lenet.analysis import comparison, comparison_findings, design, published, stats
+from lenet import data, files, records
+from lenet.analysis import (
+    comparison,
+    comparison_findings,
+    design,
+    ensemble,
+    neighbours,
+    published,
+    stats,
+    tuning,
+)
 from lenet.analysis.bootstrap import bca
 from lenet.analysis.stats import MARGIN
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
-from lenet.figures import run
+from lenet.figures import doubted, run
 from lenet.language import LANGUAGES, Message, listed, message, sentences, translate, translation
 from lenet.model import LeNet
 from lenet.records import ledger
@@ -45,6 +55,12 @@ ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "results" / "book.json"
 COMPARE = ROOT / "lenet" / "analysis" / comparison.RECORD
 PREDICTIONS = ROOT / "results" / "compare_predictions.npz"
+VOTES = ROOT / "results" / "compare_votes.json"
+DOUBTED, SHOWN = 0.95, 32
+"""The share of runs from which a label counts as contradicted, and how many images are shown."""
+NEIGHBOURS = ROOT / "results" / "neighbours.json"
+NEAR = (0.02, 0.04, 0.06, 0.08)
+"""Differences, as a share of 255, below which a training image counts as near."""
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
 BEST_OF = (1, 2, 4, 8, 16)
@@ -107,6 +123,22 @@ def collect_comparison(run_dir: Path) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, runs=np.array(sorted(predicted)), classes=classes)
     files.write(PREDICTIONS, buffer.getvalue())
+    keep(VOTES, votes(records.read_json(COMPARE)["comparison"]["runs"], predicted))
+
+
+def votes(runs: list[tuning.Run], predicted: Mapping[int, np.ndarray]) -> dict[str, Any]:
+    """Return what the final runs of each network say together, and which labels all contradict."""
+    labels = data.load("fashion_mnist").test.labels
+    final = [number for number, run in enumerate(runs) if run["stage"] == "final"]
+    found = []
+    for which in tuning.CELLS:
+        own = [number for number in final if tuning.cell(runs[number]) == which]
+        alone = statistics.median(runs[number]["test_accuracy"][-1] for number in own)
+        said = ensemble.vote(np.stack([predicted[n] for n in own], -1), labels, 10)
+        found.append({"cell": which, "runs": len(own), "median": alone, **said._asdict()})
+    together = np.stack([predicted[number] for number in final], -1)
+    doubted = ensemble.doubted(together, labels, 10, DOUBTED)
+    return {"networks": found, "runs": len(final), "doubted": [each._asdict() for each in doubted]}
 
 
 def comparison_section(language: str) -> str:
@@ -149,6 +181,94 @@ def comparison_section(language: str) -> str:
     )
     picture = f"![{alt}](results/compare.png)"
     return "\n\n".join([picture, *said, table, note, *others, code])
+
+
+def collect_neighbours() -> None:
+    """Keep how near the test images are to training images, and how accurate runs are on those."""
+    found = data.load("fashion_mnist")
+    distance, index = neighbours.nearest(found.train.images, found.test.images)
+    runs, kept = records.read_json(COMPARE)["comparison"]["runs"], np.load(PREDICTIONS)
+    best = [
+        i
+        for i, number in enumerate(kept["runs"])
+        if runs[number]["stage"] == "final" and tuning.cell(runs[number]) == tuning.CELLS[-1]
+    ]
+    right = (kept["classes"][:, best] == found.test.labels[:, None]).mean(1)
+    alike = found.train.labels[index] == found.test.labels
+    rows = []
+    for limit in (*NEAR, 1.0):
+        near = distance < limit
+        rows.append(
+            {
+                "limit": limit,
+                "images": int(near.sum()),
+                "alike": float(alike[near].mean()),
+                "accuracy": float(right[near].mean()),
+                "without": float(right[~near].mean()) if limit < 1 else None,
+            }
+        )
+    keep(NEIGHBOURS, {"data": found.fingerprint, "runs": len(best), "rows": rows})
+
+
+def neighbours_section(language: str) -> str:
+    """How near the test images are to training images."""
+    record, t = records.read_json(NEIGHBOURS), partial(translate, language)
+    heads = [
+        t("difference below"),
+        t("test images"),
+        t("label of the nearest is the same"),
+        t("accuracy on these"),
+        t("accuracy on the others"),
+    ]
+    rows = [
+        [
+            f"{each['limit']:.0%}" if each["limit"] < 1 else t("all"),
+            f"{each['images']:,}",
+            f"{each['alike']:.1%}",
+            f"{each['accuracy']:.4f}",
+            "" if each["without"] is None else f"{each['without']:.4f}",
+        ]
+        for each in record["rows"]
+    ]
+    note = t(
+        "Accuracy: mean of {n} runs, ReLU with max pooling, of the comparison.", n=record["runs"]
+    )
+    return f"{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n\n{note}"
+
+
+def votes_section(language: str) -> str:
+    """What the final runs of the comparison say together, and the images that they doubt."""
+    record, t = records.read_json(VOTES), partial(translate, language)
+    heads = [
+        t("network"),
+        "n",
+        t("median accuracy of a run"),
+        t("accuracy of their vote"),
+        t("two runs agree"),
+    ]
+    rows = [
+        [
+            t(comparison_findings.named(tuple(each["cell"]))),
+            str(each["runs"]),
+            f"{each['median']:.4f}",
+            f"{each['accuracy']:.4f}",
+            f"{each['agreement']:.1%}",
+        ]
+        for each in record["networks"]
+    ]
+    table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    said = t(
+        "At least {least:.0%} of the {runs} runs, of all four networks, give {count} of the 10,000 "
+        "test images one and the same class that is not their label. These are the {shown} most "
+        "contradicted, label above, what the runs say below. Some labels look wrong; other images "
+        "do resemble another class.",
+        least=DOUBTED,
+        runs=record["runs"],
+        count=len(record["doubted"]),
+        shown=SHOWN,
+    )
+    alt = t("Test images whose labels nearly all runs contradict")
+    return "\n\n".join([table, said, f"![{alt}](results/doubted.png)"])
 
 
 @functools.cache
@@ -451,7 +571,8 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "README": {"numbers": numbers_section},
     "agreement": {"book": book_section},
     "benchmarks": {"bench": sections.speed},
-    "comparison": {"compare": comparison_section},
+    "comparison": {"compare": comparison_section, "votes": votes_section},
+    "data": {"neighbours": neighbours_section},
     "report": {"report": report_section},
     "cli": {"commands": commands_section},
     "faults": {"faults": faults_section},
@@ -503,6 +624,10 @@ def pictures() -> dict[Path, bytes]:
             drawn[docs / "compare.png"] = comparison_plots.picture(
                 runs, runs["design"]["dataset"], language
             )
+            images = data.load("fashion_mnist")
+            most = [ensemble.Doubt(**each) for each in records.read_json(VOTES)["doubted"][:SHOWN]]
+            names = [translate(language, name) for name in images.class_names]
+            drawn[docs / "doubted.png"] = doubted.picture(images.test.images, most, names)
     return drawn
 
 
@@ -527,6 +652,8 @@ def main(arguments: list[str]) -> None:
             sections.collect_precisions(*map(Path, sweep_dirs))
         case ["compare", run_dir]:
             collect_comparison(Path(run_dir))
+        case ["neighbours"]:
+            collect_neighbours()
         case [] | ["--check"]:
             refresh(arguments, rendered(), pictures)
         case _:

@@ -160,8 +160,8 @@ def _beyond(name: str, sweep: Sweep, record: dict[str, Any]) -> list[Message]:
         case "last_size":
             return last_batch.size(sweep, record["data"][0]["train"])
         case "longer":
-            kept = np.load(CORRECT)
-            return [luck.said(int(epochs), np.unpackbits(kept[epochs], -1)) for epochs in kept]
+            right = {n: np.unpackbits(bits, -1) for n, bits in np.load(CORRECT).items()}
+            return [luck.said(int(n), correct.astype(bool)) for n, correct in right.items()]
         case "next_edition":
             pairs = zip(sweep.entries, record["runs"], strict=True)
             runs = [(e.config.short_batch, e.rows[-1].test_accuracy, r["stuck"]) for e, r in pairs]

@@ -990,3 +990,10 @@ def test_take_keeps_the_first_of_each_split(tmp_path: Path) -> None:
     for asked in ({"train": 11}, {"train": 0}, {"train": 1, "test": 5}, {"train": 1, "test": 0}):
         with pytest.raises(UsageError, match=r"t(rain|est)=\d+: expected an integer from 1 to"):
             data.take(whole, **asked)
+
+
+def test_no_image_of_fashion_mnist_is_there_twice(fashion_mnist):
+    """Of its 70,000; else a test image could be known from training."""
+    images = np.concatenate([fashion_mnist.train.images, fashion_mnist.test.images])
+    rows = images.reshape(len(images), -1)
+    assert len({row.tobytes() for row in rows}) == len(images) == 70_000

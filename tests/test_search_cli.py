@@ -62,6 +62,22 @@ def test_a_search_leaves_its_ledgers_figures_and_sentences(searched):
     assert "测试精度（新种子）" in page
 
 
+@pytest.mark.parametrize(
+    ("flags", "early"),
+    [
+        (["--activation=relu,sigmoid", "--halving=2"], True),
+        (["--activation=relu,sigmoid", "--halving=2", "--min_epochs=3"], False),
+        (["--activation=relu", "--halving=2"], False),
+        ([], False),
+    ],
+)
+def test_a_sigmoid_that_is_compared_on_its_plateau_gets_a_note(flags, early):
+    code = "import sys; from absl import flags; from experiments import search; "
+    code += "flags.FLAGS(sys.argv); print(search._early(search._plan()))"
+    done = python("-c", code, "--lr=0.01..1:log", "--trials=4", *flags)
+    assert done.stdout == f"{early}\n", done.stderr
+
+
 def test_no_file_of_a_search_has_a_test_result_but_those_of_the_winner(searched):
     run_dir, _ = searched
     assert "test" not in (run_dir / "trials.jsonl").read_text()
