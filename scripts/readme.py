@@ -76,6 +76,15 @@ def keep(path: Path, record: dict[str, Any]) -> None:
     files.write(path, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
+def anywhere(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a record says of its data, without where they lay on one machine.
+
+    >>> anywhere([{"source": "/home/ada/.cache/lenet/mnist (verified)"}])
+    [{'source': 'mnist (verified)'}]
+    """
+    return [each | {"source": re.sub(r"^.*/", "", each["source"])} for each in described]
+
+
 def collect(sweep_dir: Path) -> None:
     """Keep what the tables and the picture need of a sweep over seeds."""
     asked = records.read_json(sweep_dir / "sweep.json")
@@ -88,7 +97,7 @@ def collect(sweep_dir: Path) -> None:
     record = {
         "command": asked["command"],
         "config": config_module.to_dict(entries[0].config),
-        "source": asked["data"][0]["source"],
+        "source": anywhere(asked["data"])[0]["source"],
         "environment": asked["environment"],
         "first_run": [row.to_dict() for row in entries[0].rows],
         "runs": [
@@ -115,6 +124,7 @@ def collect_comparison(run_dir: Path) -> None:
         COMPARE,
         {"command": "python -m experiments.compare --run_dir=DIR"}
         | {key: record[key] for key in kept}
+        | {"data": anywhere(record["data"])}
         | {"comparison": comparison.of(entries, planned, 10)},
     )
     predicted = records.predictions(run_dir)

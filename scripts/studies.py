@@ -84,7 +84,7 @@ def collect(name: str, sweep_dir: Path) -> None:
         "command": f"python -m experiments.sweep --study={name}",
         "preset": asked["preset"],
         "axes": asked["axes"],
-        "data": asked["data"],
+        "data": readme.anywhere(asked["data"]),
         "environment": asked["environment"],
         "config": common,
         "runs": [

@@ -15,10 +15,9 @@ from lenet.analysis.stats import Interval
 from lenet.language import Message, mark, message
 
 SAID = mark(
-    "After {epochs} epochs, test accuracy has a standard deviation of {all:.4f} over {n} seeds. On "
-    "other test images it would be {networks:.4f}: {share:.0%} of the variance (95% CI {low:.0%} "
-    "to {high:.0%}, jackknife over seeds) is of the networks, the rest is luck of the {images:,} "
-    "images."
+    "After {epochs} epochs, test accuracy has a standard deviation of {all:.4f} over {n} seeds. "
+    "Without the luck of the {images:,} test images it would be {networks:.4f}: {share:.0%} of the "
+    "variance (95% CI {low:.0%} to {high:.0%}, jackknife over seeds) is of the networks."
 )
 
 

@@ -74,7 +74,7 @@ def said(dropped: Runs, kept: Runs) -> list[Message]:
 
 
 def of_a_run(values: Sequence[float]) -> Interval:
-    """Return the mean with the interval that contains the next run so often: 95%.
+    """Return the mean, and the interval in which the next run lies in 95% of cases.
 
     mean ± t(0.975; R − 1) · s · √(1 + 1/R), of R normal values.
     """
