@@ -135,7 +135,7 @@ def section(language: str) -> str:
     parts = [*map(t, _said(record["replays"])), picture]
     for activation in ACTIVATIONS:
         rows = [each for each in record["replays"] if each["activation"] == activation]
-        parts += [f"### {t(terms.valued(activation))}", _table(rows, t)]
+        parts += [f"## {t(terms.valued(activation))}", _table(rows, t)]
     note = t(
         "{runs} runs, {n} random searches of {trials} settings. {machine}.",
         runs=record["runs"],
