@@ -6,7 +6,6 @@ python scripts/early_stopping.py               write pages and pictures from res
 python scripts/early_stopping.py --check       fail if that would change a page
 """
 
-import io
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -15,19 +14,18 @@ from typing import Any
 
 import numpy as np
 import readme
+import studies
 from numpy.typing import NDArray
 from tabulate import tabulate
 
 from benchmarks import table as table_of_bench
-from experiments.cli.studies import STUDIES
-from lenet import files, records
+from lenet import records
 from lenet.analysis import replay, terms
 from lenet.analysis.replay import Replay
 from lenet.analysis.stats import proportion
 from lenet.figures import replays
 from lenet.figures.vega import png
 from lenet.language import LANGUAGES, Message, mark, message, translate
-from lenet.records import ledger
 from lenet.search.rules import Rule
 
 ROOT = Path(__file__).parent.parent
@@ -87,13 +85,7 @@ def fewer(some: int, curves: Curves) -> Replay:
 
 def collect(sweep_dir: Path) -> None:
     """Keep the curves of a finished sweep."""
-    asked = records.read_json(sweep_dir / "sweep.json")
-    entries = ledger.read(sweep_dir / "runs.jsonl")
-    wanted = STUDIES["early_stopping"].flags
-    if any(str(asked["flags"].get(name)) != value for name, value in wanted.items()) or (
-        len(entries) != asked["runs"]
-    ):
-        sys.exit(f"error: {sweep_dir}: no finished sweep --study=early_stopping")
+    asked, entries = studies.finished("early_stopping", sweep_dir)
     found: dict[Any, list[int]] = {}
     for entry in entries:
         c = entry.config
@@ -103,9 +95,7 @@ def collect(sweep_dir: Path) -> None:
         found[ACTIVATIONS.index(c.activation), c.lr, c.batch_size, c.seed] = curve
     shape = (len(ACTIVATIONS), -1, 2, EPOCHS)
     curves = np.array([found[key] for key in sorted(found)], np.uint16).reshape(shape)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, curves=curves)
-    files.write(CURVES, buffer.getvalue())
+    readme.keep_arrays(CURVES, curves=curves)
     kept = {"runs": len(entries), "environment": asked["environment"]}
     readme.keep(RECORD, {"command": "python -m experiments.sweep --study=early_stopping"} | kept)
 

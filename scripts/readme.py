@@ -76,6 +76,13 @@ def keep(path: Path, record: dict[str, Any]) -> None:
     files.write(path, (json.dumps(record, separators=(",", ":")) + "\n").encode())
 
 
+def keep_arrays(path: Path, **arrays: Any) -> None:
+    """Write arrays by name, compressed."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    files.write(path, buffer.getvalue())
+
+
 def anywhere(described: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what a record says of its data, without where they lay on one machine.
 
@@ -130,9 +137,7 @@ def collect_comparison(run_dir: Path) -> None:
     predicted = records.predictions(run_dir)
     # Runs last: neighbours in the file agree, and it compresses ten times as well.
     classes = np.stack([predicted[run] for run in sorted(predicted)], axis=-1)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, runs=np.array(sorted(predicted)), classes=classes)
-    files.write(PREDICTIONS, buffer.getvalue())
+    keep_arrays(PREDICTIONS, runs=np.array(sorted(predicted)), classes=classes)
     keep(VOTES, votes(records.read_json(COMPARE)["comparison"]["runs"], predicted))
 
 

@@ -5,7 +5,6 @@ python scripts/studies.py                    write the pages and pictures from r
 python scripts/studies.py --check            fail if that would change a page
 """
 
-import io
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ import readme
 
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
-from lenet import data, files, records
+from lenet import data, records
 from lenet.analysis import findings, frameworks, last_batch, luck, prediction, terms
 from lenet.analysis.summary import Sweep
 from lenet.config import from_dict, to_dict
@@ -69,8 +68,8 @@ HEAD = (
 )
 
 
-def collect(name: str, sweep_dir: Path) -> None:
-    """Keep what the page needs of a finished sweep."""
+def finished(name: str, sweep_dir: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """Return record and runs of a finished sweep --study=NAME; exit if it is none."""
     asked = records.read_json(sweep_dir / "sweep.json")
     entries = ledger.read(sweep_dir / "runs.jsonl")
     wanted = STUDIES[name].flags
@@ -78,6 +77,12 @@ def collect(name: str, sweep_dir: Path) -> None:
     given = {key: str(value) for key, value in asked["flags"].items() if key not in beside}
     if given != wanted or len(entries) != asked["runs"]:
         sys.exit(f"error: {sweep_dir}: no finished sweep --study={name}")
+    return asked, entries
+
+
+def collect(name: str, sweep_dir: Path) -> None:
+    """Keep what the page needs of a finished sweep."""
+    asked, entries = finished(name, sweep_dir)
     configs = [to_dict(entry.config) for entry in entries]
     common = configs[0]
     record = {
@@ -109,9 +114,7 @@ def _keep_correct(entries: Sequence[Entry], predicted: Mapping[int, Any]) -> Non
     for entry in entries:
         right = np.packbits(predicted[entry.run] == labels)
         correct.setdefault(str(entry.config.epochs), []).append(right)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **correct)
-    files.write(CORRECT, buffer.getvalue())
+    readme.keep_arrays(CORRECT, **correct)
 
 
 def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
