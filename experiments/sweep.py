@@ -46,7 +46,8 @@ axes.define()
 flags.DEFINE_boolean(
     "zip",
     False,
-    "pair lists of equal length instead of combining them; one value goes with all",
+    "pair lists of equal length instead of combining them, each pair with every --seed; one value "
+    "goes with all",
 )
 flags.DEFINE_integer("random", None, "number of combinations to draw, each with every --seed")
 flags.DEFINE_integer("random_seed", 0, "seed for the draws")
@@ -80,7 +81,7 @@ def main() -> None:
         study = STUDIES[FLAGS.study]
         many.take_up(study.flags)
         print(language.t(study.question))
-    varied = axes.given()
+    varied = axes.given(zipped=FLAGS.zip)
     count = axes.count(varied, zipped=FLAGS.zip, draws=FLAGS.random)
     if FLAGS.zip and FLAGS.random is not None:
         raise UsageError("--zip and --random exclude each other: remove one")
@@ -195,10 +196,10 @@ def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory contains the sweep that the flags describe."""
     before = records.read_json(run_dir / "sweep.json")
     fewer = len(record["seeds"]) > 1 and set(record["seeds"][-2]) - set(record["seeds"][-1])
-    if fewer or (FLAGS.zip and len(record["seeds"]) > 1):
+    if fewer:
         raise RecordError(
-            f"run_dir={run_dir}: --seed: a sweep can get more seeds, not fewer, and none with "
-            f"--zip; it has {','.join(map(str, record['seeds'][-2]))}"
+            f"run_dir={run_dir}: --seed: a sweep can get more seeds, not fewer; it has "
+            f"{','.join(map(str, record['seeds'][-2]))}"
         )
     if not many.alike(_but_seeds(before), _but_seeds(record), ("preset", "axes", "pairing")):
         raise RecordError(

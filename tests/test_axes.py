@@ -78,14 +78,22 @@ SEED = axes.parse("seed", "0:3")
 def test_axes_multiply_or_pair():
     assert len(list(axes.settings([LR, POOL, SEED]))) == axes.count([LR, POOL, SEED]) == 18
     assert list(axes.settings([])) == [{}]
-    pairs = list(axes.settings([LR, SEED], zipped=True))
-    assert pairs == [{"lr": 0.01, "seed": 0}, {"lr": 0.1, "seed": 1}, {"lr": 1.0, "seed": 2}]
-    one = axes.parse("epochs", "2")
-    assert list(axes.settings([LR, one, SEED], zipped=True)) == [p | {"epochs": 2} for p in pairs]
-    assert axes.count([LR, one, SEED], zipped=True) == 3
+    sizes, one = axes.parse("batch_size", "32,64,128"), axes.parse("epochs", "2")
+    pairs = [{"lr": 0.01, "batch_size": 32}, {"lr": 0.1, "batch_size": 64}]
+    pairs.append({"lr": 1.0, "batch_size": 128})
+    assert list(axes.settings([LR, sizes], zipped=True)) == pairs
+    assert list(axes.settings([LR, sizes, one], zipped=True)) == [p | {"epochs": 2} for p in pairs]
+    seeded = list(axes.settings([SEED, LR, sizes], zipped=True))
+    assert seeded == [pair | {"seed": seed} for pair in pairs for seed in range(3)]
+    assert axes.count([SEED, LR, sizes, one], zipped=True) == len(seeded) == 9
     assert list(axes.settings([one], zipped=True)) == [{"epochs": 2}]
+    assert list(axes.settings([SEED], zipped=True)) == [{"seed": 0}, {"seed": 1}, {"seed": 2}]
     with pytest.raises(UsageError, match="--zip: --lr has 3 values, --pool has 2 values"):
         axes.count([LR, POOL], zipped=True)
+    twice = axes.parse("lr", "0.1,0.1,1", paired=True)
+    assert axes.count([twice, sizes], zipped=True) == 3
+    with pytest.raises(UsageError, match=r"--zip: --lr=0.1 is given 2 times"):
+        axes.count([twice], zipped=True)
 
 
 def test_draws_are_different_repeatable_and_log_uniform_in_a_grid():

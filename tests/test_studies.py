@@ -13,11 +13,14 @@ from lenet.language import LANGUAGES, Message, translate
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_is_a_sweep_that_can_be_run(name):
-    parsed = [axes.parse(axis, text) for axis, text in STUDIES[name].flags.items()]
-    settings = [check(Config(**setting)) for setting in axes.settings(parsed)]
+    asked = dict(STUDIES[name].flags)
+    zipped = asked.pop("zip", "false") == "true"
+    parsed = [axes.parse(axis, text, paired=zipped) for axis, text in asked.items()]
+    settings = [check(Config(**setting)) for setting in axes.settings(parsed, zipped=zipped)]
+    assert len(settings) == axes.count(parsed, zipped=zipped)
     assert len(settings) >= 24
-    asked = [translate(language, STUDIES[name].question) for language in LANGUAGES]
-    assert asked[0] != asked[1]
+    questions = [translate(language, STUDIES[name].question) for language in LANGUAGES]
+    assert questions[0] != questions[1]
 
 
 def test_equal_effects_with_and_without_a_short_batch_differ_by_nothing():

@@ -49,11 +49,12 @@ def _of(network: str | None) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in networks.fields()}
 
 
-def parse(name: str, text: str) -> Axis:
+def parse(name: str, text: str, *, paired: bool = False) -> Axis:
     """Parse the flag `--name=text` into an axis.
 
     Raises:
-      UsageError: for an invalid or duplicate value, an empty range or a malformed grid.
+      UsageError: for an invalid value, an empty range, a malformed grid, or a duplicate value,
+        which only an axis that is paired with others may have.
 
     >>> parse("lr", "0.01..1:log3,2").values
     (0.01, 0.1, 1.0, 2.0)
@@ -67,7 +68,7 @@ def parse(name: str, text: str) -> Axis:
         if len(values) > MOST:
             raise _malformed(name, part, f"more than {MOST:,} values")
     for value, times in collections.Counter(values).items():
-        if times > 1:
+        if times > 1 and not paired:
             raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
@@ -81,15 +82,21 @@ def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = Non
     """Return the number of runs that `settings` yields.
 
     Raises:
-      UsageError: if the axes to pair differ in length, or draws exceed the combinations.
+      UsageError: if the axes to pair differ in length or make a pair twice, or draws exceed the
+        combinations.
     """
     lengths = {axis.name: len(axis.values) for axis in axes}
     if zipped:
-        paired = {name: n for name, n in lengths.items() if n > 1}
+        paired = {name: n for name, n in lengths.items() if n > 1 and name != "seed"}
         if len(set(paired.values())) > 1:
             lengths_shown = ", ".join(f"--{name} has {n} values" for name, n in paired.items())
             raise UsageError(f"--zip: {lengths_shown}. Give each flag equally many values, or one")
-        return max(lengths.values(), default=1)
+        pairs = _pair([axis for axis in axes if axis.name != "seed"])
+        for pair, times in collections.Counter(tuple(pair.items()) for pair in pairs).items():
+            if times > 1:
+                shown = " ".join(f"--{name}={written(value)}" for name, value in pair)
+                raise UsageError(f"--zip: {shown} is given {times} times. Give each pair once")
+        return len(pairs) * lengths.get("seed", 1)
     if draws is None:
         return math.prod(lengths.values())
     most = math.prod(_drawable(axis) for axis in axes if axis.name != "seed")
@@ -114,25 +121,30 @@ def settings(
 ) -> Iterator[dict[str, Any]]:
     """Yield the settings of each run: the product of the axes, pairs, or random draws.
 
+    Each pair, and each draw, is run with every seed of the axis "seed".
+
     Args:
       axes: with different names.
       zipped: pair the axes: all first values, then all second values; a single value is repeated.
-      draws: number of different random combinations, each run with every seed of the axis "seed";
-        log-uniform along a log grid, otherwise uniform among the values.
+      draws: number of different random combinations, log-uniform along a log grid, otherwise
+        uniform among the values.
       seed: for the draws.
     """
-    names = [axis.name for axis in axes]
-    values = [axis.values for axis in axes]
-    if draws is None:
-        if zipped:  # a single value is repeated
-            most = max(map(len, values), default=1)
-            values = [each * most if len(each) == 1 else each for each in values]
-        rows = zip(*values, strict=True) if zipped and axes else itertools.product(*values)
-        yield from (dict(zip(names, row, strict=True)) for row in rows)
+    if draws is None and not zipped:
+        names = [axis.name for axis in axes]
+        combinations = itertools.product(*(axis.values for axis in axes))
+        yield from (dict(zip(names, row, strict=True)) for row in combinations)
         return
     seeds = [{"seed": v} for axis in axes if axis.name == "seed" for v in axis.values] or [{}]
-    drawn = _draw([axis for axis in axes if axis.name != "seed"], draws, random.Random(seed))
-    yield from (combination | seed for combination in drawn for seed in seeds)
+    others = [axis for axis in axes if axis.name != "seed"]
+    found = _pair(others) if draws is None else _draw(others, draws, random.Random(seed))
+    yield from (combination | seed for combination in found for seed in seeds)
+
+
+def _pair(axes: Sequence[Axis]) -> list[dict[str, Any]]:
+    most = max((len(axis.values) for axis in axes), default=1)
+    repeated = {a.name: a.values * most if len(a.values) == 1 else a.values for a in axes}
+    return [{name: values[i] for name, values in repeated.items()} for i in range(most)]
 
 
 def _draw(axes: Sequence[Axis], draws: int, stream: random.Random) -> list[dict[str, Any]]:
@@ -246,8 +258,10 @@ def define() -> None:
         define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))
 
 
-def given() -> list[Axis]:
+def given(*, zipped: bool = False) -> list[Axis]:
     """Return the axes of the flags that were given, also those with one value."""
     return [
-        parse(name, str(flags.FLAGS[name].value)) for name in _fields() if flags.FLAGS[name].present
+        parse(name, str(flags.FLAGS[name].value), paired=zipped and name != "seed")
+        for name in _fields()
+        if flags.FLAGS[name].present
     ]

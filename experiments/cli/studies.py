@@ -6,6 +6,7 @@ layers, learning rate, initialisation, epochs) hold out 10,000 images to select 
 
 from typing import NamedTuple
 
+from lenet.analysis import book_search
 from lenet.language import mark
 
 HELD_OUT = {"valid": "10000", "seed": "0:6"}
@@ -103,6 +104,18 @@ STUDIES: dict[str, Study] = {
             "batch_size": "32,64,128,256",
             "valid": "10000",
             "seed": "5000:5002",
+        },
+    ),
+    "book_search": Study(
+        mark(
+            "What would the book's own search have found with other seeds? Its 25 settings of "
+            "learning rate and batch size, of which it trained some to the end and stopped others."
+        ),
+        {
+            "zip": "true",
+            "lr": ",".join(str(lr) for lr, _ in book_search.SETTINGS),
+            "batch_size": ",".join(str(size) for _, size in book_search.SETTINGS),
+            "seed": "5000:5008",
         },
     ),
 }

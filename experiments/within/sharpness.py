@@ -1,0 +1,247 @@
+"""The edge of stability: full-batch gradient descent sharpens until 2 over the learning rate.
+
+Of a quadratic with the largest curvature λ, gradient descent with learning rate η is stable for
+λ < 2/η. Cohen et al. (arXiv 2103.00065) observe that training raises λ to 2/η and stays there,
+while the loss falls, no longer at each step. λ, the sharpness, is the largest eigenvalue of the
+Hessian of the training loss.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy
+from flax import linen as nn
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from experiments.within.chunks import chunks
+from lenet import train
+from lenet.config import Config, replace
+from lenet.data import Data
+from lenet.data.splits import Split
+from lenet.engine import forward, metrics
+from lenet.engine.forward import Params
+from lenet.figures import vega
+from lenet.figures.vega import Chart, Spec, Translate, channel
+from lenet.language import Message, mark, message
+
+RATES = {
+    ("sigmoid", "avg"): (0.5, 1.0, 2.0, 4.0),
+    ("tanh", "avg"): (0.05, 0.1, 0.2, 0.4),
+    ("relu", "max"): (0.025, 0.05, 0.1, 0.2),
+}
+"""Learning rates by activation and pooling."""
+
+
+class Design(NamedTuple):
+    """The first training images, as one batch."""
+
+    examples: int = 5000
+    steps: int = 4000
+    every: int = 80  # steps between two measurements
+    seed: int = 6_200_000
+    networks: tuple[tuple[str, str], ...] = tuple(RATES)
+
+
+def measure(data: Data, design: Design) -> dict[str, Any]:
+    """Return loss at each measurement, how often it rose since the last one, and the sharpness.
+
+    Returns:
+      `runs`: activation, pool, lr, and by measurement `step`, `loss`, `rose` (steps after which the
+      loss was higher) and `sharpness`; a run ends where its loss is not finite.
+    """
+    n = design.examples
+    first = Split(data.train.images[:n], data.train.labels[:n])
+    some = dataclasses.replace(data, train=first)
+    runs = []
+    for activation, pool in design.networks:
+        own = Config(
+            dataset=data.name,
+            activation=activation,
+            pool=pool,
+            batch_size=n,
+            seed=design.seed,
+            epochs=1,
+        )
+        configs = [replace(own, lr=lr) for lr in RATES[activation, pool]]
+        # XLA's convolution: its derivative has a derivative in each mode.
+        model = train.check(replace(own, conv="lax"), some)
+        for chunk in chunks(configs, some):
+            found: list[dict[str, Any]] = [
+                {"activation": activation, "pool": pool, "lr": configs[run].lr}
+                | {name: [] for name in ("step", "loss", "rose", "sharpness")}
+                for run in chunk.runs
+            ]
+            curvature = largest(model, first)
+            state, losses = chunk.init(), []
+            for step in range(design.steps + 1):
+                if step % design.every == 0:
+                    params = chunk.own(state.params)
+                    curve = np.array(losses or [[np.nan] * len(found)])
+                    for lane, run in enumerate(found):
+                        if losses and not np.isfinite(curve[:, lane]).all():
+                            continue
+                        weights = jax.tree.map(lambda x, lane=lane: x[lane], params)
+                        run["step"].append(step)
+                        run["loss"].append(float(curve[-1, lane]))
+                        run["rose"].append(int((np.diff(curve[:, lane]) > 0).sum()))
+                        run["sharpness"].append(curvature(weights))
+                    losses = losses[-1:]
+                state, sums = chunk.epoch(state)
+                losses.append(chunk.own(sums.loss_sum)[:, 0] / n)
+            runs += found
+    return {"runs": runs}
+
+
+def largest(model: nn.Module, split: Split) -> Callable[[Params], float]:
+    """Return a function of parameters: the largest eigenvalue of the Hessian of the mean loss."""
+    examples = Split(*map(jnp.asarray, split))
+
+    def loss(params: Params, examples: Split) -> Array:
+        found = forward.logits(model, params, examples.images)
+        labels = jnp.asarray(examples.labels)
+        sums = metrics.of_batch(found, labels, jnp.ones(labels.shape, bool))
+        return sums.loss_sum / len(labels)
+
+    @jax.jit
+    def product(params: Params, direction: Params, examples: Split) -> Params:
+        with jax.default_matmul_precision("highest"):
+            gradient = partial(jax.grad(loss), examples=examples)
+            _, found = jax.jvp(gradient, (params,), (direction,))
+        return found  # type: ignore[no-any-return]
+
+    def of(params: Params) -> float:
+        flat, restore = ravel_pytree(params)
+
+        def matvec(direction: Any) -> Any:
+            # `restore` wants the dtype of the parameters
+            tree = restore(np.asarray(direction, np.float32).reshape(-1))
+            return np.asarray(ravel_pytree(product(params, tree, examples))[0])
+
+        n = flat.size
+        hessian = scipy.sparse.linalg.LinearOperator((n, n), matvec=matvec, dtype=np.float32)
+        start = np.random.default_rng(0).normal(size=n).astype(np.float32)
+        found = scipy.sparse.linalg.eigsh(
+            hessian, k=1, which="LA", v0=start, tol=1e-3, return_eigenvectors=False
+        )
+        return float(found[0])
+
+    return of
+
+
+REACHED = 0.95
+"""Sharpness times η/2 from which a run counts as at the edge; chosen before the runs."""
+AT_EDGE = mark(
+    "{k} of {n} runs sharpen until 2/η. From then on the median of sharpness · η/2 is {low:.2f} to "
+    "{high:.2f} in these runs, and the loss rises at {rose:.0%} of the steps while it falls by a "
+    "factor of {factor:.1f} (medians over runs)."
+)
+NONE_AT_EDGE = mark("None of {n} runs sharpens until 2/η in {steps:,} steps.")
+
+
+class Edge(NamedTuple):
+    """A run from where it reaches the edge of stability."""
+
+    step: int
+    median: float  # of sharpness · η/2 from there on
+    highest: float
+    rose: float  # share of the steps after which the loss was higher
+    fell: float  # the loss there, divided by the last
+
+
+def edge(run: dict[str, Any]) -> Edge | None:
+    """Return where a run reaches the edge, and what comes after; None if it does not."""
+    relative = np.array(run["sharpness"]) * run["lr"] / 2
+    at = np.flatnonzero(relative >= REACHED)
+    # The first measurement has no loss yet.
+    if not len(at) or at[0] + 1 >= len(relative):
+        return None
+    first = max(int(at[0]), 1)
+    steps = run["step"][-1] - run["step"][first]
+    return Edge(
+        run["step"][at[0]],
+        float(np.median(relative[at[0] :])),
+        float(relative[at[0] :].max()),
+        sum(run["rose"][first + 1 :]) / max(steps, 1),
+        run["loss"][first] / run["loss"][-1],
+    )
+
+
+def said(record: dict[str, Any]) -> list[Message]:
+    """Return what the runs say, in words."""
+    runs = record["runs"]
+    edges = [found for run in runs if (found := edge(run))]
+    if not edges:
+        return [message(NONE_AT_EDGE, n=len(runs), steps=max(run["step"][-1] for run in runs))]
+    medians = [each.median for each in edges]
+    return [
+        message(
+            AT_EDGE,
+            k=len(edges),
+            n=len(runs),
+            low=min(medians),
+            high=max(medians),
+            rose=float(np.median([each.rose for each in edges])),
+            factor=float(np.median([each.fell for each in edges])),
+        )
+    ]
+
+
+def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Return heads and rows: a row for each run."""
+    rows: list[list[Any]] = []
+    for run in record["runs"]:
+        shown = ["", f"{run['sharpness'][-1] * run['lr'] / 2:.2f}", "", ""]
+        if at := edge(run):
+            shown = [f"{at.step:,}", f"{at.median:.2f}", f"{at.highest:.2f}", f"{at.rose:.0%}"]
+        rows.append(
+            [
+                mark(run["activation"]),
+                f"{run['lr']:g}",
+                f"{2 / run['lr']:g}",
+                f"{run['sharpness'][0]:.2f}",
+                *shown,
+                f"{run['loss'][-1]:.4f}",
+            ]
+        )
+    heads = [
+        mark("activation"),
+        "η",
+        "2/η",
+        mark("sharpness at the start"),
+        mark("at the edge from step"),
+        mark("sharpness · η/2 from there (else at the end): median"),
+        mark("highest"),
+        mark("steps that raise the loss"),
+        mark("loss at the end"),
+    ]
+    return heads, rows
+
+
+def charts(record: dict[str, Any]) -> list[Chart]:
+    """Return sharpness times η/2 by step, a chart for each network."""
+    found = []
+    for activation in dict.fromkeys(run["activation"] for run in record["runs"]):
+        own = [run for run in record["runs"] if run["activation"] == activation]
+        rows = [
+            {"series": f"{run['lr']:g}", "step": step, "relative": sharpness * run["lr"] / 2}
+            for run in own
+            for step, sharpness in zip(run["step"], run["sharpness"], strict=True)
+        ]
+        longest = max((run["step"] for run in own), key=len)
+        rows += [{"series": "edge", "step": step, "relative": 1} for step in longest]
+        names = {f"{run['lr']:g}": f"η = {run['lr']:g}" for run in own} | {"edge": "2/η"}
+
+        def draw(t: Translate, activation: str = activation, names: dict[str, str] = names) -> Spec:
+            title = t(mark("sharpness · η/2"))
+            x, y = channel("step", t(mark("steps"))), channel("relative", title)
+            shown = "format(datum.relative, '.2f')"
+            return vega.lines(activation, f"{t(activation)}: {title}", x, y, names, shown)
+
+        found.append(Chart(draw, {activation: rows}))
+    return found

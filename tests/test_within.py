@@ -1,0 +1,155 @@
+"""Experiments within runs: they start from the run's own states, and measure what they say."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from flax import linen as nn
+
+from experiments.within import last_step, one_bit, sharpness, shifts
+from lenet import train
+from lenet.analysis import nested
+from lenet.config import Config
+from lenet.data import synthetic
+from lenet.data.splits import Split
+from lenet.engine import forward
+from lenet.language import translate
+
+DATA = synthetic.make(600, 100)
+
+
+def test_the_last_step_is_the_run_s_own():
+    design = last_step.Design(runs=3, epochs=2, draws=4)
+    found = last_step.measure(DATA, design)
+    for seed, after in enumerate(found["after"], design.first_seed):
+        row, _ = train.run(Config(dataset="synthetic", seed=seed, epochs=2), DATA)
+        assert after == round(row.test_accuracy * found["images"])
+    assert np.shape(found["others"]) == (3, 4, 3)
+
+
+def test_a_last_step_is_said_to_do_what_it_does():
+    rng = np.random.default_rng(0)
+    before = rng.integers(8000, 8200, 20)
+    others = before[:, None, None] - 100 + rng.integers(-40, 40, (20, 8, 3))
+    record = {"before": before, "after": before - 100, "others": others, "images": 10_000}
+    changes, _, placed = map(partial(translate, "en"), last_step.said(record))
+    assert "changes test accuracy by −0.0100" in changes
+    assert "falls in 20 of 20 (exact sign test, p = 2e-06)" in changes
+    assert placed.startswith("The run's own 96 images are no special ones")
+    heads, rows = last_step.table(record)
+    assert {len(row) for row in rows} == {len(heads)}
+
+
+def test_copies_of_a_run_differ_in_one_bit():
+    design = one_bit.Design(bases=2, copies=4, seeds=4, epochs=3)
+    found = one_bit.measure(DATA, design)
+    assert found["equal"]
+    right = {tuple(run): rows for run, rows in zip(found["runs"], found["right"], strict=True)}
+    for base in range(2):
+        assert right["bit", base, 0] == right["bit", base, 1]
+        own = Config(dataset="synthetic", seed=design.first_seed + base, epochs=3)
+        rows = [epoch.rows[0].test_accuracy for epoch in train.sweep([own], DATA)]
+        assert right["bit", base, 0] == [round(accuracy * 100) for accuracy in rows]
+    heads, rows = one_bit.table(found)
+    assert {len(row) for row in rows} == {len(heads)}
+
+
+def test_one_bit_is_one_part_in_two_to_the_23():
+    weights = np.random.default_rng(0).normal(size=50).astype(np.float32)
+    for place in range(50):
+        after = one_bit.flip_last_bit(weights, place)
+        assert (after != weights).nonzero()[0].tolist() == [place]
+        assert abs(after[place] - weights[place]) <= np.spacing(np.abs(weights[place]))
+        assert (one_bit.flip_last_bit(after, place) == weights).all()
+
+
+def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
+    class Small(nn.Module):
+        @nn.compact
+        def __call__(self, images):
+            x = nn.tanh(nn.Dense(3)(images.reshape(len(images), -1)))
+            return nn.Dense(4)(x)
+
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (20, 2, 2, 1)).astype(np.uint8), rng.integers(0, 4, 20))
+    model = Small()
+    params = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))["params"]
+    flat, restore = jax.flatten_util.ravel_pytree(params)
+
+    def loss(flat):
+        logits = forward.logits(model, restore(flat), split.images)
+        return -jax.nn.log_softmax(logits)[np.arange(20), split.labels].mean()
+
+    exact = np.linalg.eigvalsh(np.asarray(jax.hessian(loss)(flat), np.float64)).max()
+    assert sharpness.largest(model, split)(params) == pytest.approx(exact, rel=2e-3)
+
+
+def test_a_run_is_at_the_edge_from_where_it_reaches_it():
+    run = {
+        "lr": 0.5,
+        "step": [0, 10, 20, 30, 40],
+        "sharpness": [1.0, 2.0, 4.0, 4.4, 3.6],
+        "loss": [float("nan"), 2.0, 1.0, 0.5, 0.25],
+        "rose": [0, 0, 1, 3, 5],
+    }
+    found = sharpness.edge(run)
+    assert (found.step, found.median, found.highest) == (20, 1.0, 1.1)
+    assert (found.rose, found.fell) == (8 / 20, 4.0)
+    assert sharpness.edge(run | {"sharpness": [1.0, 2.0, 3.0, 3.5, 3.6]}) is None
+
+
+def test_sharpness_is_measured_until_the_end():
+    design = sharpness.Design(examples=200, steps=4, every=2, networks=(("tanh", "avg"),))
+    found = sharpness.measure(DATA, design)
+    assert [run["step"] for run in found["runs"]] == [[0, 2, 4]] * 4
+    assert all(np.isfinite(run["sharpness"]).all() for run in found["runs"])
+    heads, rows = sharpness.table(found)
+    assert {len(row) for row in rows} == {len(heads)}
+
+
+@pytest.mark.parametrize("down", [-3, 0, 2])
+@pytest.mark.parametrize("across", [-1, 0, 3])
+def test_a_shift_moves_and_lets_zeros_in(down, across):
+    images = np.random.default_rng(0).integers(1, 256, (2, 6, 5, 1)).astype(np.uint8)
+    found = shifts.shifted(images, np.array([[down, across], [0, 0]]))
+    rolled = np.roll(images[0], (down, across), (0, 1))
+    rows, columns = np.arange(6) - down, np.arange(5) - across
+    inside = np.outer((rows >= 0) & (rows < 6), (columns >= 0) & (columns < 5))[..., None]
+    assert (found[0] == np.where(inside, rolled, 0)).all()
+    assert (found[1] == images[1]).all()
+
+
+def test_what_takes_the_place_of_pooling_leaves_the_other_layers_alone():
+    images = jnp.zeros((1, 28, 28, 1))
+
+    def shapes(down):
+        params = shifts.Pooled(down=down).init(jax.random.key(0), images)["params"]
+        return jax.tree.map(jnp.shape, params)
+
+    assert shapes("avg") == shapes("max") == shapes("blur") == shapes("stride")
+    assert shapes("none")["dense1"]["kernel"] == (24 * 24 * 16, 120)
+
+
+def test_shifts_are_measured_for_each_network():
+    design = shifts.Design(rates=(0.1,), seeds=2, epochs=1)
+    found = shifts.measure(DATA, design)
+    assert [run["down"] for run in found["runs"]] == [down for down in shifts.DOWN for _ in "ab"]
+    for run in found["runs"]:
+        assert len(run["shifted"]) == shifts.MOST
+        assert 0 <= run["same"] <= found["images"]
+    heads, rows = shifts.table(found)
+    assert {len(row) for row in rows} == {len(heads)}
+
+
+def test_variance_within_groups_is_that_of_a_mixed_model():
+    rng = np.random.default_rng(1)
+    values = rng.normal(0, 2, (40, 1)) + rng.normal(0, 1, (40, 6))
+    groups = np.repeat(np.arange(40), 6)
+    fit = sm.MixedLM(values.ravel(), np.ones(240), groups).fit(reml=True)
+    expected = fit.scale / (fit.scale + fit.cov_re[0, 0])
+    found = nested.share_within(values)
+    assert found.mean == pytest.approx(expected, rel=1e-3)
+    assert found.low < 0.2 < found.high
