@@ -1,8 +1,10 @@
 """Run the experiments within runs, and write docs/LANGUAGE/within.md from their records.
 
-python scripts/within.py run NAME...   last_step, one_bit, sharpness, shifts: minutes on a GPU
+python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
 python scripts/within.py --check       fail if that would change a page
+
+NAME is last_step, one_bit, one_draw, sharpness or shifts.
 """
 
 import sys
@@ -16,7 +18,7 @@ import readme
 from tabulate import tabulate
 
 from benchmarks import table as table_of_bench
-from experiments.within import last_step, one_bit, sharpness, shifts
+from experiments.within import last_step, one_bit, one_draw, sharpness, shifts
 from lenet import data, records
 from lenet.engine import cores, programs
 from lenet.figures.vega import png
@@ -27,6 +29,7 @@ RECORDS = ROOT / "results" / "within"
 EXPERIMENTS: dict[str, ModuleType] = {
     "last_step": last_step,
     "one_bit": one_bit,
+    "one_draw": one_draw,
     "sharpness": sharpness,
     "shifts": shifts,
 }

@@ -1,17 +1,20 @@
 """Experiments within runs: they start from the run's own states, and measure what they say."""
 
+import io
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import matplotlib as mpl
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from flax import linen as nn
+from matplotlib.figure import Figure
 
-from experiments.within import last_step, one_bit, sharpness, shifts
+from experiments.within import last_step, one_bit, one_draw, sharpness, shifts
 from lenet import train
-from lenet.analysis import nested
+from lenet.analysis import nested, published_points
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.data.splits import Split
@@ -153,3 +156,51 @@ def test_variance_within_groups_is_that_of_a_mixed_model():
     found = nested.share_within(values)
     assert found.mean == pytest.approx(expected, rel=1e-3)
     assert found.low < 0.2 < found.high
+
+
+def test_the_average_since_the_epoch_began_is_read_at_fifths():
+    sums, counts = np.array([[4.0, 2, 2, 2, 0, 4, 4, 4, 4, 4]]), np.full((1, 10), 2)
+    assert one_draw.averages(sums, counts)[0].tolist() == [1.5, 1.25, 7 / 6, 1.375, 1.5]
+
+
+def test_draws_and_orders_are_crossed():
+    found = one_draw.measure(DATA, one_draw.Design(weights=2, orders=3, epochs=1))
+    losses = np.array(found["losses"])
+    assert losses.shape == (2, 3, 5)
+    own = Config(
+        dataset="synthetic",
+        bias_init="zeros",
+        seed=one_draw.Design().first_seed + 1,
+        order_seed=one_draw.Design().first_seed + 2,
+        epochs=1,
+    )
+    row, _ = train.run(own, DATA)
+    assert losses[1, 2, -1] == pytest.approx(row.train_loss, abs=1e-5)
+
+
+def test_spreads_of_one_draw_and_of_all_are_told_apart():
+    rng = np.random.default_rng(0)
+    draws, orders = rng.normal(2, 0.3, (400, 1, 1)), rng.normal(0, 0.01, (400, 6, 1))
+    found = one_draw.spreads({"epochs": [1.8], "losses": draws + orders}, 1.8)
+    assert found.order == pytest.approx(0.01, rel=0.05)
+    assert found.all == pytest.approx(0.3, rel=0.1)
+    assert found.published["mxnet"][1] == 23
+    assert found.published["pytorch"][1] == 21
+
+
+def test_a_curve_of_a_picture_is_read_by_the_ticks_of_its_axes():
+    x, y = np.arange(1, 11) / 5, np.linspace(2.35, 0.61, 10)
+    figure = Figure(figsize=(3.5, 2.5))
+    figure.subplots().plot(x, y)
+    with mpl.rc_context({"svg.fonttype": "path"}):
+        figure.savefig(buffer := io.BytesIO(), format="svg")
+    epochs, losses = published_points.of_picture(buffer.getvalue().decode())
+    assert epochs == pytest.approx(x, abs=1e-4)
+    assert losses == pytest.approx(y, abs=1e-4)
+
+
+def test_the_published_curves_are_those_of_published_runs():
+    found = published_points.curves()
+    assert len(found) == 118
+    assert {curve.framework for curve in found} == {"mxnet", "pytorch"}
+    assert all(2.2 < curve.losses[0] < 2.6 for curve in found)

@@ -164,6 +164,12 @@ OPEN = mark(
     "{ratio:.2f} times that over new seeds (90% CI {low:.2f} to {high:.2f}). Two such runs then "
     "answer {bit:.1%} of the test images differently, two seeds {seed:.1%}."
 )
+NONE = mark(
+    "One bit changes nothing that can be seen: of {pairs} pairs of runs that differ in one bit, "
+    "asked for {images:,} test images after each of {epochs} epochs, {different:,} of {answers:,} "
+    "answers differ. Two seeds differ in {seed:.1%} of their answers at the end, two initial "
+    "weights with the same order of examples in {weights:.1%}."
+)
 EQUAL = mark(
     "Copies that were not changed had the same bits to the end: the difference is the bit's alone."
 )
@@ -173,7 +179,19 @@ def said(record: dict[str, Any]) -> list[Message]:
     """Return what the runs say, in words: after the first epoch that is shown, and the last."""
     found = []
     epochs = [epoch for epoch in SHOWN if epoch <= len(record["right"][0])]
-    for epoch in dict.fromkeys((epochs[0], epochs[-1])):
+    if not any(spread(record, "bit", epoch) for epoch in epochs):
+        bits = [
+            counts
+            for (run, _), counts in zip(record["pairs"], record["differ"], strict=True)
+            if record["runs"][run][0] == "bit"
+        ]
+        answers = len(bits) * epochs[-1] * record["images"]
+        different = sum(map(sum, bits))
+        shares = {name: differing(record, name, epochs[-1]).mean for name in ("weights", "seed")}
+        about = {"epochs": epochs[-1], "pairs": len(bits), "images": record["images"]}
+        found.append(message(NONE, different=different, answers=answers, **about, **shares))
+        epochs = []
+    for epoch in dict.fromkeys(epochs[:1] + epochs[-1:]):
         ratio = ratio_of_spreads(record, epoch, 0.9)
         same = ratio.low > 1 / MARGIN and ratio.high < MARGIN
         shares = {name: differing(record, name, epoch).mean for name in ("bit", "seed")}
