@@ -129,4 +129,7 @@ CONTENDERS = (
 SWEEP = Contender("sweep", "lenet, a sweep", "sweeps")
 """Many runs, which `scripts/bench --scaling` sets beside one; it is in no table of contenders."""
 
-BY_NAME = {contender.name: contender for contender in (*CONTENDERS, SWEEP)}
+SERIAL = Contender("serial", "lenet, run after run", "serial")
+"""Runs one after the other in a process, which `scripts/bench --overhead` sets beside a sweep."""
+
+BY_NAME = {contender.name: contender for contender in (*CONTENDERS, SWEEP, SERIAL)}

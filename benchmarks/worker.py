@@ -45,6 +45,7 @@ class Worker:
         cache: str | None = None,
         options: dict[str, Any] | None = None,
         cores: int | None = None,
+        first: int = 0,
         turn: str | None = None,
         **settings: Any,
     ) -> None:
@@ -58,6 +59,7 @@ class Worker:
           cache: the directory of compiled programs; without it none are kept.
           options: of the contender's program.
           cores: how many it may use; all by default.
+          first: which of the cores is the first of these.
           turn: a file; of the processes that name it, one at a time builds its program, because
             a compiler that tries out what is fastest wants the machine for itself.
           settings: fields of Config that differ from the preset.
@@ -65,7 +67,13 @@ class Worker:
         self.contender = contender
         named = {"contender": contender, "network": network, "settings": settings}
         named["options"] = options or {}
-        data = {"examples": examples, "dataset": dataset, "cores": cores, "turn": turn}
+        data = {
+            "examples": examples,
+            "dataset": dataset,
+            "cores": cores,
+            "first": first,
+            "turn": turn,
+        }
         self.started = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "benchmarks.worker", json.dumps(named | data)],
@@ -174,9 +182,9 @@ def _answer(program: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begin, **result._asdict()}
 
 
-def _confine(count: int) -> None:
-    """Use the first `count` cores alone; before jax and torch are imported, which count them."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+def _confine(first: int, count: int) -> None:
+    """Use `count` cores alone; before jax and torch are imported, which count them."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[first : first + count])
     os.environ["JAX_NUM_CPU_DEVICES"] = str(count)
 
 
@@ -203,5 +211,5 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     given = json.loads(sys.argv[1])
     if given["cores"]:
-        _confine(given["cores"])
+        _confine(given["first"], given["cores"])
     serve(given, sys.stdin, own)

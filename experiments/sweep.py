@@ -4,7 +4,7 @@
     python -m experiments.sweep --lr=0.01..1:log9 --valid=10000  nine rates, ranked on validation
     python -m experiments.sweep --activation=sigmoid,relu --pool=avg,max --seed=0:4
     python -m experiments.sweep --channels=6,16/12,32            sizes: a slash between alternatives
-    python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two runs
+    python -m experiments.sweep --lr=0.9,0.1 --batch_size=256,128 --zip    pairs: two settings
     python -m experiments.sweep --lr=0.01..1:log9 --momentum=0,0.5,0.9 --random=20 --seed=0:4
                                                                  20 draws, each with four seeds
     python -m experiments.sweep --study=window                   a named study

@@ -6,6 +6,7 @@
     scripts/bench --scaling                how our time grows with batch, epochs and width
     scripts/bench --forms                  a convolutional layer in each of its forms
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
+    scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
                                            which bits are equal there
 
@@ -46,6 +47,7 @@ flags.DEFINE_boolean("ten", True, "train for ten epochs from the start of each p
 flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and draw it")
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
+flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
 flags.DEFINE_float("load", 0.5, "load average above which it refuses to measure")
 flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
@@ -80,6 +82,8 @@ def main() -> None:
         forms()
     elif FLAGS.cores:
         by_cores()
+    elif FLAGS.overhead:
+        overhead()
     elif FLAGS.gpu:
         gpu()
     else:
@@ -213,6 +217,28 @@ def by_cores() -> None:
         )
     files.write_json(path, record)
     print(by_cores.table(record, "cores"), f"left in {path}", sep="\n")
+
+
+def overhead() -> None:
+    """Measure what a cluster adds to a run."""
+    from benchmarks import overhead
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    with progress(overhead.count(FLAGS.repeats)) as tell:
+        record |= overhead.measure(
+            FLAGS.networks[0],
+            runs=overhead.RUNS,
+            examples=FLAGS.examples or overhead.EXAMPLES,
+            repeats=FLAGS.repeats,
+            dataset=FLAGS.dataset,
+            tell=tell,
+        )
+    path = Path(FLAGS.record or ROOT / "results" / "overhead.json")
+    files.write_json(path, record)
+    cost, alone = overhead.cost(record), overhead.alone(record)
+    print(f"a run: {1000 * alone:.0f} ms; a cluster adds {1000 * cost.mean:.1f} ms")
+    print(f"left in {path}")
 
 
 def started() -> dict[str, Any]:

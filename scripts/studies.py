@@ -14,11 +14,20 @@ from typing import Any
 
 import numpy as np
 import readme
+from tabulate import tabulate
 
 from benchmarks import table as table_of_bench
 from experiments.cli.studies import STUDIES
 from lenet import data, records
-from lenet.analysis import findings, frameworks, last_batch, luck, prediction, terms
+from lenet.analysis import (
+    book_search,
+    findings,
+    frameworks,
+    last_batch,
+    luck,
+    prediction,
+    terms,
+)
 from lenet.analysis.summary import Sweep
 from lenet.config import from_dict, to_dict
 from lenet.engine import chance
@@ -35,6 +44,8 @@ PAGES = {language: ROOT / "docs" / language / "studies.md" for language in LANGU
 CORRECT = RECORDS / "longer_correct.npz"
 """Whether each run of the study `longer` was right on each test image, by its number of epochs:
 bits [runs, images / 8]."""
+CURVES = ("book_search",)
+"""Studies of which the test accuracy is kept by epoch."""
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
 NOT_KEPT: dict[str, Any] = {
     "valid_loss": None,
@@ -96,6 +107,7 @@ def collect(name: str, sweep_dir: Path) -> None:
             {
                 "config": {k: v for k, v in config.items() if v != common[k]},
                 "last": {k: getattr(entry.rows[-1], k) for k in KEPT} if entry.rows else None,
+                **({"tested": [row.test_accuracy for row in entry.rows]} if name in CURVES else {}),
                 "diverged": entry.diverged,
                 "stuck": sum(chance.at_level(row.test_accuracy, 10) for row in entry.rows),
             }
@@ -141,7 +153,7 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
         t(study.question),
         f"    {record['command']}",
         f"![{alt}](studies/{name}.png)",
-        *([findings.table(sweep, language)] if sweep.axes else []),
+        *_table(name, sweep, record, language),
         *map(t, findings.findings(sweep)),
         *map(t, _beyond(name, sweep, record)),
         t(
@@ -153,9 +165,31 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
     return "\n\n".join(parts)
 
 
+def _table(name: str, sweep: Sweep, record: dict[str, Any], language: str) -> list[str]:
+    """The table of a study: by setting, unless it has one of its own."""
+    if name == "book_search":
+        heads, rows = book_search.table(_errors(sweep, record))
+        t = translation(language)
+        cells = [[t(cell) for cell in row] for row in rows]
+        return [tabulate(cells, [*map(t, heads)], tablefmt="github", disable_numparse=True)]
+    return [findings.table(sweep, language)] if sweep.axes else []
+
+
+def _errors(sweep: Sweep, record: dict[str, Any]) -> book_search.Errors:
+    """Errors on the test images by learning rate and batch size, [seeds, epochs]."""
+    found: dict[tuple[float, int], list[list[float]]] = {}
+    for entry, run in zip(sweep.entries, record["runs"], strict=True):
+        curve = [1 - accuracy for accuracy in run["tested"]]
+        curve += [0.9] * (entry.config.epochs - len(curve))  # of those that diverged
+        found.setdefault((entry.config.lr, entry.config.batch_size), []).append(curve)
+    return {setting: np.array(curves) for setting, curves in found.items()}
+
+
 def _beyond(name: str, sweep: Sweep, record: dict[str, Any]) -> list[Message]:
     """What a study says beside the means of its settings."""
     match name:
+        case "book_search":
+            return book_search.said(_errors(sweep, record))
         case "short_batch":
             return frameworks.of_short_batch(sweep_of("frameworks", known()["frameworks"]), sweep)
         case "last_step":

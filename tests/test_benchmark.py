@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 from commands import python
 
-from benchmarks import bits, by_cores, flax_plain, forms, networks, rounds, scaling, table
+from benchmarks import (
+    bits,
+    by_cores,
+    flax_plain,
+    forms,
+    networks,
+    overhead,
+    rounds,
+    scaling,
+    table,
+)
 from benchmarks.contenders import BY_NAME, CONTENDERS
 from benchmarks.worker import Worker, WorkerError
 from lenet import export
@@ -328,3 +338,18 @@ def test_every_form_of_a_layer_has_the_same_gradients():
 def test_runs_of_a_sweep_are_measured_together():
     with Worker("lenet", "book", examples=300, dataset="synthetic", options={"runs": 3}) as worker:
         assert worker.ask("epoch")["examples"] == 900
+
+
+def test_what_a_cluster_adds_is_a_run_s_share_of_the_difference():
+    record = {"with": [60.0, 62.0], "without": [50.0, 50.0], "cores": 2, "runs": 1000}
+    assert overhead.cost(record).mean == pytest.approx(0.022)
+    assert overhead.alone(record) == pytest.approx(0.1)
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_cluster_is_measured(tmp_path):
+    found = overhead.measure(
+        "book", runs=6, examples=512, repeats=2, dataset="fashion_mnist", tell=print
+    )
+    assert len(found["with"]) == len(found["without"]) == 2
+    assert overhead.alone(found) > 0

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -307,3 +308,13 @@ def test_an_error_writes_arguments_as_flags_and_leaves_code_alone(monkeypatch, c
     code = said.partition('-c "')[2].partition('"')[0]
     compile(code, "remedy", "exec")
     assert said.endswith("set --data_dir=DIR to the directory 'prepared' it creates\n")
+
+
+def test_progress_is_printed_after_half_a_minute_without_a_line(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with progress.Lines(total=10, text="") as lines:
+        for seconds, say in ((1, True), (20, False), (32, False), (40, False), (63, False)):
+            now[0] = seconds
+            lines.show(seconds, f"after {seconds} s", say=say)
+    assert capsys.readouterr().out.splitlines() == ["after 1 s", "after 32 s", "after 63 s"]

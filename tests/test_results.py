@@ -142,7 +142,9 @@ def test_the_modern_preset_s_rate_is_not_told_from_its_neighbours():
     assert lead == pytest.approx((0.0003, -0.0195, 0.0202), abs=1e-4)
 
 
-@pytest.mark.parametrize("script", ["readme", "studies", "early_stopping", "pages", "translations"])
+@pytest.mark.parametrize(
+    "script", ["readme", "studies", "early_stopping", "within", "pages", "translations"]
+)
 def test_what_is_written_from_records_and_code_says_what_they_say(script):
     """The READMEs, the pages of docs, and the Chinese catalogue."""
     done = python(f"scripts/{script}.py", "--check")

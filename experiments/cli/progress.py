@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from lenet.runs import News
 
 
+SILENCE = 30
+"""Seconds without a line, where there is no terminal, after which progress is printed."""
+
+
 def line(row: Row, epochs: int) -> str:
     """Return the line of an epoch: number, loss, accuracies and speed."""
     return t(
@@ -161,6 +165,7 @@ class Lines:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=total, text=text)
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -171,13 +176,17 @@ class Lines:
             self._progress.stop()
 
     def show(self, completed: int, text: str, *, say: bool) -> None:
-        """Show how far it is: below the lines of a terminal, otherwise as a line if `say`."""
+        """Show how far it is: below the lines of a terminal, otherwise as a line.
+
+        The line is printed if `say`, and after half a minute without one.
+        """
         self._progress.update(self._task, completed=completed, text=text)
-        if self._progress.disable and say:
+        if self._progress.disable and (say or time.monotonic() - self._said > SILENCE):
             self.say(text)
 
     def say(self, text: str) -> None:
         """Print a line, above the progress if it is shown."""
+        self._said = time.monotonic()
         if self._progress.disable:
             print(text, flush=True)
         else:

@@ -6,7 +6,13 @@ rates of 0.01 to 1 and batch sizes of 32 to 256, at most ten epochs, one seed fo
 images, by which the search also selects.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.language import Listed, Message, listed, mark, message
 
 
 class Printed(NamedTuple):
@@ -49,3 +55,121 @@ PRINTED = (
 )
 SETTINGS = tuple(dict.fromkeys((row.lr, row.batch_size) for row in PRINTED))
 """Learning rate and batch size, each once."""
+Errors = Mapping[tuple[float, int], NDArray[np.float64]]
+"""Errors on the test images by setting, [seeds, epochs]."""
+CHANCE = 0.85
+"""Error from which a run counts as at chance level, 0.9."""
+
+AGREE = mark(
+    "Of the {n} errors that random search prints, {k} lie between the lowest and the highest of "
+    "our {seeds} seeds after as many epochs; of the {m} of ASHA, {j}."
+)
+BEST = mark(
+    "After ten epochs the lowest median error is {error:.3f}, at {setting}. Random search prints "
+    "{random} as its best, ASHA {asha}; their medians here are {random_here:.3f} and "
+    "{asha_here:.3f}."
+)
+STOPPED = mark(
+    "ASHA stopped {n} settings. Trained to ten epochs, the best of these has a median error of "
+    "{error:.3f}, at {setting}; with {k} of {seeds} seeds it ends below the median of ASHA's "
+    "winner. When they were stopped, {chance} of {runs} of our runs of them were at chance level; "
+    "after ten epochs {left} are."
+)
+
+
+def said(errors: Errors) -> list[Message]:
+    """Return what other seeds say of the book's search, in words."""
+    final = {setting: float(np.median(runs[:, -1])) for setting, runs in errors.items()}
+    seeds = len(next(iter(errors.values())))
+    by_rule = {rule: [row for row in PRINTED if row.rule == rule] for rule in ("none", "asha")}
+    inside = {rule: sum(_inside(row, errors) for row in rows) for rule, rows in by_rule.items()}
+    winners = {
+        rule: min((r for r in rows if r.epochs == 10), key=lambda r: r.error)
+        for rule, rows in by_rule.items()
+    }
+    best = min(final, key=lambda setting: final[setting])
+    stopped = [row for row in by_rule["asha"] if row.epochs < 10]
+    there = np.array([_at(row, errors) for row in stopped])
+    later = np.array([errors[row.lr, row.batch_size][:, -1] for row in stopped])
+    first = min(stopped, key=lambda row: final[row.lr, row.batch_size])
+    own = errors[first.lr, first.batch_size][:, -1]
+    asha, random = (winners[rule] for rule in ("asha", "none"))
+    bar = final[asha.lr, asha.batch_size]
+    return [
+        message(
+            AGREE,
+            n=len(by_rule["none"]),
+            k=inside["none"],
+            m=len(by_rule["asha"]),
+            j=inside["asha"],
+            seeds=seeds,
+        ),
+        message(
+            BEST,
+            error=final[best],
+            setting=_named(*best),
+            random=_named(random.lr, random.batch_size),
+            asha=_named(asha.lr, asha.batch_size),
+            random_here=final[random.lr, random.batch_size],
+            asha_here=bar,
+        ),
+        message(
+            STOPPED,
+            n=len(stopped),
+            error=final[first.lr, first.batch_size],
+            setting=_named(first.lr, first.batch_size),
+            k=int((own < bar).sum()),
+            seeds=seeds,
+            chance=int((there > CHANCE).sum()),
+            runs=there.size,
+            left=int((later > CHANCE).sum()),
+        ),
+    ]
+
+
+def table(errors: Errors) -> tuple[list[str], list[list[str]]]:
+    """Return heads and rows: what the book prints of each setting, and our seeds."""
+    names = {"none": mark("random search"), "asha": "ASHA"}
+    rows = []
+    for row in PRINTED:
+        there, final = _at(row, errors), errors[row.lr, row.batch_size][:, -1]
+        rows.append(
+            [
+                names[row.rule],
+                f"{row.lr:g}",
+                str(row.batch_size),
+                str(row.epochs),
+                f"{row.error:.3f}",
+                _range(there),
+                "" if row.epochs == 10 else _range(final),
+                f"{(there > CHANCE).sum()}/{len(there)}",
+            ]
+        )
+    heads = [
+        mark("rule"),
+        mark("learning rate"),
+        mark("batch size"),
+        mark("epochs"),
+        mark("error, printed"),
+        mark("ours: median [lowest, highest]"),
+        mark("after ten epochs"),
+        mark("at chance level"),
+    ]
+    return heads, rows
+
+
+def _at(row: Printed, errors: Errors) -> NDArray[np.float64]:
+    return errors[row.lr, row.batch_size][:, row.epochs - 1]
+
+
+def _inside(row: Printed, errors: Errors) -> bool:
+    there = _at(row, errors).round(3)
+    return bool(there.min() <= row.error <= there.max())
+
+
+def _range(values: NDArray[np.float64]) -> str:
+    return f"{np.median(values):.3f} [{values.min():.3f}, {values.max():.3f}]"
+
+
+def _named(lr: float, batch_size: int) -> Listed:
+    return listed([f"lr={lr:g}", f"batch_size={batch_size}"])

@@ -1,9 +1,9 @@
 """Training losses within an epoch, read from the pictures in published notebooks.
 
 The book's notebooks print the last epoch alone, but their pictures (SVG) have the training loss
-four or five times an epoch, averaged since the epoch began, to five digits. `scripts/published_points.py` reads
-them from clones with their history: MXNet's of d2l-ai/d2l-en-colab, PyTorch's of
-d2l-ai/d2l-pytorch-colab.
+four or five times an epoch, averaged since the epoch began, to five digits.
+`scripts/published_points.py` reads them from clones with their history: MXNet's of
+d2l-ai/d2l-en-colab, PyTorch's of d2l-ai/d2l-pytorch-colab.
 """
 
 import json
