@@ -236,6 +236,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(fault, runner, whole, tm
         fault.count("detected", "recovered", "bit-equal")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("metrics.jsonl torn at its end")
 def test_a_torn_row_is_dropped(fault, runner, whole, tmp_path):
     for i in fault.times(1, 5):

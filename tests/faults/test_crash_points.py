@@ -184,7 +184,7 @@ def check(bench: Bench, calls: list[str], at: int, how: str, expected: object) -
 
 SLOW = [
     pytest.param(name, marks=pytest.mark.slow)
-    for name in ("sweep", "search", "compare", "resume", "report")
+    for name in ("train", "sweep", "search", "compare", "resume", "report")
 ]
 PARTS = 4
 """Of the calls, for as many processes."""
@@ -195,7 +195,7 @@ SHARES = [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, P
 @pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize(
     "bench",
-    ["train", *SLOW],
+    SLOW,
     indirect=True,
 )
 def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, part):
@@ -216,7 +216,7 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
 
 @pytest.mark.fault("writes that nobody waited for, lost or out of order")
 @pytest.mark.parametrize("part", SHARES)
-@pytest.mark.parametrize("bench", ["train", *SLOW], indirect=True)
+@pytest.mark.parametrize("bench", ["train", *SLOW[1:]], indirect=True)
 def test_whatever_a_file_system_loses_at_a_crash_is_made_good_or_said(fault, bench, part):
     traced = bench.watched("DISK_TRACE", bench.place.parent).splitlines(keepends=True)
     trace = "".join(line for line in traced if not re.match(DATABASE, line))

@@ -215,6 +215,7 @@ def test_an_absent_device_is_one_line(fault, runner, tmp_path):
     fault.count("detected")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("nobody listens, no home")
 def test_it_trains_to_the_end_when_nobody_reads_any_more(fault, runner, whole, tmp_path):
     with runner.start(tmp_path / "run") as process:
