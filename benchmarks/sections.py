@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import forms, on_gpu, scaling
+from benchmarks import forms, on_gpu, overhead, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
@@ -17,6 +17,7 @@ from lenet.records import ledger
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 GPU = RESULTS / "gpu.json"
+OVERHEAD = RESULTS / "overhead.json"
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -48,6 +49,29 @@ def speed(language: str) -> str:
     else:
         parts.append(translate(language, bench.NO_GPU))
     return "\n\n".join(parts)
+
+
+def overhead_of_cluster(language: str) -> str:
+    """Return what a cluster adds to a run, with the command that measured it."""
+    record = records.read_json(OVERHEAD)
+    cost = overhead.cost(record)
+    said = translate(
+        language,
+        "A run that takes {alone:.0f} ms without a cluster takes {cost:.1f} ms more with one (95% "
+        "CI {low:.1f} to {high:.1f} over {n} rounds): {runs:,} runs of {examples:,} examples by "
+        "{cores} workers, beside as many by {cores} processes without a cluster. Sending the run, "
+        "its rows and its predictions, and keeping them in order, is part of it. {machine}.",
+        alone=1000 * overhead.alone(record),
+        cost=1000 * cost.mean,
+        low=1000 * cost.low,
+        high=1000 * cost.high,
+        n=len(record["with"]),
+        runs=record["runs"],
+        examples=record["examples"],
+        cores=record["cores"],
+        machine=bench.machine(record["environment"]),
+    )
+    return f"{said}\n\n```bash\n{record['command']}\n```"
 
 
 def gpu_table(language: str) -> str:

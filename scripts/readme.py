@@ -590,6 +590,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "data": {"neighbours": neighbours_section},
     "report": {"report": report_section},
     "cli": {"commands": commands_section},
+    "cluster": {"overhead": sections.overhead_of_cluster},
     "faults": {"faults": faults_section},
     "speed": {
         "forms": sections.forms_table,
