@@ -12,7 +12,6 @@ import numpy as np
 
 from benchmarks.rounds import Tell
 from benchmarks.worker import Worker
-from lenet.analysis.stats import Interval, interval
 from lenet.engine import cores
 
 RUNS = 1_000
@@ -34,8 +33,9 @@ def measure(
     about: dict[str, Any] = {"examples": examples, "dataset": dataset}
     with contextlib.ExitStack() as stack:
 
-        def start(name: str, runs: int, **where: int) -> Worker:
-            worker = Worker(name, network, options={"runs": runs}, **about, **where)
+        def start(name: str, runs: int, cores: int | None = None, first: int = 0) -> Worker:
+            options = {"runs": runs}
+            worker = Worker(name, network, options=options, cores=cores, first=first, **about)
             stack.enter_context(worker).ask("epoch")
             return worker
 
@@ -53,10 +53,10 @@ def measure(
     return {"network": network, "runs": runs, "cores": places, "examples": examples, **seconds}
 
 
-def cost(record: dict[str, Any]) -> Interval:
-    """Return the seconds that the cluster adds to a run, with Student's interval over rounds."""
-    added = np.subtract(record["with"], record["without"])
-    return interval(added * record["cores"] / record["runs"])
+def added(record: dict[str, Any]) -> list[float]:
+    """Return the seconds that the cluster adds to a run, by round."""
+    rounds = zip(record["with"], record["without"], strict=True)
+    return [(a - b) * record["cores"] / record["runs"] for a, b in rounds]
 
 
 def alone(record: dict[str, Any]) -> float:

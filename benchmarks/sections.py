@@ -54,17 +54,17 @@ def speed(language: str) -> str:
 def overhead_of_cluster(language: str) -> str:
     """Return what a cluster adds to a run, with the command that measured it."""
     record = records.read_json(OVERHEAD)
-    cost = overhead.cost(record)
+    added = overhead.added(record)
     said = translate(
         language,
-        "A run that takes {alone:.0f} ms without a cluster takes {cost:.1f} ms more with one (95% "
-        "CI {low:.1f} to {high:.1f} over {n} rounds): {runs:,} runs of {examples:,} examples by "
+        "A run that takes {alone:.0f} ms without a cluster takes {cost:.1f} ms more with one "
+        "({low:.1f} to {high:.1f} in {n} rounds): {runs:,} runs of {examples:,} examples by "
         "{cores} workers, beside as many by {cores} processes without a cluster. Sending the run, "
         "its rows and its predictions, and keeping them in order, is part of it. {machine}.",
         alone=1000 * overhead.alone(record),
-        cost=1000 * cost.mean,
-        low=1000 * cost.low,
-        high=1000 * cost.high,
+        cost=1000 * statistics.median(added),
+        low=1000 * min(added),
+        high=1000 * max(added),
         n=len(record["with"]),
         runs=record["runs"],
         examples=record["examples"],

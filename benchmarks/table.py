@@ -74,6 +74,8 @@ def table(rows: Sequence[dict[str, Any]], language: str = "en", *, intervals: bo
     for row in rows:
         if row["ours"] and (others := _rivals(row, rows)):
             cells.append(_last(rows, others, language, len(heads), intervals))
+    there = [i for i in range(len(heads)) if any(row[i] for row in cells)]  # --noten has no ten
+    heads, cells = [heads[i] for i in there], [[row[i] for i in there] for row in cells]
     return tabulate(cells, headers=heads, tablefmt="github", disable_numparse=True)
 
 

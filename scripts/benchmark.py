@@ -236,8 +236,8 @@ def overhead() -> None:
         )
     path = Path(FLAGS.record or ROOT / "results" / "overhead.json")
     files.write_json(path, record)
-    cost, alone = overhead.cost(record), overhead.alone(record)
-    print(f"a run: {1000 * alone:.0f} ms; a cluster adds {1000 * cost.mean:.1f} ms")
+    added = ", ".join(f"{1000 * seconds:.1f}" for seconds in overhead.added(record))
+    print(f"a run: {1000 * overhead.alone(record):.0f} ms; a cluster adds {added} ms")
     print(f"left in {path}")
 
 

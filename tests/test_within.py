@@ -1,6 +1,7 @@
 """Experiments within runs: they start from the run's own states, and measure what they say."""
 
 import io
+import re
 from functools import partial
 
 import jax
@@ -13,17 +14,19 @@ from flax import linen as nn
 from matplotlib.figure import Figure
 
 from experiments.within import last_step, one_bit, one_draw, sharpness, shifts
+from experiments.within.chunks import chunks
 from lenet import train
 from lenet.analysis import nested, published_points
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.data.splits import Split
-from lenet.engine import forward
+from lenet.engine import forward, sgd
 from lenet.language import translate
 
 DATA = synthetic.make(600, 100)
 
 
+@pytest.mark.slow
 def test_the_last_step_is_the_run_s_own():
     design = last_step.Design(runs=3, epochs=2, draws=4)
     found = last_step.measure(DATA, design)
@@ -41,23 +44,73 @@ def test_a_last_step_is_said_to_do_what_it_does():
     changes, _, placed = map(partial(translate, "en"), last_step.said(record))
     assert "changes test accuracy by −0.0100" in changes
     assert "falls in 20 of 20 (exact sign test, p = 2e-06)" in changes
-    assert placed.startswith("The run's own 96 images are no special ones")
+    assert placed.startswith("Among other draws from the same state")
     heads, rows = last_step.table(record)
     assert {len(row) for row in rows} == {len(heads)}
 
 
+def test_the_images_that_are_drawn_are_those_of_the_step(monkeypatch):
+    design = last_step.Design(runs=1, epochs=1, draws=2)
+    config = Config(dataset="synthetic", seed=design.first_seed)
+    own = sgd.order(config, 0, len(DATA.train.labels))[0][-1]
+    monkeypatch.setattr(last_step.jax.random, "choice", lambda *_, **__: own)
+    found = last_step.measure(DATA, design)
+    ((first, second),) = np.array(found["others"])
+    assert found["after"] == [first[0]] == [second[0]]
+
+
 def test_copies_of_a_run_differ_in_one_bit():
-    design = one_bit.Design(bases=2, copies=4, seeds=4, epochs=3)
+    design = one_bit.Design(bases=2, copies=4, seeds=4, epochs=1)
+    asked = one_bit.configs_of(design, DATA.name)
+    about = [each[:3] for each in asked]
+    for chunk in chunks([config for *_, config in asked], DATA):
+        before = one_bit.flat(chunk.own(chunk.init().params)).view(np.uint32)
+        after = one_bit.flat(chunk.own(one_bit.initial(chunk, about).params)).view(np.uint32)
+        for lane, run in enumerate(chunk.runs):
+            group, _, number = about[run]
+            flipped = np.bitwise_count(before[lane] ^ after[lane]).sum()
+            assert flipped == (group == "bit" and number >= 2)
+
+
+@pytest.mark.slow
+def test_copies_that_are_not_changed_are_the_run_itself():
+    design = one_bit.Design(bases=2, copies=3, seeds=4, epochs=3)
     found = one_bit.measure(DATA, design)
     assert found["equal"]
     right = {tuple(run): rows for run, rows in zip(found["runs"], found["right"], strict=True)}
     for base in range(2):
-        assert right["bit", base, 0] == right["bit", base, 1]
         own = Config(dataset="synthetic", seed=design.first_seed + base, epochs=3)
         rows = [epoch.rows[0].test_accuracy for epoch in train.sweep([own], DATA)]
-        assert right["bit", base, 0] == [round(accuracy * 100) for accuracy in rows]
+        for copy in (0, 1):
+            assert right["bit", base, copy] == [round(accuracy * 100) for accuracy in rows]
+    for one, other in found["pairs"]:
+        assert one + 1 == other
+        assert found["runs"][one][:2] == found["runs"][other][:2]
     heads, rows = one_bit.table(found)
     assert {len(row) for row in rows} == {len(heads)}
+
+
+def bits(spread: float) -> dict:
+    """A record of two epochs: copies that differ by `spread` images, seeds by 100."""
+    rng, design = np.random.default_rng(0), one_bit.Design(bases=2, copies=30, seeds=60)
+    about = [each[:3] for each in one_bit.configs_of(design, "synthetic")]
+    noise = {"bit": spread, "weights": 50, "seed": 100}
+    right = [[8000 + round(noise[group] * rng.normal())] * 3 for group, _, _ in about]
+    pairs = [(i, i + 1) for i in range(0, len(about) - 1, 2) if about[i][:2] == about[i + 1][:2]]
+    differ = [[round(10 * noise[about[i][0]])] * 3 for i, _ in pairs]
+    rest = {"pairs": pairs, "differ": differ, "images": 10_000, "equal": True}
+    return {"runs": about, "right": right, **rest}
+
+
+def test_the_spread_of_a_bit_is_set_beside_that_of_a_seed():
+    none, equal = map(partial(translate, "en"), one_bit.said(bits(0)))
+    assert ", 0 of " in none
+    assert "Two seeds differ in 10.0% of their answers" in none
+    assert equal.startswith("Copies that were not changed")
+    same = translate("en", one_bit.said(bits(100))[0])
+    assert re.search(r"is (0\.[89]|1\.[01])\d times that over new seeds", same)
+    half = one_bit.ratio_of_spreads(bits(50), 3)
+    assert half.low < 0.5 < half.high < 1
 
 
 def test_one_bit_is_one_part_in_two_to_the_23():
@@ -95,7 +148,7 @@ def test_a_run_is_at_the_edge_from_where_it_reaches_it():
         "lr": 0.5,
         "step": [0, 10, 20, 30, 40],
         "sharpness": [1.0, 2.0, 4.0, 4.4, 3.6],
-        "loss": [float("nan"), 2.0, 1.0, 0.5, 0.25],
+        "loss": [3.0, 2.0, 1.0, 0.5, 0.25],
         "rose": [0, 0, 1, 3, 5],
     }
     found = sharpness.edge(run)
@@ -104,6 +157,7 @@ def test_a_run_is_at_the_edge_from_where_it_reaches_it():
     assert sharpness.edge(run | {"sharpness": [1.0, 2.0, 3.0, 3.5, 3.6]}) is None
 
 
+@pytest.mark.slow
 def test_sharpness_is_measured_until_the_end():
     design = sharpness.Design(examples=200, steps=4, every=2, networks=(("tanh", "avg"),))
     found = sharpness.measure(DATA, design)
@@ -136,6 +190,7 @@ def test_what_takes_the_place_of_pooling_leaves_the_other_layers_alone():
     assert shapes("none")["dense1"]["kernel"] == (24 * 24 * 16, 120)
 
 
+@pytest.mark.slow
 def test_shifts_are_measured_for_each_network():
     design = shifts.Design(rates=(0.1,), seeds=2, epochs=1)
     found = shifts.measure(DATA, design)
@@ -158,14 +213,20 @@ def test_variance_within_groups_is_that_of_a_mixed_model():
     assert found.low < 0.2 < found.high
 
 
-def test_the_average_since_the_epoch_began_is_read_at_fifths():
+def test_the_average_since_the_epoch_began_is_read_where_the_pictures_have_points():
     sums, counts = np.array([[4.0, 2, 2, 2, 0, 4, 4, 4, 4, 4]]), np.full((1, 10), 2)
-    assert one_draw.averages(sums, counts)[0].tolist() == [1.5, 1.25, 7 / 6, 1.375, 1.5]
+    assert one_draw.averages("fifths", sums, counts)[0].tolist() == [1.5, 1.25, 7 / 6, 1.375, 1.5]
+    rising = np.arange(235.0)[None]
+    found = one_draw.averages("fifties", rising, np.ones((1, 235)))
+    assert found[0].tolist() == [24.5, 49.5, 74.5, 99.5]
+    for kind in one_draw.KINDS:
+        for curve in one_draw.of_kind(kind, "mxnet"):
+            assert curve.epochs == pytest.approx(one_draw.epochs_of(kind, 235, 2), abs=2e-4)
 
 
 def test_draws_and_orders_are_crossed():
     found = one_draw.measure(DATA, one_draw.Design(weights=2, orders=3, epochs=1))
-    losses = np.array(found["losses"])
+    losses = np.array(found["losses"]["fifths"])
     assert losses.shape == (2, 3, 5)
     own = Config(
         dataset="synthetic",
@@ -178,14 +239,32 @@ def test_draws_and_orders_are_crossed():
     assert losses[1, 2, -1] == pytest.approx(row.train_loss, abs=1e-5)
 
 
-def test_spreads_of_one_draw_and_of_all_are_told_apart():
+def draws(between: float, within: float) -> dict:
+    """A record of losses, at points that all have the same spreads."""
     rng = np.random.default_rng(0)
-    draws, orders = rng.normal(2, 0.3, (400, 1, 1)), rng.normal(0, 0.01, (400, 6, 1))
-    found = one_draw.spreads({"epochs": [1.8], "losses": draws + orders}, 1.8)
-    assert found.order == pytest.approx(0.01, rel=0.05)
-    assert found.all == pytest.approx(0.3, rel=0.1)
+    points = {"fifths": 10, "fifties": 8}
+    shared = rng.normal(2, between, (60, 1, 1))
+    losses = {
+        kind: (shared + rng.normal(0, within, (60, 6, n))).tolist() for kind, n in points.items()
+    }
+    return {"steps": 235, "losses": losses}
+
+
+def test_spreads_of_one_draw_and_of_all_are_told_apart():
+    found = one_draw.spreads(draws(0.3, 0.01), "fifths", 8)
+    assert found.single[1] == pytest.approx(0.01, rel=0.1)
+    assert found.all.low < 0.3 < found.all.high
     assert found.published["mxnet"][1] == 23
     assert found.published["pytorch"][1] == 21
+
+
+@pytest.mark.parametrize(
+    ("between", "within", "said"),
+    [(0.3, 0.05, "are like runs that share"), (0.01, 0.05, "is not shown"), (0.3, 0.005, "is not")],
+)
+def test_runs_of_one_draw_are_called_so_by_the_rule(between, within, said):
+    for sentence in one_draw.said(draws(between, within)):
+        assert said in translate("en", sentence)
 
 
 def test_a_curve_of_a_picture_is_read_by_the_ticks_of_its_axes():

@@ -138,7 +138,7 @@ def settings(
     seeds = [{"seed": v} for axis in axes if axis.name == "seed" for v in axis.values] or [{}]
     others = [axis for axis in axes if axis.name != "seed"]
     found = _pair(others) if draws is None else _draw(others, draws, random.Random(seed))
-    yield from (combination | seed for combination in found for seed in seeds)
+    yield from (combination | own for combination in found for own in seeds)
 
 
 def _pair(axes: Sequence[Axis]) -> list[dict[str, Any]]:

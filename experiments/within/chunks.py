@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import linen as nn
-from jax import Array
 
 from lenet import train
 from lenet.config import Config
@@ -38,6 +37,13 @@ class Chunk(NamedTuple):
         )
         return found
 
+    def train(self, epochs: int) -> State:
+        """Return the states after so many epochs."""
+        state = self.init()
+        for _ in range(epochs):
+            state, _ = self.epoch(state)
+        return state
+
     def evaluate(self, state: State, split: Split | None = None) -> tuple[Any, Any]:
         """Return how many images each run has right, [R], and its classes [R, N], on the host.
 
@@ -55,7 +61,7 @@ class Chunk(NamedTuple):
         """Return arrays [len(runs), ...] on the devices, lane by lane."""
         missing = self.program.lanes.size - len(self.runs)
 
-        def filled(x: Any) -> Array:
+        def filled(x: Any) -> Any:
             return np.concatenate([x, np.repeat(x[-1:], missing, 0)]) if missing else x
 
         spec = jax.sharding.PartitionSpec(lanes.RUNS)

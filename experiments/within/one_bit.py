@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy
 from jax.flatten_util import ravel_pytree
@@ -72,18 +73,18 @@ def measure(data: Data, design: Design) -> dict[str, Any]:
     about = [(group, base, number) for group, base, number, _ in asked]
     right, classes, last = [], [], {}
     for chunk in chunks([config for *_, config in asked], data):
-        state = _flipped(chunk, about)
+        state = initial(chunk, about)
         own_right, own_classes = [], []
         for _ in range(design.epochs):
             state, _ = chunk.epoch(state)
             hits, predicted = chunk.evaluate(state)
             own_right.append(hits)
             own_classes.append(predicted)
-        params = chunk.own(state.params)
+        weights = flat(chunk.own(state.params))
         for lane, run in enumerate(chunk.runs):
             group, base, number = about[run]
             if group == "bit" and number < 2:
-                last[base, number] = _lane(params, lane)
+                last[base, number] = weights[lane]
         right += np.stack(own_right, -1).tolist()
         classes += list(np.stack(own_classes, 1))
     pairs = _pairs(about)
@@ -106,33 +107,33 @@ def flip_last_bit(weights: NDArray[np.float32], place: int) -> NDArray[np.float3
     >>> float(flip_last_bit(before, 0)[0] - 1) == 2**-23
     True
     """
-    bits = weights.view(np.uint32).copy()
-    bits[place] ^= 1
-    return bits.view(np.float32)
+    after = weights.copy()
+    after.view(np.uint32)[place] ^= 1
+    return after
 
 
-def _flipped(chunk: Chunk, about: Sequence[tuple[str, int, int]]) -> State:
-    """Return the initial states, with a bit flipped in each copy but the first two."""
+def initial(chunk: Chunk, about: Sequence[tuple[str, int, int]]) -> State:
+    """Return the states before the first step, with a bit flipped in each copy but the first two.
+
+    Args:
+      chunk: of the runs.
+      about: group, base and number of every run, those of other chunks too.
+    """
     state = chunk.init()
-    params = chunk.own(state.params)
-    lanes = [_lane(params, lane) for lane in range(len(chunk.runs))]
-    _, restore = ravel_pytree(_tree(params, 0))
+    lanes = flat(chunk.own(state.params))
     for lane, run in enumerate(chunk.runs):
         group, base, number = about[run]
         if group == "bit" and number >= 2:
             rng = np.random.default_rng([base, number])
             large = np.flatnonzero(np.abs(lanes[lane]) >= LEAST)
             lanes[lane] = flip_last_bit(lanes[lane], int(rng.choice(large)))
-    stacked = jax.tree.map(lambda *x: np.stack([np.asarray(y) for y in x]), *map(restore, lanes))
-    return state._replace(params=chunk.place(stacked))
+    _, restore = ravel_pytree(jax.tree.map(lambda x: x[0], state.params))
+    return state._replace(params=chunk.place(jax.device_get(jax.vmap(restore)(jnp.asarray(lanes)))))
 
 
-def _tree(params: Any, lane: int) -> Any:
-    return jax.tree.map(lambda x: x[lane], params)
-
-
-def _lane(params: Any, lane: int) -> NDArray[np.float32]:
-    return np.asarray(ravel_pytree(_tree(params, lane))[0])
+def flat(params: Any) -> NDArray[np.float32]:
+    """Return parameters [R, ...] as one row of numbers for each run, [R, N]."""
+    return np.array(jax.vmap(lambda tree: ravel_pytree(tree)[0])(params))
 
 
 def _pairs(about: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
@@ -165,10 +166,10 @@ OPEN = mark(
     "answer {bit:.1%} of the test images differently, two seeds {seed:.1%}."
 )
 NONE = mark(
-    "One bit changes nothing that can be seen: of {pairs} pairs of runs that differ in one bit, "
-    "asked for {images:,} test images after each of {epochs} epochs, {different:,} of {answers:,} "
-    "answers differ. Two seeds differ in {seed:.1%} of their answers at the end, two initial "
-    "weights with the same order of examples in {weights:.1%}."
+    "Of {pairs} pairs of copies that differ in one or two bits, asked for {images:,} test images "
+    "after each of {epochs} epochs, {different:,} of {answers:,} answers differ. Two seeds differ "
+    "in {seed:.1%} of their answers at the end, two initial weights with the same order of "
+    "examples in {weights:.1%}."
 )
 EQUAL = mark(
     "Copies that were not changed had the same bits to the end: the difference is the bit's alone."
@@ -177,20 +178,11 @@ EQUAL = mark(
 
 def said(record: dict[str, Any]) -> list[Message]:
     """Return what the runs say, in words: after the first epoch that is shown, and the last."""
-    found = []
     epochs = [epoch for epoch in SHOWN if epoch <= len(record["right"][0])]
+    equal = [message(EQUAL)] if record["equal"] else []
     if not any(spread(record, "bit", epoch) for epoch in epochs):
-        bits = [
-            counts
-            for (run, _), counts in zip(record["pairs"], record["differ"], strict=True)
-            if record["runs"][run][0] == "bit"
-        ]
-        answers = len(bits) * epochs[-1] * record["images"]
-        different = sum(map(sum, bits))
-        shares = {name: differing(record, name, epochs[-1]).mean for name in ("weights", "seed")}
-        about = {"epochs": epochs[-1], "pairs": len(bits), "images": record["images"]}
-        found.append(message(NONE, different=different, answers=answers, **about, **shares))
-        epochs = []
+        return [_none(record, epochs[-1]), *equal]
+    found = []
     for epoch in dict.fromkeys(epochs[:1] + epochs[-1:]):
         ratio = ratio_of_spreads(record, epoch, 0.9)
         same = ratio.low > 1 / MARGIN and ratio.high < MARGIN
@@ -205,7 +197,25 @@ def said(record: dict[str, Any]) -> list[Message]:
                 **shares,
             )
         )
-    return [*found, *([message(EQUAL)] if record["equal"] else [])]
+    return [*found, *equal]
+
+
+def _none(record: dict[str, Any], epochs: int) -> Message:
+    bits = [
+        counts
+        for (run, _), counts in zip(record["pairs"], record["differ"], strict=True)
+        if record["runs"][run][0] == "bit"
+    ]
+    return message(
+        NONE,
+        pairs=len(bits),
+        images=record["images"],
+        epochs=epochs,
+        different=sum(map(sum, bits)),
+        answers=len(bits) * epochs * record["images"],
+        seed=differing(record, "seed", epochs).mean,
+        weights=differing(record, "weights", epochs).mean,
+    )
 
 
 def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -226,10 +236,16 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
                         name,
                         epoch,
                         f"{spread(record, group, epoch):.4f}",
-                        f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}]",
+                        _shown(share),
                     ]
                 )
     return heads, rows
+
+
+def _shown(share: Interval) -> str:
+    if share.low == share.high:  # nothing varies: an interval would say nothing
+        return f"{share.mean:.1%}"
+    return f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}]"
 
 
 def charts(record: dict[str, Any]) -> list[Chart]:
@@ -263,7 +279,8 @@ def charts(record: dict[str, Any]) -> list[Chart]:
 
 def spread(record: dict[str, Any], group: str, epoch: int) -> float:
     """Return the standard deviation of test accuracy, within a base."""
-    return float(np.mean([x.var(ddof=1) for x in _samples(record, group, epoch)]) ** 0.5)
+    variances = [x.var(ddof=1) for x in _samples(record, group, epoch)]
+    return float(np.mean(variances) ** 0.5 / record["images"])
 
 
 def ratio_of_spreads(record: dict[str, Any], epoch: int, confidence: float = 0.95) -> Interval:
@@ -286,19 +303,23 @@ def ratio_of_spreads(record: dict[str, Any], epoch: int, confidence: float = 0.9
 
 
 def differing(record: dict[str, Any], group: str, epoch: int) -> Interval:
-    """Return the share of test images that two runs of a group answer differently, over pairs."""
-    shares = [
-        counts[epoch - 1] / record["images"]
-        for (run, _), counts in zip(record["pairs"], record["differ"], strict=True)
-        if record["runs"][run][0] == group
-    ]
-    return interval(shares).within(0, 1)
+    """Return the share of test images that two runs of a group answer differently.
+
+    Over pairs; over bases, where there are several: pairs of a base share its order of examples.
+    """
+    found: dict[int, list[float]] = {}
+    for (run, _), counts in zip(record["pairs"], record["differ"], strict=True):
+        of, base, _ = record["runs"][run]
+        if of == group:
+            found.setdefault(base, []).append(counts[epoch - 1] / record["images"])
+    means = [float(np.mean(shares)) for shares in found.values()]
+    return interval(means if len(means) > 1 else next(iter(found.values()))).within(0, 1)
 
 
 def _samples(record: dict[str, Any], group: str, epoch: int) -> list[NDArray[np.float64]]:
-    """Return test accuracies by base; of unchanged copies, one."""
+    """Return the numbers of images that are right, by base; of unchanged copies, one."""
     found: dict[int, list[float]] = {}
     for (of, base, number), right in zip(record["runs"], record["right"], strict=True):
         if of == group and (group != "bit" or number >= 1):
-            found.setdefault(base, []).append(right[epoch - 1] / record["images"])
-    return [np.array(values) for values in found.values()]
+            found.setdefault(base, []).append(right[epoch - 1])
+    return [np.array(values, float) for values in found.values()]

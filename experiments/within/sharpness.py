@@ -78,29 +78,30 @@ def measure(data: Data, design: Design) -> dict[str, Any]:
                 for run in chunk.runs
             ]
             curvature = largest(model, first)
-            state, losses = chunk.init(), []
+            state = chunk.init()
+            losses: list[Any] = []  # at each step since the last measurement
             for step in range(design.steps + 1):
-                if step % design.every == 0:
-                    params = chunk.own(state.params)
-                    curve = np.array(losses or [[np.nan] * len(found)])
-                    for lane, run in enumerate(found):
-                        if losses and not np.isfinite(curve[:, lane]).all():
-                            continue
-                        weights = jax.tree.map(lambda x, lane=lane: x[lane], params)
-                        run["step"].append(step)
-                        run["loss"].append(float(curve[-1, lane]))
-                        run["rose"].append(int((np.diff(curve[:, lane]) > 0).sum()))
-                        run["sharpness"].append(curvature(weights))
-                    losses = losses[-1:]
-                state, sums = chunk.epoch(state)
+                measured = step % design.every == 0
+                weights = chunk.own(state.params) if measured else None
+                state, sums = chunk.epoch(state)  # its loss is that before the step
                 losses.append(chunk.own(sums.loss_sum)[:, 0] / n)
+                for lane, run in enumerate(found if measured else ()):
+                    curve = np.array(losses)[:, lane]
+                    if np.isfinite(curve).all():
+                        own_weights = jax.tree.map(lambda x, lane=lane: x[lane], weights)
+                        run["step"].append(step)
+                        run["loss"].append(float(curve[-1]))
+                        run["rose"].append(int((np.diff(curve) > 0).sum()))
+                        run["sharpness"].append(curvature(own_weights))
+                if measured:
+                    losses = losses[-1:]
             runs += found
     return {"runs": runs}
 
 
 def largest(model: nn.Module, split: Split) -> Callable[[Params], float]:
     """Return a function of parameters: the largest eigenvalue of the Hessian of the mean loss."""
-    examples = Split(*map(jnp.asarray, split))
+    examples: Any = Split(*map(jnp.asarray, split))  # type: ignore[arg-type]  # on the device
 
     def loss(params: Params, examples: Split) -> Array:
         found = forward.logits(model, params, examples.images)
@@ -113,14 +114,14 @@ def largest(model: nn.Module, split: Split) -> Callable[[Params], float]:
         with jax.default_matmul_precision("highest"):
             gradient = partial(jax.grad(loss), examples=examples)
             _, found = jax.jvp(gradient, (params,), (direction,))
-        return found  # type: ignore[no-any-return]
+        return found
 
     def of(params: Params) -> float:
         flat, restore = ravel_pytree(params)
 
         def matvec(direction: Any) -> Any:
             # `restore` wants the dtype of the parameters
-            tree = restore(np.asarray(direction, np.float32).reshape(-1))
+            tree = restore(jnp.asarray(direction, jnp.float32).reshape(-1))
             return np.asarray(ravel_pytree(product(params, tree, examples))[0])
 
         n = flat.size
@@ -158,16 +159,14 @@ def edge(run: dict[str, Any]) -> Edge | None:
     """Return where a run reaches the edge, and what comes after; None if it does not."""
     relative = np.array(run["sharpness"]) * run["lr"] / 2
     at = np.flatnonzero(relative >= REACHED)
-    # The first measurement has no loss yet.
     if not len(at) or at[0] + 1 >= len(relative):
         return None
-    first = max(int(at[0]), 1)
-    steps = run["step"][-1] - run["step"][first]
+    first = int(at[0])
     return Edge(
-        run["step"][at[0]],
-        float(np.median(relative[at[0] :])),
-        float(relative[at[0] :].max()),
-        sum(run["rose"][first + 1 :]) / max(steps, 1),
+        run["step"][first],
+        float(np.median(relative[first:])),
+        float(relative[first:].max()),
+        sum(run["rose"][first + 1 :]) / (run["step"][-1] - run["step"][first]),
         run["loss"][first] / run["loss"][-1],
     )
 

@@ -117,16 +117,14 @@ def measure(data: Data, design: Design) -> dict[str, Any]:
             for seed in range(design.first_seed, design.first_seed + design.seeds)
         ]
         for chunk in chunks(configs, data):
-            state = chunk.init()
-            for _ in range(design.epochs):
-                state, _ = chunk.epoch(state)
-
-            def classes(images: NDArray[np.uint8], chunk: Any = chunk, state: Any = state) -> Any:
-                return chunk.evaluate(state, Split(images, test.labels))
-
-            right, _ = classes(test.images)
-            same = (classes(once)[1] == classes(again)[1]).sum(-1)
-            after = [np.mean([classes(images)[0] for images in by], 0) for by in far]
+            state = chunk.train(design.epochs)
+            right, _ = chunk.evaluate(state)
+            answers = [chunk.evaluate(state, Split(x, test.labels))[1] for x in (once, again)]
+            same = (answers[0] == answers[1]).sum(-1)
+            after = [
+                np.mean([chunk.evaluate(state, Split(x, test.labels))[0] for x in images], 0)
+                for images in far
+            ]
             for lane, run in enumerate(chunk.runs):
                 config = configs[run]
                 found.append(

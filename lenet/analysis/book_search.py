@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.engine import chance
 from lenet.language import Listed, Message, listed, mark, message
 
 
@@ -57,8 +58,6 @@ SETTINGS = tuple(dict.fromkeys((row.lr, row.batch_size) for row in PRINTED))
 """Learning rate and batch size, each once."""
 Errors = Mapping[tuple[float, int], NDArray[np.float64]]
 """Errors on the test images by setting, [seeds, epochs]."""
-CHANCE = 0.85
-"""Error from which a run counts as at chance level, 0.9."""
 
 AGREE = mark(
     "Of the {n} errors that random search prints, {k} lie between the lowest and the highest of "
@@ -70,10 +69,10 @@ BEST = mark(
     "{asha_here:.3f}."
 )
 STOPPED = mark(
-    "ASHA stopped {n} settings. Trained to ten epochs, the best of these has a median error of "
-    "{error:.3f}, at {setting}; with {k} of {seeds} seeds it ends below the median of ASHA's "
-    "winner. When they were stopped, {chance} of {runs} of our runs of them were at chance level; "
-    "after ten epochs {left} are."
+    "ASHA stopped {n} settings. Trained to ten epochs, the one that turns out best has a median "
+    "error of {error:.3f}, at {setting}; with {k} of {seeds} seeds it ends below the median of "
+    "ASHA's winner. When they were stopped, {chance} of {runs} of our runs of them were at chance "
+    "level; after ten epochs {left} are."
 )
 
 
@@ -120,9 +119,9 @@ def said(errors: Errors) -> list[Message]:
             setting=_named(first.lr, first.batch_size),
             k=int((own < bar).sum()),
             seeds=seeds,
-            chance=int((there > CHANCE).sum()),
+            chance=_at_chance(there),
             runs=there.size,
-            left=int((later > CHANCE).sum()),
+            left=_at_chance(later),
         ),
     ]
 
@@ -142,7 +141,7 @@ def table(errors: Errors) -> tuple[list[str], list[list[str]]]:
                 f"{row.error:.3f}",
                 _range(there),
                 "" if row.epochs == 10 else _range(final),
-                f"{(there > CHANCE).sum()}/{len(there)}",
+                f"{_at_chance(there)}/{len(there)}",
             ]
         )
     heads = [
@@ -164,7 +163,11 @@ def _at(row: Printed, errors: Errors) -> NDArray[np.float64]:
 
 def _inside(row: Printed, errors: Errors) -> bool:
     there = _at(row, errors).round(3)
-    return bool(there.min() <= row.error <= there.max())
+    return bool(there.min() <= round(row.error, 3) <= there.max())
+
+
+def _at_chance(errors: NDArray[np.float64]) -> int:
+    return sum(chance.at_level(1 - float(error), 10) for error in errors.ravel())
 
 
 def _range(values: NDArray[np.float64]) -> str:

@@ -56,4 +56,5 @@ def _scale(svg: str, axis: str, values: np.ndarray) -> np.ndarray:
     ticks = np.array(re.findall(tick, svg, re.DOTALL), float)
     if len(ticks) < 2:
         raise ValueError(f"fewer than two ticks on the {axis} axis")
-    return np.polyval(np.polyfit(*ticks.T, 1), values)
+    at, means = ticks.T
+    return np.polyval(np.polyfit(at, means, 1), values)
