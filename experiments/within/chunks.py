@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import linen as nn
+from rich.console import Console
+from rich.progress import track
 
 from lenet import train
 from lenet.config import Config
@@ -80,7 +82,8 @@ def chunks(configs: Sequence[Config], data: Data) -> Iterator[Chunk]:
     if placed.axis:  # an experiment looks at whole batches
         placed = lanes.spread(len(configs), whole=True)
     program = engine.compiled(model, configs[0], data, placed)
-    for start in range(0, len(configs), placed.size):
+    starts = range(0, len(configs), placed.size)
+    for start in track(starts, "training", console=Console(stderr=True)):
         runs = range(start, min(start + placed.size, len(configs)))
         stacked = engine.numbers([configs[run] for run in runs], placed)
         yield Chunk(model, program, runs, stacked)
