@@ -116,7 +116,8 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):
     ("flags", "said"),
     [
         (["--seed=5:5"], "--seed=5:5: empty range"),
-        (["--lr=0.1,0.3", "--seed=0:3", "--zip"], "--zip: --lr has 2 values, --seed has 3 values"),
+        (["--lr=0.1,0.3", "--epochs=1:4", "--zip"], "--epochs has 3 values"),
+        (["--lr=0.1,0.1", "--epochs=3,3", "--zip"], "is given 2 times. Give each pair once"),
         (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
         (["--seed=0:1000000"], "1,000,000 runs would take about"),
         (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
