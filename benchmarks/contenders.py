@@ -2,10 +2,12 @@
 
 import dataclasses
 import importlib
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol, Self
 
 from lenet.config import Config
 from lenet.data import Data
+from lenet.engine.rows import Row
 
 LENETS = ("book", "modern")
 NETWORKS = (*LENETS, "book-bn", "small")
@@ -23,6 +25,15 @@ class Pass(NamedTuple):
     loss: float
     accuracy: float
     examples: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Self:
+        """Return what several runs saw in an epoch each."""
+        rows = list(rows)
+        count = sum(row.count for row in rows)
+        loss = sum(row.train_loss * row.count for row in rows)
+        hits = sum(row.train_accuracy * row.count for row in rows)
+        return cls(loss / count, hits / count, count)
 
 
 class Program(Protocol):

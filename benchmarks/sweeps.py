@@ -32,11 +32,7 @@ class Program:
     def epoch(self) -> Pass:
         """Train every run on every example once, its initial weights included."""
         found = cluster.fit(self.client, self.configs, self.data, self.load)
-        rows = [row for each in found for row in each.rows.values() if isinstance(row, Row)]
-        count = sum(row.count for row in rows)
-        loss = sum(row.train_loss * row.count for row in rows)
-        hits = sum(row.train_accuracy * row.count for row in rows)
-        return Pass(loss / count, hits / count, count)
+        return Pass.of(row for e in found for row in e.rows.values() if isinstance(row, Row))
 
     def environment(self) -> dict[str, Any]:
         """Nothing that `records.environment` does not know."""

@@ -188,7 +188,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
                 str(_mean(draws.mean(1) - before)),
                 f"{draws.var(1, ddof=1).mean() ** 0.5:.4f}",
                 f"{draws.std(ddof=1):.4f}",
-                _percent(nested.share_within(draws)),
+                nested.share_within(draws).shown(".0%"),
             ]
         )
     rows.append([mark("none: before the last step"), "", "", f"{before.std(ddof=1):.4f}", ""])
@@ -200,10 +200,6 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
         mark("share of the variance within states [95% CI]"),
     ]
     return heads, rows
-
-
-def _percent(share: Interval) -> str:
-    return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
 def _accuracies(record: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -245,7 +245,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
 def _shown(share: Interval) -> str:
     if share.low == share.high:  # nothing varies: an interval would say nothing
         return f"{share.mean:.1%}"
-    return f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}]"
+    return share.shown(".1%")
 
 
 def charts(record: dict[str, Any]) -> list[Chart]:

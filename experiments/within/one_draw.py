@@ -169,21 +169,17 @@ def said(record: dict[str, Any]) -> list[Message]:
             message(
                 ONE if one else OPEN,
                 epochs=epoch,
-                mxnet=_shown(mxnet),
+                mxnet=mxnet.shown(".3f"),
                 m=m,
-                pytorch=_shown(pytorch),
+                pytorch=pytorch.shown(".3f"),
                 p=p,
                 order=order,
                 low=low,
                 high=high,
-                all=_shown(found.all),
+                all=found.all.shown(".3f"),
             )
         )
     return sentences
-
-
-def _shown(found: Interval) -> str:
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -196,9 +192,9 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
             rows.append(
                 [
                     f"{epoch:.2f}",
-                    *(_shown(found.published[name][0]) for name in ("mxnet", "pytorch")),
+                    *(found.published[name][0].shown(".3f") for name in ("mxnet", "pytorch")),
                     f"{order:.4f} ({low:.4f}, {high:.4f})",
-                    _shown(found.all),
+                    found.all.shown(".3f"),
                 ]
             )
     heads = [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.within.chunks import chunks
 from lenet import ops
-from lenet.analysis.stats import Interval, interval
+from lenet.analysis.stats import interval
 from lenet.config import Config
 from lenet.data import Data
 from lenet.data.splits import Split
@@ -192,7 +192,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
         right, same = (_values(record, name, lr) for name in ("right", "same"))
         after = _values(record, "shifted", lr)
         for down in DOWN:
-            fields = [_percent(interval(right[down])), _percent(interval(same[down]))]
+            fields = [interval(x[down]).shown(".1%") for x in (right, same)]
             fields += [f"{x:.1%}" for x in after[down].mean(0)]
             rows.append([NAMES[down], f"{lr:g}", *fields])
     heads = [
@@ -238,7 +238,3 @@ def _values(record: dict[str, Any], field: str, lr: float) -> dict[str, NDArray[
         / record["images"]
         for down in DOWN
     }
-
-
-def _percent(found: Interval) -> str:
-    return f"{found.mean:.1%} [{found.low:.1%}, {found.high:.1%}]"

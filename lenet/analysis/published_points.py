@@ -6,6 +6,7 @@ four or five times an epoch, averaged since the epoch began, to five digits.
 d2l-ai/d2l-en-colab, PyTorch's of d2l-ai/d2l-pytorch-colab.
 """
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -28,11 +29,12 @@ class Curve(NamedTuple):
     losses: tuple[float, ...]
 
 
-def curves() -> list[Curve]:
+@functools.cache
+def curves() -> tuple[Curve, ...]:
     """Return the committed curves, first to second epoch."""
     text = (resources.files("lenet.analysis") / RECORD).read_text(encoding="utf-8")
     found = json.loads(text)["curves"]
-    return [Curve(framework, commit, tuple(x), tuple(y)) for framework, commit, x, y in found]
+    return tuple(Curve(name, commit, tuple(x), tuple(y)) for name, commit, x, y in found)
 
 
 def of_picture(svg: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -38,6 +38,14 @@ class Interval(NamedTuple):
         """On which side of 0 it lies; "open" where it contains 0."""
         return "higher" if self.low > 0 else "lower" if self.high < 0 else "open"
 
+    def shown(self, spec: str) -> str:
+        """Return it with numbers in a format.
+
+        >>> Interval(0.5, 0.25, 0.75).shown(".0%")
+        '50% [25%, 75%]'
+        """
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
     def within(self, low: float, high: float) -> "Interval":
         """Return the part of it within bounds, such as 0 and 1 for an accuracy."""
         return Interval(self.mean, max(self.low, low), min(self.high, high))
