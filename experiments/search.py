@@ -104,6 +104,10 @@ def main() -> None:
                 print(*wrapped(said, 100), sep="\n")
             about = {"environment": records.environment()}
             records.write_json(run_dir / "search.json", record | about)
+        else:
+            trials = search.read(run_dir / search.LEDGER)
+            path = run_dir / "search.json"
+            many.resumed(path, records.read_json(path), len(trials))
         if _search(planned, data, run_dir, changed):
             reports.at_the_end(run_dir)
 

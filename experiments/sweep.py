@@ -175,13 +175,15 @@ def _sweep(
     """
     from experiments.cli import progress
     from lenet.analysis import summary
+    from lenet.records import ledger
 
     path = run_dir / directory.LEDGER
     if FLAGS.resume:
         _check_same(run_dir, record)
         before = records.read_json(run_dir / "sweep.json")
-        if len(record["seeds"]) > len(before.get("seeds", [None])):
-            records.write_json(run_dir / "sweep.json", before | record)
+        grown = len(record["seeds"]) > len(before.get("seeds", [None]))
+        now = before | record if grown else before
+        many.resumed(run_dir / "sweep.json", now, len(ledger.read(path)))
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     entries = many.train(configs, data, path, changed)

@@ -45,7 +45,7 @@ CORRECT = RECORDS / "longer_correct.npz"
 """Whether each run of the study `longer` was right on each test image, by its number of epochs:
 bits [runs, images / 8]."""
 CURVES = ("book_search",)
-"""Studies of which the test accuracy is kept by epoch."""
+"""Studies of which test accuracy and training loss are kept by epoch."""
 KEPT = ("epoch", "train_loss", "train_accuracy", "valid_accuracy", "test_accuracy", "test_loss")
 NOT_KEPT: dict[str, Any] = {
     "valid_loss": None,
@@ -102,12 +102,13 @@ def collect(name: str, sweep_dir: Path) -> None:
         "axes": asked["axes"],
         "data": readme.anywhere(asked["data"]),
         "environment": asked["environment"],
+        **({"resumed": asked["resumed"]} if "resumed" in asked else {}),
         "config": common,
         "runs": [
             {
                 "config": {k: v for k, v in config.items() if v != common[k]},
                 "last": {k: getattr(entry.rows[-1], k) for k in KEPT} if entry.rows else None,
-                **({"tested": [row.test_accuracy for row in entry.rows]} if name in CURVES else {}),
+                **(_curves(entry.rows) if name in CURVES else {}),
                 "diverged": entry.diverged,
                 "stuck": sum(chance.at_level(row.test_accuracy, 10) for row in entry.rows),
             }
@@ -117,6 +118,14 @@ def collect(name: str, sweep_dir: Path) -> None:
     readme.keep(RECORDS / f"{name}.json", record)
     if name == "longer":
         _keep_correct(entries, records.predictions(sweep_dir))
+
+
+def _curves(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """What is kept of a run by epoch."""
+    return {
+        "tested": [row.test_accuracy for row in rows],
+        "losses": [round(row.train_loss, 6) for row in rows],
+    }
 
 
 def _keep_correct(entries: Sequence[Entry], predicted: Mapping[int, Any]) -> None:
@@ -161,6 +170,14 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
             runs=len(sweep.entries),
             machine=table_of_bench.machine(record["environment"]),
         ),
+        *(
+            t(
+                "The runs after the first {n}: {machine}.",
+                n=each["finished_before"],
+                machine=table_of_bench.machine(each["environment"]),
+            )
+            for each in record.get("resumed", [])
+        ),
     ]
     return "\n\n".join(parts)
 
@@ -168,28 +185,32 @@ def section(name: str, record: dict[str, Any], language: str) -> str:
 def _table(name: str, sweep: Sweep, record: dict[str, Any], language: str) -> list[str]:
     """The table of a study: by setting, unless it has one of its own."""
     if name == "book_search":
-        heads, rows = book_search.table(_errors(sweep, record))
+        heads, rows = book_search.table(_found(sweep, record))
         t = translation(language)
         cells = [[t(cell) for cell in row] for row in rows]
         return [tabulate(cells, [*map(t, heads)], tablefmt="github", disable_numparse=True)]
     return [findings.table(sweep, language)] if sweep.axes else []
 
 
-def _errors(sweep: Sweep, record: dict[str, Any]) -> book_search.Errors:
-    """Errors on the test images by learning rate and batch size, [seeds, epochs]."""
-    found: dict[tuple[float, int], list[list[float]]] = {}
+def _found(sweep: Sweep, record: dict[str, Any]) -> book_search.Found:
+    """Errors and losses by learning rate and batch size; those of a diverged run are of chance."""
+    found: dict[tuple[float, int], list[Any]] = {}
     for entry, run in zip(sweep.entries, record["runs"], strict=True):
-        curve = [1 - accuracy for accuracy in run["tested"]]
-        curve += [0.9] * (entry.config.epochs - len(curve))  # of those that diverged
-        found.setdefault((entry.config.lr, entry.config.batch_size), []).append(curve)
-    return {setting: np.array(curves) for setting, curves in found.items()}
+        lost = entry.config.epochs - len(run["tested"])
+        errors = [1 - accuracy for accuracy in run["tested"]] + [0.9] * lost
+        losses = run["losses"] + [chance.loss(10)] * lost
+        found.setdefault((entry.config.lr, entry.config.batch_size), []).append((errors, losses))
+    return {
+        setting: book_search.Curves(*np.array(runs).swapaxes(0, 1))
+        for setting, runs in found.items()
+    }
 
 
 def _beyond(name: str, sweep: Sweep, record: dict[str, Any]) -> list[Message]:
     """What a study says beside the means of its settings."""
     match name:
         case "book_search":
-            return book_search.said(_errors(sweep, record))
+            return book_search.said(_found(sweep, record))
         case "short_batch":
             return frameworks.of_short_batch(sweep_of("frameworks", known()["frameworks"]), sweep)
         case "last_step":

@@ -120,7 +120,8 @@ def sweep(*, valid: bool = False, draws: int = 0) -> page.Report:
     cells = [(lr, p, seed) for lr in rates for p in ("avg", "max") for seed in (0, 1)]
     entries = [entry(run, *cell) for run, cell in enumerate(cells)]
     command = "python -m experiments.sweep <x>"
-    asked = {"command": command, "runs": len(cells) + 1, "environment": {}, "flags": {}}
+    asked = {"command": command, "runs": len(cells) + 1, "environment": {"cores": 2}, "flags": {}}
+    asked["resumed"] = [{"finished_before": 5, "environment": {"cores": 16}}]
     return of_sweep.report("s", Sweep(entries, ["lr", "pool"], Config(epochs=2)), asked)
 
 
@@ -501,6 +502,12 @@ def test_pictures_too_large_for_the_page_are_few():
     split = Split(np.zeros((2, 1400, 1400, 1), np.uint8), np.zeros(2, np.int32))
     found = examples._pictures(split, np.eye(2)[[0, 0]], 2)
     assert len(found.payload["tiles"]) == 1
+
+
+def test_a_sweep_that_went_on_elsewhere_says_so():
+    html = page.render(sweep(), "en").decode()
+    _, said = html.split("After 5 finished runs the environment changed:")
+    assert "<code>cores 2, now 16</code></p>" in said
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from commands import command
 from PIL import Image
 
 from experiments.cli.studies import STUDIES
+from lenet import records
 
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
 FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
@@ -75,10 +76,19 @@ def test_another_sweep_is_not_resumed(swept, tiny):
 def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(swept[0], run)
+    elsewhere = records.read_json(run / "sweep.json")
+    here = elsewhere["environment"]
+    elsewhere["environment"] = here | {"processor": "another", "cores": 999}
+    records.write_json(run / "sweep.json", elsewhere)
     before = (run / "runs.jsonl").read_bytes()
     more = sweep("--run_dir=run", "--resume", "--seed=0:3", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
     assert "4 of 6 runs already finished" in more.stdout
+    changed = f"cores 999, now {here['cores']}; processor another, now {here['processor']}"
+    assert f"warning: the environment has changed ({changed})" in more.stdout
+    noted = records.read_json(run / "sweep.json")
+    assert noted["resumed"] == [{"finished_before": 4, "environment": here}]
+    assert records.changes(noted) == [(4, changed)]
     assert (run / "runs.jsonl").read_bytes().startswith(before)
     entries = ledger(run)
     assert [entry["run"] for entry in entries] == [0, 1, 2, 3, 4, 5]
@@ -94,6 +104,8 @@ def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     assert ends(entries) == ends(ledger(tmp_path / "whole"))
     again = sweep("--run_dir=run", "--resume", cwd=tmp_path)  # the flags are recorded
     assert "6 of 6 runs already finished" in again.stdout, again.stderr
+    assert "the environment has changed" not in again.stdout
+    assert records.read_json(run / "sweep.json") == noted
     fewer = sweep("--run_dir=run", "--resume", "--seed=0:2", cwd=tmp_path)
     assert fewer.returncode == 4
     assert "a sweep can get more seeds, not fewer" in fewer.stderr

@@ -196,6 +196,26 @@ def train(
     return ledger.read(path)
 
 
+def resumed(path: Path, record: Mapping[str, Any], finished: int) -> None:
+    """Write the record of a sweep or search that continues after so many finished runs.
+
+    Where its environment is another one now, the record gets a note, and a line says so.
+    """
+    before = records.read_json(path)
+    noted = records.resumed(dict(record), finished, records.environment())
+    if noted.get("resumed") != before.get("resumed"):
+        _, changed = records.changes(noted)[-1]
+        print(
+            language.t(
+                "warning: the environment has changed ({changed}); results may differ slightly "
+                "from an uninterrupted run",
+                changed=changed,
+            )
+        )
+    if noted != before:
+        records.write_json(path, noted)
+
+
 def resuming(done: int, count: int, path: Path) -> None:
     """Print how many runs were found finished."""
     said = language.t(

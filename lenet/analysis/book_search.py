@@ -56,8 +56,17 @@ PRINTED = (
 )
 SETTINGS = tuple(dict.fromkeys((row.lr, row.batch_size) for row in PRINTED))
 """Learning rate and batch size, each once."""
-Errors = Mapping[tuple[float, int], NDArray[np.float64]]
-"""Errors on the test images by setting, [seeds, epochs]."""
+
+
+class Curves(NamedTuple):
+    """What the runs of a setting do, [seeds, epochs]."""
+
+    errors: NDArray[np.float64]  # on the test images
+    losses: NDArray[np.float64]  # of training, in nats
+
+
+Found = Mapping[tuple[float, int], Curves]
+"""Curves by learning rate and batch size."""
 
 AGREE = mark(
     "Of the {n} errors that random search prints, {k} lie between the lowest and the highest of "
@@ -76,22 +85,22 @@ STOPPED = mark(
 )
 
 
-def said(errors: Errors) -> list[Message]:
+def said(found: Found) -> list[Message]:
     """Return what other seeds say of the book's search, in words."""
-    final = {setting: float(np.median(runs[:, -1])) for setting, runs in errors.items()}
-    seeds = len(next(iter(errors.values())))
+    final = {setting: float(np.median(of.errors[:, -1])) for setting, of in found.items()}
+    seeds = len(next(iter(found.values())).errors)
     by_rule = {rule: [row for row in PRINTED if row.rule == rule] for rule in ("none", "asha")}
-    inside = {rule: sum(_inside(row, errors) for row in rows) for rule, rows in by_rule.items()}
+    inside = {rule: sum(_inside(row, found) for row in rows) for rule, rows in by_rule.items()}
     winners = {
         rule: min((r for r in rows if r.epochs == 10), key=lambda r: r.error)
         for rule, rows in by_rule.items()
     }
     best = min(final, key=lambda setting: final[setting])
     stopped = [row for row in by_rule["asha"] if row.epochs < 10]
-    there = np.array([_at(row, errors) for row in stopped])
-    later = np.array([errors[row.lr, row.batch_size][:, -1] for row in stopped])
+    of_stopped = [found[row.lr, row.batch_size] for row in stopped]
+    then = sum(_at_chance(of, row.epochs) for row, of in zip(stopped, of_stopped, strict=True))
     first = min(stopped, key=lambda row: final[row.lr, row.batch_size])
-    own = errors[first.lr, first.batch_size][:, -1]
+    own = found[first.lr, first.batch_size].errors[:, -1]
     asha, random = (winners[rule] for rule in ("asha", "none"))
     bar = final[asha.lr, asha.batch_size]
     return [
@@ -119,19 +128,19 @@ def said(errors: Errors) -> list[Message]:
             setting=_named(first.lr, first.batch_size),
             k=int((own < bar).sum()),
             seeds=seeds,
-            chance=_at_chance(there),
-            runs=there.size,
-            left=_at_chance(later),
+            chance=then,
+            runs=seeds * len(stopped),
+            left=sum(_at_chance(of, 10) for of in of_stopped),
         ),
     ]
 
 
-def table(errors: Errors) -> tuple[list[str], list[list[str]]]:
+def table(found: Found) -> tuple[list[str], list[list[str]]]:
     """Return heads and rows: what the book prints of each setting, and our seeds."""
     names = {"none": mark("random search"), "asha": "ASHA"}
     rows = []
     for row in PRINTED:
-        there, final = _at(row, errors), errors[row.lr, row.batch_size][:, -1]
+        of = found[row.lr, row.batch_size]
         rows.append(
             [
                 names[row.rule],
@@ -139,9 +148,9 @@ def table(errors: Errors) -> tuple[list[str], list[list[str]]]:
                 str(row.batch_size),
                 str(row.epochs),
                 f"{row.error:.3f}",
-                _range(there),
-                "" if row.epochs == 10 else _range(final),
-                f"{_at_chance(there)}/{len(there)}",
+                _range(of.errors[:, row.epochs - 1]),
+                "" if row.epochs == 10 else _range(of.errors[:, -1]),
+                f"{_at_chance(of, row.epochs)}/{len(of.errors)}",
             ]
         )
     heads = [
@@ -157,17 +166,14 @@ def table(errors: Errors) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def _at(row: Printed, errors: Errors) -> NDArray[np.float64]:
-    return errors[row.lr, row.batch_size][:, row.epochs - 1]
-
-
-def _inside(row: Printed, errors: Errors) -> bool:
-    there = _at(row, errors).round(3)
+def _inside(row: Printed, found: Found) -> bool:
+    there = found[row.lr, row.batch_size].errors[:, row.epochs - 1].round(3)
     return bool(there.min() <= round(row.error, 3) <= there.max())
 
 
-def _at_chance(errors: NDArray[np.float64]) -> int:
-    return sum(chance.at_level(1 - float(error), 10) for error in errors.ravel())
+def _at_chance(of: Curves, epochs: int) -> int:
+    """Return how many runs are at chance level after so many epochs, by their training loss."""
+    return sum(chance.collapsed(float(loss), 10) for loss in of.losses[:, epochs - 1])
 
 
 def _range(values: NDArray[np.float64]) -> str:

@@ -1,7 +1,14 @@
 """The run directory: what training writes, and how it is read back (files: `directory`)."""
 
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
-from lenet.records.environment import describe, differences, environment, software
+from lenet.records.environment import (
+    changes,
+    describe,
+    differences,
+    environment,
+    resumed,
+    software,
+)
 from lenet.records.predicted import predictions
 from lenet.records.reading import (
     append,
@@ -17,6 +24,7 @@ from lenet.records.trained import Trained, load, restore
 __all__ = [
     "Trained",
     "append",
+    "changes",
     "check_free",
     "claim",
     "describe",
@@ -32,6 +40,7 @@ __all__ = [
     "read_lines",
     "reclaim",
     "restore",
+    "resumed",
     "software",
     "statistics",
     "write_json",

@@ -105,6 +105,27 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     )
 
 
+def resumed(record: dict[str, Any], finished: int, now: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a sweep or search that continues after so many finished runs.
+
+    Where its environment is another one now, `resumed` gets a line that says so.
+    """
+    passed = record.get("resumed", [])
+    last = passed[-1] if passed else record
+    if not differences(last["environment"], now):
+        return record
+    return record | {"resumed": [*passed, {"finished_before": finished, "environment": now}]}
+
+
+def changes(record: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Return after how many finished runs the environment changed, and in what."""
+    found, last = [], record["environment"]
+    for each in record.get("resumed", []):
+        found.append((each["finished_before"], differences(last, each["environment"])))
+        last = each["environment"]
+    return found
+
+
 def _settings(values: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings of JAX and XLA that may change numbers and are not the defaults."""
     found = {

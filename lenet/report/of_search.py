@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lenet import records
 from lenet.analysis import searched
 from lenet.analysis.searched import Searched
 from lenet.analysis.terms import TERMS, VALUES, shown
@@ -34,6 +35,7 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
         "shown": shown,
         "synthetic": found.plan.base.dataset == "synthetic",
         "environment": asked["environment"],
+        "changes": records.changes(asked),
     }
     result = test and message("{mean:.3f} test accuracy", mean=test.mean)
     return Report("search.html", name, [Part(values, charts.charts(found))], result)

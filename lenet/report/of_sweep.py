@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lenet import records
 from lenet.analysis import findings, published, verdict
 from lenet.analysis.summary import MEASURES, Sweep
 from lenet.analysis.terms import TERMS, VALUES, shown
@@ -43,6 +44,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "most": sweep_charts.MOST_SETTINGS,
         "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
         "environment": asked["environment"],
+        "changes": records.changes(asked),
     }
     best = settings[0].final(measure)
     result = best and message(
