@@ -152,10 +152,9 @@ def sweep_of(name: str, record: dict[str, Any]) -> Sweep:
     return Sweep.of_record(entries, record | {"flags": {"study": name}})
 
 
-def section(name: str, record: dict[str, Any], language: str) -> str:
+def section(name: str, sweep: Sweep, record: dict[str, Any], language: str) -> str:
     """One study: its question, command, picture, table and what it says."""
     study, t = STUDIES[name], partial(translate, language)
-    sweep = sweep_of(name, record)
     alt = t("{what} of each setting", what=terms.named(sweep.measure))
     parts = [
         f"## `{name}`",
@@ -242,8 +241,9 @@ def known() -> dict[str, dict[str, Any]]:
 def rendered() -> dict[Path, bytes]:
     """Return the pages."""
     pages = {}
+    studies = {name: (sweep_of(name, record), record) for name, record in known().items()}
     for language, path in PAGES.items():
-        sections = [section(name, record, language) for name, record in known().items()]
+        sections = [section(name, *found, language) for name, found in studies.items()]
         t = translation(language)
         others = [
             f"[{NAMES[each]}](../{each}/studies.md)" for each in LANGUAGES if each != language

@@ -53,6 +53,14 @@ def command(
     return _captured(run, [module, *arguments], cwd, env)
 
 
+def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a file of scripts/ to its end in this process; what it imports stays imported."""
+    path = ROOT / "scripts" / f"{name}.py"
+    run = partial(runpy.run_path, str(path), run_name="__main__")
+    with mock.patch.object(sys, "path", [str(path.parent), *sys.path]):
+        return _captured(run, [str(path), *arguments], ROOT, None)
+
+
 def lenet(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command `lenet` to its end in this process."""
     return _captured(main, ["lenet", *arguments], ROOT, None)

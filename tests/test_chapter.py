@@ -146,6 +146,7 @@ def test_figures_that_cannot_be_saved_are_an_error_before_anything_runs(director
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_one_line_and_130(tmp_path):
     with start("-m", "experiments.chapter", f"--out_dir={tmp_path}") as process:
         while "fully_connected" not in process.stdout.readline():  # so it has begun

@@ -193,6 +193,7 @@ def test_a_signal_that_python_drops_is_still_heard(monkeypatch):
         stopping.stop_if_asked()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_status_7_and_leaves_no_torn_file(tiny, tmp_path):
     # Not by preexec_fn: to fork a process that runs jax is asking for a deadlock.
     little_room = ("bash", "-c", 'ulimit -f 20; exec "$@"', "bash")  # KiB

@@ -15,7 +15,8 @@ import psutil
 import pytest
 from record_rows import timeless
 
-from lenet import cluster, runs, search
+from lenet import cluster, runs, search, train
+from lenet.cluster import client as client_module
 from lenet.cluster import worker
 from lenet.config import Config
 from lenet.data import synthetic
@@ -46,6 +47,31 @@ def client():
     cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"]}
     with mock.patch.dict(os.environ, cache), cluster.local((cores.numbers() * 2)[:2]) as client:
         yield client
+
+
+def test_short_runs_share_a_task_and_long_ones_do_not():
+    fake = mock.Mock()
+    fake.submit.return_value.result.return_value = 1  # of a CPU
+    todo = [dataclasses.replace(TINY, seed=seed) for seed in range(40)]
+    sent = [*client_module._chunks(fake, todo, None, 2, 300)]
+    assert [len(chunk.runs) for chunk in sent] == [5] * 8  # a quarter of 20
+    assert sorted(run for chunk in sent for run in chunk.runs) == [*range(40)]
+    assert not any(chunk.alone for chunk in sent)
+    for few, examples in ((todo, 60_000), (todo[:6], 300)):
+        sent = [*client_module._chunks(fake, few, None, 2, examples)]
+        assert [len(chunk.runs) for chunk in sent] == [1] * len(few)
+        assert all(chunk.alone for chunk in sent)
+
+
+def test_runs_that_share_a_task_have_the_rows_of_one_process(client, small):
+    todo = [dataclasses.replace(TINY, epochs=1, seed=seed) for seed in range(24)]
+    alone = {run: row for epoch in train.sweep(todo, small) for run, row in epoch.rows.items()}
+    found = {}
+    for standing in cluster.fit(client, todo, small, load):
+        found |= standing.rows
+        assert standing.begun <= 2
+    assert sorted(found) == sorted(alone)
+    assert timeless(found[run] for run in alone) == timeless(alone.values())
 
 
 def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):

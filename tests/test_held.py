@@ -32,6 +32,7 @@ def tree(directory: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["moved", "another run", "removed"])
 def test_a_run_whose_directory_is_not_its_own_any_more_writes_nothing(few, tmp_path, what):
     run_dir, moved = tmp_path / "run", tmp_path / "moved"

@@ -34,6 +34,7 @@ def test_what_was_appended_is_read_in_the_order_of_the_sweep(tmp_path):
     assert ledger.read(path) == [entry(0), entry(1), entry(2)]
 
 
+@pytest.mark.slow
 def test_a_torn_line_is_cut_off_and_written_anew(tmp_path):
     path = tmp_path / "runs.jsonl"
     ledger.append(path, [entry(0), entry(1)])

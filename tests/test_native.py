@@ -174,6 +174,7 @@ def test_a_resumed_run_keeps_its_form_and_its_bits(kernel, small, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, *params)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_a_new_run_takes_products_and_says_so(
     elsewhere, monkeypatch, small, tmp_path, caplog
 ):

@@ -4,9 +4,9 @@ import json
 import statistics
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
-from commands import python
 
 from lenet import config
 from lenet.analysis import comparison, design, published, stats, tuning
@@ -147,5 +147,5 @@ def test_the_modern_preset_s_rate_is_not_told_from_its_neighbours():
 )
 def test_what_is_written_from_records_and_code_says_what_they_say(script):
     """The READMEs, the pages of docs, and the Chinese catalogue."""
-    done = python(f"scripts/{script}.py", "--check")
-    assert done.returncode == 0, done.stderr
+    done = commands.script(script, "--check")
+    assert done.returncode == 0, done.returncode

@@ -394,6 +394,7 @@ def test_a_row_is_the_sums_divided_once(small):
     assert len(row.running) in (5, 6)
 
 
+@pytest.mark.slow
 def test_it_can_overfit_32_images(small):
     few = Split(small.train.images[:32], small.train.labels[:32])
     data = dataclasses.replace(small, train=few, test=few)

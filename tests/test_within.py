@@ -49,6 +49,7 @@ def test_a_last_step_is_said_to_do_what_it_does():
     assert {len(row) for row in rows} == {len(heads)}
 
 
+@pytest.mark.slow
 def test_the_images_that_are_drawn_are_those_of_the_step(monkeypatch):
     design = last_step.Design(runs=1, epochs=1, draws=2)
     config = Config(dataset="synthetic", seed=design.first_seed)
@@ -224,6 +225,7 @@ def test_the_average_since_the_epoch_began_is_read_where_the_pictures_have_point
             assert curve.epochs == pytest.approx(one_draw.epochs_of(kind, 235, 2), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_draws_and_orders_are_crossed():
     found = one_draw.measure(DATA, one_draw.Design(weights=2, orders=3, epochs=1))
     losses = np.array(found["losses"]["fifths"])

@@ -21,6 +21,8 @@ from lenet.engine.rows import Row
 from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 
+SHORT = 100_000
+"""Examples, of some seconds, that a task trains on at least: sending it takes milliseconds."""
 ANSWER = 60
 """Seconds in which a scheduler, or a worker with little to do, answers."""
 
@@ -37,7 +39,8 @@ class _Chunk(NamedTuple):
     """The runs of one task, of the same program."""
 
     first: Config  # of their group
-    runs: dict[int, Config]
+    runs: dict[int, Config]  # that have not ended
+    alone: bool  # one run from the start: the death of a worker can be held against it
 
 
 def fit(
@@ -61,7 +64,8 @@ def fit(
         if the scheduler is gone, or no worker comes.
     """
     with prepared(client, data, load, patience) as (work, came, workers):
-        chunks = _chunks(client, runs, work, workers.count())
+        examples = len(data.train.labels)
+        chunks = _chunks(client, runs, work, workers.count(), examples)
         yield from _follow(client, chunks, work, came, workers)
 
 
@@ -138,15 +142,20 @@ def _ask(client: Client, what: str, seconds: float, **asked: Any) -> Any:
 
 
 def _chunks(
-    client: Client, runs: Sequence[Config], work: worker.Work, workers: int
+    client: Client, runs: Sequence[Config], work: worker.Work, workers: int, examples: int
 ) -> Iterator[_Chunk]:
-    """Yield what each task trains: one run, or on a GPU as many as train together."""
+    """Yield what each task trains: one run, or on a GPU as many as train together.
+
+    Of short runs it is several, but at most a quarter of a worker's share: it trains them in turn.
+    """
     for group in groups(runs):
         first = runs[group[0]]
         share = -(-len(group) // workers)
         size = client.submit(worker.chunk_size, work, first, share).result(timeout=ANSWER)
+        size = max(size, min(SHORT // (first.epochs * examples), share // 4))
         for start in range(0, len(group), size):
-            yield _Chunk(first, {run: runs[run] for run in group[start : start + size]})
+            some = group[start : start + size]
+            yield _Chunk(first, {run: runs[run] for run in some}, len(some) == 1)
 
 
 def _follow(
@@ -168,7 +177,7 @@ def _follow(
     while waiting or tasks:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
-            task = client.submit(worker.fit, work, *chunk, pure=False)
+            task = client.submit(worker.fit, work, chunk.first, chunk.runs, pure=False)
             tasks[task] = chunk
             owner |= dict.fromkeys(chunk.runs, task)
             task.add_done_callback(came.put)
@@ -185,7 +194,7 @@ def _follow(
             begun -= lost.runs.keys()
             rows = _failed(news, lost)
             if not rows:
-                waiting += [_Chunk(lost.first, {run: c}) for run, c in lost.runs.items()]
+                waiting += [_Chunk(lost.first, {run: c}, True) for run, c in lost.runs.items()]
                 owner = {run: task for run, task in owner.items() if run not in lost.runs}
         for run, row in rows.items():
             if run not in owner or (isinstance(row, Row) and row.epoch != epochs[run] + 1):
@@ -210,7 +219,7 @@ def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:
     if task.status == "cancelled":
         raise ConnectionError
     error = task.exception(timeout=ANSWER)
-    if error is None or (isinstance(error, KilledWorker) and len(chunk.runs) > 1):
+    if error is None or (isinstance(error, KilledWorker) and not chunk.alone):
         return {}
     if isinstance(error, KilledWorker):
         return dict.fromkeys(chunk.runs, DivergedError("failed: three workers died in it"))

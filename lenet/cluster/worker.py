@@ -84,7 +84,8 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
         data = _prepare(work)
     except LenetError:  # the worker is about to leave
         raise Reschedule from None
-    program = _program(work, first, len(runs), data)
+    # A CPU trains them in turn, by one program however many they are.
+    program = _program(work, first, 1 if _on_cpu() else len(runs), data)
     log = functools.partial(get_worker().log_event, work.topic)
     left = list(runs.items())
     while left:
@@ -111,8 +112,7 @@ def advance(
 
 def chunk_size(work: Work, first: Config, count: int) -> int:
     """Return how many of `count` runs like `first` train together here: one on a CPU."""
-    _one_device()
-    if jax.default_backend() == "cpu":
+    if _on_cpu():
         return 1
     data = _data(work)
     return lanes.choose(train.check(first, data), first, data, count).size
@@ -122,6 +122,11 @@ def chunk_size(work: Work, first: Config, count: int) -> int:
 def _one_device() -> None:
     """Have the CPU be one device: this process is one of those that share its cores."""
     jax.config.update("jax_num_cpu_devices", 1)
+
+
+def _on_cpu() -> bool:
+    _one_device()
+    return jax.default_backend() == "cpu"
 
 
 def _prepare(work: Work) -> Data:

@@ -42,7 +42,9 @@ def flipped(content: bytes, rng) -> bytes:
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(cut, marks=pytest.mark.fault("the newest checkpoint cut off")),
+        pytest.param(
+            cut, marks=[pytest.mark.fault("the newest checkpoint cut off"), pytest.mark.slow]
+        ),
         pytest.param(
             flipped, marks=[pytest.mark.fault("one bit flipped, then resumed"), pytest.mark.slow]
         ),
@@ -71,6 +73,7 @@ def test_no_flipped_bit_is_loaded(fault, whole):
     assert checkpoint.from_bytes(content).epoch == 6
 
 
+@pytest.mark.slow
 @pytest.mark.fault("every checkpoint damaged")
 def test_where_no_checkpoint_is_whole_nothing_is_touched(fault, runner, unfinished):
     paths = sorted((unfinished / "checkpoints").iterdir())
