@@ -104,7 +104,7 @@ def main() -> None:
                 print(*wrapped(said, 100), sep="\n")
             about = {"environment": records.environment()}
             records.write_json(run_dir / "search.json", record | about)
-        else:
+        elif not records.exists(run_dir, "trials.csv"):  # it is not finished
             trials = search.read(run_dir / search.LEDGER)
             path = run_dir / "search.json"
             many.resumed(path, records.read_json(path), len(trials))

@@ -58,13 +58,21 @@ flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define(live=True)
 language.define()
 many.define_cluster()
+
+
+def _few(values: str) -> str:
+    """Return a list of values as it is, or its ends if it is long."""
+    each = values.split(",")
+    return values if len(each) <= 10 else f"{each[0]},{each[1]},...,{each[-1]}"
+
+
 flags.DEFINE_enum(
     "study",
     None,
     list(STUDIES),
     "named sweep; other flags override it. "
     + "; ".join(
-        f"{name}: {' '.join(f'--{k}={v}' for k, v in study.flags.items())}"
+        f"{name}: {' '.join(f'--{k}={_few(v)}' for k, v in study.flags.items())}"
         for name, study in STUDIES.items()
     ),
 )
@@ -183,7 +191,8 @@ def _sweep(
         before = records.read_json(run_dir / "sweep.json")
         grown = len(record["seeds"]) > len(before.get("seeds", [None]))
         now = before | record if grown else before
-        many.resumed(run_dir / "sweep.json", now, len(ledger.read(path)))
+        if (finished := len(ledger.read(path))) < len(configs):
+            many.resumed(run_dir / "sweep.json", now, finished)
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
     entries = many.train(configs, data, path, changed)

@@ -7,6 +7,7 @@
     scripts/bench --forms                  a convolutional layer in each of its forms
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
     scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
+    scripts/bench --race --repeats=3       our search and Optuna with PyTorch, to an accuracy
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
                                            which bits are equal there
 
@@ -48,6 +49,7 @@ flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and 
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
+flags.DEFINE_boolean("race", False, "measure searches until they reach an accuracy instead")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
 flags.DEFINE_float("load", 0.5, "load average above which it refuses to measure")
 flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
@@ -64,12 +66,14 @@ def main() -> None:
     # Contenders first: what is wrong with a flag is said before anything starts.
     from benchmarks import networks
     from benchmarks.contenders import BY_NAME, NETWORKS
+    from benchmarks.race import SEARCHES
 
     for name in ("repeats", "examples"):
         number = FLAGS[name].value
         if number is not None and number < 1:
             raise UsageError(f"--{name}={number}: must be at least 1")
-    for name, known in (("only", BY_NAME), ("networks", NETWORKS)):
+    contenders = SEARCHES if FLAGS.race else BY_NAME
+    for name, known in (("only", contenders), ("networks", NETWORKS)):
         for value in FLAGS[name].value or ():
             if value not in known:
                 raise UsageError(f"--{name}={value}: must be among {', '.join(known)}")
@@ -84,6 +88,8 @@ def main() -> None:
         by_cores()
     elif FLAGS.overhead:
         overhead()
+    elif FLAGS.race:
+        race()
     elif FLAGS.gpu:
         gpu()
     else:
@@ -239,6 +245,25 @@ def overhead() -> None:
     added = ", ".join(f"{1000 * seconds:.1f}" for seconds in overhead.added(record))
     print(f"a run: {1000 * overhead.alone(record):.0f} ms; a cluster adds {added} ms")
     print(f"left in {path}")
+
+
+def race() -> None:
+    """Measure when searches reach a validation accuracy."""
+    from benchmarks import race
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    names = FLAGS.only or [*race.SEARCHES]
+    if importlib.util.find_spec("torch") is None and names != ["lenet"]:
+        raise UsageError("--race: PyTorch is not installed: scripts/setup torch, or --only=lenet")
+    path = Path(FLAGS.record or ROOT / "results" / "race.json")
+
+    def keep(found: dict[str, Any]) -> None:
+        files.write_json(path, record | found)
+
+    with progress(len(names) * FLAGS.repeats) as tell:
+        record |= race.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
+    print(race.table(record), f"left in {path}", sep="\n")
 
 
 def started() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import python
+from commands import python, script
 
 from benchmarks import (
     bits,
@@ -19,6 +19,7 @@ from benchmarks import (
     forms,
     networks,
     overhead,
+    race,
     rounds,
     scaling,
     table,
@@ -261,7 +262,7 @@ def test_width_multiplies_channels_and_hidden_layers():
     ],
 )
 def test_a_flag_that_cannot_be_is_one_line_and_status_2(flag, said, tmp_path):
-    done = python("-P", "scripts/benchmark.py", flag, f"--record={tmp_path}/r.json")
+    done = script("benchmark", flag, f"--record={tmp_path}/r.json")
     assert done.returncode == 2
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
@@ -353,3 +354,38 @@ def test_the_cost_of_a_cluster_is_measured(tmp_path):
     )
     assert len(found["with"]) == len(found["without"]) == 2
     assert overhead.alone(found) > 0
+
+
+def ledger(path, *lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_race_ends_with_the_first_accuracy_that_a_ledger_has(tmp_path):
+    path = tmp_path / "trials.jsonl"
+    assert race._marks(path) == ([], 0)
+    marks = [{"epoch": 1, "valid_accuracy": 0.1}, {"epoch": 2, "valid_accuracy": 0.7}]
+    ledger(path, {"trial": 0, "setting": {}}, {"trial": 1, "marks": marks})
+    path.write_text(path.read_text() + '{"trial": 2, "ma')  # under way
+    assert race._marks(path) == ([0.1, 0.7], 2)
+
+
+def test_a_search_that_does_not_get_there_is_later_than_the_limit():
+    searches = [
+        {"name": name, "seed": seed, "seconds": seconds, "trials": 9, "epochs": 20, "best": 0.9}
+        for name, all_seconds in (("lenet", (30.0, 90.0, 31.0)), ("torch_eager", (None, None, 60)))
+        for seed, seconds in enumerate(all_seconds)
+    ]
+    table = race.table({"limit": 100.0, "searches": searches})
+    ours, theirs = (line.split("|")[2:4] for line in table.splitlines()[2:])
+    assert [x.strip() for x in ours] == ["30, 90, 31", "31"]
+    assert [x.strip() for x in theirs] == ["> 100, > 100, 60", "100"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet", "torch_eager"])
+def test_a_search_is_timed_and_ended(name, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(race, "TARGET", 0.2)
+    (found,) = race.measure([name], 1, "fashion_mnist", print, print)["searches"]
+    assert found["best"] >= 0.2
+    assert 0 < found["seconds"] < race.LIMIT

@@ -63,6 +63,7 @@ def test_short_runs_share_a_task_and_long_ones_do_not():
         assert all(chunk.alone for chunk in sent)
 
 
+@pytest.mark.slow
 def test_runs_that_share_a_task_have_the_rows_of_one_process(client, small):
     todo = [dataclasses.replace(TINY, epochs=1, seed=seed) for seed in range(24)]
     alone = {run: row for epoch in train.sweep(todo, small) for run, row in epoch.rows.items()}

@@ -147,5 +147,9 @@ def test_the_modern_preset_s_rate_is_not_told_from_its_neighbours():
 )
 def test_what_is_written_from_records_and_code_says_what_they_say(script):
     """The READMEs, the pages of docs, and the Chinese catalogue."""
-    done = commands.script(script, "--check")
-    assert done.returncode == 0, done.returncode
+    if script == "readme":  # asks for the flags of every command, of which this process has some
+        done = commands.python("scripts/readme.py", "--check")
+        assert done.returncode == 0, done.stderr
+    else:
+        done = commands.script(script, "--check")
+        assert done.returncode == 0, done.returncode

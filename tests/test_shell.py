@@ -143,3 +143,15 @@ def test_what_changes_the_bits_is_recorded_and_its_difference_said(monkeypatch):
     assert f"sources {before['sources']}, now edited" in said
     old = {name: value for name, value in before.items() if name != "sources"}
     assert records.differences(old, before) == ""
+
+
+def test_a_record_says_where_it_was_resumed_elsewhere():
+    record, there, third = {"environment": {"cores": 2}}, {"cores": 16}, {"cores": 8}
+    assert records.resumed(record, 0, {"cores": 2}) == record
+    once = records.resumed(record, 5, there)
+    assert records.changes(once) == [(5, "cores 2, now 16")]
+    assert records.resumed(once, 7, there) == once
+    assert records.resumed(once, 5, {"cores": 2}) == record  # nothing finished there
+    twice = records.resumed(once, 7, third)
+    assert records.changes(twice) == [(5, "cores 2, now 16"), (7, "cores 16, now 8")]
+    assert records.changes(records.resumed(once, 5, third)) == [(5, "cores 2, now 8")]

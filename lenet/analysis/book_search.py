@@ -80,8 +80,8 @@ BEST = mark(
 STOPPED = mark(
     "ASHA stopped {n} settings. Trained to ten epochs, the one that turns out best has a median "
     "error of {error:.3f}, at {setting}; with {k} of {seeds} seeds it ends below the median of "
-    "ASHA's winner. When they were stopped, {chance} of {runs} of our runs of them were at chance "
-    "level; after ten epochs {left} are."
+    "ASHA's winner. In the epoch before they were stopped, {chance} of {runs} of our runs of them "
+    "had a training loss at chance level; in the tenth, {left} have."
 )
 
 
@@ -161,7 +161,7 @@ def table(found: Found) -> tuple[list[str], list[list[str]]]:
         mark("error, printed"),
         mark("ours: median [lowest, highest]"),
         mark("after ten epochs"),
-        mark("at chance level"),
+        mark("training loss at chance level"),
     ]
     return heads, rows
 
@@ -172,7 +172,7 @@ def _inside(row: Printed, found: Found) -> bool:
 
 
 def _at_chance(of: Curves, epochs: int) -> int:
-    """Return how many runs are at chance level after so many epochs, by their training loss."""
+    """Return in how many runs the mean training loss of an epoch was at chance level."""
     return sum(chance.collapsed(float(loss), 10) for loss in of.losses[:, epochs - 1])
 
 

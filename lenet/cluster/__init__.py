@@ -4,8 +4,9 @@
            ◄──────(a row of a run after each epoch)──────
 
 A worker trains one run at a time, bitwise identical to the run alone; on a GPU it trains a chunk of
-runs together. Workers come and go: a run whose worker died is trained again, and fails once it has
-had three. The client alone writes. Messages are pickles: hence loopback, or mutual TLS.
+runs together. A task is a run, a chunk, or several short runs. Workers come and go: a task whose
+worker died is trained again, and after three deaths run by run; a run that has three alone fails.
+The client alone writes. Messages are pickles: hence loopback, or mutual TLS.
 """
 
 import dask
@@ -15,7 +16,7 @@ import distributed  # noqa: F401  it has defaults of its own, which these follow
 dask.config.update_defaults(
     {
         "distributed": {
-            # The third worker that dies is the last that a run gets.
+            # The third worker that dies is the last that a task gets.
             "scheduler": {"allowed-failures": 2, "worker-saturation": 1.0, "worker-ttl": "30s"},
             "worker": {"profile": {"enabled": False}},
             # Dask would set these in this process, too, and change its speed.

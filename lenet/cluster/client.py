@@ -22,7 +22,7 @@ from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, LenetError, UsageError
 
 SHORT = 100_000
-"""Examples, of some seconds, that a task trains on at least: sending it takes milliseconds."""
+"""Examples, some seconds of training, that a task of several runs has at most."""
 ANSWER = 60
 """Seconds in which a scheduler, or a worker with little to do, answers."""
 
@@ -165,7 +165,7 @@ def _follow(
     came: "queue.SimpleQueue[Any]",
     workers: Workers,
 ) -> Iterator[Standing]:
-    """Keep the workers busy, with one task each: its death is held against no other run.
+    """Keep the workers busy, with one task each: its death is held against no other task.
 
     A run has ended with its last row. The same rows may come twice, of a run that is trained again.
     """

@@ -108,13 +108,16 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
 def resumed(record: dict[str, Any], finished: int, now: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a sweep or search that continues after so many finished runs.
 
-    Where its environment is another one now, `resumed` gets a line that says so.
+    Where its environment is another one now, `resumed` gets a line that says so: `finished_before`
+    and `environment`.
     """
-    passed = record.get("resumed", [])
-    last = passed[-1] if passed else record
-    if not differences(last["environment"], now):
-        return record
-    return record | {"resumed": [*passed, {"finished_before": finished, "environment": now}]}
+    # Where nothing finished, nothing of it is left.
+    kept = [each for each in record.get("resumed", ()) if each["finished_before"] < finished]
+    last = kept[-1] if kept else record
+    if differences(last["environment"], now):
+        kept.append({"finished_before": finished, "environment": now})
+    others = {name: value for name, value in record.items() if name != "resumed"}
+    return others | ({"resumed": kept} if kept else {})
 
 
 def changes(record: Mapping[str, Any]) -> list[tuple[int, str]]:
