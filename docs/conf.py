@@ -97,6 +97,8 @@ def setup(app: Sphinx) -> None:
     }
     app.add_search_language(Chinese)
     app.connect("source-read", without_link)
+    if language == "zh":
+        app.connect("source-read", joined)
     app.connect("source-read", with_install)
     app.connect("html-page-context", with_button)
 
@@ -104,6 +106,17 @@ def setup(app: Sphinx) -> None:
 def without_link(app: Sphinx, page: str, source: list[str]) -> None:
     """Drop the link to the other language, which a page needs on a forge and the site has above."""
     source[0] = re.sub(r"^\[(?:English|中文)\]\(.*\)\n", "", source[0], count=1, flags=re.MULTILINE)
+
+
+def joined(app: Sphinx, page: str, source: list[str]) -> None:
+    """Join lines between two Chinese characters, where a browser would show a space."""
+    chinese = "[\u2018-\u201d\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+    parts = re.split(r"(^```.*?^```$)", source[0], flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [
+        re.sub(rf"^(?!#)(.*{chinese})\n(?={chinese})", r"\1", part, flags=re.MULTILINE)
+        for part in parts[::2]
+    ]
+    source[0] = "".join(parts)
 
 
 def with_install(app: Sphinx, page: str, source: list[str]) -> None:

@@ -55,6 +55,7 @@ def test_a_square_is_erased():
     assert (gone.sum((1, 2)) == 9).any()
 
 
+@pytest.mark.slow
 def test_the_draws_differ_between_steps_and_are_those_of_the_seed():
     data = synthetic.make(100, 20)
     config = Config(dataset="synthetic", augment="shift:2,erase:8", batch_size=32, epochs=1, lr=0.1)

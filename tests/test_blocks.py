@@ -49,6 +49,7 @@ def test_a_layer_and_its_gradients_are_those_of_ops(case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "block"),
     [

@@ -10,9 +10,6 @@ from lenet.chapter import EXERCISES, Page
 from lenet.chapter.page import console
 from lenet.errors import DataError
 
-QUICK = [e.number for e in EXERCISES.values() if not e.seconds]
-SLOW = [e.number for e in EXERCISES.values() if e.seconds]
-
 
 def check(number: str, tmp_path) -> None:
     page = Page("en", tmp_path, console())
@@ -24,14 +21,9 @@ def check(number: str, tmp_path) -> None:
         assert not event.file or (tmp_path / event.file).stat().st_size > 1000
 
 
-@pytest.mark.parametrize("number", QUICK)
-def test_the_answer_holds(number, tmp_path):
-    check(number, tmp_path)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("number", SLOW)
-def test_the_answer_that_takes_long_holds(number, tmp_path):
+@pytest.mark.parametrize("number", [exercise.number for exercise in EXERCISES.values()])
+def test_the_answer_holds(number, tmp_path):
     try:
         check(number, tmp_path)
     except DataError as error:

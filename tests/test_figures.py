@@ -73,6 +73,7 @@ def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), np.int16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", every())
 def test_every_character_is_in_a_font_that_comes_along(name):
     chinese = {chr(code) for code in TTFont(next(vega.FONTS.glob("*.ttf"))).getBestCmap()}

@@ -146,6 +146,7 @@ def test_the_network_is_the_one_of_the_other_forms(kernel, setting):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *found)
 
 
+@pytest.mark.slow
 def test_the_bits_do_not_depend_on_devices_or_on_other_runs(kernel, small):
     """A run alone, whose batches two devices share, and lanes of a sweep, on one device each."""
     configs = [of_small(conv="native", seed=seed) for seed in range(3)]

@@ -126,6 +126,7 @@ def test_a_record_names_no_code(tmp_path):
     assert config.same(read, Config(Dense(), **SMALL))
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_whole_batch():
     """One step on each batch of an epoch, against the same network stepped by hand."""
     settings = Config(Normal(dropout=0.0), **SMALL)
@@ -325,7 +326,7 @@ class Fast(Slow):
 """
 
 
-@pytest.mark.parametrize("entry", ["train", "sweep"])
+@pytest.mark.parametrize("entry", ["train", pytest.param("sweep", marks=pytest.mark.slow)])
 def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder, entry):
     (folder / "convolves.py").write_text(CONVOLVES)
     said = []

@@ -129,7 +129,7 @@ def test_the_browser_s_logits_are_jax_s(open_run, settings, shape):
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({}, id="sigmoid, average"),
+        pytest.param({}, id="sigmoid, average", marks=pytest.mark.slow),
         pytest.param({"activation": "relu", "pool": "max", "init": "he_normal"}, id="ReLU, max"),
         pytest.param({"activation": "tanh"}, id="tanh", marks=pytest.mark.slow),
     ],

@@ -25,6 +25,7 @@ def few(tiny) -> tuple[str, ...]:
     return ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import threading
@@ -130,6 +131,13 @@ def test_one_click_from_every_page_there_is_a_network_to_draw_into(tab, address,
     assert tab.url == f"{address}/{language}/live.html"
     logits = tab.evaluate("window.lenet.logits(new Array(784).fill(0))")
     assert len(logits) == 10
+
+
+def test_no_line_ends_between_two_chinese_characters(site):
+    """A browser would show a space there."""
+    for page in (site / "zh").glob("*.html"):
+        text = re.sub(r"<(pre|script|style)\b.*?</\1>", "", page.read_text(), flags=re.DOTALL)
+        assert not re.search(r"[\u4e00-\u9fff，。；：]\n[\u4e00-\u9fff（“]", text), page.name
 
 
 def test_the_reference_is_there(site):

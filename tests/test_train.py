@@ -402,6 +402,7 @@ def test_it_can_overfit_32_images(small):
     assert fit(config, data)[-1].test_accuracy == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

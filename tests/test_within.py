@@ -60,6 +60,7 @@ def test_the_images_that_are_drawn_are_those_of_the_step(monkeypatch):
     assert found["after"] == [first[0]] == [second[0]]
 
 
+@pytest.mark.slow
 def test_copies_of_a_run_differ_in_one_bit():
     design = one_bit.Design(bases=2, copies=4, seeds=4, epochs=1)
     asked = one_bit.configs_of(design, DATA.name)
@@ -123,6 +124,7 @@ def test_one_bit_is_one_part_in_two_to_the_23():
         assert (one_bit.flip_last_bit(after, place) == weights).all()
 
 
+@pytest.mark.slow
 def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
     class Small(nn.Module):
         @nn.compact
@@ -180,6 +182,7 @@ def test_a_shift_moves_and_lets_zeros_in(down, across):
     assert (found[1] == images[1]).all()
 
 
+@pytest.mark.slow
 def test_what_takes_the_place_of_pooling_leaves_the_other_layers_alone():
     images = jnp.zeros((1, 28, 28, 1))
 

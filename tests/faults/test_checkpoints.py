@@ -63,6 +63,7 @@ def test_the_one_before_a_damaged_checkpoint_is_used(fault, runner, whole, tmp_p
         fault.count("detected", "recovered", "bit-equal")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("one bit of a checkpoint flipped")
 def test_no_flipped_bit_is_loaded(fault, whole):
     content = checkpoint.last(whole).read_bytes()

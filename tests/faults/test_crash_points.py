@@ -214,6 +214,7 @@ def test_whatever_stops_it_wherever_it_goes_on_to_the_same_bits(fault, bench, pa
     fault.cover(len(covered), len(there))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("writes that nobody waited for, lost or out of order")
 @pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize("bench", ["train", *SLOW[1:]], indirect=True)

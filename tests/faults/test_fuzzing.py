@@ -124,6 +124,7 @@ def fuzz(name: str, cases: int, number: int, place: Path) -> None:
     os._exit(0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.fault("a damaged file or text, of every reader")
 @pytest.mark.parametrize("name", READERS)
