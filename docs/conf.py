@@ -112,10 +112,8 @@ def joined(app: Sphinx, page: str, source: list[str]) -> None:
     """Join lines between two Chinese characters, where a browser would show a space."""
     chinese = "[\u2018-\u201d\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
     parts = re.split(r"(^```.*?^```$)", source[0], flags=re.MULTILINE | re.DOTALL)
-    parts[::2] = [
-        re.sub(rf"^(?!#)(.*{chinese})\n(?={chinese})", r"\1", part, flags=re.MULTILINE)
-        for part in parts[::2]
-    ]
+    between = re.compile(rf"(?<={chinese})\n *(?={chinese})")
+    parts[::2] = [between.sub("", part) for part in parts[::2]]
     source[0] = "".join(parts)
 
 
