@@ -30,7 +30,7 @@ def few(tiny) -> tuple[str, ...]:
     "env",
     [
         {"MPLBACKEND": "module://no_such_backend"},  # as the kernel of a notebook exports it
-        pytest.param({"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}, marks=pytest.mark.slow),
+        {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"},
     ],
 )
 def test_a_variable_that_a_library_obeys_changes_nothing(few, tmp_path, env):

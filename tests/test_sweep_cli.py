@@ -11,6 +11,7 @@ import pytest
 from commands import command
 from PIL import Image
 
+from experiments.cli import many
 from experiments.cli.studies import STUDIES
 from lenet import records
 
@@ -71,6 +72,15 @@ def test_another_sweep_is_not_resumed(swept, tiny):
     done = sweep(*FOUR, *where, cwd=run_dir.parent)
     assert done.returncode == 2
     assert "To continue: python -m experiments.sweep --run_dir=" in done.stderr
+
+
+def test_back_in_the_first_environment_before_a_run_ended_nothing_is_said(tmp_path, capsys):
+    path, here = tmp_path / "sweep.json", records.environment()
+    elsewhere = [{"finished_before": 5, "environment": here | {"cores": 999}}]
+    records.write_json(path, {"environment": here, "resumed": elsewhere})
+    many.resumed(path, records.read_json(path), 5)
+    assert "resumed" not in records.read_json(path)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):

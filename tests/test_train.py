@@ -406,13 +406,8 @@ def test_it_can_overfit_32_images(small):
 @pytest.mark.parametrize(
     "options",
     [
-        *(
-            pytest.param(each, marks=pytest.mark.slow)
-            for each in (
-                *({}, MOMENTUM, {"clip": 0.05}),
-                *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw")),
-            )
-        ),
+        *({}, MOMENTUM, {"clip": 0.05}),
+        *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw")),
         MOMENTUM | {"nesterov": True},
     ],
 )

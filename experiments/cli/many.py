@@ -203,13 +203,13 @@ def resumed(path: Path, record: Mapping[str, Any], finished: int) -> None:
     """
     before = records.read_json(path)
     noted = records.resumed(dict(record), finished, records.environment())
-    if noted.get("resumed") != before.get("resumed"):
-        _, changed = records.changes(noted)[-1]
+    changes = records.changes(noted)
+    if changes and noted["resumed"] != before.get("resumed"):
         print(
             language.t(
                 "warning: the environment has changed ({changed}); results may differ slightly "
                 "from an uninterrupted run",
-                changed=changed,
+                changed=changes[-1][1],
             )
         )
     if noted != before:
