@@ -253,6 +253,8 @@ def race() -> None:
 
     os.environ["JAX_PLATFORMS"] = "cpu"
     record = started()
+    for of_a_network in ("batch_size", "settings"):
+        del record[of_a_network]
     names = FLAGS.only or [*race.SEARCHES]
     if importlib.util.find_spec("torch") is None and names != ["lenet"]:
         raise UsageError("--race: PyTorch is not installed: scripts/setup torch, or --only=lenet")
