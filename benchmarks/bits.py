@@ -137,7 +137,7 @@ def _logits(config: Any, params: Any, images: np.ndarray) -> np.ndarray:
     from lenet.model import network
 
     model = network(config, 10)
-    with sgd._products(model):
+    with sgd.products(model):
         return np.asarray(jax.jit(forward.logits, static_argnums=0)(model, params, images))
 
 

@@ -4,7 +4,7 @@ python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
 python scripts/within.py --check       fail if that would change a page
 
-NAME is last_step, one_bit, one_draw, sharpness or shifts.
+NAME is last_step, one_bit, one_draw, running_statistics, sharpness or shifts.
 """
 
 import sys
@@ -18,7 +18,14 @@ import readme
 from tabulate import tabulate
 
 from benchmarks import table as table_of_bench
-from experiments.within import last_step, one_bit, one_draw, sharpness, shifts
+from experiments.within import (
+    last_step,
+    one_bit,
+    one_draw,
+    running_statistics,
+    sharpness,
+    shifts,
+)
 from lenet import data, records
 from lenet.engine import cores, programs
 from lenet.figures.vega import png
@@ -30,6 +37,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "last_step": last_step,
     "one_bit": one_bit,
     "one_draw": one_draw,
+    "running_statistics": running_statistics,
     "sharpness": sharpness,
     "shifts": shifts,
 }

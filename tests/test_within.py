@@ -1,5 +1,6 @@
 """Experiments within runs: they start from the run's own states, and measure what they say."""
 
+import dataclasses
 import io
 import re
 from functools import partial
@@ -13,11 +14,18 @@ import statsmodels.api as sm
 from flax import linen as nn
 from matplotlib.figure import Figure
 
-from experiments.within import last_step, one_bit, one_draw, sharpness, shifts
+from experiments.within import (
+    last_step,
+    one_bit,
+    one_draw,
+    running_statistics,
+    sharpness,
+    shifts,
+)
 from experiments.within.chunks import chunks
 from lenet import train
 from lenet.analysis import nested, published_points
-from lenet.config import Config
+from lenet.config import Config, replace
 from lenet.data import synthetic
 from lenet.data.splits import Split
 from lenet.engine import forward, sgd
@@ -288,3 +296,86 @@ def test_the_published_curves_are_those_of_published_runs():
     assert len(found) == 118
     assert {curve.framework for curve in found} == {"mxnet", "pytorch"}
     assert all(2.2 < curve.losses[0] < 2.6 for curve in found)
+
+
+def normal(batch_size: int, batches: int):
+    """A network with batch normalisation, its state after some batches, and its examples."""
+    settings = Config("bn_lenet", dataset="synthetic", lr=0.5, batch_size=batch_size, epochs=1)
+    first = Split(*(x[: batches * batch_size] for x in DATA.train))
+    data = dataclasses.replace(DATA, train=first)
+    ((_, state),) = train.fit(train.start(settings, data))
+    return train.check(settings, data), settings, *jax.tree.map(jnp.asarray, (state, first))
+
+
+def test_statistics_are_computed_anew_over_all_examples_of_the_batches():
+    model, settings, state, first = normal(50, 3)
+    still, precise = running_statistics.statistics(model, settings, state, first)
+    kernel, bias = (state.params["conv1"][name] for name in ("kernel", "bias"))
+    images = jnp.asarray(first.images / 255, jnp.float32)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    x = np.float64(
+        jax.lax.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+    ) + np.float64(bias)
+    found = precise["batch_stats"]["bn_conv1"]
+    np.testing.assert_allclose(found["mean"], x.mean((0, 1, 2)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found["var"], x.var((0, 1, 2)), rtol=1e-3, atol=1e-5)
+    expected = state.collections
+    for rows in sgd.order(settings, 1, 150)[0]:
+        _, expected = forward.train(
+            model, state.params, expected, jnp.asarray(first.images[rows]), jax.random.key(0)
+        )
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # noqa: E731
+    jax.tree.map(close, still, dict(expected))
+
+
+def test_a_batch_has_its_own_statistics_where_they_are_asked_for():
+    """Of one batch, precise statistics are its own; of two, each is normalised for itself."""
+    size = running_statistics.SIZE
+    model, settings, state, first = normal(size, 1)
+    _, precise = running_statistics.statistics(model, settings, state, first)
+    variables = forward.variables(state.params, precise)
+    correct = int(sgd.evaluate(model, variables, first)[0].correct)
+    assert running_statistics.right_by_batch(model, state, first) == correct > 0
+    more = Split(*(np.concatenate([x, x[:40]]) for x in first))
+    rest = running_statistics.right_by_batch(model, state, Split(*(x[:40] for x in first)))
+    assert running_statistics.right_by_batch(model, state, more) == correct + rest
+
+
+@pytest.mark.slow
+def test_with_running_statistics_a_run_is_the_run_itself():
+    groups = (running_statistics.Group("max", 0.5),)
+    design = running_statistics.Design(groups=groups, seeds=3, epochs=2)
+    found = running_statistics.measure(DATA, design)
+    for run in found["runs"]:
+        settings = Config("bn_lenet", pool="max", dataset="synthetic", lr=0.5, seed=run["seed"])
+        rows = [row for row, _ in train.fit(train.start(replace(settings, epochs=2), DATA))]
+        assert [counts[0] for counts in run["test"]] == [
+            round(100 * row.test_accuracy) for row in rows
+        ]
+        assert run["train_loss"] == pytest.approx([row.train_loss for row in rows], abs=1e-5)
+        assert run["train_accuracy"] == pytest.approx([row.train_accuracy for row in rows], 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("of_both", "text"),
+    [
+        ((0.01, 0.01), running_statistics.MOST),
+        ((2, 2), running_statistics.NOT),
+        ((0.01, 2), running_statistics.DEPENDS),
+        ((0.7, 0.01), running_statistics.OPEN),
+    ],
+)
+def test_the_rule_is_applied_to_both_poolings(of_both, text):
+    rng, runs = np.random.default_rng(0), []
+    for group, precise in zip(running_statistics.BASE, of_both, strict=True):
+        for seed in range(16):
+            spread = rng.normal(size=4) * np.array([300, 200, 300 * precise, 20])
+            counts = (8000 + spread).round().astype(int).tolist()
+            runs.append(group._asdict() | {"seed": seed, "test": [counts], "train": [counts]})
+    record = {"images": 10_000, "runs": runs}
+    first, *both = map(partial(translate, "en"), running_statistics.said(record))
+    assert first == text
+    assert ["average pooling" in both[0], "max pooling" in both[1]] == [True, True]
+    heads, rows = running_statistics.table(record)
+    assert {len(row) for row in rows} == {len(heads)}
+    assert len(running_statistics.charts(record)) == 2

@@ -174,7 +174,7 @@ def step(
         images = augment(config.augment, own, images)
     batch = (images, labels, mask)
     random = forward.takes_train(model)
-    with _products(model):
+    with products(model):
         if state.collections:
             whole = (*batch, draws(config, state.step, NETWORK)) if random else batch
             gradients, (sums, collections) = gradient(whole)
@@ -270,7 +270,7 @@ def evaluate(
         classes = found.argmax(-1).astype(np.min_scalar_type(found.shape[-1] - 1))
         return metrics.of_batch(found, split.labels[rows], mask), classes
 
-    with _products(model):
+    with products(model):
         sums, classes = sharding.gather(lax.map(of_batch, (rows, mask)), axis)
     return metrics.total(sums), classes.reshape(-1)[:count]
 
@@ -282,7 +282,7 @@ def _count(split: Split) -> int:
     return split.images.shape[0]
 
 
-def _products(model: nn.Module) -> AbstractContextManager[None]:
+def products(model: nn.Module) -> AbstractContextManager[None]:
     """Set the precision of the products traced inside; JAX's default on a GPU is TF32."""
     exact = getattr(model, "precision", "float32") == "float32"
     return jax.default_matmul_precision("highest" if exact else "tensorfloat32")

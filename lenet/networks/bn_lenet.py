@@ -8,6 +8,8 @@ from jaxtyping import Float, Num
 from lenet import ops
 
 POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
+MOMENTUM = 0.9
+"""Of the running statistics, which are MOMENTUM · old + (1 − MOMENTUM) · new after each step."""
 
 
 class BNLeNet(nn.Module):
@@ -36,7 +38,7 @@ class BNLeNet(nn.Module):
 
         def normalised(x: Array, name: str) -> Array:
             return nn.sigmoid(
-                nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=f"bn_{name}")(x)
+                nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=1e-5, name=f"bn_{name}")(x)
             )
 
         x, xavier = images, initializers.glorot_uniform()
