@@ -161,7 +161,7 @@ def _train(run: "Run", changed: Callable[[], None]) -> None:
         print(said)
         _log(run, log, run.rows())
         bar = stack.enter_context(progress.Bar(run.config.epochs))
-        compares = published.comparable(run.config)
+        compares = published.experiment(run.config) == published.BOOK
         classes = run.program.data.num_classes
         try:
             for row in run.epochs():

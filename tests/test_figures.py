@@ -58,7 +58,7 @@ def every() -> dict[str, vega.Chart]:
     """All charts there are of a run, a sweep and a comparison."""
     band = published.band()
     found = {"losses": run.losses(ROWS, 3), "accuracies": run.accuracies(ROWS, 3, band)}
-    found |= {end: run.published(end, [dict.fromkeys(run.ENDS, 0.5)]) for end in run.ENDS}
+    found |= {end: run.published(end, "book", [dict.fromkeys(run.ENDS, 0.5)]) for end in run.ENDS}
     found |= charts(entries(), ["lr", "pool", "channels"])
     found |= charts([e for e in entries() if e.config.pool == "max"], ["lr", "channels"])
     return found | {f"compare {n}": c for n, c in comparison.charts(record_rows.compared()).items()}
@@ -120,7 +120,7 @@ def test_the_marks_have_the_values_of_the_rows():
 
 def test_the_gap_between_two_lines_is_the_statistic_of_kolmogorov_and_smirnov():
     ours = [{"test_accuracy": x, "train_loss": 0.5} for x in (0.78, 0.79, 0.79, 0.82)]
-    svg = vega.svg([run.published("test_accuracy", ours)])
+    svg = vega.svg([run.published("test_accuracy", "book", ours)])
     (line,) = re.findall(r'name: lenet [^"]*" [^>]* d="([^"]+)"', svg)
     (theirs,) = re.findall(r'name: PyTorch[^"]*" [^>]* d="([^"]+)"', svg)
     a, b = (

@@ -93,6 +93,54 @@ def test_a_run_has_its_place_among_pytorch_s():
         assert place["percentile"][key] == pytest.approx(100 * (below + at_most) / 2 / 199)
 
 
+def test_the_runs_with_batch_normalisation_are_the_610():
+    """Means and deviations of the training loss, as they were stated with the file."""
+    stated = {
+        ("pytorch", "bn_avg", "scratch"): (85, 0.2673, 0.0046),
+        ("pytorch", "bn_avg", "concise"): (83, 0.2690, 0.0057),
+        ("pytorch", "bn_max", "scratch"): (65, 0.2487, 0.0038),
+        ("pytorch", "bn_max", "concise"): (65, 0.2480, 0.0037),
+    }
+    for (framework, experiment, kind), (n, mean, deviation) in stated.items():
+        runs = published.runs(framework, experiment)
+        loss = runs.where(runs.kind == kind).loss
+        assert len(loss) == n
+        assert loss.mean() == pytest.approx(mean, abs=0.5001e-4)
+        assert loss.std(ddof=1) == pytest.approx(deviation, abs=0.5001e-4)
+    both = [published.runs(experiment=f"bn_{pool}") for pool in ("avg", "max")]
+    assert sum(len(runs.loss) for runs in both) == 610 - 24  # at another learning rate
+    with pytest.raises(ValueError, match="'bn': expected one of book, bn_avg, bn_max"):
+        published.runs(experiment="bn")
+    text = published._file("published_bn_runs.csv")
+    with pytest.raises(RecordError, match="609 runs: expected 610"):
+        published._parse_bn(text.rsplit("\n", 2)[0] + "\n", "avg")
+
+
+def test_published_test_accuracies_spread_since_running_statistics_are_used():
+    """As the history of the book's code has it: first for PyTorch's layers, then for its own."""
+    runs = published.runs("pytorch", "bn_max")
+    spreads = {}
+    for kind in ("scratch", "concise"):
+        for name, period in (
+            ("train", runs.first_date <= published.EVAL),
+            ("eval", (runs.first_date > published.EVAL) & (runs.first_date <= published.NO_GRAD)),
+            ("no_grad", runs.first_date > published.NO_GRAD),
+        ):
+            spreads[kind, name] = runs.where((runs.kind == kind) & period).test_acc.std(ddof=1)
+    assert max(spreads["scratch", "train"], spreads["concise", "train"]) < 0.01
+    assert spreads["scratch", "eval"] < 0.01 < 0.06 < spreads["concise", "eval"]
+    assert min(spreads["scratch", "no_grad"], spreads["concise", "no_grad"]) > 0.025
+
+
+def test_a_run_with_batch_normalisation_has_its_place_among_those_of_its_pooling():
+    for pool, n in (("avg", 166), ("max", 71)):
+        place = published.place(Config("bn_lenet", lr=1.0, pool=pool, seed=3), ROW)
+        assert place is not None
+        assert (place["experiment"], place["runs"]) == (f"bn_{pool}", n)
+        assert place["percentile"]["train_loss"] == 100
+    assert published.place(Config("bn_lenet", lr=0.9), ROW) is None
+
+
 @pytest.mark.parametrize(
     "config",
     [Config(epochs=9), Config(lr=0.5), Config(dataset="mnist"), Config(**PRESETS["modern"])],
@@ -133,12 +181,16 @@ def test_the_runs_of_a_sweep_that_are_the_experiment_have_their_places():
     assert [row["run"] for row in placed] == [0, 1, 5]
     assert [row["test_accuracy_percentile"] for row in placed][::2] == [0, 100]
     said = progress.places(placed)
-    assert said.startswith("3 runs repeat the published experiment; compared with 199 PyTorch")
+    assert said.startswith("3 runs repeat the book's run; compared with 199 published PyTorch")
     assert "test accuracy at percentiles 0 to 100" in said
     assert "equal within 0.005 (two one-sided tests, p = " in said
     assert "one-sided" not in progress.places(placed[:1])
+    assert published.only(placed) == "book"
+    more = [*placed, placed[0] | {"experiment": "bn_avg"}]
+    assert published.only(more) is published.only([]) is None
+    assert "1 runs repeat the book's run with batch normalisation" in progress.places(more)
     lines = summary.rows_csv(placed).splitlines()
-    assert lines[0].startswith("run,seed,train_loss,train_loss_percentile")
+    assert lines[0].startswith("run,seed,experiment,train_loss,train_loss_percentile")
     assert len(lines) == 4
 
 

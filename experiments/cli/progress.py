@@ -17,7 +17,13 @@ from rich.progress import (
 
 from experiments.cli import command
 from experiments.cli.language import t
-from lenet.analysis.published import EQUIVALENT, LEFT_PLATEAU_BY_EPOCH_2, NAMES, equality
+from lenet.analysis.published import (
+    EQUIVALENT,
+    EXPERIMENTS,
+    LEFT_PLATEAU_BY_EPOCH_2,
+    NAMES,
+    equality,
+)
 from lenet.analysis.stats import MARGIN
 from lenet.engine import chance
 from lenet.engine.rows import Row
@@ -115,9 +121,17 @@ def place(place: dict[str, Any]) -> str:
 
 def places(placed: Sequence[dict[str, Any]]) -> str:
     """Return the percentiles of runs from `published.placed`, and tests of equality, as lines."""
+    experiments = dict.fromkeys(row["experiment"] for row in placed)
+    return "\n".join(
+        _places([row for row in placed if row["experiment"] == each], each) for each in experiments
+    )
+
+
+def _places(placed: Sequence[dict[str, Any]], experiment: str) -> str:
     lines = [
         t(
-            "{count} runs repeat the published experiment; compared with {others} PyTorch runs:",
+            "{count} runs repeat {experiment}; compared with {others} published PyTorch runs:",
+            experiment=Message(EXPERIMENTS[experiment]),
             count=len(placed),
             others=placed[0]["others"],
         )
@@ -135,7 +149,7 @@ def places(placed: Sequence[dict[str, Any]]) -> str:
         ]
         values = [row[key] for row in placed]
         if len(set(values)) > 1:
-            found = equality({key: values})[key]
+            found = equality({key: values}, experiment)[key]
             said.append(
                 message(
                     "difference in means {difference} (95% CI), {equal} within {margin} (two "

@@ -1,16 +1,16 @@
-"""What others got: 340 official runs of the chapter's experiment, printed with its notebooks.
+"""What others got: official runs of the book's experiments, printed with its notebooks.
 
-LeNet, sigmoid, average pooling, SGD at 0.9, batches of 256, 10 epochs, Fashion-MNIST. Read from the
-outputs kept in the version history of the d2l-ai notebook repositories: published_runs.csv says
-which commit printed each. Accuracies by epoch (published_bands.json) were decoded from their SVG
-plots, good to about 0.001.
+340 of LeNet: sigmoid, average pooling, SGD at 0.9, batches of 256, 10 epochs, Fashion-MNIST; and
+610 of LeNet with batch normalisation, at a learning rate of 1.0 (24 of them at 0.5, for 20 epochs).
+Read from the outputs kept in the version history of the d2l-ai notebook repositories:
+published_runs.csv and published_bn_runs.csv say which commit printed each. Accuracies by epoch
+(published_bands.json) were decoded from their SVG plots, good to about 0.001.
 """
 
 import csv
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenet.analysis import stats
-from lenet.config import PRESETS, Config, LeNet
+from lenet.config import PRESETS, BNLeNet, Config, LeNet
 from lenet.engine.rows import Row
 from lenet.errors import RecordError
 from lenet.language import mark
@@ -45,12 +45,29 @@ From the study `variance` (8 draws × 8 orders): (MS_rows − MS_rest)/8, by Sat
 EQUIVALENT = (mark("not shown to be equal"), mark("equal"))
 """What is said of means, by `stats.Equality.equivalent`."""
 
-_LINE = re.compile(
+BOOK = "book"
+BN_RUNS = 610
+EXPERIMENTS = {
+    BOOK: mark("the book's run"),
+    "bn_avg": mark("the book's run with batch normalisation and average pooling"),
+    "bn_max": mark("the book's run with batch normalisation and max pooling"),
+}
+
+EVAL, NO_GRAD = "2020-07-09", "2021-06-16"
+"""Days since which the book's PyTorch code normalises test images by running statistics.
+
+Before, it left the network in training mode, so that each batch of test images had its own. EVAL:
+`net.eval()`, which PyTorch's layers heed (d2l-ai/d2l-en 16f8d3ec, #1110); NO_GRAD: also without
+gradients, which is what the book's own layers ask for (83d4e6ef, #1786).
+"""
+
+_LINE = (
     rf"({'|'.join(NAMES)}),"
     r"\d\.\d{3},[01]\.\d{3},[01]\.\d{3},"  # loss and accuracies, as printed
     r"(\d+\.\d)?,[^,]*,"  # examples/s and device, which the first notebooks did not print
     r"\d{4}-\d\d-\d\d,d2l-ai/[\w-]+,[0-9a-f]{8}"
 )
+_LINE_BN = _LINE + r",(scratch|concise),(avg|max),(1\.0,10|0\.5,20)"
 
 
 class Newer(NamedTuple):
@@ -88,25 +105,57 @@ class Runs(NamedTuple):
     first_date: NDArray[np.str_]  # the source: day, repository and commit
     repo: NDArray[np.str_]
     commit: NDArray[np.str_]
+    kind: NDArray[np.str_]  # of batch normalisation: "scratch", or "concise", the framework's layer
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Runs":
+        """Return the chosen runs."""
+        return self._replace(**{name: x[chosen] for name, x in self._asdict().items()})
 
 
-def runs(framework: str | None = None) -> Runs:
+def runs(framework: str | None = None, experiment: str = BOOK) -> Runs:
     """Return the published runs of one framework (a key of NAMES), or of all.
 
+    Args:
+      framework: of NAMES, or None.
+      experiment: of EXPERIMENTS.
+
     Raises:
-      ValueError: for another framework.
+      ValueError: for another framework or experiment.
       RecordError: if the file is damaged.
 
     >>> mxnet = runs("mxnet")
     >>> len(mxnet.test_acc), float(mxnet.test_acc.min()), float(mxnet.test_acc.max())
     (89, 0.7, 0.836)
+    >>> len(runs("pytorch", "bn_avg").test_acc)
+    168
     """
-    if framework not in (None, *NAMES):
-        raise ValueError(f"framework {framework!r}: expected one of {', '.join(NAMES)}")
-    found = _parse(_file("published_runs.csv"))
-    if framework is None:
-        return found
-    return Runs(*(column[found.framework == framework] for column in found))
+    for given, known in ((framework, (None, *NAMES)), (experiment, EXPERIMENTS)):
+        if given not in known:
+            raise ValueError(f"{given!r}: expected one of {', '.join(filter(None, known))}")
+    if experiment == BOOK:
+        found = _parse(_file("published_runs.csv"))
+    else:
+        found = _parse_bn(_file("published_bn_runs.csv"), experiment.removeprefix("bn_"))
+    return found if framework is None else found.where(found.framework == framework)
+
+
+def by_running(runs: Runs) -> NDArray[np.bool_]:
+    """Return whether test images were normalised by running statistics, [R]; see EVAL, NO_GRAD.
+
+    True for all runs without batch normalisation, and for other frameworks than PyTorch.
+
+    >>> max_pooling = runs("pytorch", "bn_max")
+    >>> int(by_running(max_pooling).sum()), len(max_pooling.kind)
+    (71, 130)
+    """
+    since = np.where(runs.kind == "scratch", NO_GRAD, EVAL)
+    return (runs.first_date > since) | (runs.kind == "") | (runs.framework != "pytorch")
+
+
+def alike(framework: str | None, experiment: str) -> Runs:
+    """Return `runs` without those that normalised test images by their own statistics."""
+    found = runs(framework, experiment)
+    return found.where(by_running(found))
 
 
 def as_printed(values: ArrayLike) -> NDArray[np.float64]:
@@ -121,24 +170,31 @@ def as_printed(values: ArrayLike) -> NDArray[np.float64]:
 def place(config: Config, row: Row) -> dict[str, Any] | None:
     """Return the percentiles of a run, by its last row; None if it was another experiment.
 
-    They are those among PyTorch's runs, because our biases start as PyTorch's do.
+    They are those among PyTorch's runs, because our biases start as PyTorch's do, and with batch
+    normalisation among those whose test images were normalised as ours are.
 
     >>> row = Row(10, 0.1, 0.9, None, None, 0.2, 0.9, 60_000, 2.0, 30_000.0, [])  # better than all
     >>> place(Config(), row)["percentile"]
     {'train_loss': 0.0, 'train_accuracy': 100.0, 'test_accuracy': 100.0}
     """
-    if not comparable(config) or config.epochs != EPOCHS:
+    of = experiment(config)
+    if of is None or config.epochs != EPOCHS:
         return None
-    others = runs("pytorch")
+    others = alike("pytorch", of)
     percentile = {
         ours: stats.place(float(as_printed(getattr(row, ours))), getattr(others, theirs))
         for ours, theirs in COLUMNS.items()
     }
-    return {"framework": "pytorch", "runs": len(others.framework), "percentile": percentile}
+    return {
+        "experiment": of,
+        "framework": "pytorch",
+        "runs": len(others.framework),
+        "percentile": percentile,
+    }
 
 
 def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return the runs that are the published experiment: run, seed, how they ended and `place`.
+    """Return the runs that are a published experiment: run, seed, how they ended and `place`.
 
     The numbers are those of COLUMNS, each with its percentile; `others` is how many PyTorch's are.
     """
@@ -146,20 +202,26 @@ def placed(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     for entry in entries:
         at = None if entry.diverged else place(entry.config, entry.rows[-1])
         if at is not None:
-            row = {"run": entry.run, "seed": entry.config.seed}
+            row = {"run": entry.run, "seed": entry.config.seed, "experiment": at["experiment"]}
             for key, percentile in at["percentile"].items():
                 row |= {key: getattr(entry.rows[-1], key), f"{key}_percentile": percentile}
             found.append(row | {"others": at["runs"]})
     return found
 
 
-def equality(ours: Mapping[str, ArrayLike]) -> dict[str, stats.Equality]:
+def only(placed: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the experiment that all runs of `placed` repeat; None for several, or for none."""
+    experiments = {row["experiment"] for row in placed}
+    return experiments.pop() if len(experiments) == 1 else None
+
+
+def equality(ours: Mapping[str, ArrayLike], experiment: str = BOOK) -> dict[str, stats.Equality]:
     """Test whether what our runs ended with, [R] by a key of COLUMNS, is distributed as PyTorch's.
 
     Raises:
-      ValueError: as `stats.equality`.
+      ValueError: as `runs` and `stats.equality`.
     """
-    others = runs("pytorch")
+    others = alike("pytorch", experiment)
     return {
         key: stats.equality(as_printed(values), getattr(others, COLUMNS[key]))
         for key, values in ours.items()
@@ -178,16 +240,21 @@ def band(framework: str = "pytorch") -> Band:
     return Band(runs["n"], *columns)
 
 
-def comparable(config: Config) -> bool:
-    """Whether `config` is the published experiment, whatever its seed and length.
+def experiment(config: Config) -> str | None:
+    """Return which published experiment `config` is, whatever its seed and length: of EXPERIMENTS.
 
-    >>> comparable(Config(seed=3)), comparable(Config(dataset="synthetic"))
-    (True, False)
+    >>> experiment(Config(seed=3)), experiment(Config(dataset="synthetic"))
+    ('book', None)
+    >>> experiment(Config("bn_lenet", lr=1.0, pool="max"))
+    'bn_max'
     """
-    if not isinstance(config.network, LeNet):
-        return False
-    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs", "conv")}
-    return config == Config(**PRESETS["book"], **free)
+    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs")}
+    match config.network:
+        case LeNet() if config == Config(**PRESETS[BOOK], **free, conv=config.conv):
+            return BOOK
+        case BNLeNet(pool=pool) if config == Config(**PRESETS["book-bn"], **free, pool=pool):
+            return f"bn_{pool}"
+    return None
 
 
 def _file(name: str) -> str:
@@ -196,22 +263,43 @@ def _file(name: str) -> str:
 
 def _parse(text: str) -> Runs:
     """Read published_runs.csv; raise a RecordError unless it is whole."""
-    head, _, body = text.partition("\n")
-    lines = body.splitlines()
-    if head.split(",") != list(Runs._fields):
-        raise RecordError(f"published_runs.csv: columns {head}: expected {','.join(Runs._fields)}")
-    for number, line in enumerate(lines, start=2):
-        if not _LINE.fullmatch(line):
-            raise RecordError(f"published_runs.csv: line {number}: not a run: {line}")
-    counts = Counter(line.partition(",")[0] for line in lines)
+    columns = _columns("published_runs.csv", text, Runs._fields[:-1], _LINE)
     for framework in NAMES:
-        if (found := counts[framework]) != (runs := band(framework).runs):
-            raise RecordError(f"published_runs.csv: {found} {framework} runs: expected {runs}")
-    columns = zip(*csv.reader(lines), strict=True)
+        found, expected = columns["framework"].count(framework), band(framework).runs
+        if found != expected:
+            raise RecordError(f"published_runs.csv: {found} {framework} runs: expected {expected}")
+    return _runs(columns | {"kind": ["" for _ in columns["framework"]]})
+
+
+def _parse_bn(text: str, pool: str) -> Runs:
+    """Read published_bn_runs.csv; raise a RecordError unless it is whole."""
+    name = "published_bn_runs.csv"
+    columns = _columns(name, text, (*Runs._fields, "pool", "lr", "epochs"), _LINE_BN)
+    if (found := len(columns["pool"])) != BN_RUNS:
+        raise RecordError(f"{name}: {found} runs: expected {BN_RUNS}")
+    same = (np.array(columns["pool"]) == pool) & (np.array(columns["epochs"]) == str(EPOCHS))
+    return _runs(columns).where(same)
+
+
+def _columns(name: str, text: str, heads: tuple[str, ...], line: str) -> dict[str, list[str]]:
+    head, _, body = text.partition("\n")
+    if head.split(",") != [*heads]:
+        raise RecordError(f"{name}: columns {head}: expected {','.join(heads)}")
+    lines = body.splitlines()
+    for number, each in enumerate(lines, start=2):
+        if not re.fullmatch(line, each):
+            raise RecordError(f"{name}: line {number}: not a run: {each}")
+    columns = map(list, zip(*csv.reader(lines), strict=True))
+    return dict(zip(heads, columns, strict=True))
+
+
+def _runs(columns: Mapping[str, Sequence[str]]) -> Runs:
     numbers = (*COLUMNS.values(), "examples_per_sec")
     return Runs(
         *(
-            np.array([float(value or "nan") for value in column] if name in numbers else column)
-            for name, column in zip(Runs._fields, columns, strict=True)
+            np.array([float(value or "nan") for value in columns[name]])
+            if name in numbers
+            else np.array(columns[name])
+            for name in Runs._fields
         )
     )

@@ -30,7 +30,7 @@ def curves(rows: Sequence[Row], config: Config, language: str = "en") -> bytes:
         batch=config.batch_size,
         seed=config.seed,
     )
-    band = printed.band() if printed.comparable(config) else None
+    band = printed.band() if printed.experiment(config) == printed.BOOK else None
     both = [losses(rows, config.epochs), accuracies(rows, config.epochs, band)]
     return png(both, language, title=title)
 
@@ -130,13 +130,18 @@ def _band(t: Translate) -> Spec:
     )
 
 
-def among_published(ours: Sequence[Mapping[str, float]], language: str = "en") -> bytes:
+def among_published(
+    ours: Sequence[Mapping[str, float]], experiment: str = printed.BOOK, language: str = "en"
+) -> bytes:
     """Return a PNG of what each of our runs ended with, by ENDS, among the published ones."""
-    return png([published(field, ours) for field in ENDS], language)
+    return png([published(field, experiment, ours) for field in ENDS], language)
 
 
 def published(
-    field: str, ours: Sequence[Mapping[str, float]] = (), one: Mapping[str, float] | None = None
+    field: str,
+    experiment: str,
+    ours: Sequence[Mapping[str, float]] = (),
+    one: Mapping[str, float] | None = None,
 ) -> Chart:
     """Return the cumulative distribution of published runs, by framework.
 
@@ -144,10 +149,11 @@ def published(
 
     Args:
       field: of ENDS, what the runs ended with.
+      experiment: of `published.EXPERIMENTS`.
       ours: runs of our own beside them.
       one: a run that is marked by a line.
     """
-    others = printed.runs()
+    others = printed.alike(None, experiment)
     numbers = zip(others.framework, others.test_acc.tolist(), others.loss.tolist(), strict=True)
     rows = [{"series": OURS} | {end: round(run[end], 4) for end in ENDS} for run in ours] + [
         {"series": printed.NAMES[framework], "test_accuracy": accuracy, "train_loss": loss}

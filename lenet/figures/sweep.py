@@ -26,8 +26,9 @@ def pictures(sweep: Sweep, language: str = "en") -> dict[str, bytes]:
     drawn = {
         f"{name}.png": png([each], language, title=title) for name, each in charts(sweep).items()
     }
-    if placed := published.placed(sweep.entries):
-        drawn["published.png"] = run.among_published(placed, language)
+    placed = published.placed(sweep.entries)
+    if experiment := published.only(placed):
+        drawn["published.png"] = run.among_published(placed, experiment, language)
     return drawn
 
 

@@ -115,8 +115,8 @@ def _curves(run: Run) -> Part:
     """The verdict, and the curves and the end of the run beside the published runs."""
     finished = len(run.rows) == run.config.epochs
     place = published.place(run.config, run.rows[-1]) if finished else None
-    compares = bool(run.rows) and published.comparable(run.config)
-    band = published.band() if compares else None
+    experiment = published.experiment(run.config) if run.rows else None
+    band = published.band() if experiment == published.BOOK else None
     concluded = verdict.of_run(
         run.rows,
         run.config.epochs,
@@ -129,10 +129,13 @@ def _curves(run: Run) -> Part:
         drawn["losses"] = curves.losses(run.rows, run.config.epochs)
         drawn["accuracies"] = curves.accuracies(run.rows, run.config.epochs, band)
         drawn |= {f"both_{what}": curves.both(what) for what in ("losses", "accuracies")}
-    if compares:
+    if experiment:
         last = {end: getattr(run.rows[-1], end) for end in curves.ENDS}
-        drawn |= {f"published_{end}": curves.published(end, one=last) for end in curves.ENDS}
-    return Part({"verdict": concluded, "place": place, "band": band}, drawn)
+        drawn |= {
+            f"published_{end}": curves.published(end, experiment, one=last) for end in curves.ENDS
+        }
+    about = {"place": place, "band": band, "experiment": experiment}
+    return Part({"verdict": concluded, **about}, drawn)
 
 
 def _statistics(run: Run) -> Part:

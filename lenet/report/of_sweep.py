@@ -22,8 +22,8 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     placed = published.placed(sweep.entries)
     drawn = sweep_charts.charts(sweep)
     concluded = verdict.of_sweep(sweep, asked["runs"] - len(sweep.entries))
-    if placed:
-        drawn |= {f"published_{end}": run.published(end, placed) for end in run.ENDS}
+    if experiment := published.only(placed):
+        drawn |= {f"published_{end}": run.published(end, experiment, placed) for end in run.ENDS}
     values = {
         "sweep": sweep,
         "command": asked["command"],
@@ -39,7 +39,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "said": [x for x in findings.findings(sweep) if x not in concluded.messages],
         "runs": sweep.entries[:MOST_ROWS],
         "shown": shown,
-        "placed": len(placed),
+        "placed": experiment is not None,
         "lines": sweep_charts.MOST_LINES,
         "most": sweep_charts.MOST_SETTINGS,
         "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
