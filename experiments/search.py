@@ -29,14 +29,27 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import axes, language, many, reports, spaces
+from experiments.cli import axes, code, language, many, reports, spaces
 from lenet import config as config_module
 from lenet import files, records, search
 from lenet.config import LeNet
 from lenet.errors import UsageError
 from lenet.language import mark, wrapped
 from lenet.records import directory
-from lenet.search import RULES, SAMPLERS, Plan, Rule, Trial, plan, proposals, rules, space, storage
+from lenet.search import (
+    RULES,
+    SAMPLERS,
+    Plan,
+    Range,
+    Rule,
+    Trial,
+    plan,
+    proposals,
+    rules,
+    space,
+    storage,
+)
+from lenet.settings import is_code
 
 if TYPE_CHECKING:
     from lenet.analysis.searched import Searched
@@ -78,12 +91,8 @@ def main() -> None:
     if FLAGS.resume:
         many.recall(run_dir, "search")
     planned = _plan()
-    if FLAGS.storage:
-        if "***" in FLAGS.storage:
-            raise UsageError(
-                f"--storage={FLAGS.storage}: give it again: a record holds no password"
-            )
-        storage.open_storage(FLAGS.storage)
+    if FLAGS.storage and "***" in FLAGS.storage:
+        raise UsageError(f"--storage={FLAGS.storage}: give it again: a record holds no password")
     if not FLAGS.resume:
         records.check_free(run_dir)
     from lenet import runs, train
@@ -97,6 +106,8 @@ def main() -> None:
     record = _describe(planned, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
+    if FLAGS.storage:  # last, for it makes Optuna's tables
+        storage.open_storage(FLAGS.storage)
     with many.directory(run_dir, resume=FLAGS.resume), reports.live(run_dir) as changed:
         if not FLAGS.resume:
             if _early(planned):
@@ -115,7 +126,10 @@ def main() -> None:
 def _plan() -> Plan:
     """Return what the flags ask for, checked as far as it can be without the data."""
     fixed, searched = spaces.given()
-    base = config_module.replace(cli.preset(), **({"valid": HELD_OUT} | fixed))
+    base = config_module.replace(cli.preset(), **({"valid": HELD_OUT} | code.loaded(fixed)))
+    named = searched.get("optimizer", ())
+    assert not isinstance(named, Range)
+    made = {word: code.loaded({"optimizer": word})["optimizer"] for word in named if is_code(word)}
     for setting in spaces.corners(base, searched):
         config_module.check(config_module.replace(base, **setting))
     for name in ("trials", "seeds", "final_seeds"):
@@ -134,7 +148,7 @@ def _plan() -> Plan:
     eta = 2 if FLAGS.halving is None else FLAGS.halving
     rule = rules.check(Rule(name, eta, FLAGS.min_epochs, base.epochs))
     sampled = FLAGS.sampler, FLAGS.sampler_seed
-    return Plan(base, searched, FLAGS.trials, FLAGS.seeds, rule, *sampled, chance=0.0)
+    return Plan(base, searched, FLAGS.trials, FLAGS.seeds, rule, *sampled, 0.0, made)
 
 
 def _early(planned: Plan) -> bool:

@@ -2,22 +2,27 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 
 import jax
 import numpy as np
+import optax
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import data as datasets
 from lenet import runs, train
+from lenet.analysis.searched import Searched, _saved, _sure, to_csv
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.errors import RecordError, UsageError
+from lenet.language import translate
 from lenet.records import checkpoint
-from lenet.search import Leg, Mark, Plan, Range, Rule, Trial, ledger, plan, proposals, space
+from lenet.search import Leg, Mark, Plan, Range, Rule, Run, Trial, ledger, plan, proposals, space
 
 TINY = Config(
     **{"dataset": "synthetic", "channels": (2, 3), "hidden": (8,), "batch_size": 64},
@@ -90,6 +95,27 @@ def test_a_search_that_is_left_anywhere_continues_to_the_same_trials(sampler, he
     assert searched(search, held, tmp_path / "left") == whole
 
 
+def make(schedule):
+    """An optimizer of the user's: sgd with momentum."""
+    return optax.chain(optax.trace(0.5), optax.scale_by_learning_rate(schedule))
+
+
+def test_a_search_of_own_optimizers_continues_from_their_states(held, tmp_path):
+    axes = {**RATES, "optimizer": ("sgd", "test_search:make")}
+    search = dataclasses.replace(planned(6, axes=axes), code={"test_search:make": make})
+    whole = searched(search, held, tmp_path / "whole")
+    furthest = max(whole, key=lambda trial: len(trial[1][0][0]))
+    assert {setting["optimizer"] for setting, _ in whole} == {"sgd", "test_search:make"}
+    for leave in (2, 3, 2):
+        searched(search, held, tmp_path / "left", leave=leave)
+    assert searched(search, held, tmp_path / "left") == whole
+    own = next(trial for trial in whole if trial[0]["optimizer"] == "test_search:make")
+    epochs = train.fit(train.start(search.config(own[0], 0), runs.searches.blind(held)))
+    *_, (row, _) = itertools.islice(epochs, len(own[1][0][0]))
+    assert row.valid_accuracy == own[1][0][0][-1].valid_accuracy
+    assert len(furthest[1][0][0]) == 4
+
+
 def test_a_torn_line_is_trained_again(held, tmp_path):
     search = planned(2, rule="none", epochs=1)
     whole = searched(search, held, tmp_path / "whole")
@@ -115,6 +141,61 @@ def test_a_setting_that_cannot_be_trained_is_one_that_failed(held, tmp_path):
     reasons = {setting["kernel_size"]: found[0][1] for setting, found in trials}
     assert reasons[3] is None
     assert "impossible: " in reasons[20]
+
+
+def marked(number, *accuracies, diverged=None, until=4):
+    """A trial whose seeds end with these accuracies after as many epochs."""
+    runs_ = {
+        seed: Run(tuple(Mark(n, 1.0, 1.0, value, 50, 1.0) for n in range(1, until + 1)), diverged)
+        for seed, value in enumerate(accuracies)
+    }
+    return Trial(number, {"lr": 0.1 + number / 100}, runs_)
+
+
+def test_a_setting_that_diverged_is_never_promoted_before_another():
+    """Also before one that is below chance level, where the diverged one counts."""
+    search = planned(2, rule="halving")
+    trials = [marked(0, 0.9, diverged="at step 3", until=0), marked(1, 0.05, until=1)]
+    assert search.targets(trials, {0: 0, 1: 1})[1] == 2
+
+
+def test_settings_are_ranked_by_all_their_seeds_and_the_winner_is_first():
+    search = dataclasses.replace(planned(5, rule="halving", seeds=2), base=TINY)
+    trials = [
+        marked(0, 0.80, 0.86),  # the best of two seeds
+        marked(1, 0.90, 0.70, 0.60, 0.60),
+        marked(2, 0.70, 0.80, 0.90, 0.90),  # the best of four
+        marked(3, 0.99, 0.99, until=1),
+        marked(4, 0.5, 0.5, diverged="at step 3", until=3),
+    ]
+    found = Searched(search, trials, [], 10)
+    places = [(place.trial.number, place.epochs, len(place.values)) for place in found.ranked]
+    assert places == [(2, 4, 4), (1, 4, 4), (0, 4, 2), (3, 1, 2), (4, 3, 2)]
+    assert found.ranked[0].trial is found.winner
+    assert found.ranked[0].mean == pytest.approx(0.825)
+    low, high = scipy.stats.t.interval(0.95, 3, 0.825, scipy.stats.sem([0.7, 0.8, 0.9, 0.9]))
+    assert found.ranked[0].shown == f"0.8250 [{low:.4f}, {high:.4f}]"
+    lines = to_csv(found).splitlines()
+    assert lines[1].startswith("1,2,0.12,4,4,0.825,")
+    assert lines[-1].endswith(",2")
+    saved = translate("en", _saved(found)[0])
+    # 2 seeds of 3 settings to epoch 4, 2 to epoch 1; the diverged one had 3 of 3.
+    assert saved.startswith("Early stopping trained 32 of 38 epochs (84%): 1 of 5 settings")
+
+
+def test_one_setting_that_got_to_the_end_is_said_to_be_alone():
+    search = planned(2, rule="halving", seeds=2)
+    found = Searched(search, [marked(0, 0.9, 0.9), marked(1, 0.8, 0.8, until=2)], [], 10)
+    (said,) = _sure(found, found.winner)
+    assert "compared after at most 2 epochs" in translate("en", said)
+
+
+def test_a_setting_that_cannot_be_trained_gets_no_more_seeds(held, tmp_path):
+    """Though the best of two seeds is not clearly above chance level."""
+    axes = {"kernel_size": (3, 20)}
+    search = planned(2, rule="none", seeds=2, axes=axes, epochs=1)
+    trials = searched(search, held, tmp_path)
+    assert sorted(len(found) for _, found in trials) == [2, 2]
 
 
 def test_the_ledger_refuses_what_does_not_follow(tmp_path):

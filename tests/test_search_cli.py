@@ -142,7 +142,10 @@ def test_another_space_is_refused(searched, tiny):
         (("--lr=0.1..1", "--valid=0"), "selects on held-out images"),
         (("--lr=0.1..1", "--halving=1"), "--halving=1: must be at least 2"),
         (("--lr=0.1..1", "--halving=2", "--rule=none"), "--rule=none stops nothing"),
-        (("--lr=0.1..1", "--storage=nowhere"), "--storage=nowhere: this database cannot be used"),
+        (
+            ("--lr=0.1..1", "--batch_size=64", "--storage=nowhere"),
+            "--storage=nowhere: this database cannot be used",
+        ),
         (("--pool=avg,max", "--trials=3"), "--trials=3: there are only 2 settings"),
         (("--lr=0.1..1", "--batch_size=64..999"), "--batch_size=999: must be at most the 250"),
     ],
@@ -156,11 +159,40 @@ def test_bad_input_is_one_line_and_leaves_nothing(flags, said, tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_record_holds_no_password(tiny, tmp_path):
-    url = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
-    done = search("--lr=0.1..1", f"--storage={url}", cwd=tmp_path)
-    assert done.returncode == 2
+@pytest.mark.parametrize("host", ["me:secret@127.0.0.1:1/db", "127.0.0.1:1/db?password=secret"])
+def test_an_error_tells_no_password(host, tiny, tmp_path):
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--valid=50", "--batch_size=64")
+    done = search("--lr=0.1..1", *where, f"--storage=postgresql+psycopg://{host}", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "secret" not in done.stderr
+    assert "***" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+OPTIMIZER = """
+import optax
+
+def make(schedule):
+    return optax.chain(optax.trace(0.5), optax.scale_by_learning_rate(schedule))
+"""
+
+
+def test_an_optimizer_of_the_user_s_is_an_axis_of_a_search_that_is_resumed(tiny, tmp_path):
+    (tmp_path / "a_rule_of_mine.py").write_text(OPTIMIZER)
+    axes = ("--optimizer=sgd,a_rule_of_mine:make", "--lr=0.05..0.1")
+    flags = (*SIZES, *axes, "--valid=50", "--trials=4", "--halving=2", "--final_seeds=2")
+    where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run", "--sampler=random")
+    done = search(*flags, *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "run" / "trials.jsonl"
+    words = {trial.setting["optimizer"] for trial in ledger.read(path)}
+    assert words == {"sgd", "a_rule_of_mine:make"}
+    refused = search("--run_dir=run", "--resume", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert f"Give {axes[0]} again" in refused.stderr
+    again = search("--run_dir=run", "--resume", axes[0], cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.split("trial  ")[-1] == done.stdout.split("trial  ")[-1]
 
 
 def test_the_report_is_made_from_the_records(searched, tmp_path):

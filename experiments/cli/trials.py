@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from experiments.cli.language import t
 from experiments.cli.progress import Lines
 from lenet.analysis import terms
-from lenet.language import listed
+from lenet.language import listed, mark
 from lenet.search import Plan, Trial, rules
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 STEPS = 20
 """Lines of progress where there is no terminal, about."""
+HERE = mark(
+    "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {speed:,.0f} examples/s, "
+    "{left} left"
+)
+WITH_WORKERS = mark(
+    "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {under_way} runs under way "
+    "on {workers} workers, {speed:,.0f} examples/s, {left} left"
+)
 
 
 class Progress(Lines):
@@ -50,9 +58,11 @@ class Progress(Lines):
         trained = sum(trial.epochs for trial in news.trials)
         spent = time.monotonic() - self._begin
         left = spent / max(trained - self._before, 1) * max(self._epochs - trained, 0)
+        text = WITH_WORKERS if news.workers else HERE
         text = t(
-            "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {speed:,.0f} "
-            "examples/s, {left} left",
+            text,
+            under_way=news.under_way,
+            workers=news.workers,
             proposed=len(news.trials),
             trials=self._plan.trials,
             ended=sum(self._plan.rule.most in self._plan.values(trial) for trial in news.trials),

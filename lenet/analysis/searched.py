@@ -1,10 +1,11 @@
 """What a search found, how sure that is, and what stopping settings early saved."""
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -13,7 +14,7 @@ from lenet.analysis.summary import Setting, rows_csv
 from lenet.analysis.terms import shown
 from lenet.language import Listed, Message, listed, mark, message, translate
 from lenet.records.ledger import Entry
-from lenet.search import Plan, Range, Trial, importances, winner
+from lenet.search import Plan, Range, Run, Trial, importances, winner
 
 EDGE = 0.02
 """A value within this share of the end of its range is at its edge."""
@@ -35,6 +36,10 @@ ONE_SEED = mark(
     "Each setting had one seed, so the order of the best settings is not known. --seeds=3 "
     "compares means."
 )
+ALONE = mark(
+    "It alone was trained to the end: with the other settings it was compared after at most "
+    "{epochs} epochs."
+)
 SURE = mark(
     "In {share:.0%} of bootstrap samples of the seeds it is again the best of the {count} settings "
     "that were trained to the end."
@@ -48,7 +53,34 @@ SAVED = mark(
     "settings were stopped before epoch {most}. A stopped setting may have won later."
 )
 MATTERS = mark("What mattered most for being among the best settings: {settings} (PED-ANOVA).")
+HEADS = (mark("validation accuracy"), mark("validation accuracy [95% CI]"))
+"""Of one seed for each setting, and of several."""
 FAILED = mark("{n} of {all} runs diverged or could not be trained; they count at chance level.")
+
+
+class Place(NamedTuple):
+    """A setting among the others."""
+
+    trial: Trial
+    epochs: int  # that all its seeds have; of one that diverged, until then
+    values: list[float]  # validation accuracy there, by seed
+
+    @property
+    def mean(self) -> float:
+        """The mean over its seeds."""
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def interval(self) -> stats.Interval | None:
+        """The mean with its 95% CI; None of a single seed, and of a setting that diverged."""
+        if len(self.values) < 2 or self.trial.diverged:
+            return None
+        return stats.interval(self.values).within(0, 1)
+
+    @property
+    def shown(self) -> str:
+        """The mean, with its interval if there is one."""
+        return self.interval.shown(".4f") if self.interval else f"{self.mean:.4f}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +104,29 @@ class Searched:
         return Setting(runs[0].config, runs, self.num_classes) if runs else None
 
     @cached_property
-    def ranked(self) -> list[tuple[Trial, int, float]]:
-        """Trials that reached a rung, with it and their accuracy: the furthest, then the best."""
-        found = [
-            (trial, max(values), values[max(values)])
-            for trial in self.trials
-            if (values := self.plan.values(trial))
-        ]
-        return sorted(found, key=lambda each: (-each[1], -each[2], each[0].number))
+    def ranked(self) -> list[Place]:
+        """Trials that reached a rung: the furthest, of those with most seeds, then the best.
+
+        The winner is first, trials of which every run diverged are last.
+        """
+        found = [self._place(trial) for trial in self.trials if self.plan.values(trial)]
+
+        def order(each: Place) -> tuple[Any, ...]:
+            far = (-each.epochs, -len(each.values), -each.mean)
+            return (each.trial.diverged, *far, each.trial.number)
+
+        return sorted(found, key=order)
+
+    def _place(self, trial: Trial) -> Place:
+        plan = self.plan
+        if trial.diverged:
+            epochs = max(len(run.marks) for run in trial.runs.values())
+            return Place(trial, epochs, [plan.chance] * len(trial.runs))
+        if ends := plan.ends(trial):
+            return Place(trial, plan.rule.most, ends)
+        rung = max(plan.values(trial))
+        values = (trial.accuracy(seed, rung, plan.chance) for seed in range(plan.seeds))
+        return Place(trial, rung, [value for value in values if value is not None])
 
     @cached_property
     def importances(self) -> dict[str, float]:
@@ -150,7 +197,9 @@ def _sure(found: Searched, best: Trial) -> list[Message]:
     ends = {trial.number: found.plan.ends(trial) for trial in found.trials}
     ends = {number: values for number, values in ends.items() if values}
     if len(ends) < 2:
-        return []
+        others = (t for t in found.trials if t is not best and not t.diverged)
+        reached = [rung for trial in others for rung in found.plan.values(trial)]
+        return [message(ALONE, epochs=max(reached))] if reached else []
     order = sorted(ends, key=lambda number: number != best.number)
     sure = stats.selection([ends[number] for number in order])
     said = [message(SURE, share=sure.best, count=len(ends))]
@@ -180,14 +229,14 @@ def _saved(found: Searched) -> list[Message]:
     plan = found.plan
     if plan.rule.name == "none":
         return []
-    most = len(found.trials) * plan.seeds * plan.rule.most
-    spent = sum(
-        min(len(run.marks), plan.rule.most)
-        for trial in found.trials
-        for seed, run in trial.runs.items()
-        if seed < plan.seeds
-    )
-    ended = sum(plan.rule.most in plan.values(trial) for trial in found.trials)
+    spent = most = 0
+    for trial in found.trials:
+        for seed in range(plan.seeds):
+            run = trial.runs.get(seed, Run())
+            spent += len(run.marks)
+            # What a run that diverged had left is not saved by stopping it early.
+            most += len(run.marks) if run.diverged else plan.rule.most
+    ended = sum(trial.diverged or plan.rule.most in plan.values(trial) for trial in found.trials)
     return [
         message(
             SAVED,
@@ -204,10 +253,14 @@ def _saved(found: Searched) -> list[Message]:
 def to_csv(found: Searched) -> str:
     """Return trials.csv: a line for each trial that reached a rung, the best first."""
     rows: list[dict[str, Any]] = []
-    for rank, (trial, epochs, value) in enumerate(found.ranked, start=1):
+    for rank, place in enumerate(found.ranked, start=1):
+        trial, between = place.trial, place.interval
         row: dict[str, Any] = {"rank": rank, "trial": trial.number}
         row |= {name: shown(trial.setting[name]) for name in found.plan.space}
-        row |= {"seeds": len(trial.runs), "epochs": epochs, "valid_accuracy": f"{value:.6g}"}
+        row |= {"seeds": len(place.values), "epochs": place.epochs}
+        row |= {"valid_accuracy": f"{place.mean:.6g}"}
+        row |= {"low": f"{between.low:.6g}" if between else ""}
+        row |= {"high": f"{between.high:.6g}" if between else ""}
         row |= {"diverged": sum(run.diverged is not None for run in trial.runs.values())}
         rows.append(row)
     return rows_csv(rows)
@@ -217,16 +270,17 @@ def table(found: Searched, language: str = "en", most: int = 10) -> str:
     """Return the best trials for a terminal, at most so many."""
     t = partial(translate, language)
     heads = ["", t("trial"), *(t(terms.named(name)) for name in found.plan.space)]
-    heads += [t("epochs"), t(terms.named("valid_accuracy"))]
+    heads += [t("seeds"), t("epochs"), t(HEADS[found.plan.seeds > 1])]
     rows = [
         [
             rank,
-            trial.number,
-            *(t(terms.valued(shown(trial.setting[name]))) for name in found.plan.space),
-            epochs,
-            f"{value:.4f}",
+            place.trial.number,
+            *(t(terms.valued(shown(place.trial.setting[name]))) for name in found.plan.space),
+            len(place.values),
+            place.epochs,
+            place.shown,
         ]
-        for rank, (trial, epochs, value) in enumerate(found.ranked[:most], start=1)
+        for rank, place in enumerate(found.ranked[:most], start=1)
     ]
     more = len(found.ranked) - most
     text = tabulate(rows, heads, disable_numparse=True)

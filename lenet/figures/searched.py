@@ -4,12 +4,16 @@ import json
 from typing import Any
 
 from lenet.analysis import terms
-from lenet.analysis.searched import Searched, setting_of
+from lenet.analysis.searched import Place, Searched, setting_of
 from lenet.figures import vega
 from lenet.figures.vega import QUIET, Chart, Spec, Translate, channel, layer, percent
 from lenet.language import mark, translate
 
-STOPPED, ENDED = mark("stopped"), mark("trained to the end")
+NAMES = {
+    "ended": mark("trained to the end"),
+    "stopped": mark("stopped"),
+    "diverged": mark("diverged"),
+}
 
 
 def pictures(found: Searched, language: str = "en") -> dict[str, bytes]:
@@ -29,22 +33,28 @@ def charts(found: Searched) -> dict[str, Chart]:
     return drawn
 
 
-def _names(t: Translate) -> dict[str, str]:
-    return {"ended": t(ENDED), "stopped": t(STOPPED)}
+def _names(found: Searched, t: Translate) -> dict[str, str]:
+    there = {_series(found, place) for place in found.ranked}
+    return {name: t(each) for name, each in NAMES.items() if name in there}
+
+
+def _series(found: Searched, place: Place) -> str:
+    if place.trial.diverged:
+        return "diverged"
+    return "ended" if place.epochs == found.plan.rule.most else "stopped"
 
 
 def history(found: Searched) -> Chart:
     """Return the accuracy of each setting in the order of proposal, and the best so far."""
-    most = found.plan.rule.most
     rows = [
         {
-            "trial": trial.number,
-            "label": translate("en", setting_of(trial)),
-            "epoch": epochs,
-            "value": value,
-            "series": "ended" if epochs == most else "stopped",
+            "trial": place.trial.number,
+            "label": translate("en", setting_of(place.trial)),
+            "epoch": place.epochs,
+            "value": place.mean,
+            "series": _series(found, place),
         }
-        for trial, epochs, value in sorted(found.ranked, key=lambda each: each[0].number)
+        for place in sorted(found.ranked, key=lambda place: place.trial.number)
     ]
     best: list[dict[str, Any]] = []
     for row in rows:
@@ -54,7 +64,7 @@ def history(found: Searched) -> Chart:
         best.append({"trial": len(found.trials) - 1, "value": best[-1]["value"]})
 
     def draw(t: Translate) -> Spec:
-        names = _names(t)
+        names = _names(found, t)
         x = channel("trial", t("trial"), axis=vega.WHOLE, scale={"nice": False})
         y = channel(
             "value", t(terms.named("valid_accuracy")), axis={"format": "~%"}, scale=vega.NEAR
@@ -93,16 +103,16 @@ def rungs(found: Searched) -> Chart:
     """Return the accuracy of each setting by epoch, those that were stopped apart."""
     plan = found.plan
     rows: list[dict[str, Any]] = []
-    for trial, epochs, _ in found.ranked:
-        for epoch in range(1, epochs + 1):
+    for place in found.ranked:
+        trial, series = place.trial, _series(found, place)
+        for epoch in range(1, place.epochs + 1):
             value = trial.value(epoch, plan.seeds, plan.chance)
-            series = "ended" if epochs == plan.rule.most else "stopped"
             row = {"trial": trial.number, "epoch": epoch, "value": value, "series": series}
             rows.append(row | {"label": translate("en", setting_of(trial))})
     marks = [{"rung": rung} for rung in plan.rule.rungs[:-1]]
 
     def draw(t: Translate) -> Spec:
-        names = _names(t)
+        names = _names(found, t)
         x = channel("epoch", t("epoch"), axis=vega.WHOLE, scale={"nice": False})
         y = channel(
             "value", t(terms.named("valid_accuracy")), axis={"format": "~%"}, scale=vega.NEAR

@@ -26,6 +26,7 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
         "said": said[1:],
         "test": str(test or ""),
         "rows": found.ranked[:MOST_ROWS],
+        "measured": searched.HEADS[found.plan.seeds > 1],
         "reached": len(found.ranked),
         "trials": found.trials,
         "axes": list(found.plan.space),

@@ -34,6 +34,7 @@ class News(NamedTuple):
     trials: list[Trial]  # all of the search
     changed: list[int]  # those that were proposed, or have got further
     examples: int  # trained on
+    under_way: int  # runs that are being trained
     workers: int  # of the cluster; 0: this process trains
 
 
@@ -119,7 +120,7 @@ def search(
         found = functools.reduce(ledger.with_line, ended, found)
         changed, proposed[:] = [*proposed, *(task.trial for task in reached)], []
         examples = sum(row.count for end in reached.values() for row in end.rows)
-        yield News(found, changed, examples, workers)
+        yield News(found, changed, examples, len(under_way), workers)
         stopping.stop_if_asked()
 
 
@@ -192,7 +193,9 @@ def _train(
 
     load = functools.partial(load_blind, base.dataset, data_dir, base.valid)
     with connect() if connect else cluster.local(places) as client:
-        yield from cluster.follow(client, ask, state_of, base, count, data, load, patience)
+        rules = plan.code.values() or [base.optimizer]
+        code = records.code_of(dataclasses.replace(base, optimizer=rule) for rule in rules)
+        yield from cluster.follow(client, ask, state_of, base, count, data, load, code, patience)
 
 
 def _here(ask: Ask, data: Data, state_of: Callable[[Task], State], size: int) -> Iterator[Done]:
@@ -234,7 +237,8 @@ def _load(run_dir: Path, data: Data, task: Task) -> State:
       RecordError: if it is missing, damaged, or of another run.
     """
     path = _state_path(run_dir, task, task.start)
-    found = checkpoint.load(path, task.config.network)
+    rule = task.config.optimizer
+    found = checkpoint.load(path, task.config.network, rule if callable(rule) else None)
     if (found.config, found.epoch, found.data) != (task.config, task.start, data.fingerprint):
         raise RecordError(f"{path}: not the state of trial {task.trial} after epoch {task.start}")
     return found.state

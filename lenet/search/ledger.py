@@ -73,6 +73,11 @@ class Trial:
         """Epochs trained, over all its seeds."""
         return sum(len(run.marks) for run in self.runs.values())
 
+    @property
+    def diverged(self) -> bool:
+        """Whether every run diverged, or could not be trained."""
+        return bool(self.runs) and all(run.diverged for run in self.runs.values())
+
 
 class Leg(NamedTuple):
     """A line of the ledger: what was trained of a run, from where it was."""

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,10 +31,15 @@ class Plan:
     sampler: str
     sampler_seed: int
     chance: float  # accuracy at chance level, of a run that diverged
+    code: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Optimizers that settings name as MODULE:NAME; a record holds the names alone."""
 
     def config(self, setting: Mapping[str, Any], seed: int) -> Config:
         """Return the settings of a run of a trial, by the number of its seed."""
-        return config_module.replace(self.base, **setting, seed=self.base.seed + seed)
+        made = dict(setting)
+        if "optimizer" in made:
+            made["optimizer"] = self.code.get(made["optimizer"], made["optimizer"])
+        return config_module.replace(self.base, **made, seed=self.base.seed + seed)
 
     def values(self, trial: Trial) -> dict[int, float]:
         """Return the accuracy of a trial at each rung that all its first seeds have reached."""
@@ -50,6 +56,8 @@ class Plan:
     def targets(self, trials: Sequence[Trial], begun: Mapping[int, int]) -> dict[int, int]:
         """Return the epoch to which trials are to be trained; `begun` as in `rules.targets`."""
         values = {trial.number: self.values(trial) for trial in trials}
+        # Behind all others, also those at chance level: nothing is left to train of it.
+        values |= {t.number: dict.fromkeys(values[t.number], -1.0) for t in trials if t.diverged}
         return rules.targets(self.rule, [*rules.cohorts(self.rule, self.trials)], values, begun)
 
     def more_seeds(self, trials: Sequence[Trial]) -> dict[int, int]:
@@ -72,7 +80,12 @@ class Plan:
         return {}
 
     def ends(self, trial: Trial) -> list[float]:
-        """Return the accuracies of a trial at the last rung by seed; none if one has not ended."""
+        """Return the accuracies of a trial at the last rung by seed; none if one has not ended.
+
+        None either of a trial of which every run diverged.
+        """
+        if trial.diverged:
+            return []
         every = (trial.accuracy(n, self.rule.most, self.chance) for n in itertools.count())
         found = list(itertools.takewhile(lambda accuracy: accuracy is not None, every))
         return [x for x in found if x is not None] if len(found) >= self.seeds else []
@@ -81,6 +94,7 @@ class Plan:
 def to_dict(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values for JSON."""
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
+    del values["code"]
     values["base"] = config_module.to_dict(plan.base)
     values |= {"space": space.to_dict(plan.space), "rule": plan.rule._asdict()}
     return dict(json.loads(json.dumps(values)))  # as it is read back: lists for tuples
@@ -109,16 +123,12 @@ def winner(plan: Plan, trials: Sequence[Trial]) -> Trial | None:
 
     None if none got there without diverging.
     """
-    ends = {trial.number: plan.ends(trial) for trial in trials if not _all_diverged(trial)}
+    ends = {trial.number: plan.ends(trial) for trial in trials}
     most = max(map(len, ends.values()), default=0)
     among = {number: found for number, found in ends.items() if found and len(found) == most}
     if not among:
         return None
-    return trials[min(among, key=lambda number: (-sum(among[number]) / most, number))]
-
-
-def _all_diverged(trial: Trial) -> bool:
-    return all(run.diverged for run in trial.runs.values()) and bool(trial.runs)
+    return trials[min(among, key=lambda number: (-math.fsum(among[number]), number))]
 
 
 def trained(run: Run, until: int) -> bool:

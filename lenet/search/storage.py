@@ -32,10 +32,11 @@ SECONDS = 10
 def hidden(url: str) -> str:
     """Return a URL without its password.
 
-    >>> hidden("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
+    >>> hidden("postgresql://me:secret@host/db"), hidden("postgresql:///db?password=secret&port=1")
+    ('postgresql://me:***@host/db', 'postgresql:///db?password=***&port=1')
     """
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    url = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"([?&](?:ssl)?password=)[^&\s'\"]*", r"\1***", url)
 
 
 def of_run(storage: str | None, run_dir: Path) -> "optuna.storages.RDBStorage | None":
