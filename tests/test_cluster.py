@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import importlib
 import os
 import signal
 import stat
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from record_rows import timeless
 
-from lenet import cluster, runs, search, train
+from lenet import cluster, records, runs, search, train
 from lenet.cluster import client as client_module
 from lenet.cluster import worker
 from lenet.config import Config
@@ -179,7 +180,7 @@ def test_a_run_that_kills_three_workers_has_failed_and_the_others_go_on(small):
 
 def work(small, **changes):
     return dataclasses.replace(
-        worker.Work(small.fingerprint, load, worker.software(), "topic"), **changes
+        worker.Work(small.fingerprint, load, worker.software(), {}, "topic"), **changes
     )
 
 
@@ -191,6 +192,22 @@ def test_a_worker_with_other_data_or_software_is_refused(small):
         other = worker.software() | {name: "another"}
         with pytest.raises(UsageError, match=f"differs from the client: {name} another, now"):
             worker._prepare(work(small, software=other))
+
+
+def test_a_worker_with_other_code_of_the_user_s_is_refused(small, tmp_path, monkeypatch):
+    path = tmp_path / "a_net_for_workers.py"
+    path.write_text("from flax import linen as nn\nclass Mine(nn.Module):\n    width: int = 4\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("a_net_for_workers").Mine()
+    code = records.code_of([Config(mine), Config(mine), TINY])
+    assert list(code) == ["a_net_for_workers"]
+    assert worker._prepare(work(small, code=code)) is not None
+    path.write_text(path.read_text() + "# the client's is newer than what this worker imported\n")
+    with pytest.raises(UsageError, match="has imported another a_net_for_workers"):
+        worker._prepare(work(small, code={"a_net_for_workers": "of the newer file"}))
+    assert worker._prepare(work(small, code=code)) is not None
+    with pytest.raises(UsageError, match="cannot import a_net_nowhere"):
+        worker._prepare(work(small, code={"a_net_nowhere": ""}))
 
 
 @pytest.mark.slow
@@ -215,6 +232,11 @@ def test_a_key_is_made_once_and_is_private(tmp_path):
     path.chmod(0o750)
     with pytest.raises(UsageError, match="chmod 700"):
         cluster.certificates(path)
+    public = tmp_path / "public"
+    public.mkdir(mode=0o755)
+    with pytest.raises(UsageError, match="chmod 700"):
+        cluster.certificates(public, make=True)
+    assert list(public.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def certificates(path: Path, *, make: bool = False) -> Security:
     """
     if make and not (path / KEY).exists():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_private(path)
         made = Security.temporary()
         files.write(path / CERTIFICATE, made.tls_ca_file.encode())
         files.write(path / KEY, made.tls_client_key.encode())
@@ -43,8 +44,7 @@ def certificates(path: Path, *, make: bool = False) -> Security:
                 f"certificates={path}: there is no {name}. Copy this directory from the machine "
                 "of the scheduler, which makes it."
             )
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise UsageError(f"certificates={path}: others may read it. Type chmod 700 {path}.")
+    _check_private(path)
     roles = ("client", "scheduler", "worker")
     return Security(
         require_encryption=True,
@@ -52,6 +52,12 @@ def certificates(path: Path, *, make: bool = False) -> Security:
         **{f"tls_{role}_cert": str(path / CERTIFICATE) for role in roles},
         **{f"tls_{role}_key": str(path / KEY) for role in roles},
     )
+
+
+def _check_private(path: Path) -> None:
+    """Raise a UsageError if others may read a directory."""
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise UsageError(f"certificates={path}: others may read it. Type chmod 700 {path}.")
 
 
 def security(address: str, path: Path) -> Security | None:

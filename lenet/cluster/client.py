@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.core import clean_exception
 from distributed.protocol.pickle import dumps, loads
 
-from lenet import stopping
+from lenet import records, stopping
 from lenet.cluster import worker
 from lenet.config import Config
 from lenet.data import Data
@@ -63,7 +63,8 @@ def fit(
       LenetError: why a worker that was there at the start refused, or what a run met; a UsageError
         if the scheduler is gone, or no worker comes.
     """
-    with prepared(client, data, load, patience) as (work, came, workers):
+    code = records.code_of(runs)
+    with prepared(client, data, load, patience, code) as (work, came, workers):
         examples = len(data.train.labels)
         chunks = _chunks(client, runs, work, workers.count(), examples)
         yield from _follow(client, chunks, work, came, workers)
@@ -74,15 +75,17 @@ Prepared = tuple[worker.Work, "queue.SimpleQueue[Any]", "Workers"]
 
 @contextlib.contextmanager
 def prepared(
-    client: Client, data: Data, load: Callable[[], Data], patience: float
+    client: Client, data: Data, load: Callable[[], Data], patience: float, code: dict[str, str]
 ) -> Iterator[Prepared]:
     """Have the workers load the data, and those that come until the block ends; args as `fit`.
+
+    `code` as `records.code_of` returns it, of all runs.
 
     Raises:
       LenetError: as `fit`.
     """
     name = f"lenet-{secrets.token_hex(8)}"
-    work = worker.Work(data.fingerprint, load, worker.software(), name)
+    work = worker.Work(data.fingerprint, load, worker.software(), code, name)
     came: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(name, lambda event: came.put(event[1]))
     try:

@@ -24,6 +24,7 @@ def follow(
     count: int,
     data: Data,
     load: Callable[[], Data],
+    code: dict[str, str],
     patience: float = 300,
 ) -> Iterator[tuple[dict[Task, Reached], int]]:
     """Train what is asked for, until nothing is; yield tasks that ended, and the workers.
@@ -35,13 +36,14 @@ def follow(
       base: a run, for how many train together on a GPU.
       count: of runs, at most.
       data, load, patience: as in `fit`.
+      code: of the user's, as `records.code_of` returns it, of all runs.
 
     Raises:
       LenetError: as `fit`.
     """
     tasks: dict[Future, list[Task]] = {}
     firsts: dict[Any, Config] = {}
-    with prepared(client, data, load, patience) as (work, came, workers):
+    with prepared(client, data, load, patience, code) as (work, came, workers):
         share = -(-count // workers.count())
         size = client.submit(worker.chunk_size, work, base, share).result(timeout=ANSWER)
 

@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ from lenet.data import Data
 from lenet.engine import lanes, legs, sweep
 from lenet.engine.legs import Reached, Task
 from lenet.engine.sgd import State
-from lenet.errors import DataError, LenetError, UsageError
+from lenet.errors import DataError, LenetError, UsageError, code_of_others
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -36,6 +37,7 @@ class Work:
     fingerprint: str  # of the data
     load: Callable[[], Data] = dataclasses.field(compare=False)
     software: dict[str, Any] = dataclasses.field(compare=False)  # of the client
+    code: dict[str, str] = dataclasses.field(compare=False)  # of the user's, as `records.code_of`
     topic: str = dataclasses.field(compare=False)  # of the events that the client follows
 
 
@@ -133,7 +135,23 @@ def _prepare(work: Work) -> Data:
     """Check this worker; return the data of a sweep."""
     if different := records.differences(work.software, software()):
         raise UsageError(f"differs from the client: {different}. Install the same on both.")
+    for name, digest in work.code.items():
+        _check_code(name, digest)
     return _data(work)
+
+
+def _check_code(name: str, digest: str) -> None:
+    """Raise a UsageError unless a module of the user's is here, and the one that the client has."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last: it stands in for no installed package
+    with code_of_others(f"cannot import {name} (start it in a directory that has it)"):
+        there = records.digest_of(name)
+    if there != digest:
+        raise UsageError(
+            f"has imported another {name} than the client. Copy the client's there and start the "
+            "worker again."
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,8 +3,10 @@
 from lenet.records.directory import check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import (
     changes,
+    code_of,
     describe,
     differences,
+    digest_of,
     environment,
     resumed,
     software,
@@ -27,8 +29,10 @@ __all__ = [
     "changes",
     "check_free",
     "claim",
+    "code_of",
     "describe",
     "differences",
+    "digest_of",
     "environment",
     "epochs",
     "exists",

@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +153,28 @@ def _sources() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def code_of(configs: Iterable[Config]) -> dict[str, str]:
+    """Return a digest of each file of the user's that networks and optimizers come from, by module.
+
+    What they import in turn is not looked at. Code without a file of its own, such as that of a
+    notebook, is left out.
+    """
+    made = (code for config in configs for code in (type(config.network), config.optimizer))
+    modules = {getattr(each, "__module__", "lenet") for each in made} - {"__main__"}
+    ours = {"lenet", *sys.stdlib_module_names}
+    found = {name: digest_of(name) for name in modules if name.partition(".")[0] not in ours}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+@functools.cache
+def digest_of(module: str) -> str:
+    """Return a digest of the file of a module as it was first asked for; "" if it has none."""
+    path = getattr(importlib.import_module(module), "__file__", None)
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()[:16]
+    return ""
 
 
 def _processor() -> str:
