@@ -4,6 +4,9 @@ The library raises them with a message of one line that names the argument, the 
 and says what to do. An entry point prints the line on stderr and exits with `exit_status`.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 
 def reason(error: BaseException) -> str:
     """Return what other code raised in one line of at most 200 characters: its class, and why.
@@ -56,3 +59,20 @@ class DiskError(LenetError):
     """The disk is full or cannot be written."""
 
     exit_status = 7
+
+
+@contextlib.contextmanager
+def code_of_others(failed: str) -> Iterator[None]:
+    """Raise a UsageError for whatever the code of a network or an optimizer raises in the block.
+
+    >>> with code_of_others("network=my_net:Wide: build() failed"):
+    ...     {}["width"]
+    Traceback (most recent call last):
+    lenet.errors.UsageError: network=my_net:Wide: build() failed: KeyError: 'width'
+    """
+    try:
+        yield
+    except LenetError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{failed}: {reason(error)}") from error

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 from lenet.engine import forward
 from lenet.engine.forward import Params
@@ -33,13 +34,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def to_npz(params: Params) -> bytes:
-    """Return an npz file with one array per parameter, named like "conv1/kernel"."""
+    """Return an npz file with one array per parameter, named like "conv1/kernel".
+
+    Of a network that keeps more than parameters, `params` are all variables, and a name says which:
+    "params/conv1/kernel", "batch_stats/bn_conv1/mean".
+    """
     buffer = io.BytesIO()
-    named = {
-        f"{layer}/{name}": np.asarray(x)
-        for layer, leaves in params.items()
-        for name, x in leaves.items()
-    }
+    named = {name: np.asarray(x) for name, x in flatten_dict(params, sep="/").items()}
     np.savez(buffer, allow_pickle=False, **named)
     return buffer.getvalue()
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Num
 from lenet import config as config_module
 from lenet import networks, ops
 from lenet.config import Config
-from lenet.errors import UsageError
+from lenet.errors import UsageError, code_of_others
 from lenet.ops import blocks, native
 from lenet.ops.shapes import Padding, Size, check_axes, output_shape, pair, same_padding
 
@@ -333,10 +333,7 @@ def network(config: Config, num_classes: int) -> nn.Module:
     if isinstance(config.network, config_module.LeNet5):
         return networks.LeNet5(num_classes)
     name = config_module.name_of(config.network)
-    try:
-        hash(config.network)
-    except TypeError as error:
-        raise UsageError(f"network={name}: {error}. Use tuples in place of lists") from None
+    _check_hashable(name, config.network)
     if isinstance(config.network, nn.Module):
         counts = "num_classes" in {field.name for field in dataclasses.fields(config.network)}
         counted: dict[str, Any] = {"num_classes": num_classes} if counts else {}
@@ -347,13 +344,26 @@ def network(config: Config, num_classes: int) -> nn.Module:
             f"network={name}: neither a Flax module nor a dataclass with build(num_classes). If it "
             "is from a record, give the network again: a record names no code to import"
         )
-    found = build(num_classes)
+    with code_of_others(f"network={name}: build({num_classes}) failed"):
+        found = build(num_classes)
     if not isinstance(found, nn.Module):
         raise UsageError(
             f"network={name}: build() returned {type(found).__name__}, expected a Flax module; "
-            "wrap one of NNX: flax.nnx.bridge.ToLinen(Net, kwargs=...)"
+            "wrap one of NNX: flax.nnx.bridge.ToLinen(Net, kwargs=FrozenDict(...))"
         )
+    _check_hashable(name, found)
     return found
+
+
+def _check_hashable(name: str, network: Any) -> None:
+    """Raise a UsageError unless a network can be the key of its compiled programs."""
+    try:
+        hash(network)
+    except TypeError:
+        raise UsageError(
+            f"network={name}: cannot be hashed, which the cache of its programs needs. Use tuples "
+            "in place of lists, flax.core.FrozenDict in place of dicts"
+        ) from None
 
 
 def _lenet(config: Config, num_classes: int) -> LeNet:

@@ -50,8 +50,14 @@ def of(owner: Any) -> list[dataclasses.Field]:
     default. Others keep their default: a record could not tell what they were.
 
     Raises:
-      UsageError: naming the field that has no default, or one of a type that cannot be a setting.
+      UsageError: naming the field that has no default, or one of a type that cannot be a setting;
+        for a dataclass that is not frozen.
     """
+    if type(owner).__hash__ is None:
+        raise UsageError(
+            f"{type(owner).__name__}: its fields may change after a program is compiled for them. "
+            "Declare it with @dataclasses.dataclass(frozen=True)"
+        )
     found = []
     for field in dataclasses.fields(owner):
         if not field.init or field.name in _NOT_SETTINGS:

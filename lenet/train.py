@@ -1,6 +1,5 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from lenet.engine.optimizer import optimizer
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
-from lenet.errors import DivergedError, LenetError, UsageError, reason
+from lenet.errors import DivergedError, UsageError, code_of_others
 from lenet.model import LeNet, feature_maps, network
 from lenet.ops import native
 from lenet.settings import is_code
@@ -109,7 +108,7 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
         return forward.train(model, params, collections, images, drawn)
 
     shape = list(data.image_shape)
-    with _code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
+    with code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
         found, collections = jax.eval_shape(apply, jax.random.key(0), images)
     expected = (2, data.num_classes)
     if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
@@ -139,19 +138,8 @@ def _check_update(model: nn.Module, config: Config, data: Data) -> None:
         chex.assert_trees_all_equal_shapes_and_dtypes(after, before)
 
     name = config_module.name_of(config.optimizer)
-    with _code_of_others(f"optimizer={name}: cannot update the parameters"):
+    with code_of_others(f"optimizer={name}: cannot update the parameters"):
         jax.eval_shape(update, jax.random.key(0))
-
-
-@contextlib.contextmanager
-def _code_of_others(failed: str) -> Iterator[None]:
-    """Raise a UsageError for whatever the code of a network or an optimizer raises."""
-    try:
-        yield
-    except LenetError:
-        raise
-    except Exception as error:
-        raise UsageError(f"{failed}: {reason(error)}") from error
 
 
 def start(config: Config, data: Data) -> engine.Program:

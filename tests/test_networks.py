@@ -1,6 +1,7 @@
 """Any network: the engine trains what it has never heard of as it trains LeNet."""
 
 import dataclasses
+import io
 import json
 import operator
 import re
@@ -16,6 +17,7 @@ from commands import ROOT, command, python
 from flax import linen as nn
 from flax import nnx
 
+from experiments.cli import completion, networks
 from lenet import config, export, records, runs, train
 from lenet.config import Config, choice
 from lenet.data import synthetic
@@ -23,6 +25,7 @@ from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.errors import RecordError, UsageError
 from lenet.inspect.layers import layers
+from lenet.report import examples
 
 DATA = synthetic.make(150, 40)
 SMALL = {"dataset": "synthetic", "batch_size": 64, "epochs": 2, "lr": 0.1}
@@ -243,9 +246,32 @@ class Strange:
         return num_classes
 
 
+@dataclasses.dataclass(frozen=True)
+class Builds:
+    """Builds what it is told to."""
+
+    what: str = "raises"
+
+    def build(self, num_classes):
+        if self.what == "raises":
+            return {}["width"]
+        return nnx.bridge.ToLinen(_Nnx, kwargs={"n": num_classes})
+
+
+@dataclasses.dataclass
+class Changes:
+    width: int = 3
+
+    def build(self, num_classes):
+        return Dense(num_classes=num_classes)
+
+
 @pytest.mark.parametrize(
     ("network", "said"),
     [
+        (lambda: Builds(), r"Builds: build\(10\) failed: KeyError: 'width'$"),
+        (lambda: Builds(what="dict"), "Builds: cannot be hashed, .*FrozenDict in place of dicts$"),
+        (lambda: Changes(), r"Changes: its fields may change .*dataclass\(frozen=True\)$"),
         (lambda: Two(), r"Two: returns float32\[2, 2\] for 2 images, expected float32\[2, 10\]"),
         (lambda: Raises(), r"Raises: cannot be applied to .*: ValueError: first line$"),
         (lambda: Listed(sizes=[1]), r"Listed.sizes=\[1\]: a record cannot hold it"),
@@ -280,6 +306,88 @@ def folder(tmp_path, tiny):
     (tmp_path / "a_net_of_mine.py").write_text(NET)
     shutil.copytree(tiny, tmp_path / "tiny")
     return tmp_path
+
+
+@pytest.mark.slow
+def test_workers_train_a_network_from_a_file(folder):
+    flags = (*MINE, "--epochs=1", "--lr=0.05,0.1", "--noreport")
+    tables = []
+    for where in ("--run_dir=here", "--run_dir=there"):
+        more = ("--cluster=local",) if "there" in where else ()
+        done = command("sweep", *flags, where, *more, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        found = records.read_lines(folder / where.partition("=")[2] / "runs.jsonl")
+        tables.append([entry["rows"][-1]["test_loss"] for _, entry in found])
+    assert sorted(tables[0]) == sorted(tables[1])
+
+
+STRANGE = """
+import dataclasses
+import io
+from flax import linen as nn
+
+class Raises(nn.Module):
+    width: int = 4
+
+    def __post_init__(self):
+        raise ValueError("first line\\nsecond line")
+
+class Named(nn.Module):
+    report: int = 4
+
+@dataclasses.dataclass
+class Changes:
+    width: int = 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Raises", "a_strange_net:Raises: cannot be made: ValueError: first line"),
+        ("Named", "report: a flag of the commands has this name. Rename it"),
+        ("Changes", "Declare it with @dataclasses.dataclass(frozen=True)"),
+    ],
+)
+@pytest.mark.parametrize("what", ["train", pytest.param("sweep", marks=pytest.mark.slow)])
+def test_a_class_that_is_no_network_is_one_line(what, name, said, folder):
+    (folder / "a_strange_net.py").write_text(STRANGE)
+    done = command(what, f"--network=a_strange_net:{name}", *MINE[1:], cwd=folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+
+
+def test_the_flags_of_the_commands_are_reserved():
+    names = {flag.name for _, defined in completion.entry_points() for flag in defined}
+    own = {field.name for field in config.fields()}
+    built_in = {"flagfile", "undefok", "help", "helpfull", "helpshort", "helpxml"}  # of absl
+    assert (names - own) | built_in == networks.RESERVED
+
+
+class Plain(nn.Module):
+    """Without a module inside."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(images.shape[0], -1)
+        kernel = self.param("kernel", nn.initializers.zeros, (x.shape[1], self.num_classes))
+        return x @ kernel
+
+
+@pytest.mark.parametrize("network", [Plain(), Nnx(), Normal()])
+def test_every_network_has_a_map_of_images_and_an_npz_file(network):
+    settings = Config(network, **SMALL)
+    model = train.check(settings, DATA)
+    parameters, kept = forward.init(model, jax.random.key(0), DATA.image_shape)
+    variables = forward.variables(parameters, kept)
+    hidden = examples._hidden(model, variables, DATA.test.images[:3])
+    assert (len(hidden), hidden.ndim) == (3, 2)
+    read = np.load(io.BytesIO(export.to_npz(variables)))
+    leaves = jax.tree.leaves(variables)
+    assert len(read.files) == len(leaves)
+    assert sum(read[name].size for name in read.files) == sum(leaf.size for leaf in leaves)
 
 
 MINE = ("--network=a_net_of_mine:Mine", "--dataset=tiny", "--data_dir=tiny", "--batch_size=64")

@@ -3,17 +3,29 @@
 A record never names code that is imported: the flag is given again to whatever needs the network.
 """
 
+import contextlib
 import dataclasses
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments.cli import code
 from lenet import config, settings
-from lenet.errors import UsageError
+from lenet.errors import UsageError, code_of_others
 
 NAME = "network"
+_FLAGS = """
+    book_seeds bridge_seeds certificates checkpoint_every cluster data_dir explain final_seeds
+    flagfile format halving help helpfull helpshort helpxml host invert lang list live min_epochs
+    neighbour_seeds network open out_dir patience port preset quick random random_seed
+    refining_seeds report resume rule run_dir sampler sampler_seed scheduler_file seeds storage
+    study to top tracker trials tuning_seeds undefok workers yes zip
+"""
+RESERVED = frozenset(_FLAGS.split())
+"""Flags of the commands, like which no field of a network can be named; a test compares them."""
 
 
 def define() -> None:
@@ -64,14 +76,30 @@ def again() -> Any:
 
 
 def name() -> str | None:
-    """Return the name that --network gives, or else --preset; None if none does."""
-    return _given(NAME) or of_preset(_given("preset"))
+    """Return the name that --network gives, or else --preset, or the record that is resumed.
+
+    None if none does; of a record only a network of the project: it names no code to import.
+    """
+    return _given(NAME) or of_preset(_given("preset")) or _resumed()
 
 
 def of_preset(preset: str | None) -> str | None:
     """Return the name of a preset's network; None for LeNet."""
     found = config.PRESETS.get(preset or "", {}).get(NAME)
     return None if found is None else str(found)
+
+
+def _resumed() -> str | None:
+    run_dir = _given("run_dir")
+    if run_dir is None or _given("resume") is None:
+        return None
+    for what in ("sweep", "search"):  # `recall` says what is wrong with a record
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            given = json.loads((Path(run_dir).expanduser() / f"{what}.json").read_bytes())["flags"]
+            named = given.get(NAME) or of_preset(given.get("preset"))
+            if named in config.OWN:
+                return str(named)
+    return None
 
 
 def _given(name: str) -> str | None:
@@ -98,6 +126,11 @@ def _load(name: str) -> Any:
                 f"--{NAME}={name}: {field.name} has no default. Give it one, such as "
                 f"{field.name}: int = 64"
             )
-    made = found()
-    settings.of(made)
+    with code_of_others(f"--{NAME}={name}: cannot be made"):
+        made = found()
+    for field in settings.of(made):
+        if field.name in RESERVED:
+            raise UsageError(
+                f"--{NAME}={name}: {field.name}: a flag of the commands has this name. Rename it"
+            )
     return made

@@ -83,9 +83,10 @@ def _plane(model: nn.Module, params: Params, images: np.ndarray) -> Part:
 
 
 def _hidden(model: nn.Module, params: Params, images: np.ndarray) -> np.ndarray:
-    """The outputs of the layer before the logits, [M, units]; of one layer alone, the logits."""
-    named = [values for name, values in activations(model, params, images).items() if name]
-    return np.asarray(named[-2:][0], np.float64).reshape(len(images), -1)
+    """The outputs of the layer before the logits, [M, units]; without one, the logits."""
+    found = activations(model, params, images)
+    layers = [values for name, values in found.items() if name] or [*found.values()]
+    return np.asarray(layers[-2:][0], np.float64).reshape(len(images), -1)
 
 
 def sprite(images: np.ndarray) -> dict[str, Any]:
