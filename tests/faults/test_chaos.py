@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -115,10 +116,12 @@ class Relay:
                 target.sendall(data)
         cut(target)
 
-    def close(self) -> None:
-        """Cut what is connected; what connects anew gets through."""
+    def close(self) -> bool:
+        """Cut what is connected, if anything is; what connects anew gets through."""
+        connected = bool(self._open)
         while self._open:
             cut(self._open.pop())
+        return connected
 
     def end(self) -> None:
         """Let nothing through any more."""
@@ -140,6 +143,9 @@ def end(process) -> None:
         for child in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
+
+
+KINDS = ("kill", "stop", "network", "machine")
 
 
 class Chaos:
@@ -182,21 +188,25 @@ class Chaos:
         command = ("-m", "experiments.cluster", "worker", to, "--certificates=key", "--workers=1")
         self.workers.append(self.start(*command))
 
-    def disturb(self, random) -> str:
-        """Do something bad to one of the workers; where one is gone for good, another comes."""
+    def disturb(self, random) -> str | None:
+        """Do something bad to one of the workers; where one is gone for good, another comes.
+
+        Returns what it was; None if there was nothing to do it to.
+        """
         which = random.randrange(len(self.workers))
-        what = random.choice(["kill", "stop", "network", "machine"])
+        what = random.choice(KINDS)
         trains = workers_of(self.workers[which])
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if what == "network":
-                self.relays[which].close()
-            elif what == "machine":
-                end(self.workers[which])
-                del self.workers[which], self.relays[which]
-                self.join()
-            elif trains:
-                trains[0].kill() if what == "kill" else trains[0].suspend()
-        return what
+        if what == "network":
+            return what if self.relays[which].close() else None
+        if what == "machine":
+            end(self.workers[which])
+            del self.workers[which], self.relays[which]
+            self.join()
+            return what
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            trains[0].kill() if what == "kill" else trains[0].suspend()
+            return what
+        return None
 
 
 @pytest.mark.slow
@@ -212,15 +222,14 @@ def test_the_table_of_a_disturbed_sweep_is_that_of_an_undisturbed_one(fault, tin
             chaos.join()
         to = (f"--cluster={chaos.address(chaos.port)}", "--certificates=key")
         client = chaos.start(*sweep(tiny, *flags, *to))
-        until, then = time.monotonic() + 1200, 1
+        until, then, happened = time.monotonic() + 1200, 1, Counter()
         while client.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
             done = len(lines(tmp_path / "run", "runs.jsonl"))
             if done < then:  # however slow the machine is
                 continue
             then = done + 4
-            chaos.disturb(fault.random)
-            fault.count("detected", "recovered", "bit-equal")
+            happened.update(filter(None, [chaos.disturb(fault.random)]))
             if done > runs // 2 and chaos.schedulers == 1:
                 chaos.scheduler.kill()
                 _, err = client.communicate(timeout=120)
@@ -232,3 +241,6 @@ def test_the_table_of_a_disturbed_sweep_is_that_of_an_undisturbed_one(fault, tin
         assert client.poll() == 0, client.communicate()
         assert chaos.schedulers == 2
     assert table(tmp_path / "run") == expected
+    assert happened.keys() == {*KINDS} or count < 8, happened
+    for _ in range(happened.total() + 1):  # and the scheduler
+        fault.count("detected", "recovered", "bit-equal")
