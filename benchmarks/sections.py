@@ -2,22 +2,23 @@
 
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import forms, on_gpu, overhead, scaling
+from benchmarks import forms, on_gpu, overhead, race, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
-from lenet.analysis import stats
+from lenet.analysis import stats, terms
 from lenet.language import mark, translate, translation
 from lenet.records import ledger
 
 RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 GPU = RESULTS / "gpu.json"
-OVERHEAD = RESULTS / "overhead.json"
+OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -72,6 +73,27 @@ def overhead_of_cluster(language: str) -> str:
         machine=bench.machine(record["environment"]),
     )
     return f"{said}\n\n```bash\n{record['command']}\n```"
+
+
+def race_table(language: str) -> str:
+    """Return how long searches take to an accuracy, with the command that measured it."""
+    record = records.read_json(RACE)
+    said = translate(
+        language,
+        "Seconds from the command until a setting has a validation accuracy of {target:.2f} on "
+        "{dataset}: {rounds} rounds on {cores} cores. Settings are compared after {least} epochs, "
+        "after twice as many, and so on to {most}. {machine}; torch {torch}, optuna {optuna}.",
+        target=record["target"],
+        dataset=terms.valued(record["dataset"]),
+        rounds=record["repeats"],
+        cores=record["cores"],
+        least=record["min_epochs"],
+        most=record["epochs"],
+        machine=bench.machine(record["environment"]),
+        torch=record["torch"],
+        optuna=record["optuna"],
+    )
+    return f"{said}\n\n{race.table(record, language)}\n\n```bash\n{record['command']}\n```"
 
 
 def gpu_table(language: str) -> str:
@@ -158,9 +180,10 @@ def precision_table(language: str) -> str:
 KEPT = ("train_loss", "train_accuracy", "test_accuracy")
 
 
-def spread(values: list[float]) -> str:
+def spread(values: Iterable[float]) -> str:
     """Return mean ± standard deviation."""
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+    some = list(values)
+    return f"{statistics.fmean(some):.4f} ± {statistics.stdev(some):.4f}"
 
 
 def collect_precisions(*sweep_dirs: Path) -> None:
