@@ -20,9 +20,10 @@ def curves(final: float) -> dict:
 
 def test_printed_errors_are_looked_for_among_the_seeds_after_as_many_epochs():
     # 0.1 and 128 is in both searches, with other errors.
-    agree, best, stopped = (translate("en", said) for said in book_search.said(curves(0.5)))
+    agree, median, best, stopped = (translate("en", said) for said in book_search.said(curves(0.5)))
     assert "random search prints, 12 lie" in agree
-    assert agree.endswith("of the 13 of ASHA, 13.")
+    assert "of the 13 of ASHA, 13. One more of our seeds would with a probability of 33%." in agree
+    assert "of 2 seeds is a 50.0% confidence interval of the median" in median
     assert "lowest median error is 0.155, at lr=0.192, batch_size=41" in best
     assert "ASHA lr=0.265, batch_size=64" in best
     assert stopped.startswith("ASHA stopped 8 settings.")
@@ -33,7 +34,7 @@ def test_printed_errors_are_looked_for_among_the_seeds_after_as_many_epochs():
 
 
 def test_a_stopped_setting_that_would_have_won_is_found():
-    _, _, stopped = (translate("en", said) for said in book_search.said(curves(0.1)))
+    *_, stopped = (translate("en", said) for said in book_search.said(curves(0.1)))
     assert "has a median error of 0.100" in stopped
     assert "with 2 of 2 seeds it ends below" in stopped
 

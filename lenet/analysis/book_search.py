@@ -70,7 +70,12 @@ Found = Mapping[tuple[float, int], Curves]
 
 AGREE = mark(
     "Of the {n} errors that random search prints, {k} lie between the lowest and the highest of "
-    "our {seeds} seeds after as many epochs; of the {m} of ASHA, {j}."
+    "our {seeds} seeds after as many epochs; of the {m} of ASHA, {j}. One more of our seeds would "
+    "with a probability of {chance:.0%}."
+)
+MEDIAN = mark(
+    "From the lowest to the highest of {seeds} seeds is a {confidence:.1%} confidence interval of "
+    "the median, whatever the distribution."
 )
 BEST = mark(
     "After ten epochs the lowest median error is {error:.3f}, at {setting}. Random search prints "
@@ -111,7 +116,10 @@ def said(found: Found) -> list[Message]:
             m=len(by_rule["asha"]),
             j=inside["asha"],
             seeds=seeds,
+            chance=(seeds - 1) / (seeds + 1),  # it is neither the lowest nor the highest of all
         ),
+        # Else all seeds lie above the median, or all below.
+        message(MEDIAN, seeds=seeds, confidence=1 - 2 ** (1 - seeds)),
         message(
             BEST,
             error=final[best],
