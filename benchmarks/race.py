@@ -202,8 +202,10 @@ def table(record: dict[str, Any], language: str = "en") -> str:
     """Return a row for each search: seconds of each repeat, and what was trained until then."""
     t = translation(language)
     rows = []
-    for name in dict.fromkeys(each["name"] for each in record["searches"]):
+    for name in SEARCHES:
         own = [each for each in record["searches"] if each["name"] == name]
+        if not own:
+            continue
         seconds = [each["seconds"] for each in own]
         late = f"> {record['limit']:.0f}"
         rows.append(

@@ -10,6 +10,7 @@ python scripts/readme.py --check             fail if that would change a page
 
 import functools
 import io
+import itertools
 import json
 import math
 import re
@@ -29,6 +30,7 @@ from benchmarks import table as table_of_bench
 from experiments import cli
 from experiments.cli import completion
 from experiments.commands import purpose
+from experiments.within import running_statistics
 from lenet import config as config_module
 from lenet import data, files, records
 from lenet.analysis import (
@@ -47,7 +49,16 @@ from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
 from lenet.figures import doubted, run
-from lenet.language import LANGUAGES, Message, listed, message, sentences, translate, translation
+from lenet.language import (
+    LANGUAGES,
+    Message,
+    listed,
+    mark,
+    message,
+    sentences,
+    translate,
+    translation,
+)
 from lenet.model import LeNet
 from lenet.records import ledger
 
@@ -64,6 +75,10 @@ NEAR = (0.02, 0.04, 0.06, 0.08)
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
 BEST_OF = (1, 2, 4, 8, 16)
+KINDS = {"scratch": mark("from scratch"), "concise": mark("the framework's layer")}
+"""How the published runs normalise."""
+TESTED = (mark("their own batch"), mark("running means"))
+"""Test images, by whether it is by running statistics."""
 README = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 COMMANDS = """\
 .venv/bin/python -m experiments.sweep --seed=0:32 --run_dir=runs/book
@@ -418,6 +433,36 @@ def best_of_section(language: str) -> str:
     return f"{said}\n\n{tabulate(cells, heads, tablefmt='github', disable_numparse=True)}"
 
 
+def normalised_section(language: str) -> str:
+    """LeNet with batch normalisation: the published distributions, by pooling and statistics."""
+    t = partial(translate, language)
+    rows = []
+    for pool, name in running_statistics.POOLS.items():
+        for framework in published.NAMES:
+            runs = published.runs(framework, f"bn_{pool}")
+            for kind, running in itertools.product(KINDS, (False, True)):
+                chosen = (runs.kind == kind) & (published.by_running(runs) == running)
+                if chosen.sum() > 2:
+                    some = runs.where(chosen)
+                    columns = (some.loss, some.train_acc, some.test_acc)
+                    about = [t(published.NAMES[framework]), t(KINDS[kind]), t(TESTED[running])]
+                    spreads = map(sections.spread, columns)
+                    rows.append([t(name), *about, len(some.loss), *spreads])
+    heads = [
+        t("pooling"),
+        t("source"),
+        t("batch normalisation"),
+        t("test images normalised by"),
+        "n",
+        t("training loss"),
+        t("training accuracy"),
+        t("test accuracy"),
+    ]
+    shown = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+    note = t("n runs; mean ± standard deviation.")
+    return f"{shown}\n\n{note}"
+
+
 def _best(n: int, values: np.ndarray) -> np.ndarray:
     return stats.best_of(values, n)
 
@@ -584,7 +629,7 @@ def commands_section(language: str) -> str:
 
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "README": {"numbers": numbers_section},
-    "agreement": {"book": book_section},
+    "agreement": {"book": book_section, "normalised": normalised_section},
     "benchmarks": {"bench": sections.speed},
     "comparison": {"compare": comparison_section, "votes": votes_section},
     "data": {"neighbours": neighbours_section},
@@ -592,6 +637,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "cli": {"commands": commands_section},
     "cluster": {"overhead": sections.overhead_of_cluster},
     "faults": {"faults": faults_section},
+    "search": {"race": sections.race_table},
     "speed": {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
@@ -634,7 +680,7 @@ def pictures() -> dict[Path, bytes]:
     for language in LANGUAGES:
         docs = ROOT / "docs" / language / "results"
         drawn[docs / "book.png"] = run.curves(rows, config, language)
-        drawn[docs / "published.png"] = run.among_published(ours, language)
+        drawn[docs / "published.png"] = run.among_published(ours, language=language)
         if COMPARE.exists():
             runs = records.read_json(COMPARE)["comparison"]
             drawn[docs / "compare.png"] = comparison_plots.picture(

@@ -1,8 +1,10 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import record_rows
+from commands import ROOT
 
 from experiments.cli import progress
 from lenet.analysis import published, summary
@@ -130,6 +132,20 @@ def test_published_test_accuracies_spread_since_running_statistics_are_used():
     assert max(spreads["scratch", "train"], spreads["concise", "train"]) < 0.01
     assert spreads["scratch", "eval"] < 0.01 < 0.06 < spreads["concise", "eval"]
     assert min(spreads["scratch", "no_grad"], spreads["concise", "no_grad"]) > 0.025
+
+
+def test_the_page_says_how_much_more_test_accuracy_spreads_than_training_accuracy():
+    ratios = {True: [], False: []}
+    for pool, kind, running in itertools.product(("avg", "max"), ("scratch", "concise"), ratios):
+        runs = published.runs("pytorch", f"bn_{pool}")
+        some = runs.where((runs.kind == kind) & (published.by_running(runs) == running))
+        if len(some.kind) > 2:
+            ratios[running].append(some.test_acc.std(ddof=1) / some.train_acc.std(ddof=1))
+    low, high = (f"{find(ratios[True]):.0f}" for find in (min, max))
+    text = (ROOT / "docs/en/agreement.md").read_text(encoding="utf-8")
+    assert f"spreads {low} to {high} times as much as training accuracy" in text
+    low, high = (f"{find(ratios[False]):.0f}" for find in (min, max))
+    assert f"by their own batch, {low} to {high} times" in text
 
 
 def test_a_run_with_batch_normalisation_has_its_place_among_those_of_its_pooling():

@@ -152,10 +152,11 @@ def _process() -> Iterator[None]:
 
 
 def own_flags() -> list[flags.Flag]:
-    """Return the flags that are not absl's own, in the order of definition."""
+    """Return the flags that are not a library's own, in the order of definition."""
     modules = FLAGS.flags_by_module_dict().items()
+    libraries = ("absl", "chex")
     return [
-        flag for module, defined in modules if not module.startswith("absl") for flag in defined
+        flag for module, defined in modules if not module.startswith(libraries) for flag in defined
     ]
 
 
