@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import signal
+import socket
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from record_rows import timeless
 
 from lenet import cluster, records, runs, search, train
 from lenet.cluster import client as client_module
-from lenet.cluster import worker
+from lenet.cluster import nodes, worker
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import cores
@@ -237,6 +238,23 @@ def test_a_key_is_made_once_and_is_private(tmp_path):
     with pytest.raises(UsageError, match="chmod 700"):
         cluster.certificates(public, make=True)
     assert list(public.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "address"),
+    [
+        (["127.0.0.1", "10.9.0.1"], "tls://10.9.0.1:8786"),
+        (["127.0.0.1"], "tls://127.0.0.1:8786"),
+    ],
+)
+def test_a_scheduler_without_a_way_out_names_an_address_of_its_network(
+    addresses, address, monkeypatch
+):
+    at = [mock.Mock(family=socket.AF_INET, address=each) for each in addresses]
+    found = {"some": [mock.Mock(family=socket.AF_INET6, address="::1")], "another": at}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: found)
+    assert nodes.reachable("tls://127.0.0.1:8786") == address
+    assert nodes.reachable("tls://192.0.2.1:8786") == "tls://192.0.2.1:8786"
 
 
 @pytest.mark.parametrize(

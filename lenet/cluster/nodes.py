@@ -5,13 +5,18 @@ No port is open to others without TLS; the pages that Dask serves are for this m
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
+import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+from distributed.comm.addressing import get_address_host_port
 
 from lenet import files, stopping
 from lenet.cluster.worker import REFUSED, OneCore
@@ -70,12 +75,16 @@ def connect(address: str, security: Security | None, patience: float) -> Iterato
 
 
 async def schedule(
-    host: str, port: int, security: Security, file: Path | None, ready: Callable[[str], None]
+    host: str | None,
+    port: int,
+    security: Security,
+    file: Path | None,
+    ready: Callable[[str], None],
 ) -> None:
     """Run a scheduler with mutual TLS until this is cancelled.
 
     Args:
-      host, port: where others reach it.
+      host, port: where others reach it; None: on all addresses of this machine.
       security: from `certificates`.
       file: to write its address to.
       ready: called with its address.
@@ -85,18 +94,35 @@ async def schedule(
     """
     _quiet()
     try:
-        scheduler = await Scheduler(
-            host=host, port=port, protocol="tls", security=security, dashboard_address=f"{HERE}:0"
-        )
+        with warnings.catch_warnings():  # of a network without a way out: `reachable`
+            warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
+            options: dict[str, Any] = {"protocol": "tls", "security": security}
+            options["dashboard_address"] = f"{HERE}:0"
+            scheduler = await Scheduler(host=host, port=port, **options)
+            address = scheduler.address if host else reachable(scheduler.address)
     except OSError as error:
         raise UsageError(f"host={host}: cannot listen on port {port}: {error}") from None
     try:
         if file:
-            files.write_json(file, scheduler.identity())
-        ready(scheduler.address)
+            files.write_json(file, scheduler.identity() | {"address": address})
+        ready(address)
         await scheduler.finished()
     finally:
         await scheduler.close()
+
+
+def reachable(address: str) -> str:
+    """Return an address of a scheduler by which other machines of its network reach it.
+
+    Dask looks for the way to a public address; where there is none it finds only this machine.
+    """
+    host, port = get_address_host_port(address)
+    if not ipaddress.ip_address(host).is_loopback:
+        return address
+    found = (each for of_one in psutil.net_if_addrs().values() for each in of_one)
+    others = (each.address for each in found if each.family == socket.AF_INET)
+    other = next((each for each in others if not ipaddress.ip_address(each).is_loopback), host)
+    return f"{address.partition('://')[0]}://{other}:{port}"
 
 
 async def serve(
