@@ -15,6 +15,7 @@ from unittest import mock
 import jax
 import psutil
 import pytest
+from commands import command, start
 from record_rows import timeless
 
 from lenet import cluster, records, runs, search, train
@@ -238,6 +239,45 @@ def test_a_key_is_made_once_and_is_private(tmp_path):
     with pytest.raises(UsageError, match="chmod 700"):
         cluster.certificates(public, make=True)
     assert list(public.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_dask_s_own_worker_joins_by_the_scheduler_s_file(tiny, tmp_path):
+    """As the page has it for SLURM: with the key's files, and no address."""
+    sizes = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2")
+    data = ("--dataset=tiny", f"--data_dir={tiny}", "--noreport", "--seed=0:3")
+    tables = []
+    with contextlib.ExitStack() as stack:
+
+        def begin(*words: str):
+            process = start(*words, cwd=tmp_path)
+            stack.callback(process.communicate)
+            stack.callback(end_family, process.pid)
+            return process
+
+        where = ("--host=127.0.0.1", "--port=0", "--certificates=key")
+        scheduler = begin(
+            "-m", "experiments.cluster", "scheduler", *where, "--scheduler_file=cluster.json"
+        )
+        assert "scheduler at tls://127.0.0.1:" in scheduler.stdout.readline()
+        tls = ("--tls-ca-file=key/cluster.crt", "--tls-cert=key/cluster.crt")
+        own = ("--nthreads=1", "--memory-limit=0", "--no-dashboard", "--tls-key=key/cluster.key")
+        begin("-m", "distributed.cli.dask_worker", "--scheduler-file=cluster.json", *own, *tls)
+        for to in (("--cluster=cluster.json", "--certificates=key"), ()):
+            run_dir = f"run{len(tables)}"
+            done = command("sweep", *sizes, *data, *to, f"--run_dir={run_dir}", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            entries = sorted(ledger.read(tmp_path / run_dir / "runs.jsonl"), key=lambda e: e.run)
+            tables.append([timeless(entry.rows) for entry in entries])
+    assert tables[0] == tables[1]
+
+
+def end_family(pid: int) -> None:
+    """Kill a process and its children."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.mark.parametrize(
