@@ -21,7 +21,8 @@ from flax.traverse_util import flatten_dict
 from lenet.engine import forward
 from lenet.engine.forward import Params
 from lenet.errors import RecordError, UsageError, reason
-from lenet.model import WINDOW, LeNet, feature_maps
+from lenet.model import LeNet, feature_maps
+from lenet.networks.layers import WINDOW, plain
 from lenet.ops.shapes import same_padding
 
 OPSET = 17
@@ -270,15 +271,14 @@ def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...])
     """
     from jax import export
 
-    # The convolution operation, which other compilers support
-    plain = model.clone(conv="lax") if isinstance(model, LeNet) else model
+    shown = plain(model)  # the convolution operation, which other compilers support
     held = jax.tree.map(jnp.asarray, params)
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
 
     def logits(images: jax.Array) -> jax.Array:
         with jax.default_matmul_precision("highest"):
-            return forward.apply(plain, held, images)
+            return forward.apply(shown, held, images)
 
     try:
         made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)

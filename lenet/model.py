@@ -1,7 +1,6 @@
 """LeNet, after LeCun et al. (1998) as the chapter has it: two convolutions, three dense layers."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,55 +9,42 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from jax.nn import initializers
 from jaxtyping import Float, Num
 
 from lenet import config as config_module
 from lenet import networks, ops
 from lenet.config import Config
 from lenet.errors import UsageError, code_of_others
+from lenet.networks.layers import (
+    BIAS_INITIALIZERS,
+    KERNEL_INITIALIZERS,
+    WINDOW,
+    Conv2D,
+    Dense,
+)
 from lenet.ops import blocks, native
-from lenet.ops.shapes import Padding, Size, check_axes, output_shape, pair, same_padding
+from lenet.ops.shapes import Padding, Size, check_axes, output_shape, same_padding
 
-WINDOW = 2
-"""Side and stride of a pooling window."""
+__all__ = [
+    "ACTIVATIONS",
+    "BIAS_INITIALIZERS",
+    "FORMS",
+    "KERNEL_INITIALIZERS",
+    "POOLS",
+    "PRECISIONS",
+    "WINDOW",
+    "Conv2D",
+    "Dense",
+    "LeNet",
+    "feature_maps",
+    "lenet_of",
+    "network",
+]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": nn.sigmoid,
     "relu": nn.relu,
     "tanh": nn.tanh,
-}
-
-KERNEL_INITIALIZERS: dict[str, initializers.Initializer] = {
-    "xavier_uniform": initializers.glorot_uniform(),
-    "xavier_normal": initializers.glorot_normal(),
-    "he_uniform": initializers.he_uniform(),
-    "he_normal": initializers.he_normal(),
-    "lecun_uniform": initializers.lecun_uniform(),
-    "lecun_normal": initializers.lecun_normal(),
-    "orthogonal": initializers.orthogonal(),
-    "normal": initializers.normal(0.01),
-    # torch.nn.Linear and Conv2d: U(±1/√fan_in)
-    "pytorch": initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
-}
-
-
-def _uniform_bias(fan_in: int) -> Any:
-    """PyTorch's default: U(−1/√fan_in, 1/√fan_in), with the fan-in of the layer's kernel."""
-    bound = 1 / math.sqrt(fan_in)
-
-    def init(key: Array, shape: Sequence[int], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
-
-
-BiasInitializer = Callable[[int], initializers.Initializer]
-"""Takes the fan-in of the kernel beside the bias."""
-
-BIAS_INITIALIZERS: dict[str, BiasInitializer] = {
-    "zeros": lambda fan_in: initializers.zeros,
-    "pytorch": _uniform_bias,
 }
 
 POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
@@ -69,88 +55,6 @@ the same."""
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 """Of products: exact float32, TF32 where a GPU has it, or bfloat16 for the activations, too."""
-
-
-class Conv2D(nn.Module):
-    """A convolutional layer: cross-correlate with a learned kernel, then add a bias per channel.
-
-    y = conv2d(x, kernel) + bias, with kernel [kh, kw, Ci, Co] and bias [Co].
-
-    Attributes:
-      features: Co.
-      kernel_size: one integer or (kh, kw).
-      padding, stride: as in `ops.conv2d`; only the "lax" form takes them.
-      use_bias: whether there is a bias.
-      form: "lax" maps images [B, H, W, Ci] to [B, H', W', Co]; "matmul" maps blocks to blocks, and
-        "native" to blocks of a pooling window.
-
-    >>> layer = Conv2D(features=1, kernel_size=(1, 2))
-    >>> x = jnp.ones((1, 6, 8, 1))
-    >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
-    (1, 6, 7, 1)
-    """
-
-    features: int
-    kernel_size: int | Sequence[int]
-    padding: Padding = 0
-    stride: int | Sequence[int] = 1
-    use_bias: bool = True
-    kernel_init: initializers.Initializer = KERNEL_INITIALIZERS["xavier_uniform"]
-    bias_init: BiasInitializer = BIAS_INITIALIZERS["zeros"]
-    form: str = "lax"
-
-    @nn.compact
-    def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
-        """Map images or blocks to feature maps of the same layout."""
-        channels = x.shape[-1] if self.form == "lax" else x.shape[2]
-        shape = (*pair(self.kernel_size, "kernel_size", least=1), channels, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        bias = jnp.zeros(self.features, jnp.float32)
-        if self.use_bias:
-            init = self.bias_init(math.prod(shape[:3]))
-            bias = self.param("bias", init, (self.features,), jnp.float32)
-        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
-        if self.form == "lax":
-            y = ops.conv2d(x, kernel, stride=self.stride, padding=self.padding)
-            return y + bias[None, None, None]
-        if self.padding != 0 or self.stride != 1:
-            raise ValueError(
-                f"the {self.form} form pads in blocks.split and has stride 1, "
-                f"not padding={self.padding} and stride={self.stride}"
-            )
-        if self.form == "native":
-            return native.conv2d(x, kernel, bias, WINDOW)
-        return blocks.conv2d(x, kernel, bias)
-
-
-class Dense(nn.Module):
-    """A fully connected layer: y = x · kernel + bias, with kernel [in, out] and bias [out].
-
-    Attributes:
-      features: the number of outputs.
-      form: "lax" maps rows [B, in] to rows [B, out]; "matmul" and "native" map columns [in, B] to
-        [out, B], as blocks have their examples last, too.
-      grid: (H, W) of the maps that columns are made of, channel by channel; the kernel's rows are
-        the same features pixel by pixel, as rows [B, in] have them.
-    """
-
-    features: int
-    kernel_init: initializers.Initializer = KERNEL_INITIALIZERS["xavier_uniform"]
-    bias_init: BiasInitializer = BIAS_INITIALIZERS["zeros"]
-    form: str = "lax"
-    grid: Size = (1, 1)
-
-    @nn.compact
-    def __call__(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
-        """Map rows to rows or columns to columns."""
-        inputs = x.shape[1] if self.form == "lax" else x.shape[0]
-        kernel = self.param("kernel", self.kernel_init, (inputs, self.features), jnp.float32)
-        bias = self.param("bias", self.bias_init(inputs), (self.features,), jnp.float32)
-        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
-        if self.form == "lax":
-            return x @ kernel + bias[None]
-        kernel = kernel.reshape(*self.grid, -1, self.features).transpose(2, 0, 1, 3)
-        return kernel.reshape(inputs, -1).T @ x + bias[:, None]
 
 
 class LeNet(nn.Module):
@@ -329,7 +233,8 @@ def network(config: Config, num_classes: int) -> nn.Module:
     if isinstance(config.network, config_module.LeNet):
         return _lenet(config, num_classes)
     if isinstance(config.network, config_module.BNLeNet):
-        return networks.BNLeNet(config.network.pool, num_classes)
+        conv = "matmul" if jax.default_backend() == "cpu" else "lax"
+        return networks.BNLeNet(config.network.pool, num_classes, conv)
     if isinstance(config.network, config_module.LeNet5):
         return networks.LeNet5(num_classes)
     name = config_module.name_of(config.network)

@@ -1,12 +1,14 @@
 """The project's further networks: with batch normalisation, and the one of 1998."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from commands import command
 
-from lenet import records, train
+from lenet import networks, records, train
 from lenet.config import BNLeNet, Config, LeNet5, from_dict, to_dict
 from lenet.data import synthetic
 from lenet.engine import convolutions, forward
@@ -14,10 +16,35 @@ from lenet.errors import UsageError
 from lenet.inspect.modules import recorded
 from lenet.model import network
 from lenet.networks import lenet5_1998
+from lenet.networks.layers import plain
 
 DATA = synthetic.make(100, 20)
 SETTINGS = {"dataset": "synthetic", "batch_size": 50, "epochs": 1, "lr": 0.1}
 IMAGES = jax.random.uniform(jax.random.key(0), (8, 28, 28, 1))
+
+
+@pytest.mark.parametrize(("pool", "side"), [("avg", 28), ("max", 28), ("max", 30)])
+def test_the_forms_of_batch_normalised_lenet_agree(pool, side):
+    """Of 30×30 pixels blocks would not be whole: the form is the other one then."""
+    images = jax.random.uniform(jax.random.key(2), (8, side, side, 1))
+    direct, products = networks.BNLeNet(pool), networks.BNLeNet(pool, conv="matmul")
+    variables = direct.init(jax.random.key(1), images)
+    shapes = jax.tree.map(jnp.shape, products.init(jax.random.key(1), images))
+    assert shapes == jax.tree.map(jnp.shape, variables)
+
+    def loss(params, model):
+        given = {**variables, "params": params}
+        logits, after = model.apply(given, images, train=True, mutable=["batch_stats"])
+        return -jax.nn.log_softmax(logits)[:, 3].mean(), after
+
+    found = [
+        jax.value_and_grad(loss, has_aux=True)(variables["params"], model)
+        for model in (direct, products)
+    ]
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-5)
+    jax.tree.map(close, *found)
+    shown = plain(products)
+    np.testing.assert_array_equal(shown.apply(variables, images), direct.apply(variables, images))
 
 
 @pytest.mark.slow
@@ -186,14 +213,12 @@ def test_commands_take_own_networks_by_name_and_by_preset(tiny, tmp_path):
     old = ("--network=lenet5_1998", "--lr=0.0001,0.001", *short, "--noreport", "--run_dir=old")
     swept = command("sweep", *old, cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
-    again = command("sweep", "--run_dir=old", "--resume", cwd=tmp_path)
-    assert "Give --network=lenet5_1998 again" in again.stderr
-    again = command("sweep", "--run_dir=old", "--resume", old[0], cwd=tmp_path)
+    again = command("sweep", "--run_dir=old", "--resume", cwd=tmp_path)  # the record names it
     assert "2 of 2 runs already finished" in again.stdout, again.stderr
 
 
 def test_the_statistics_of_a_layer_are_before_its_sigmoid():
-    model = network(Config(BNLeNet()), 10)
+    model = plain(network(Config(BNLeNet()), 10))
     with recorded() as outputs:
         model.init(jax.random.key(0), IMAGES)
     assert outputs["bn_conv1"].shape == (8, 24, 24, 6)

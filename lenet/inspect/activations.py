@@ -14,6 +14,7 @@ from lenet.engine import forward
 from lenet.engine.forward import Params
 from lenet.inspect import modules
 from lenet.model import LeNet
+from lenet.networks.layers import plain
 
 SATURATED = 0.05
 """A sigmoid this close to 0 or 1 (a tanh to −1 or 1) counts as saturated: its slope is small."""
@@ -34,12 +35,12 @@ def activations(
     """
     if images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255
+    shown = plain(model)
     if not isinstance(model, LeNet):
         with modules.recorded() as outputs:
-            outputs[""] = forward.apply(model, params, images)
+            outputs[""] = forward.apply(shown, params, images)
         return {name: outputs[name] for name in [*modules.innermost(outputs), ""]}
-    plain = model.clone(conv="lax")  # the same parameters, and maps that are images
-    _, seen = plain.apply({"params": params}, images, mutable="activations")
+    _, seen = shown.apply({"params": params}, images, mutable="activations")
     return {name.removesuffix("_out"): v[0] for name, v in seen["activations"].items()}
 
 

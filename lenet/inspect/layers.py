@@ -13,7 +13,8 @@ from lenet.engine import forward
 from lenet.inspect import modules
 from lenet.inspect.receptive_field import Window, receptive_field
 from lenet.language import Translate
-from lenet.model import WINDOW, LeNet, feature_maps
+from lenet.model import LeNet, feature_maps
+from lenet.networks.layers import WINDOW, plain
 
 
 class Layer(NamedTuple):
@@ -73,6 +74,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
 
 def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """The innermost modules in the order of their calls, by the paths of their names."""
+    model = plain(model)
     with modules.recorded() as outputs:
         params, _ = jax.eval_shape(
             lambda key: forward.init(model, key, image_shape), jax.random.key(0)

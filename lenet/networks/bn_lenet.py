@@ -1,13 +1,17 @@
 """LeNet with batch normalisation, as the book's section on batch normalisation has it."""
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jax.nn import initializers
 from jaxtyping import Float, Num
 
 from lenet import ops
+from lenet.networks.layers import WINDOW, Conv2D, Dense
+from lenet.ops import blocks
 
 POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
+XAVIER = initializers.glorot_uniform()
 MOMENTUM = 0.9
 """Of the running statistics, which are MOMENTUM · old + (1 − MOMENTUM) · new after each step."""
 
@@ -22,6 +26,8 @@ class BNLeNet(nn.Module):
     Attributes:
       pool: "avg" or "max".
       num_classes: K.
+      conv: "matmul" for products of blocks (`lenet.ops.blocks`), where images consist of whole
+        blocks of 4×4, or "lax"; both have the same parameters and, to rounding, the same result.
 
     >>> import jax, jax.numpy as jnp
     >>> variables = BNLeNet().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
@@ -31,28 +37,52 @@ class BNLeNet(nn.Module):
 
     pool: str = "avg"
     num_classes: int = 10
+    conv: str = "lax"
 
     @nn.compact
     def __call__(self, images: Num[Array, "B H W C"], train: bool = False) -> Float[Array, "B K"]:
         """Return the logits of images; in training normalised by the statistics of the batch."""
 
-        def normalised(x: Array, name: str) -> Array:
-            return nn.sigmoid(
-                nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=1e-5, name=f"bn_{name}")(x)
-            )
+        x, grid = jnp.asarray(images), (1, 1)
+        # Of part of a block the statistics would count zeros that fill it.
+        blocked = self.conv == "matmul" and not any(side % 4 for side in x.shape[1:3])
+        form = "matmul" if blocked else "lax"
 
-        x, xavier = images, initializers.glorot_uniform()
-        for i, channels in enumerate((6, 16), start=1):
-            x = nn.Conv(
-                channels,
-                (5, 5),
-                padding="VALID",
-                kernel_init=xavier,
-                conv_general_dilated=ops.conv_general_dilated,
-                name=f"conv{i}",
+        def normalised(x: Array, name: str, axis: int) -> Array:
+            return nn.BatchNorm(
+                not train, axis, momentum=MOMENTUM, epsilon=1e-5, name=f"bn_{name}"
             )(x)
-            x = POOLS[self.pool](normalised(x, f"conv{i}"), 2)
-        x = x.reshape(len(x), -1)
+
+        if blocked:
+            x = blocks.split(x, 4)
+        for i, channels in enumerate((6, 16), start=1):
+            x = _convolution(channels, blocked, f"conv{i}")(x)
+            x = normalised(x, f"conv{i}", 2 if blocked else -1)
+            if blocked:
+                x = blocks.activate_and_pool(x, nn.sigmoid, WINDOW, self.pool)
+            else:
+                x = POOLS[self.pool](nn.sigmoid(x), WINDOW)
+        if blocked:
+            grid = (x.shape[3], x.shape[4])
+            x = x[0, 0].reshape(-1, x.shape[-1])
+        else:
+            x = x.reshape(len(x), -1)
         for i, units in enumerate((120, 84), start=1):
-            x = normalised(nn.Dense(units, kernel_init=xavier, name=f"dense{i}")(x), f"dense{i}")
-        return nn.Dense(self.num_classes, kernel_init=xavier, name="dense3")(x)
+            x = Dense(units, XAVIER, form=form, grid=grid, name=f"dense{i}")(x)
+            x = nn.sigmoid(normalised(x, f"dense{i}", 0 if blocked else -1))
+            grid = (1, 1)
+        x = Dense(self.num_classes, XAVIER, form=form, name="dense3")(x)
+        return x.T if blocked else x
+
+
+def _convolution(channels: int, blocked: bool, name: str) -> nn.Module:
+    if blocked:
+        return Conv2D(channels, 5, kernel_init=XAVIER, form="matmul", name=name)
+    return nn.Conv(
+        channels,
+        (5, 5),
+        padding="VALID",
+        kernel_init=XAVIER,
+        conv_general_dilated=ops.conv_general_dilated,
+        name=name,
+    )
