@@ -3,7 +3,6 @@
 python -m benchmarks.optuna_torch DIRECTORY DATASET COMPILED SEED PLACE
 """
 
-import dataclasses
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from benchmarks.race import EPOCHS, HELD_OUT, SEEDS, SPACE, TRIALS, study
 from lenet import data as datasets
 from lenet import search
 from lenet.config import Config
+from lenet.data.splits import blind
 from lenet.engine import cores
 
 
@@ -34,9 +34,7 @@ def main(directory: str, dataset: str, compiled: str, seed: str, place: str) -> 
         with ledger.open("a") as lines:
             lines.write(json.dumps({"trial": trial} | what) + "\n")
 
-    data = datasets.load(dataset, valid=HELD_OUT)
-    assert data.valid is not None
-    data = dataclasses.replace(data, test=data.valid)
+    data = blind(datasets.load(dataset, valid=HELD_OUT))
 
     def objective(trial: optuna.Trial) -> float:
         setting = {

@@ -12,12 +12,13 @@ from jax import Array
 from jaxtyping import Float, Num
 
 from lenet import config as config_module
-from lenet import networks, ops
+from lenet import networks
 from lenet.config import Config
 from lenet.errors import UsageError, code_of_others
 from lenet.networks.layers import (
     BIAS_INITIALIZERS,
     KERNEL_INITIALIZERS,
+    POOLS,
     WINDOW,
     Conv2D,
     Dense,
@@ -46,8 +47,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
     "tanh": nn.tanh,
 }
-
-POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
 
 FORMS = ("matmul", "lax", "native")
 """How a convolution is computed: `blocks.conv2d`, `ops.conv2d` or `native.conv2d`. Parameters are
@@ -233,8 +232,7 @@ def network(config: Config, num_classes: int) -> nn.Module:
     if isinstance(config.network, config_module.LeNet):
         return _lenet(config, num_classes)
     if isinstance(config.network, config_module.BNLeNet):
-        conv = "matmul" if jax.default_backend() == "cpu" else "lax"
-        return networks.BNLeNet(config.network.pool, num_classes, conv)
+        return networks.BNLeNet(config.network.pool, num_classes, _form())
     if isinstance(config.network, config_module.LeNet5):
         return networks.LeNet5(num_classes)
     name = config_module.name_of(config.network)
@@ -271,11 +269,15 @@ def _check_hashable(name: str, network: Any) -> None:
         ) from None
 
 
-def _lenet(config: Config, num_classes: int) -> LeNet:
+def _form() -> str:
+    """Return the form that `auto` stands for on this process's device."""
     # Inside a loop XLA's convolution is slow on a CPU; on a GPU it is what cannot be captured in a
     # graph. A TPU's matrix unit is made for it.
-    auto = "lax" if jax.default_backend() == "tpu" else "matmul"
-    form = auto if config.conv == "auto" else config.conv
+    return "lax" if jax.default_backend() == "tpu" else "matmul"
+
+
+def _lenet(config: Config, num_classes: int) -> LeNet:
+    form = _form() if config.conv == "auto" else config.conv
     if form == "native" and native.missing():
         form = "matmul"  # to use a network that is trained; `train.check` refuses to train one
     return LeNet(

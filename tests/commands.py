@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import psutil
+
 from experiments.commands import main
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +34,15 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def end(pid: int) -> None:
+    """Kill a process and its children, as the end of a machine does: also what is stopped."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def python(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from unittest import mock
 import jax
 import psutil
 import pytest
-from commands import command, start
+from commands import command, end, start
 from record_rows import timeless
 
 from lenet import cluster, records, runs, search, train
@@ -252,7 +252,7 @@ def test_dask_s_own_worker_joins_by_the_scheduler_s_file(tiny, tmp_path):
         def begin(*words: str):
             process = start(*words, cwd=tmp_path)
             stack.callback(process.communicate)
-            stack.callback(end_family, process.pid)
+            stack.callback(end, process.pid)
             return process
 
         where = ("--host=127.0.0.1", "--port=0", "--certificates=key")
@@ -270,14 +270,6 @@ def test_dask_s_own_worker_joins_by_the_scheduler_s_file(tiny, tmp_path):
             entries = sorted(ledger.read(tmp_path / run_dir / "runs.jsonl"), key=lambda e: e.run)
             tables.append([timeless(entry.rows) for entry in entries])
     assert tables[0] == tables[1]
-
-
-def end_family(pid: int) -> None:
-    """Kill a process and its children."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for process in (*psutil.Process(pid).children(recursive=True), psutil.Process(pid)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
 
 
 @pytest.mark.parametrize(

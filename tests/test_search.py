@@ -19,6 +19,7 @@ from lenet import runs, train
 from lenet.analysis.searched import Searched, _saved, _sure, to_csv
 from lenet.config import Config
 from lenet.data import synthetic
+from lenet.data.splits import blind
 from lenet.errors import RecordError, UsageError
 from lenet.language import translate
 from lenet.records import checkpoint
@@ -70,7 +71,7 @@ def test_a_promoted_run_is_bitwise_the_run_alone(held, tmp_path):
     stopped = [len(found[0][0]) for _, found in trials]
     assert sorted(stopped) == [1, 1, 2, 4]
     config = search.config(trials[best][0], 0)
-    *_, (_, state) = train.fit(train.start(config, runs.searches.blind(held)))
+    *_, (_, state) = train.fit(train.start(config, blind(held)))
     (path,) = (tmp_path / "states").glob(f"{best:05d}-*")
     saved = checkpoint.load(path)
     assert saved.epoch == 4
@@ -78,7 +79,7 @@ def test_a_promoted_run_is_bitwise_the_run_alone(held, tmp_path):
 
 
 def test_the_search_sees_no_test_image(held):
-    seen = runs.searches.blind(held)
+    seen = blind(held)
     assert seen.test is held.valid
     assert seen.train is held.train
 
@@ -110,7 +111,7 @@ def test_a_search_of_own_optimizers_continues_from_their_states(held, tmp_path):
         searched(search, held, tmp_path / "left", leave=leave)
     assert searched(search, held, tmp_path / "left") == whole
     own = next(trial for trial in whole if trial[0]["optimizer"] == "test_search:make")
-    epochs = train.fit(train.start(search.config(own[0], 0), runs.searches.blind(held)))
+    epochs = train.fit(train.start(search.config(own[0], 0), blind(held)))
     *_, (row, _) = itertools.islice(epochs, len(own[1][0][0]))
     assert row.valid_accuracy == own[1][0][0][-1].valid_accuracy
     assert len(furthest[1][0][0]) == 4

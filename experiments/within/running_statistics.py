@@ -28,6 +28,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from experiments.within.chunks import chunks
+from experiments.within.shifts import NAMES
 from lenet.analysis.bootstrap import bca
 from lenet.analysis.stats import Interval, interval
 from lenet.config import BNLeNet, Config
@@ -200,7 +201,6 @@ def right_by_batch(model: nn.Module, state: State, split: Split) -> Array:
     return correct + of((images[-left:], labels[-left:])) if left else correct
 
 
-POOLS = {"avg": mark("average pooling"), "max": mark("max pooling")}
 SPREADS = mark(
     "{pool}, learning rate 1, {n} seeds: with statistics computed anew from the same weights the "
     "standard deviation of test accuracy is {precise:.4f}, with the running ones {running:.4f}; "
@@ -228,7 +228,7 @@ def said(record: dict[str, Any]) -> list[Message]:
         found.append(
             message(
                 SPREADS,
-                pool=message(POOLS[group.pool]),
+                pool=message(NAMES[group.pool]),
                 n=len(running),
                 precise=precise.std(ddof=1),
                 running=running.std(ddof=1),
@@ -274,7 +274,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
         test, train = (accuracies(record, group, split) for split in ("test", "train"))
         for i, name in enumerate(STATISTICS.values()):
             fields = [f"{x[:, i].mean():.4f} ± {x[:, i].std(ddof=1):.4f}" for x in (test, train)]
-            rows.append([POOLS[group.pool], f"{group.lr:g}", name, *fields])
+            rows.append([NAMES[group.pool], f"{group.lr:g}", name, *fields])
     return heads, rows
 
 
@@ -302,7 +302,7 @@ def charts(record: dict[str, Any]) -> list[Chart]:
             y = channel("spread", title, axis={"format": "~%"}, scale={"type": "log"})
             names = {name: t(each) for name, each in STATISTICS.items()}
             shown = "format(datum.spread, '.2%')"
-            return vega.lines(f"spread_{pool}", f"{t(POOLS[pool])}: {title}", x, y, names, shown)
+            return vega.lines(f"spread_{pool}", f"{t(NAMES[pool])}: {title}", x, y, names, shown)
 
         found.append(Chart(draw, {f"spread_{group.pool}": rows}))
     return found

@@ -8,6 +8,7 @@ published_runs.csv and published_bn_runs.csv say which commit printed each. Accu
 """
 
 import csv
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,6 +153,7 @@ def by_running(runs: Runs) -> NDArray[np.bool_]:
     return (runs.first_date > since) | (runs.kind == "") | (runs.framework != "pytorch")
 
 
+@functools.cache
 def alike(framework: str | None, experiment: str) -> Runs:
     """Return `runs` without those that normalised test images by their own statistics."""
     found = runs(framework, experiment)

@@ -171,6 +171,15 @@ def hold_out(data: Data, valid: int) -> Data:
     return dataclasses.replace(data, train=train, valid=split)
 
 
+def blind(data: Data) -> Data:
+    """Return data in which the held-out images are the test images, too.
+
+    What trains on them can report of the test set nothing, not even by mistake.
+    """
+    assert data.valid is not None
+    return dataclasses.replace(data, test=data.valid)
+
+
 def take(data: Data, *, train: int, test: int | None = None) -> Data:
     """Return `data` with only the first `train` training and the first `test` test examples.
 

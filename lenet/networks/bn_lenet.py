@@ -3,15 +3,13 @@
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jax.nn import initializers
 from jaxtyping import Float, Num
 
 from lenet import ops
-from lenet.networks.layers import WINDOW, Conv2D, Dense
+from lenet.networks.layers import KERNEL_INITIALIZERS, POOLS, WINDOW, Conv2D, Dense
 from lenet.ops import blocks
 
-POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
-XAVIER = initializers.glorot_uniform()
+CHANNELS, HIDDEN = (6, 16), (120, 84)
 MOMENTUM = 0.9
 """Of the running statistics, which are MOMENTUM · old + (1 − MOMENTUM) · new after each step."""
 
@@ -42,47 +40,45 @@ class BNLeNet(nn.Module):
     @nn.compact
     def __call__(self, images: Num[Array, "B H W C"], train: bool = False) -> Float[Array, "B K"]:
         """Return the logits of images; in training normalised by the statistics of the batch."""
-
-        x, grid = jnp.asarray(images), (1, 1)
+        x = jnp.asarray(images)
         # Of part of a block the statistics would count zeros that fill it.
-        blocked = self.conv == "matmul" and not any(side % 4 for side in x.shape[1:3])
-        form = "matmul" if blocked else "lax"
+        whole = not any(side % 4 for side in x.shape[1:3])
+        on = self._on_blocks if self.conv == "matmul" and whole else self._on_images
+        return on(x, train)
 
-        def normalised(x: Array, name: str, axis: int) -> Array:
-            return nn.BatchNorm(
-                not train, axis, momentum=MOMENTUM, epsilon=1e-5, name=f"bn_{name}"
+    def _on_images(self, x: Array, train: bool) -> Array:
+        for i, channels in enumerate(CHANNELS, start=1):
+            x = nn.Conv(
+                channels,
+                (5, 5),
+                padding="VALID",
+                kernel_init=KERNEL_INITIALIZERS["xavier_uniform"],
+                conv_general_dilated=ops.conv_general_dilated,
+                name=f"conv{i}",
             )(x)
+            x = nn.sigmoid(_normalisation(f"conv{i}", train)(x))
+            x = POOLS[self.pool](x, WINDOW)
+        x = x.reshape(len(x), -1)
+        for i, units in enumerate(HIDDEN, start=1):
+            x = Dense(units, name=f"dense{i}")(x)
+            x = nn.sigmoid(_normalisation(f"dense{i}", train)(x))
+        return Dense(self.num_classes, name="dense3")(x)
 
-        if blocked:
-            x = blocks.split(x, 4)
-        for i, channels in enumerate((6, 16), start=1):
-            x = _convolution(channels, blocked, f"conv{i}")(x)
-            x = normalised(x, f"conv{i}", 2 if blocked else -1)
-            if blocked:
-                x = blocks.activate_and_pool(x, nn.sigmoid, WINDOW, self.pool)
-            else:
-                x = POOLS[self.pool](nn.sigmoid(x), WINDOW)
-        if blocked:
-            grid = (x.shape[3], x.shape[4])
-            x = x[0, 0].reshape(-1, x.shape[-1])
-        else:
-            x = x.reshape(len(x), -1)
-        for i, units in enumerate((120, 84), start=1):
-            x = Dense(units, XAVIER, form=form, grid=grid, name=f"dense{i}")(x)
-            x = nn.sigmoid(normalised(x, f"dense{i}", 0 if blocked else -1))
+    def _on_blocks(self, x: Array, train: bool) -> Array:
+        x = blocks.split(x, 4)
+        for i, channels in enumerate(CHANNELS, start=1):
+            x = Conv2D(channels, 5, form="matmul", name=f"conv{i}")(x)
+            x = _normalisation(f"conv{i}", train, axis=2)(x)
+            x = blocks.activate_and_pool(x, nn.sigmoid, WINDOW, self.pool)
+        grid = (x.shape[3], x.shape[4])
+        x = x[0, 0].reshape(-1, x.shape[-1])
+        for i, units in enumerate(HIDDEN, start=1):
+            x = Dense(units, form="matmul", grid=grid, name=f"dense{i}")(x)
+            x = nn.sigmoid(_normalisation(f"dense{i}", train, axis=0)(x))
             grid = (1, 1)
-        x = Dense(self.num_classes, XAVIER, form=form, name="dense3")(x)
-        return x.T if blocked else x
+        return Dense(self.num_classes, form="matmul", name="dense3")(x).T
 
 
-def _convolution(channels: int, blocked: bool, name: str) -> nn.Module:
-    if blocked:
-        return Conv2D(channels, 5, kernel_init=XAVIER, form="matmul", name=name)
-    return nn.Conv(
-        channels,
-        (5, 5),
-        padding="VALID",
-        kernel_init=XAVIER,
-        conv_general_dilated=ops.conv_general_dilated,
-        name=name,
-    )
+def _normalisation(layer: str, train: bool, axis: int = -1) -> nn.BatchNorm:
+    """Return the normalisation of what `layer` computes, whose channels are along `axis`."""
+    return nn.BatchNorm(not train, axis, momentum=MOMENTUM, epsilon=1e-5, name=f"bn_{layer}")

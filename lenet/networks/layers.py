@@ -18,6 +18,8 @@ from lenet.ops.shapes import Padding, Size, pair
 WINDOW = 2
 """Side and stride of a pooling window."""
 
+POOLS = {"avg": ops.avg_pool, "max": ops.max_pool}
+
 KERNEL_INITIALIZERS: dict[str, initializers.Initializer] = {
     "xavier_uniform": initializers.glorot_uniform(),
     "xavier_normal": initializers.glorot_normal(),

@@ -11,6 +11,7 @@ from lenet import data as datasets
 from lenet import files, records, stopping, train
 from lenet.config import Config
 from lenet.data import Data
+from lenet.data.splits import blind
 from lenet.engine import cores, lanes, legs, selfcheck, sweep
 from lenet.engine.legs import Reached, Task
 from lenet.engine.sgd import State
@@ -42,15 +43,6 @@ Ask = Callable[[int], list[Task]]
 """The next tasks, at most as many as asked for; none while there is nothing to decide."""
 Done = tuple[dict[Task, Reached], int]
 """What came of tasks, and the number of workers."""
-
-
-def blind(data: Data) -> Data:
-    """Return data in which the held-out images are the test images, too.
-
-    What trains on them can report of the test set nothing, not even by mistake.
-    """
-    assert data.valid is not None
-    return dataclasses.replace(data, test=data.valid)
 
 
 def load_blind(dataset: str, data_dir: str | Path | None, valid: int) -> Data:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import command, start
+from commands import command, end, start
 from harness import lines
 
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=4")
@@ -135,16 +135,6 @@ def cut(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_RDWR)
 
 
-def end(process) -> None:
-    """Kill a process and its children, as the end of a machine does: also what is stopped."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        for child in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-
-
 KINDS = ("kill", "stop", "network", "machine")
 
 
@@ -166,7 +156,7 @@ class Chaos:
     def start(self, *command: str):
         process = start(*command, cwd=self.path, env=ENV)
         self.stack.callback(process.communicate)
-        self.stack.callback(end, process)
+        self.stack.callback(end, process.pid)
         return process
 
     def schedule(self) -> None:
@@ -199,7 +189,7 @@ class Chaos:
         if what == "network":
             return what if self.relays[which].close() else None
         if what == "machine":
-            end(self.workers[which])
+            end(self.workers[which].pid)
             del self.workers[which], self.relays[which]
             self.join()
             return what
