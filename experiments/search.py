@@ -16,7 +16,8 @@ so on: one in ETA continues from where it was, the others are stopped. The best 
 trained again with seeds that the search did not use: only these runs see the test images.
 
 Saves to a directory: report.html, trials.jsonl (a line for each setting and each part of its
-training), trials.csv, study.db (for optuna-dashboard), runs.jsonl (the final runs) and figures.
+training), trials.csv, study.db (for optuna-dashboard), runs.jsonl and summary.csv (the final runs)
+and figures.
 """
 
 import dataclasses
@@ -239,12 +240,19 @@ def _conclude(planned: Plan, found: list[Trial], data: "DataSets", run_dir: Path
 
 
 def _summarise(found: "Searched", run_dir: Path) -> None:
-    from lenet.analysis import searched
+    from lenet.analysis import searched, summary
     from lenet.figures import searched as figures
 
+    tables = {}
     if found.ranked:
-        files.write(run_dir / "trials.csv", searched.to_csv(found).encode())
+        tables["trials.csv"] = searched.to_csv(found)
         print(searched.table(found, language.asked()))
+    if final := found.final:
+        axes, classes = list(found.plan.space), {final.config.dataset: found.num_classes}
+        sweep = summary.Sweep(found.entries, axes, found.plan.base, classes)
+        tables["summary.csv"] = summary.to_csv(sweep)
+    for name, text in tables.items():
+        files.write(run_dir / name, text.encode())
     pictures = figures.pictures(found, language.asked())
     for name, picture in pictures.items():
         files.write(run_dir / name, picture)
@@ -252,8 +260,7 @@ def _summarise(found: "Searched", run_dir: Path) -> None:
         print(language.t("(synthetic data)"))
     for finding in searched.findings(found):
         print(*wrapped(language.t(finding), 100), sep="\n")
-    kept = ["trials.csv"] if found.ranked else []
-    language.saved(run_dir, [*kept, "search.json", search.LEDGER, *pictures])
+    language.saved(run_dir, [*tables, "search.json", search.LEDGER, *pictures])
 
 
 if __name__ == "__main__":

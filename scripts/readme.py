@@ -30,7 +30,6 @@ from benchmarks import table as table_of_bench
 from experiments import cli
 from experiments.cli import completion
 from experiments.commands import purpose
-from experiments.within import running_statistics
 from lenet import config as config_module
 from lenet import data, files, records
 from lenet.analysis import (
@@ -45,6 +44,7 @@ from lenet.analysis import (
 )
 from lenet.analysis.bootstrap import bca
 from lenet.analysis.stats import MARGIN
+from lenet.analysis.terms import POOLINGS
 from lenet.engine import chance
 from lenet.engine.rows import Row
 from lenet.figures import comparison as comparison_plots
@@ -437,7 +437,7 @@ def normalised_section(language: str) -> str:
     """LeNet with batch normalisation: the published distributions, by pooling and statistics."""
     t = partial(translate, language)
     rows = []
-    for pool, name in running_statistics.POOLS.items():
+    for pool, name in POOLINGS.items():
         for framework in published.NAMES:
             runs = published.runs(framework, f"bn_{pool}")
             for kind, running in itertools.product(KINDS, (False, True)):

@@ -1,4 +1,7 @@
-"""A PostgreSQL server for a test: on loopback, of an ordinary user, in a directory of its own."""
+"""A PostgreSQL server for a test: on loopback, of an ordinary user, in a directory of its own.
+
+It asks for a password, and answers when the test begins.
+"""
 
 import contextlib
 import os
@@ -7,10 +10,15 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from skipping import skip
+
+PASSWORD = "a secret of 2 words"
+URL = "postgresql+psycopg://lenet:{password}@127.0.0.1:{port}/postgres"
 
 
 def _program(name: str) -> str:
@@ -22,9 +30,21 @@ def _program(name: str) -> str:
     return str(found)
 
 
+def _answers(port: int) -> bool:
+    import psycopg
+
+    try:
+        psycopg.connect(
+            host="127.0.0.1", port=port, user="lenet", password=PASSWORD, dbname="postgres"
+        ).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def server() -> Iterator[tuple[str, subprocess.Popen]]:
-    """Start a server; yield the URL of a database, and the process."""
+    """Start a server; yield the URL of a database, with the password, and the process."""
     initdb, postgres = _program("initdb"), _program("postgres")
     place = Path(tempfile.mkdtemp(prefix="lenet-postgres-"))
     user = {}
@@ -38,12 +58,17 @@ def server() -> Iterator[tuple[str, subprocess.Popen]]:
     data = place / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **user}
     try:
-        make = [initdb, "-D", data, "-U", "lenet", "-A", "trust", "-N", "--locale=C"]
-        subprocess.run([*make, "-E", "UTF8"], check=True, **quiet)
+        secret = place / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        make = [initdb, "-D", data, "-U", "lenet", "-A", "scram-sha-256", "--pwfile", secret]
+        subprocess.run([*make, "-N", "--locale=C", "-E", "UTF8"], check=True, **quiet)
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", place, "-F"]
         with subprocess.Popen([postgres, "-D", data, *options], **quiet) as process:
             try:
-                yield f"postgresql+psycopg://lenet@127.0.0.1:{port}/postgres", process
+                while process.poll() is None and not _answers(port):
+                    time.sleep(0.1)
+                yield URL.format(password=quote(PASSWORD), port=port), process
             finally:
                 process.kill()
     finally:

@@ -24,6 +24,7 @@ from lenet.cluster import nodes, worker
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.engine import cores
+from lenet.engine.legs import Task
 from lenet.errors import DataError, UsageError
 from lenet.records import ledger
 
@@ -154,14 +155,14 @@ def test_workers_stop_with_the_sweep_that_waits_for_them(small):
         list(cluster.fit(client, RUNS, small, load, patience=0.1))
 
 
-def kill(client, times: int) -> None:
+def kill(client, times: int, what: str = "fit") -> None:
     """Kill a worker that trains, again and again."""
     killed: set[int] = set()
     until = time.monotonic() + 60
     while len(killed) < times and time.monotonic() < until:
         time.sleep(0.1)
         for address, keys in client.processing().items():
-            if any("fit" in key for key in keys):
+            if any(what in key for key in keys):
                 pids = client.run(os.getpid, workers=[address], on_error="ignore").values()
                 for pid in set(pids) - killed:
                     os.kill(pid, signal.SIGKILL)
@@ -178,6 +179,25 @@ def test_a_run_that_kills_three_workers_has_failed_and_the_others_go_on(small):
     found = [item for standing in standings for item in standing.rows.items()]
     assert [str(row) for run, row in found if run == 0][-1] == "failed: three workers died in it"
     assert [row.epoch for run, row in found if run == 1] == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_leg_that_kills_three_workers_has_failed_and_the_search_goes_on(small):
+    tasks = [Task(0, 0, dataclasses.replace(TINY, epochs=999_999), 0, 999_999)]
+    tasks += [Task(1, 0, TINY, 0, 2)]
+    waiting, ended = list(tasks), {}
+
+    def ask(free):
+        asked, waiting[:] = waiting[:free], waiting[free:]
+        return asked
+
+    with cluster.local([cores.numbers()[0]]) as client, ThreadPoolExecutor() as threads:
+        killing = threads.submit(kill, client, 3, "advance")
+        for found, _ in cluster.follow(client, ask, None, TINY, 2, small, load, {}):
+            ended |= found
+        killing.result(timeout=10)
+    assert ended[tasks[0]] == ([], "failed: three workers died in it", None)
+    assert [row.epoch for row in ended[tasks[1]].rows] == [1, 2]
 
 
 def work(small, **changes):

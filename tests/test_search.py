@@ -10,20 +10,18 @@ import jax
 import numpy as np
 import optax
 import pytest
-import scipy
 from hypothesis import given
 from hypothesis import strategies as st
+from test_searched import marked
 
 from lenet import data as datasets
 from lenet import runs, train
-from lenet.analysis.searched import Searched, _saved, _sure, to_csv
 from lenet.config import Config
 from lenet.data import synthetic
 from lenet.data.splits import blind
 from lenet.errors import RecordError, UsageError
-from lenet.language import translate
 from lenet.records import checkpoint
-from lenet.search import Leg, Mark, Plan, Range, Rule, Run, Trial, ledger, plan, proposals, space
+from lenet.search import Leg, Mark, Plan, Range, Rule, Trial, ledger, plan, proposals, space
 
 TINY = Config(
     **{"dataset": "synthetic", "channels": (2, 3), "hidden": (8,), "batch_size": 64},
@@ -76,6 +74,20 @@ def test_a_promoted_run_is_bitwise_the_run_alone(held, tmp_path):
     saved = checkpoint.load(path)
     assert saved.epoch == 4
     jax.tree.map(np.testing.assert_array_equal, saved.state, state)
+
+
+def test_hyperband_stops_in_each_bracket_by_its_own_rungs(held, tmp_path):
+    """Of 10 settings: 4 are compared from epoch 1, 3 from epoch 2, 3 are never stopped."""
+    search = planned(10, rule="hyperband")
+    trials = searched(search, held, tmp_path)
+    lengths = [len(found[0][0]) for _, found in trials]
+    brackets = lengths[:4], lengths[4:7], lengths[7:]
+    assert [sorted(each) for each in brackets] == [[1, 1, 2, 4], [2, 2, 4], [4, 4, 4]]
+    best = max(range(4), key=lambda trial: trials[trial][1][0][0][0].valid_accuracy)
+    assert lengths[best] > 1
+    longest = max(range(4, 7), key=lengths.__getitem__)
+    *_, (row, _) = train.fit(train.start(search.config(trials[longest][0], 0), blind(held)))
+    assert row.valid_accuracy == trials[longest][1][0][0][-1].valid_accuracy
 
 
 def test_the_search_sees_no_test_image(held):
@@ -134,6 +146,16 @@ def test_close_settings_get_more_seeds(held, tmp_path):
     assert [search.config({}, seed).seed for seed in range(3)] == [0, 1, 2]
 
 
+def test_the_epochs_of_more_seeds_count_once_they_have_begun():
+    search = planned(3, rule="none", seeds=2)
+    close = [marked(0, 0.9, 0.8), marked(1, 0.9, 0.8), marked(2, 0.1, 0.1)]
+    assert search.epochs([]) == search.epochs(close) == 3 * 2 * 4
+    close[0] = marked(0, 0.9, 0.8, 0.9)
+    assert search.epochs(close) == (3 * 2 + 2 * 2) * 4  # four seeds for the two that are close
+    apart = [marked(0, 0.9, 0.9, 0.9, 0.9), marked(1, 0.8, 0.85, 0.8, 0.8), close[2]]
+    assert search.epochs(apart) == (3 * 2 + 2 * 2) * 4  # as many as they were trained for
+
+
 @pytest.mark.slow
 def test_a_setting_that_cannot_be_trained_is_one_that_failed(held, tmp_path):
     sizes = {"kernel_size": (3, 5, 20)}
@@ -144,51 +166,11 @@ def test_a_setting_that_cannot_be_trained_is_one_that_failed(held, tmp_path):
     assert "impossible: " in reasons[20]
 
 
-def marked(number, *accuracies, diverged=None, until=4):
-    """A trial whose seeds end with these accuracies after as many epochs."""
-    runs_ = {
-        seed: Run(tuple(Mark(n, 1.0, 1.0, value, 50, 1.0) for n in range(1, until + 1)), diverged)
-        for seed, value in enumerate(accuracies)
-    }
-    return Trial(number, {"lr": 0.1 + number / 100}, runs_)
-
-
 def test_a_setting_that_diverged_is_never_promoted_before_another():
     """Also before one that is below chance level, where the diverged one counts."""
     search = planned(2, rule="halving")
     trials = [marked(0, 0.9, diverged="at step 3", until=0), marked(1, 0.05, until=1)]
     assert search.targets(trials, {0: 0, 1: 1})[1] == 2
-
-
-def test_settings_are_ranked_by_all_their_seeds_and_the_winner_is_first():
-    search = dataclasses.replace(planned(5, rule="halving", seeds=2), base=TINY)
-    trials = [
-        marked(0, 0.80, 0.86),  # the best of two seeds
-        marked(1, 0.90, 0.70, 0.60, 0.60),
-        marked(2, 0.70, 0.80, 0.90, 0.90),  # the best of four
-        marked(3, 0.99, 0.99, until=1),
-        marked(4, 0.5, 0.5, diverged="at step 3", until=3),
-    ]
-    found = Searched(search, trials, [], 10)
-    places = [(place.trial.number, place.epochs, len(place.values)) for place in found.ranked]
-    assert places == [(2, 4, 4), (1, 4, 4), (0, 4, 2), (3, 1, 2), (4, 3, 2)]
-    assert found.ranked[0].trial is found.winner
-    assert found.ranked[0].mean == pytest.approx(0.825)
-    low, high = scipy.stats.t.interval(0.95, 3, 0.825, scipy.stats.sem([0.7, 0.8, 0.9, 0.9]))
-    assert found.ranked[0].shown == f"0.8250 [{low:.4f}, {high:.4f}]"
-    lines = to_csv(found).splitlines()
-    assert lines[1].startswith("1,2,0.12,4,4,0.825,")
-    assert lines[-1].endswith(",2")
-    saved = translate("en", _saved(found)[0])
-    # 2 seeds of 3 settings to epoch 4, 2 to epoch 1; the diverged one had 3 of 3.
-    assert saved.startswith("Early stopping trained 32 of 38 epochs (84%): 1 of 5 settings")
-
-
-def test_one_setting_that_got_to_the_end_is_said_to_be_alone():
-    search = planned(2, rule="halving", seeds=2)
-    found = Searched(search, [marked(0, 0.9, 0.9), marked(1, 0.8, 0.8, until=2)], [], 10)
-    (said,) = _sure(found, found.winner)
-    assert "compared after at most 2 epochs" in translate("en", said)
 
 
 def test_a_setting_that_cannot_be_trained_gets_no_more_seeds(held, tmp_path):

@@ -1,5 +1,6 @@
 """A search as a person meets it: a process, its output, its exit status, what it leaves."""
 
+import csv
 import io
 import json
 import re
@@ -8,10 +9,12 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from commands import ROOT, command, python
 from PIL import Image
+from postgres import PASSWORD, server
 
 from lenet import records
 from lenet.search import ledger, storage
@@ -47,6 +50,11 @@ def test_a_search_leaves_its_ledgers_figures_and_sentences(searched):
     entries = [json.loads(line) for line in (run_dir / "runs.jsonl").read_text().splitlines()]
     assert sorted(entry["config"]["seed"] for entry in entries) == [4, 5]  # none of the search's
     assert len((run_dir / "trials.csv").read_text().splitlines()) == 5
+    (final,) = csv.DictReader((run_dir / "summary.csv").read_text().splitlines())
+    last = [entry["rows"][-1]["test_accuracy"] for entry in entries]
+    assert final["n"] == "2"
+    assert float(final["test_accuracy_mean"]) == pytest.approx(sum(last) / 2, rel=1e-5)
+    assert float(final["lr"]) == pytest.approx(entries[0]["config"]["lr"], rel=1e-3)
     for name in ("history.png", "rungs.png"):
         assert Image.open(io.BytesIO((run_dir / name).read_bytes())).size[0] > 600
     said = " ".join(done.stdout.split())
@@ -167,6 +175,29 @@ def test_an_error_tells_no_password(host, tiny, tmp_path):
     assert "secret" not in done.stderr
     assert "***" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_in_postgresql_is_resumed_and_its_password_is_in_no_file(tiny, tmp_path):
+    optuna = pytest.importorskip("optuna")
+    flags = (*HALVED, "--dataset=tiny", f"--data_dir={tiny}")
+    with server() as (url, _):
+        done = search(*flags, f"--storage={url}", "--run_dir=run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        secrets = PASSWORD.encode(), quote(PASSWORD).encode()
+        for path in filter(Path.is_file, (tmp_path / "run").rglob("*")):
+            assert not any(secret in path.read_bytes() for secret in secrets), path
+        assert not (tmp_path / "run" / storage.DATABASE).exists()
+        ledger_of = tmp_path / "run" / "trials.jsonl"
+        whole = ledger_of.read_bytes().splitlines(keepends=True)
+        ledger_of.write_bytes(b"".join(whole[:2]))
+        refused = search("--run_dir=run", "--resume", cwd=tmp_path)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "give it again: a record holds no password" in refused.stderr
+        again = search("--run_dir=run", "--resume", f"--storage={url}", cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert len(ledger.read(ledger_of)) == 4
+        (study,) = optuna.get_all_study_summaries(storage.open_storage(url))
+        assert study.n_trials == 4
 
 
 OPTIMIZER = """

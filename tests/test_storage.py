@@ -1,7 +1,6 @@
 """The study of a search in a database: what the ledger has, for whoever looks on."""
 
 import logging
-import time
 
 import pytest
 from postgres import server
@@ -70,14 +69,6 @@ def test_a_damaged_file_is_made_anew(tmp_path):
 
 def test_a_search_is_shown_in_postgresql_and_does_without_once_it_fails(caplog):
     with server() as (url, process):
-        until = time.monotonic() + 30
-        while True:
-            try:
-                storage.open_storage(url)
-                break
-            except UsageError:
-                assert time.monotonic() < until
-                time.sleep(0.1)
         follow(url)
         shown = storage.Shown(storage.open_storage(url), "two", PLAN, trials(1))
         process.kill()

@@ -189,12 +189,13 @@ class Lines:
         if not self._progress.disable:  # rich 13 would print an empty line
             self._progress.stop()
 
-    def show(self, completed: int, text: str, *, say: bool) -> None:
+    def show(self, completed: int, text: str, *, say: bool, total: int | None = None) -> None:
         """Show how far it is: below the lines of a terminal, otherwise as a line.
 
-        The line is printed if `say`, and after half a minute without one.
+        The line is printed if `say`, and after half a minute without one. `total` replaces what the
+        bar had for it.
         """
-        self._progress.update(self._task, completed=completed, text=text)
+        self._progress.update(self._task, completed=completed, text=text, total=total)
         if self._progress.disable and (say or time.monotonic() - self._said > SILENCE):
             self.say(text)
 

@@ -9,7 +9,7 @@ from experiments.cli.language import t
 from experiments.cli.progress import Lines
 from lenet.analysis import terms
 from lenet.language import listed, mark
-from lenet.search import Plan, Trial, rules
+from lenet.search import Plan, Trial
 
 if TYPE_CHECKING:
     from lenet.runs.searches import News
@@ -32,9 +32,8 @@ class Progress(Lines):
     def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
         """Begin with the trials that the ledger has."""
         self._plan = plan
-        self._epochs = rules.epochs(plan.rule, plan.trials) * plan.seeds
         super().__init__(
-            total=self._epochs, text=t("0/{trials} settings, compiling", trials=plan.trials)
+            total=plan.epochs(trials), text=t("0/{trials} settings, compiling", trials=plan.trials)
         )
         self._begin, self._examples = time.monotonic(), 0
         self._before = self._shown = sum(trial.epochs for trial in trials)
@@ -55,9 +54,9 @@ class Progress(Lines):
             if (value := self._value(trial)) > self._best:
                 self._best = value
                 self.say(self._line(trial, value))
-        trained = sum(trial.epochs for trial in news.trials)
+        trained, epochs = sum(x.epochs for x in news.trials), self._plan.epochs(news.trials)
         spent = time.monotonic() - self._begin
-        left = spent / max(trained - self._before, 1) * max(self._epochs - trained, 0)
+        left = spent / max(trained - self._before, 1) * max(epochs - trained, 0)
         text = WITH_WORKERS if news.workers else HERE
         text = t(
             text,
@@ -71,8 +70,8 @@ class Progress(Lines):
             left=datetime.timedelta(seconds=round(left)),
         )
         # Where lines stay, one for each twentieth of the epochs.
-        new = trained * STEPS // self._epochs > self._shown * STEPS // self._epochs
-        self.show(min(trained, self._epochs), text, say=new)
+        new = trained * STEPS // epochs > self._shown * STEPS // epochs
+        self.show(min(trained, epochs), text, say=new, total=epochs)
         self._shown = trained
 
     def _value(self, trial: Trial) -> float:

@@ -28,9 +28,9 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from experiments.within.chunks import chunks
-from experiments.within.shifts import NAMES
 from lenet.analysis.bootstrap import bca
 from lenet.analysis.stats import Interval, interval
+from lenet.analysis.terms import POOLINGS
 from lenet.config import BNLeNet, Config
 from lenet.data import Data
 from lenet.data.splits import Split
@@ -228,7 +228,7 @@ def said(record: dict[str, Any]) -> list[Message]:
         found.append(
             message(
                 SPREADS,
-                pool=message(NAMES[group.pool]),
+                pool=message(POOLINGS[group.pool]),
                 n=len(running),
                 precise=precise.std(ddof=1),
                 running=running.std(ddof=1),
@@ -274,7 +274,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
         test, train = (accuracies(record, group, split) for split in ("test", "train"))
         for i, name in enumerate(STATISTICS.values()):
             fields = [f"{x[:, i].mean():.4f} ± {x[:, i].std(ddof=1):.4f}" for x in (test, train)]
-            rows.append([NAMES[group.pool], f"{group.lr:g}", name, *fields])
+            rows.append([POOLINGS[group.pool], f"{group.lr:g}", name, *fields])
     return heads, rows
 
 
@@ -302,7 +302,7 @@ def charts(record: dict[str, Any]) -> list[Chart]:
             y = channel("spread", title, axis={"format": "~%"}, scale={"type": "log"})
             names = {name: t(each) for name, each in STATISTICS.items()}
             shown = "format(datum.spread, '.2%')"
-            return vega.lines(f"spread_{pool}", f"{t(NAMES[pool])}: {title}", x, y, names, shown)
+            return vega.lines(f"spread_{pool}", f"{t(POOLINGS[pool])}: {title}", x, y, names, shown)
 
         found.append(Chart(draw, {f"spread_{group.pool}": rows}))
     return found

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.within.chunks import chunks
 from lenet import ops
+from lenet.analysis import terms
 from lenet.analysis.stats import interval
 from lenet.config import Config
 from lenet.data import Data
@@ -158,8 +159,7 @@ RATE = 0.1
 """At which networks are compared in words; chosen before the runs."""
 NAMES = {
     "none": mark("nothing"),
-    "avg": mark("average pooling"),
-    "max": mark("max pooling"),
+    **terms.POOLINGS,
     "blur": mark("max pooling, blurred"),
     "stride": mark("convolution of stride 2"),
 }

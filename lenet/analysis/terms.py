@@ -43,6 +43,9 @@ TERMS = {
 }
 """By field of Config or of Row; others are called what they are."""
 
+POOLINGS = {"avg": mark("average pooling"), "max": mark("max pooling")}
+"""A network by its pooling."""
+
 VALUES = {
     "avg": mark("average"),
     "max": mark("max"),

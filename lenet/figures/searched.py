@@ -12,7 +12,7 @@ from lenet.language import mark, translate
 NAMES = {
     "ended": mark("trained to the end"),
     "stopped": mark("stopped"),
-    "diverged": mark("diverged"),
+    "failed": mark("failed"),
 }
 
 
@@ -40,7 +40,7 @@ def _names(found: Searched, t: Translate) -> dict[str, str]:
 
 def _series(found: Searched, place: Place) -> str:
     if place.trial.diverged:
-        return "diverged"
+        return "failed"
     return "ended" if place.epochs == found.plan.rule.most else "stopped"
 
 

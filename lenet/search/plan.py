@@ -79,6 +79,19 @@ class Plan:
             count = more
         return {}
 
+    def epochs(self, trials: Sequence[Trial]) -> int:
+        """Return how many epochs the search trains, at most; more seeds as far as they are known.
+
+        That the best settings get more of them is known once one of these runs has begun.
+        """
+        first = rules.epochs(self.rule, self.trials) * self.seeds
+        seeds = {trial.number: len(trial.runs) for trial in trials}
+        if max(seeds.values(), default=0) <= self.seeds:
+            return first
+        more = self.more_seeds(trials)
+        wanted = (max(seeds[number], more.get(number, 0)) for number in seeds)
+        return first + self.rule.most * sum(max(n - self.seeds, 0) for n in wanted)
+
     def ends(self, trial: Trial) -> list[float]:
         """Return the accuracies of a trial at the last rung by seed; none if one has not ended.
 

@@ -14,7 +14,10 @@ import pytest
 from commands import command, end, start
 from harness import lines
 
+from lenet import search
+
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--preset=modern", "--epochs=4")
+HALVED = ("--halving=2", "--rule=halving", "--sampler=random")
 ENV = {  # what is stopped is noticed within seconds
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "5",  # of the test, not of the runs
@@ -86,6 +89,56 @@ def test_workers_do_not_outlive_their_parent(fault, tiny, tmp_path):
         assert not psutil.wait_procs(started, timeout=10)[1]
         shutil.rmtree(tmp_path / "run")
         fault.count("detected", "recovered")
+
+
+def searched(run_dir: Path) -> list[tuple]:
+    """The trials of a search, but for its times."""
+    return [
+        (trial.setting, [(mark.epoch, mark.valid_accuracy) for mark in trial.runs[0].marks])
+        for trial in search.read(run_dir / "trials.jsonl")
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.fault("the client of a cluster that is killed")
+@pytest.mark.parametrize(
+    ("name", "ledger", "read", "flags"),
+    [
+        ("sweep", "runs.jsonl", table, ("--seed=0:12",)),
+        (
+            "search",
+            "trials.jsonl",
+            searched,
+            (*HALVED, "--lr=0.01..0.3:log", "--trials=8", "--valid=50", "--final_seeds=2"),
+        ),
+    ],
+)
+def test_what_a_client_finished_before_it_was_killed_is_kept(
+    fault, tiny, tmp_path, name, ledger, read, flags
+):
+    given = (*SIZES, "--dataset=tiny", f"--data_dir={tiny}", "--noreport", *flags)
+    assert command(name, *given, "--run_dir=alone", cwd=tmp_path).returncode == 0
+    expected = read(tmp_path / "alone")
+    with contextlib.ExitStack() as stack:
+        chaos = Chaos(False, tmp_path, stack)
+        for _ in range(2):
+            chaos.join()
+        to = f"--cluster={chaos.address(chaos.port)}"
+        client = chaos.start("-m", f"experiments.{name}", *given, to, "--run_dir=run")
+        for count in (4, 9):
+            until = time.monotonic() + 120
+            while len(lines(tmp_path / "run", ledger)) < count and time.monotonic() < until:
+                time.sleep(0.01)
+            client.kill()
+            before = (tmp_path / "run" / ledger).read_bytes()
+            again = ("--run_dir=run", "--resume", to, "--noreport")
+            client = chaos.start("-m", f"experiments.{name}", *again)
+            fault.count("detected", "recovered", "bit-equal")
+        _, err = client.communicate(timeout=240)
+        assert (client.returncode, err) == (0, ""), err
+    whole = before[: before.rindex(b"\n") + 1]
+    assert (tmp_path / "run" / ledger).read_bytes().startswith(whole)
+    assert read(tmp_path / "run") == expected
 
 
 class Relay:
