@@ -7,10 +7,11 @@
     python -m experiments.export RUN_DIR --format=onnx --to=lenet.onnx
 
 onnx, torch: images [batch, C, H, W]; stablehlo: [batch, H, W, C]; all float32, scaled to 0 to 1.
-All return logits [batch, K]. The file is written to the run directory unless --to is given.
+All return logits [batch, K]. npz and stablehlo take any network; onnx and torch one that is a chain
+of convolutions, poolings, dense layers, batch normalisation and sigmoid, tanh or ReLU. The file is
+written to the run directory unless --to is given.
 """
 
-from functools import partial
 from pathlib import Path
 
 from absl import flags
@@ -37,16 +38,14 @@ def main(*operands: str) -> None:
     if not run_dir.is_dir():
         raise UsageError(f"{run_dir}: no such directory")
     from lenet import export
-    from lenet.model import lenet_of
 
     found = records.restore(run_dir, networks.again())
-    model, params, shape = found.model, found.params, found.image_shape
-    known = partial(lenet_of, model, f"--format={FLAGS.format} (--format=stablehlo takes any)")
+    network = found.model, found.params, found.image_shape
     content = {
-        "onnx": lambda: export.to_onnx(known(), params, shape),
-        "torch": lambda: export.to_torch_file(known(), params, shape),
-        "npz": lambda: export.to_npz(params),
-        "stablehlo": lambda: export.to_stablehlo(model, params, shape),
+        "onnx": lambda: export.to_onnx(*network),
+        "torch": lambda: export.to_torch_file(*network),
+        "npz": lambda: export.to_npz(found.params),
+        "stablehlo": lambda: export.to_stablehlo(*network),
     }[FLAGS.format]()
     path = Path(FLAGS.to).expanduser() if FLAGS.to else run_dir / f"lenet.{SUFFIX[FLAGS.format]}"
     files.write(path, content)
@@ -59,6 +58,8 @@ def main(*operands: str) -> None:
             epoch=epoch,
         )
     )
+    if FLAGS.format == "torch":
+        print(export.torch_code(*network))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,9 @@ flags.DEFINE_enum(
 )
 FLAGS = flags.FLAGS
 
+PROGRAMS = 8
+"""Lines about programs, at most."""
+
 
 def main() -> None:
     """Check everything, claim the directory, train what is missing, sum up."""
@@ -150,7 +153,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
         "epochs"
     }
     names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
-    slow = False
+    slow, lines = False, []
     for group in groups(configs):
         first = configs[group[0]]
         over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
@@ -162,10 +165,14 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
             size=over.size,
             megabytes=over.bytes_per_run / 1e6,
         )
-        print(said, flush=True)
+        lines.append(said)
         shape = data[first.dataset, first.valid].image_shape
         if not isinstance(first.network, LeNet) and convolutions.slow(models[group[0]], shape):
             slow = True
+    if len(lines) > PROGRAMS:
+        more = language.t("… {n} more programs", n=len(lines) - PROGRAMS + 1)
+        lines = [*lines[: PROGRAMS - 1], more]
+    print(*lines, sep="\n", flush=True)
     if slow:
         print(language.t(convolutions.REMEDY), flush=True)
 

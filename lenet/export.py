@@ -1,5 +1,8 @@
 """Export a trained network to NumPy, PyTorch, ONNX or StableHLO, and import PyTorch parameters.
 
+NumPy and StableHLO take any network; PyTorch and ONNX one that is a chain of known layers
+(`lenet.inspect.chain`).
+
 Layouts. Ours: images [B, H, W, C], kernels [kh, kw, C_in, C_out] and [in, out], and the first dense
 layer reads its features pixel by pixel. PyTorch and ONNX: images [B, C, H, W], kernels
 [C_out, C_in, kh, kw] and [out, in], features channel by channel. All read images scaled to [0, 1]
@@ -7,9 +10,8 @@ and return the same logits [B, K].
 """
 
 import io
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,13 +23,27 @@ from flax.traverse_util import flatten_dict
 from lenet.engine import forward
 from lenet.engine.forward import Params
 from lenet.errors import RecordError, UsageError, reason
+from lenet.inspect.chain import (
+    NONE,
+    Activation,
+    Convolution,
+    Dense,
+    Flatten,
+    Layer,
+    Pooling,
+    Scaling,
+    Sides,
+    chain,
+)
 from lenet.model import LeNet, feature_maps
-from lenet.networks.layers import WINDOW, plain
-from lenet.ops.shapes import same_padding
+from lenet.networks.layers import plain
+from lenet.ops import of_xla
 
 OPSET = 17
 """Version of the ONNX operators; runtimes support it since 2022."""
 IR_VERSION = 8
+EPSILON = 1e-5
+"""What batch normalisation adds to a variance, as PyTorch does by default."""
 LIMIT = 2**28
 """Most values in a tensor that is read: a small file can declare many."""
 
@@ -46,31 +62,122 @@ def to_npz(params: Params) -> bytes:
     return buffer.getvalue()
 
 
-def _layers(model: LeNet) -> list[tuple[str, int]]:
-    """Return the layers with parameters, and their indices in the book's nn.Sequential.
+def _sequential(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> list[Layer]:
+    """Return the layers of a network for images [B, C, H, W]: as an nn.Sequential has them.
 
-    Activation and pooling follow each convolution, then comes nn.Flatten, and an activation follows
-    each dense layer except the last.
+    Kernels are [C_out, C_in, kh, kw] and [out, in].
+
+    Raises:
+      UsageError: for a network that is no chain of known layers.
     """
-    flatten = 3 * len(model.channels)
-    convolutions = [(f"conv{i + 1}", 3 * i) for i in range(len(model.channels))]
-    dense = [(f"dense{i + 1}", flatten + 1 + 2 * i) for i in range(len(model.hidden) + 1)]
-    return convolutions + dense
+    if (links := chain(model, params, image_shape)) is None:
+        raise UsageError(
+            f"{type(model).__name__}: not a chain of convolutions, poolings, dense layers, batch "
+            "normalisation and sigmoid, tanh or ReLU, so this format cannot hold it. Use "
+            "format=stablehlo, which takes any network"
+        )
+    layers: list[Layer] = []
+    shape, order = image_shape, np.arange(0)  # of the features: theirs come channel by channel
+    for link in links:
+        layer = link.layer
+        match layer:
+            case Convolution():
+                layer = layer._replace(kernel=layer.kernel.transpose(3, 2, 0, 1))
+            case Flatten():
+                order = np.arange(math.prod(shape)).reshape(shape).transpose(2, 0, 1).ravel()
+            case Scaling() if len(shape) == 1:
+                layer = Scaling(layer.scale[order], layer.shift[order])
+            case Dense():
+                layer = layer._replace(kernel=layer.kernel[order].T)
+                order = np.arange(len(layer.bias))
+        layers.append(layer)
+        shape = link.shape
+    if (order != np.arange(len(order))).any():
+        raise UsageError(f"{type(model).__name__}: ends with maps. Let a dense layer be the last")
+    return layers
 
 
-def to_torch(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> Arrays:
-    """Return the state dict of the book's nn.Sequential, as arrays: "0.weight", "0.bias", ..."""
-    state: Arrays = {}
-    for layer, place in _layers(model):
-        kernel = np.asarray(params[layer]["kernel"])
-        if layer == "dense1":
-            height, width = feature_maps(model, image_shape[:2])[-1][1]
-            pixels = kernel.reshape(height, width, -1, kernel.shape[1])
-            kernel = pixels.transpose(2, 0, 1, 3).reshape(kernel.shape)
-        axes = (3, 2, 0, 1) if kernel.ndim == 4 else (1, 0)
-        state[f"{place}.weight"] = np.ascontiguousarray(kernel.transpose(axes))
-        state[f"{place}.bias"] = np.array(params[layer]["bias"])
-    return state
+def _state(layer: Layer) -> Arrays:
+    """Return the parameters of a layer by PyTorch's names."""
+    match layer:
+        case Convolution() | Dense():
+            return {"weight": layer.kernel, "bias": layer.bias}
+        case Scaling(scale, shift):  # batch normalisation of what has mean 0 and variance 1
+            weight = (scale * math.sqrt(1 + EPSILON)).astype(np.float32)
+            still = {"running_mean": np.zeros_like(scale), "running_var": np.ones_like(scale)}
+            return {"weight": weight, "bias": shift, **still}
+    return {}
+
+
+def to_torch(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> Arrays:
+    """Return the state dict of an nn.Sequential, as arrays: "0.weight", "0.bias", ...
+
+    Of the book's network it is the book's; `torch_code` returns the nn.Sequential of any.
+
+    Raises:
+      UsageError: for a network that is no chain of known layers.
+    """
+    return {
+        f"{place}.{name}": np.ascontiguousarray(array)
+        for place, layer in enumerate(_sequential(model, params, image_shape))
+        for name, array in _state(layer).items()
+    }
+
+
+def torch_code(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> str:
+    """Return the nn.Sequential that `to_torch` is the state dict of, as an expression of Python.
+
+    Raises:
+      UsageError: as `to_torch`, and if PyTorch cannot express the network.
+
+    >>> model = LeNet(channels=(4,), hidden=())
+    >>> params = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    >>> torch_code(model, params, (8, 8, 1)).split(", nn.")[1:]
+    ['Sigmoid()', 'AvgPool2d(2)', 'Flatten()', 'Linear(64, 10))']
+    """
+    layers = _sequential(model, params, image_shape)
+    flat = [any(isinstance(each, Flatten) for each in layers[:at]) for at in range(len(layers))]
+    return f"nn.Sequential({', '.join(map(_torch_code, layers, flat))})"
+
+
+def _torch_code(layer: Layer, flat: bool) -> str:
+    match layer:
+        case Convolution(kernel, _, stride, padding, dilation, groups):
+            outputs, inputs, *size = kernel.shape
+            sizes = [str(inputs * groups), str(outputs), _size(size)]
+            sizes += [f"stride={_size(stride)}"] * (stride != (1, 1))
+            sizes += _padding("Conv2d", padding)
+            sizes += [f"dilation={_size(dilation)}"] * (dilation != (1, 1))
+            sizes += [f"groups={groups}"] * (groups != 1)
+            return f"nn.Conv2d({', '.join(sizes)})"
+        case Pooling(mode, size, stride, padding):
+            name = {"avg": "AvgPool2d", "max": "MaxPool2d"}[mode]
+            sizes = [_size(size), *[f"stride={_size(stride)}"] * (stride != size)]
+            return f"nn.{name}({', '.join([*sizes, *_padding(name, padding)])})"
+        case Dense(kernel, _):
+            return f"nn.Linear({kernel.shape[1]}, {kernel.shape[0]})"
+        case Activation(name):
+            return {"sigmoid": "nn.Sigmoid()", "relu": "nn.ReLU()", "tanh": "nn.Tanh()"}[name]
+        case Scaling(scale, _):
+            return f"nn.BatchNorm{1 if flat else 2}d({len(scale)})"
+        case Flatten():
+            return "nn.Flatten()"
+
+
+def _size(size: Sequence[int]) -> str:
+    down, across = size
+    return str(down) if down == across else f"({down}, {across})"
+
+
+def _padding(layer: str, padding: Sides) -> list[str]:
+    if padding == NONE:
+        return []
+    if any(before != after for before, after in padding):
+        raise UsageError(
+            f"padding={padding}: PyTorch's {layer} pads opposite sides alike, and this network "
+            "does not. Use format=onnx"
+        )
+    return [f"padding={_size([before for before, _ in padding])}"]
 
 
 class TorchLayer(NamedTuple):
@@ -151,8 +258,6 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
     """
     shape = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     wanted = jax.eval_shape(model.init, jax.random.key(0), shape)["params"]
-    zeros = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), wanted)
-    expected = to_torch(model, zeros, image_shape)
     convolutions, dense = torch_layers(state)
     found = len(convolutions), len(dense)
     if found != (counts := (len(model.channels), len(model.hidden) + 1)):
@@ -160,10 +265,16 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
             f"{found[0]} convolutions and {found[1]} dense layers, expected {counts[0]} and "
             f"{counts[1]}: the state dict does not match these settings"
         )
+    names = [f"conv{i + 1}" for i in range(counts[0])] + [f"dense{i + 1}" for i in range(counts[1])]
     params: dict[str, dict[str, Any]] = {}
-    for (layer, place), theirs in zip(_layers(model), convolutions + dense, strict=True):
-        for leaf, array in (("weight", theirs.weight), ("bias", theirs.bias)):
-            if array.shape != (right := expected[f"{place}.{leaf}"].shape):
+    for layer, theirs in zip(names, convolutions + dense, strict=True):
+        ours = wanted[layer]["kernel"].shape
+        expected = ours[:1:-1] + ours[:2] if len(ours) == 4 else ours[::-1]
+        for leaf, array, right in (
+            ("weight", theirs.weight, expected),
+            ("bias", theirs.bias, expected[:1]),
+        ):
+            if array.shape != right:
                 name = ".".join(filter(None, (theirs.name, leaf)))
                 raise RecordError(
                     f"{name!a}: {array.shape}, expected {right}: the state dict does not match "
@@ -178,17 +289,13 @@ def from_torch(model: LeNet, state: Mapping[str, Any], image_shape: tuple[int, .
     return params
 
 
-def to_torch_file(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
+def to_torch_file(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> bytes:
     """Return `to_torch` as a file for `torch.load(weights_only=True)`.
 
     Raises:
       UsageError: if PyTorch is not installed, or cannot express this network.
     """
-    if model.kernel_size % 2 == 0:
-        raise UsageError(
-            f"kernel_size={model.kernel_size}: PyTorch's Conv2d cannot pad even kernel sizes as "
-            "this network does. Use format=onnx"
-        )
+    torch_code(model, params, image_shape)
     try:
         import torch
     except ImportError:
@@ -199,59 +306,37 @@ def to_torch_file(model: LeNet, params: Params, image_shape: tuple[int, ...]) ->
     return buffer.getvalue()
 
 
-def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes:
+def to_onnx(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> bytes:
     """Return an ONNX model: "images" float32 [batch, C, H, W] to "logits" float32 [batch, K].
 
     The ONNX checker has verified it, shapes included. The batch may have any size.
 
     Raises:
-      UsageError: if the onnx package is not installed.
+      UsageError: if the onnx package is not installed, or the network is no chain of known layers.
     """
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
         raise UsageError("package 'onnx' is not installed: scripts/setup export") from None
-    state = to_torch(model, params, image_shape)
     nodes: list[Any] = []
-    numbers = itertools.count()
+    weights: list[Any] = []
+    layers = _sequential(model, params, image_shape)
     last = "images"
-
-    def add(operator: str, *inputs: str, to: str | None = None, **attributes: Any) -> None:
-        nonlocal last
-        output = to or f"{operator.lower()}_{next(numbers)}"
-        nodes.append(helper.make_node(operator, [last, *inputs], [output], **attributes))
+    for place, layer in enumerate(layers):
+        operator, attributes = _onnx_operator(layer)
+        state = {f"{place}.{name}": array for name, array in _state(layer).items()}
+        weights += [numpy_helper.from_array(np.array(x), name) for name, x in state.items()]
+        output = "logits" if place == len(layers) - 1 else f"{operator.lower()}_{place}"
+        nodes.append(helper.make_node(operator, [last, *state], [output], **attributes))
         last = output
-
-    activation = {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}[model.activation]
-    pool = {"avg": "AveragePool", "max": "MaxPool"}[model.pool]
-    *before, (_, end) = _layers(model)
-    for layer, place in before:
-        names = (f"{place}.weight", f"{place}.bias")
-        if layer.startswith("conv"):
-            rows, columns = same_padding(model.kernel_size) if place == 0 else ((0, 0), (0, 0))
-            # ONNX lists the padding before each axis first, then the padding after.
-            add("Conv", *names, pads=[rows[0], columns[0], rows[1], columns[1]])
-            add(activation)
-            add(pool, kernel_shape=[WINDOW] * 2, strides=[WINDOW] * 2)
-        else:
-            if layer == "dense1":
-                add("Flatten")
-            add("Gemm", *names, transB=1)
-            add(activation)
-    if not model.hidden:
-        add("Flatten")
-    add("Gemm", f"{end}.weight", f"{end}.bias", to="logits", transB=1)
     height, width, channels = image_shape
+    classes = next(len(layer.bias) for layer in reversed(layers) if hasattr(layer, "bias"))
     images, logits = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
-        for name, sizes in (
-            ("images", (channels, height, width)),
-            ("logits", (model.num_classes,)),
-        )
+        for name, sizes in (("images", (channels, height, width)), ("logits", (classes,)))
     )
-    weights = [numpy_helper.from_array(x, name) for name, x in state.items()]
-    graph = helper.make_graph(nodes, "LeNet", [images], [logits], weights)
+    graph = helper.make_graph(nodes, type(model).__name__, [images], [logits], weights)
     opsets = [helper.make_opsetid("", OPSET)]
     made = helper.make_model(
         graph, producer_name="lenet", ir_version=IR_VERSION, opset_imports=opsets
@@ -259,6 +344,31 @@ def to_onnx(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> bytes
     onnx.checker.check_model(made, full_check=True)
     content: bytes = made.SerializeToString()
     return content
+
+
+def _onnx_operator(layer: Layer) -> tuple[str, dict[str, Any]]:
+    """Return the operator of a layer, and its attributes."""
+
+    def pads(padding: Sides) -> list[int]:  # before each axis first, then after
+        return [side[end] for end in (0, 1) for side in padding]
+
+    match layer:
+        case Convolution(_, _, stride, padding, dilation, groups):
+            steps = {"strides": stride, "dilations": dilation, "group": groups}
+            return "Conv", steps | {"pads": pads(padding)}
+        case Pooling(mode, size, stride, padding):
+            window = {"kernel_shape": size, "strides": stride, "pads": pads(padding)}
+            if mode == "max":
+                return "MaxPool", window
+            return "AveragePool", window | {"count_include_pad": 1}
+        case Dense():
+            return "Gemm", {"transB": 1}
+        case Activation(name):
+            return {"sigmoid": "Sigmoid", "relu": "Relu", "tanh": "Tanh"}[name], {}
+        case Scaling():
+            return "BatchNormalization", {"epsilon": EPSILON}
+        case Flatten():
+            return "Flatten", {}
 
 
 def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> bytes:
@@ -281,7 +391,8 @@ def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...])
             return forward.apply(shown, held, images)
 
     try:
-        made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
+        with of_xla():
+            made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
     except TypeError as error:
         raise UsageError(
             f"{type(model).__name__}: needs to know the size of a batch ({error}). Write "

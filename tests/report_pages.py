@@ -10,10 +10,11 @@ from lenet import config as config_module
 from lenet import inspect, train
 from lenet.config import Config
 from lenet.data import Data, Split
+from lenet.engine import forward
 from lenet.engine.rows import Row
 from lenet.inspect import diagnostics, snapshot
 from lenet.inspect.activations import Statistics
-from lenet.model import network
+from lenet.model import LeNet, network
 from lenet.report import of_run, page
 
 NAMES = ("Pullover", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "Coat & {n}")
@@ -31,20 +32,20 @@ def data(shape: tuple[int, int, int] = (28, 28, 1), count: int = 60) -> Data:
 def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     """A run as if it had been trained, with parameters from its seed."""
     model = network(config, of.num_classes)
-    params = jax.device_get(train.init(model, config, of.image_shape).params)
+    params = _variables(model, config, of)
     running = [(0.5, 1.4, 0.2), (1.0, 1.3, 0.3)]
     rows = [
         Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)
     ]
-    names = diagnostics.names(model)
+    names = diagnostics.names(model) if isinstance(model, LeNet) else []
     seen = {
         # As on the plateau: the deeper, the less a layer tells images apart.
         name: Statistics(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
         for place, name in enumerate(names)
     }
-    before = train.init(model, dataclasses.replace(config, seed=config.seed + 1), of.image_shape)
+    before = _variables(model, dataclasses.replace(config, seed=config.seed + 1), of)
     predicted = inspect.logits(model, params, of.test.images).argmax(1)
-    states = [(before.params, None), (params, predicted)]
+    states = [(before, None), (params, predicted)]
     taken = [snapshot.take(model, p, of.test, of.num_classes, seen) for p, seen in states]
     about = {
         "command": "python -m experiments.train",
@@ -70,6 +71,11 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         of.image_shape,
         of.class_names,
     )
+
+
+def _variables(model, config: Config, of: Data):
+    state = jax.device_get(train.init(model, config, of.image_shape))
+    return forward.variables(state.params, state.collections)
 
 
 def write(path: Path, report: page.Report, language: str = "en") -> Path:

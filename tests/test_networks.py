@@ -24,7 +24,9 @@ from lenet.data import synthetic
 from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.errors import RecordError, UsageError
-from lenet.inspect.layers import layers
+from lenet.inspect.layers import _called, layers
+from lenet.model import LeNet
+from lenet.networks import BNLeNet
 from lenet.report import examples
 
 DATA = synthetic.make(150, 40)
@@ -193,6 +195,34 @@ def test_nnx_and_linen_train_from_the_same_parameters_to_the_same_losses():
         start = 0, state._replace(params=params)
         losses.append([row.train_loss for row, _ in train.fit(program, start)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+class Looped(nn.Module):
+    """A product of no module, one inside a loop, and one of parameters alone."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(images.shape[0], -1) @ jnp.ones((64, 5))
+        w = self.param("w", nn.initializers.ones, (5, 5))
+        x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(x @ (w @ w)), None), x, length=3)
+        return nn.Dense(2, name="last")(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "expected"),
+    [
+        (LeNet(), (28, 28, 1), [117_600, 240_000, 48_000, 10_080, 840]),
+        (
+            BNLeNet(conv="matmul"),
+            (28, 28, 1),
+            [24 * 24 * 6 * 25, 8 * 8 * 16 * 150, 256 * 120, 120 * 84, 84 * 10],
+        ),
+        (Looped(), (8, 8, 1), [5 * 2, 64 * 5 + 3 * 5 * 5]),
+    ],
+)
+def test_the_multiply_adds_of_a_module_are_those_of_its_products(model, shape, expected):
+    found = [row.multiply_adds for row in _called(model, shape)]
+    assert [count for count in found if count] == expected
 
 
 def test_the_layers_of_any_network_are_its_modules():

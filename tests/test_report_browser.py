@@ -16,11 +16,12 @@ import record_rows
 import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
+from test_chain import built
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
 from lenet.analysis.summary import Sweep
-from lenet.config import Config
+from lenet.config import BNLeNet, Config
 from lenet.data import Data, pictures
 from lenet.engine import forward
 from lenet.errors import DataError
@@ -94,6 +95,11 @@ def open_run(opened, tmp_path):
     return open_
 
 
+OWN = built(
+    ("conv 4 3 2", "max 2 2", "relu", "conv 3", "norm", "flatten", "dense 6", "tanh", "dense 4")
+)
+
+
 def logits(tab, images: np.ndarray) -> np.ndarray:
     flat = images.reshape(len(images), -1).tolist()
     return np.array(tab.evaluate("images => images.map(window.lenet.logits)", flat))
@@ -117,6 +123,8 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
             marks=pytest.mark.slow,
         ),
         pytest.param({"hidden": ()}, (28, 28, 1), id="no hidden layer", marks=pytest.mark.slow),
+        pytest.param({"network": BNLeNet(pool="max")}, (28, 28, 1), id="batch normalisation"),
+        pytest.param({"network": OWN}, (12, 13, 2), id="a network of the user's"),
     ],
 )
 def test_the_browser_s_logits_are_jax_s(open_run, settings, shape):

@@ -1,14 +1,19 @@
 """What each layer of a network gives, holds, costs and sees: the chapter's arithmetic."""
 
 import collections
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
+from jax.extend import core as jex
 from tabulate import tabulate
 
+from lenet import ops
 from lenet.engine import forward
 from lenet.inspect import modules
 from lenet.inspect.receptive_field import Window, receptive_field
@@ -39,7 +44,8 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
     The receptive field is that of `receptive_field`; a dense layer sees the whole image. Of another
-    network than LeNet the rows are the modules that it calls, with what they return and hold.
+    network than LeNet the rows are the modules that it calls, with what they return and hold; their
+    multiply-adds are those of the convolutions and matrix products in the program of the network.
 
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
@@ -76,7 +82,7 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """The innermost modules in the order of their calls, by the paths of their names."""
     model = plain(model)
     with modules.recorded() as outputs:
-        params, _ = jax.eval_shape(
+        params, kept = jax.eval_shape(
             lambda key: forward.init(model, key, image_shape), jax.random.key(0)
         )
     held = collections.Counter[str]()
@@ -84,7 +90,53 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
         held["/".join(path[:-1])] += math.prod(leaf.shape)
     names = [*modules.innermost(outputs, held)]
     shapes = {name: outputs[name].shape[1:] if name in outputs else () for name in names}
-    return Layers(Layer(name or type(model).__name__, shapes[name], held[name]) for name in names)
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    with ops.of_xla():
+        program = jax.make_jaxpr(functools.partial(forward.apply, model))(
+            forward.variables(params, kept), images
+        )
+    *of_variables, _ = program.jaxpr.invars
+    products = _products(program.jaxpr, [*(False for _ in of_variables), True])
+    rows = Layers(
+        Layer(name or type(model).__name__, shapes[name], held[name], products.pop(name, 0))
+        for name in names
+    )
+    if rest := sum(products.values()):  # of products outside these modules
+        rows.append(Layer("", (), 0, rest))
+    return rows
+
+
+def _products(program: Any, given: Sequence[bool], above: str = "") -> collections.Counter[str]:
+    """Return the multiply-adds of the convolutions and matrix products of a program, by module.
+
+    Those that images go into: `given` says which inputs are made of images.
+    """
+    found = collections.Counter[str]()
+    made = {of for of, is_made in zip(program.invars, given, strict=True) if is_made}
+    for step in program.eqns:
+        inputs = [not isinstance(of, jex.Literal) and of in made for of in step.invars]
+        if not any(inputs):
+            continue
+        made.update(step.outvars)
+        scopes = "/".join((above, str(step.source_info.name_stack)))
+        # After the class come modules; what a method traces has its name, with a dot, between.
+        path = "/".join(filter(None, (x for x in scopes.split("/")[2:] if "." not in x)))
+        shapes = [of.aval.shape for of in (*step.invars, *step.outvars)]
+        for inner in jax.tree.leaves(step.params):
+            if hasattr(inner, "eqns"):
+                body: Any = getattr(inner, "jaxpr", inner)  # without its constants
+                same = len(body.invars) == len(inputs)
+                once = _products(body, inputs if same else [True] * len(body.invars), scopes)
+                times = step.params.get("length", 1)  # of a scan
+                found.update({name: count * times for name, count in once.items()})
+        match step.primitive.name:
+            case "conv_general_dilated":
+                outputs = shapes[1][step.params["dimension_numbers"].rhs_spec[0]]
+                found[path] += math.prod(shapes[2]) * math.prod(shapes[1]) // outputs
+            case "dot_general":
+                (ours, _), _ = step.params["dimension_numbers"]
+                found[path] += math.prod(shapes[2]) * math.prod(shapes[0][axis] for axis in ours)
+    return found
 
 
 def table(rows: list[Layer], t: Translate = str, form: str = "simple") -> str:

@@ -7,7 +7,7 @@ differentiated, jitted and vmapped. `lenet.ops.blocks` holds a faster form for t
 """
 
 from lenet.ops.convolution import conv2d, conv_transpose2d, convolve2d, patches
-from lenet.ops.general import conv_general_dilated
+from lenet.ops.general import conv_general_dilated, of_xla
 from lenet.ops.pooling import avg_pool, blur_pool, max_pool
 from lenet.ops.shapes import output_shape
 
@@ -19,6 +19,7 @@ __all__ = [
     "conv_transpose2d",
     "convolve2d",
     "max_pool",
+    "of_xla",
     "output_shape",
     "patches",
 ]

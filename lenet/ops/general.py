@@ -13,9 +13,11 @@ as long with 32 channels, seven times with one), bands of outputs as one product
 (the same time; the latter cannot be differentiated forward).
 """
 
+import contextlib
+import contextvars
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +25,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jaxtyping import Num
+
+_OF_XLA = contextvars.ContextVar("of_xla", default=False)
+
+
+@contextlib.contextmanager
+def of_xla() -> Iterator[None]:
+    """Have `conv_general_dilated` be XLA's in what is traced until the block ends.
+
+    For a program that others read: a convolution says more than its products.
+
+    >>> image, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1))
+    >>> numbers = ("NHWC", "HWIO", "NHWC")
+    >>> with of_xla():
+    ...     program = jax.make_jaxpr(
+    ...         lambda x: conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    ...     )(image)
+    >>> [step.primitive.name for step in program.eqns]
+    ['conv_general_dilated']
+    """
+    token = _OF_XLA.set(True)
+    try:
+        yield
+    finally:
+        _OF_XLA.reset(token)
 
 
 def conv_general_dilated(
@@ -63,7 +89,8 @@ def conv_general_dilated(
         preferred_element_type=preferred_element_type,
     )
     out = jax.eval_shape(of_xla, lhs, rhs)
-    if jax.default_backend() != "cpu" or batch_group_count != 1 or not out.size or not rhs.size:
+    elsewhere = jax.default_backend() != "cpu" or _OF_XLA.get()
+    if elsewhere or batch_group_count != 1 or not out.size or not rhs.size:
         return of_xla(lhs, rhs)
     of_lhs, of_rhs, of_out = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     last = (of_out[0], *of_out[2:], of_out[1])  # the axes of the result, channels last

@@ -59,7 +59,7 @@ function convolveBack(layer, input, after) {
     for (let j = 0; j < width; j++)
       for (let a = 0; a < layer.size; a++)
         for (let b = 0; b < layer.size; b++) {
-          const y = i + a - layer.padding, x = j + b - layer.padding;
+          const y = i * layer.stride + a - layer.padding, x = j * layer.stride + b - layer.padding;
           if (y < 0 || x < 0 || y >= rows || x >= columns) continue;
           for (let c = 0; c < channels; c++) {
             const kernel = ((a * layer.size + b) * channels + c) * features;

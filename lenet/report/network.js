@@ -50,7 +50,7 @@ function convolve(layer, input) {
       const sums = Float64Array.from(layer.bias);
       for (let a = 0; a < layer.size; a++)
         for (let b = 0; b < layer.size; b++) {
-          const y = i + a - layer.padding, x = j + b - layer.padding;
+          const y = i * layer.stride + a - layer.padding, x = j * layer.stride + b - layer.padding;
           if (y < 0 || x < 0 || y >= rows || x >= columns) continue;
           for (let c = 0; c < channels; c++) {
             const pixel = input.values[(y * columns + x) * channels + c];

@@ -11,9 +11,16 @@ from lenet import inspect
 from lenet.data import Split
 from lenet.engine.forward import Params
 from lenet.inspect import snapshot
-from lenet.inspect.layers import layers
-from lenet.model import WINDOW, LeNet
-from lenet.ops.shapes import same_padding
+from lenet.inspect.chain import (
+    NONE,
+    Activation,
+    Chain,
+    Convolution,
+    Dense,
+    Flatten,
+    Pooling,
+    chain,
+)
 from lenet.report.page import Part
 
 MOST_SAMPLES = 60
@@ -22,7 +29,6 @@ SAMPLE_BYTES = 400_000
 """Bytes of these images, at most; two images are always included."""
 MOST_PARAMETERS = 800_000
 """A larger network is left out, because the page would exceed 8 MB."""
-PARTS = ("kernel", "bias")
 
 
 def part(
@@ -32,51 +38,69 @@ def part(
     class_names: Sequence[str],
     test: Split | None,
 ) -> Part:
-    """Return the network for network.js, or nothing if it has more than MOST_PARAMETERS.
+    """Return the network for network.js: a chain of convolutions, poolings and dense layers.
 
-    network.js computes LeNet alone; there is nothing to say of another network.
+    Nothing of another network, nor of one with more than MOST_PARAMETERS.
     """
-    if not isinstance(model, LeNet):
+    links = chain(model, params, image_shape)
+    if links is None or (found := _layers(links)) is None:
         return Part({"network": None, "most_parameters": None})
-    parameters = sum(layer.parameters for layer in layers(model, image_shape))
+    kernels = [link.layer for link in links if isinstance(link.layer, Convolution | Dense)]
+    parameters = sum(layer.kernel.size + layer.bias.size for layer in kernels)
     values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
     if parameters > MOST_PARAMETERS:
         return Part(values)
     samples = _samples(model, params, test, len(class_names)) if test else []
-    found = {
+    packed_ = {
         "image_shape": image_shape,
-        "layers": _chain(model, params, image_shape),
+        "layers": found,
         "parameters": parameters,
         "samples": samples,
     }
-    values |= {"network": found, "pair": chosen(class_names, {each["label"] for each in samples})}
-    return Part(values, payload={"network": found})
+    values |= {"network": packed_, "pair": chosen(class_names, {each["label"] for each in samples})}
+    return Part(values, payload={"network": packed_})
 
 
-def _chain(model: LeNet, params: Params, image_shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    """The layers in order, as network.js takes them."""
-    (before, _), _ = same_padding(model.kernel_size)
-    chain: list[dict[str, Any]] = []
-    for layer in layers(model, image_shape):
-        kind = layer.name.rstrip("0123456789")
-        if kind == "flatten":
-            continue
-        shape = layer.output_shape if len(layer.output_shape) == 3 else (1, 1, *layer.output_shape)
-        each: dict[str, Any] = {"name": layer.name, "kind": kind, "shape": shape}
-        if kind == "pool":
-            each |= {"size": WINDOW, "stride": WINDOW, "padding": 0, "mode": model.pool}
-        else:
-            each |= {name: packed(np.asarray(params[layer.name][name])) for name in PARTS}
-            each |= {"activation": model.activation}
-        if kind == "conv":
-            padding = before if layer.name == "conv1" else 0
-            each |= {"size": model.kernel_size, "stride": 1, "padding": padding}
-        chain.append(each)
-    chain[-1]["activation"] = "none"
-    return chain
+def _layers(links: Chain) -> list[dict[str, Any]] | None:
+    """The layers in order, as network.js takes them; None if there are others.
+
+    What follows a convolution or dense layer is in it: its activation. One that follows a maximum
+    may as well come before, for it rises.
+    """
+    found: list[dict[str, Any]] = []
+    for link in links:
+        shape = link.shape if len(link.shape) == 3 else (1, 1, *link.shape)
+        each: dict[str, Any] = {"name": link.name, "kind": link.name.rstrip("0123456789")}
+        each |= {"shape": shape}
+        match link.layer:
+            case Convolution(kernel, bias, (down, across), ((top, _), (left, _)), (1, 1), 1) if (
+                kernel.shape[0] == kernel.shape[1] and down == across and top == left
+            ):
+                each |= {"kernel": packed(kernel), "bias": packed(bias), "activation": "none"}
+                each |= {"size": kernel.shape[0], "stride": down, "padding": top}
+            case Pooling(mode, (high, wide), (down, across), padding) if (
+                high == wide and down == across and padding == NONE
+            ):
+                each |= {"size": high, "stride": down, "padding": 0, "mode": mode}
+            case Dense(kernel, bias):
+                each |= {"kernel": packed(kernel), "bias": packed(bias), "activation": "none"}
+            case Activation(name) if found:
+                *before, last = found
+                if last.get("mode") == "max" and before:
+                    last = before[-1]
+                if last.get("activation") != "none":
+                    return None
+                last["activation"] = name
+                continue
+            case Flatten():
+                continue
+            case _:
+                return None
+        found.append(each)
+    return found if found and found[-1]["kind"] == "dense" else None
 
 
-def _samples(model: LeNet, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
+def _samples(model: nn.Module, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:
     """Some images of each class, with their logits from JAX."""
     most = min(MOST_SAMPLES, max(SAMPLE_BYTES // test.images[0].size, 2))
     places = snapshot.sample(test.labels, classes, most)

@@ -1,0 +1,255 @@
+"""Networks as chains of known layers: what they compute here, in ONNX Runtime and in PyTorch."""
+
+import io
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given
+from hypothesis import strategies as st
+from test_export import nchw, onnxruntime, session
+
+from lenet import export, ops
+from lenet.engine import forward
+from lenet.errors import UsageError
+from lenet.inspect.activations import activations
+from lenet.inspect.chain import chain, outputs
+from lenet.model import LeNet
+from lenet.networks import BNLeNet, LeNet5
+
+assert onnxruntime  # a fixture
+
+
+class Built(nn.Module):
+    """Layers by their names: a line of a test says what a network is."""
+
+    words: str = "flatten; dense 4"
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        for word in self.words.split("; "):
+            name, *numbers = re.split(r"[ ,]", word)
+            x = getattr(self, name)(x, train, *map(int, numbers))
+        return x
+
+    def conv(self, x, _, features, size=3, stride=1, dilation=1, groups=1, fast=0):
+        changes = {"conv_general_dilated": ops.conv_general_dilated} if fast else {}
+        changes |= {"kernel_dilation": dilation, "feature_group_count": groups}
+        padding = "SAME" if stride == 1 else "VALID"
+        return nn.Conv(features, (size, size), stride, padding, **changes)(x)
+
+    def uneven(self, x, _, features):
+        return nn.Conv(features, (2, 3), padding=((0, 1), (2, 0)))(x)
+
+    def dense(self, x, _, features):
+        return nn.Dense(features)(x)
+
+    def norm(self, x, train):
+        return nn.BatchNorm(not train)(x)
+
+    def dropout(self, x, train):
+        return nn.Dropout(0.5, deterministic=not train)(x)
+
+    def flatten(self, x, _):
+        return x.reshape(len(x), -1)
+
+    def mean(self, x, _):
+        return x.mean((1, 2))
+
+    def max(self, x, _, size, stride):
+        return nn.max_pool(x, (size, size), (stride, stride))
+
+    def avg(self, x, _, size, stride, same=0):
+        return nn.avg_pool(x, (size, size), (stride, stride), "SAME" if same else "VALID")
+
+    def quarter(self, x, _, most):
+        return (ops.max_pool if most else ops.avg_pool)(x, 2)
+
+    def standard(self, x, _):
+        return (x - 0.25) / 0.5
+
+    def relu(self, x, _):
+        return nn.relu(x)
+
+    def sigmoid(self, x, _):
+        return nn.sigmoid(x)
+
+    def tanh(self, x, _):
+        return jnp.tanh(x)
+
+
+def built(words) -> Built:
+    return Built("; ".join(words))
+
+
+CHAINS = {
+    "book": (LeNet(), (28, 28, 1)),
+    "book in bfloat16": (LeNet(precision="bfloat16"), (28, 28, 1)),
+    "batch normalisation, by blocks": (BNLeNet("max", conv="matmul"), (28, 28, 1)),
+    "no layer but one": (built(("flatten", "dense 3")), (4, 4, 2)),
+    "small": (
+        built(("conv 8 3 1 1 1 1", "relu", "max 2 2", "flatten", "dropout", "dense 9", "dense 4")),
+        (10, 9, 1),
+    ),
+    "normalised after": (
+        built(("conv 4", "tanh", "norm", "quarter 0", "norm", "flatten", "norm", "dense 5")),
+        (9, 8, 3),
+    ),
+    "groups, strides and dilation": (
+        built(("standard", "conv 6 3 2", "sigmoid", "conv 12 3 1 2 3", "quarter 1", "relu", "mean"))
+        , (12, 13, 2),
+    ),
+    "poolings that overlap": (
+        built(("conv 3", "avg 3 1 1", "relu", "max 3 2", "dense 6", "mean", "norm", "dense 5")),
+        (11, 11, 1),
+    ),
+}  # fmt: skip
+
+
+def varied(model, shape):
+    """Variables of a network, none of them what they begin as."""
+    found = dict(model.init(jax.random.key(0), jnp.zeros((1, *shape))))
+    draws = np.random.default_rng(1)
+    moved = jax.tree.map(lambda x: x + 0.2 * draws.uniform(size=x.shape).astype("f"), found)
+    return moved if len(moved) > 1 else moved["params"]
+
+
+@pytest.fixture(scope="module", params=CHAINS.values(), ids=CHAINS)
+def network(request):
+    model, shape = request.param
+    images = np.random.default_rng(0).random((5, *shape), np.float32)
+    return model, varied(model, shape), shape, images
+
+
+def test_a_chain_gives_what_its_network_gives(network):
+    model, params, shape, images = network
+    (*_, logits) = outputs(chain(model, params, shape), images)
+    near = 0.1 if getattr(model, "precision", "") == "bfloat16" else 1e-5
+    np.testing.assert_allclose(logits, forward.apply(model, params, images), rtol=0, atol=near)
+
+
+def test_onnx_runtime_gives_the_same(onnxruntime, network):
+    model, params, shape, images = network
+    (*_, expected) = outputs(chain(model, params, shape), images)
+    started = session(onnxruntime, export.to_onnx(model, params, shape))
+    for size in (5, 1):
+        (logits,) = started.run(None, {"images": nchw(images[:size])})
+        np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
+
+
+def test_pytorch_gives_the_same_by_the_code_that_is_printed(torch, network):
+    model, params, shape, images = network
+    net = eval(export.torch_code(model, params, shape), {"nn": torch.nn})
+    content = export.to_torch_file(model, params, shape)
+    net.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+    net.eval()
+    (*_, expected) = outputs(chain(model, params, shape), images)
+    with torch.no_grad():
+        logits = net(torch.from_numpy(nchw(images))).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
+
+
+def test_the_layers_of_the_book_s_network_are_those_that_it_shows():
+    model, shape = CHAINS["book"]
+    params, images = varied(model, shape), np.random.default_rng(0).random((3, *shape), np.float32)
+    links = chain(model, params, shape)
+    after = dict(zip((link.name for link in links), outputs(links, images), strict=True))
+    for ours, theirs in (("activation1", "conv1"), ("pool2", "pool2"), ("dense3", "dense3")):
+        shown = activations(model, params, images)[theirs]
+        np.testing.assert_allclose(after[ours], shown, rtol=0, atol=1e-6)
+
+
+class Residual(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = x + nn.Conv(1, (3, 3))(x)
+        return nn.Dense(3)(x.reshape(len(x), -1))
+
+
+class Channels(nn.Module):
+    """Features channel by channel: the order of another layout."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(x.transpose(0, 3, 1, 2).reshape(len(x), -1))
+
+
+class Either(nn.Module):
+    """What depends on the place in an image is no number for a channel."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = x * self.param("mask", nn.initializers.normal(), x.shape[1:])[None]
+        return nn.Dense(3)(nn.silu(x).reshape(len(x), -1))
+
+
+class Transposed(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.ConvTranspose(2, (3, 3), (2, 2))(x).mean((1, 2))
+
+
+class Layered(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(nn.LayerNorm()(x.reshape(len(x), -1)))
+
+
+@pytest.mark.parametrize(
+    "model", [Residual(), Channels(), Either(), Transposed(), Layered(), LeNet5()]
+)
+def test_what_is_no_chain_is_said_to_be_none(model):
+    shape = (8, 8, 1)
+    params = varied(model, shape)
+    assert chain(model, params, shape) is None
+    with pytest.raises(UsageError, match=f"{type(model).__name__}: not a chain of convolutions"):
+        export.to_onnx(model, params, shape)
+
+
+def test_maps_as_answers_have_another_order_elsewhere_and_are_refused():
+    model, shape = built(("conv 2", "flatten")), (3, 3, 1)
+    with pytest.raises(UsageError, match=r"Built: ends with maps\. Let a dense layer be the last"):
+        export.to_torch(model, varied(model, shape), shape)
+
+
+def test_pytorch_is_not_given_what_it_cannot_pad(onnxruntime):
+    model, shape = built(("uneven 2", "mean")), (6, 6, 1)
+    params = varied(model, shape)
+    with pytest.raises(UsageError, match=r"padding=\(\(0, 1\), \(2, 0\)\): PyTorch's Conv2d"):
+        export.to_torch_file(model, params, shape)
+    images = np.random.default_rng(0).random((2, *shape), np.float32)
+    started = session(onnxruntime, export.to_onnx(model, params, shape))
+    (logits,) = started.run(None, {"images": nchw(images)})
+    np.testing.assert_allclose(logits, forward.apply(model, params, images), rtol=0, atol=1e-5)
+
+
+MAPS = st.sampled_from(
+    [
+        "conv 4",
+        "conv 2 1",
+        "conv 4 3 1 2",
+        "norm",
+        "relu",
+        "tanh",
+        "quarter 0",
+        "avg 2 1",
+        "dense 2",
+    ]
+)
+ROWS = st.sampled_from(["dense 3", "norm", "sigmoid", "dropout"])
+
+
+@given(st.lists(MAPS, max_size=5), st.sampled_from(["flatten", "mean"]), st.lists(ROWS, max_size=3))
+def test_any_order_of_known_layers_is_a_chain(maps, between, rows):
+    if maps.count("quarter 0") > 2:
+        return
+    model, shape = built((*maps, between, *rows, "dense 2")), (9, 9, 2)
+    params = varied(model, shape)
+    images = np.random.default_rng(0).random((2, *shape), np.float32)
+    links = chain(model, params, shape)
+    (*_, logits) = outputs(links, images)
+    np.testing.assert_allclose(logits, forward.apply(model, params, images), rtol=1e-3, atol=1e-4)
+    assert [link.shape for link in links][-1] == (2,)
