@@ -72,7 +72,28 @@ class BNLeNet:
 
 @dataclasses.dataclass(frozen=True)
 class LeNet5:
-    """LeNet-5 of 1998, `lenet.networks.LeNet5`, which has no settings."""
+    """Settings of LeNet-5 of 1998, `lenet.networks.LeNet5`: changes towards the book's LeNet."""
+
+    output: str = choice(
+        "rbf", "outputs: radial basis functions or a dense layer", among=("rbf", "dense")
+    )
+    connections: str = choice(
+        "partial", "feature maps of S2 that C3 sees: some or all", among=("partial", "full")
+    )
+    pool: str = choice(
+        "subsampling", "pooling: trainable subsampling or the average", among=("subsampling", "avg")
+    )
+    squashing: str = choice(
+        "scaled_tanh",
+        "activation: 1.7159 tanh(2x/3), tanh or sigmoid",
+        among=("scaled_tanh", "tanh", "sigmoid"),
+    )
+    pixels: str = choice(
+        "scaled", "pixels: from -0.1 to 1.175, or plain from 0 to 1", among=("scaled", "plain")
+    )
+    weights: str = choice(
+        "1998", "initial weights: the paper's or the book's", among=("1998", "book")
+    )
 
 
 OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}

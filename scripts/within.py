@@ -4,7 +4,7 @@ python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
 python scripts/within.py --check       fail if that would change a page
 
-NAME is last_step, one_bit, one_draw, running_statistics, sharpness or shifts.
+NAME is ladder, last_step, one_bit, one_draw, running_statistics, sharpness or shifts.
 """
 
 import sys
@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from benchmarks import table as table_of_bench
 from experiments.within import (
+    ladder,
     last_step,
     one_bit,
     one_draw,
@@ -34,6 +35,7 @@ from lenet.language import LANGUAGES, translate
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "within"
 EXPERIMENTS: dict[str, ModuleType] = {
+    "ladder": ladder,
     "last_step": last_step,
     "one_bit": one_bit,
     "one_draw": one_draw,

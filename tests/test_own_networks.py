@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from commands import command
 
+from experiments.within import ladder
 from lenet import networks, records, train
 from lenet.config import BNLeNet, Config, LeNet5, from_dict, to_dict
 from lenet.data import synthetic
@@ -123,6 +124,28 @@ def test_the_network_of_1998_has_the_papers_parameters_and_connections():
     papers = {"c1": 122_304, "s2": 5_880, "c3": 151_600, "s4": 2_000, "c5": 48_120, "f6": 10_164}
     assert counted == papers
     assert sum(counted.values()) + lenet5_1998.bitmaps().size == 340_908
+
+
+def test_the_network_of_1998_with_every_change_is_the_book_s_lenet():
+    model = network(Config(ladder.network("weights")), 10)
+    assert len({ladder.network(name) for name in ladder.CHANGES}) == len(ladder.CHANGES)
+    assert ladder.network("1998") == LeNet5()
+    images = jnp.asarray(IMAGES)
+    book = train.init(network(Config(), 10), Config(), (28, 28, 1)).params
+    names = {"c1": "conv1", "c3": "conv2", "c5": "dense1", "f6": "dense2", "last": "dense3"}
+    own = model.init(jax.random.key(0), images)["params"]
+    assert own.keys() == names.keys()
+    theirs = {
+        name: jax.tree.map(lambda x, y: y.reshape(x.shape), own[name], book[other])
+        for name, other in names.items()
+    }
+    expected = network(Config(), 10).apply({"params": book}, images)
+    found = model.apply({"params": theirs}, images)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    for name, other in names.items():  # drawn from the same distributions
+        for part in ("kernel", "bias"):
+            widths = [float(jnp.abs(x[part]).max()) for x in (own[name], book[other])]
+            assert widths[0] == pytest.approx(widths[1], rel=0.3)
 
 
 @pytest.mark.slow

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 import pytest
+import scipy
 import statsmodels.api as sm
 from flax import linen as nn
 from matplotlib.figure import Figure
 
 from experiments.within import (
+    ladder,
     last_step,
     one_bit,
     one_draw,
@@ -32,6 +34,42 @@ from lenet.engine import forward, sgd
 from lenet.language import translate
 
 DATA = synthetic.make(600, 100)
+
+
+@pytest.mark.slow
+def test_a_network_of_the_ladder_is_trained_at_the_rate_that_was_best_on_held_out_images():
+    design = ladder.Design((0.01, 1e6), 100, tuning_seeds=1, seeds=2, epochs=1)
+    found = ladder.measure(DATA, design)["networks"]
+    assert found.keys() == ladder.CHANGES.keys()
+    for name in ("1998", "weights"):
+        settings = {"dataset": "synthetic", "epochs": 1, "lr": found[name]["rate"]}
+        seeds = [design.first_seed + 1, design.first_seed + 2]
+        rows = [train.run(Config(ladder.network(name), **settings, seed=n), DATA)[0] for n in seeds]
+        assert found[name]["test"] == [row.test_accuracy for row in rows]
+        held = [np.mean(each) for each in found[name]["tuning"]]
+        assert design.rates[int(np.argmax(held))] == found[name]["rate"]
+
+
+def test_a_change_is_said_with_the_interval_of_its_paired_differences():
+    rng = np.random.default_rng(0)
+    networks = {
+        name: {
+            "tuning": [[0.5], [0.8], [0.7]],
+            "rate": 0.1 if name != "pool" else 0.01,
+            "test": (0.8 + n / 100 + rng.normal(0, 0.001, 8)).tolist(),
+        }
+        for n, name in enumerate(ladder.CHANGES)
+    }
+    record = {"networks": networks, "design": {"rates": [0.01, 0.1, 1.0]}}
+    said = [translate("en", each) for each in ladder.said(record)]
+    assert len(said) == len(ladder.CHANGES)
+    a, b = (np.array(networks[name]["test"]) for name in ("1998", "output"))
+    low, high = scipy.stats.t.interval(1 - 0.05 / 7, 7, (b - a).mean(), scipy.stats.sem(b - a))
+    assert f"[+{low:.4f}, +{high:.4f}] (99.29% CI" in said[0]
+    assert said[-1].endswith("beyond: average pooling in place of trainable subsampling.")
+    heads, rows = ladder.table(record)
+    assert {len(row) for row in rows} == {len(heads)}
+    assert rows[0][2] == "0.8000"
 
 
 @pytest.mark.slow

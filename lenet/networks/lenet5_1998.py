@@ -9,7 +9,9 @@ the manner of its figure 3; every class is a digit; and the criterion is that of
 its rubbish class, which is the cross-entropy of the negated distances.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,7 @@ from jax import Array
 from jaxtyping import Float, Num
 
 from lenet import ops
+from lenet.networks.layers import BIAS_INITIALIZERS
 
 SIDE = 32
 """Height and width of the input; smaller images are padded with background."""
@@ -61,13 +64,18 @@ def squash(a: Float[Array, "..."]) -> Float[Array, "..."]:
     return 1.7159 * jnp.tanh(2 / 3 * a)
 
 
-def uniform(fan_in: int) -> nn.initializers.Initializer:
-    """Return the initialiser of a unit with `fan_in` inputs: U(±2.4 / fan_in) (appendix A)."""
+def uniform(bound: float) -> nn.initializers.Initializer:
+    """Return the initialiser that draws from U(±bound)."""
 
     def init(key: Array, shape: Sequence[int], dtype: jax.typing.DTypeLike = jnp.float32) -> Array:
-        return jax.random.uniform(key, shape, dtype, -2.4 / fan_in, 2.4 / fan_in)
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
+
+
+def papers(fan_in: int) -> nn.initializers.Initializer:
+    """Return the initialiser of a unit with `fan_in` inputs: U(±2.4 / fan_in) (appendix A)."""
+    return uniform(2.4 / fan_in)
 
 
 class Partial(nn.Module):
@@ -108,17 +116,34 @@ class Subsampling(nn.Module):
     def __call__(self, x: Num[Array, "B H W C"]) -> Float[Array, "B Ho Wo C"]:
         """Return feature maps of half the size."""
         coefficient, bias = (
-            self.param(name, uniform(4), x.shape[-1:])[None, None, None]
+            self.param(name, papers(4), x.shape[-1:])[None, None, None]
             for name in ("coefficient", "bias")
         )
         return coefficient * (4 * ops.avg_pool(x, 2)) + bias
 
 
+SQUASHINGS: dict[str, Callable[[Array], Array]] = {
+    "scaled_tanh": squash,
+    "tanh": jnp.tanh,
+    "sigmoid": nn.sigmoid,
+}
+
+
 class LeNet5(nn.Module):
-    """The network of 1998: 60,000 trainable parameters, 340,908 connections.
+    """The network of 1998, 60,000 trainable parameters and 340,908 connections, or one after it.
+
+    Each attribute but the first is a change that leads to the book's LeNet; with all of them it is
+    that network.
 
     Attributes:
-      num_classes: K, which has to be 10: a bitmap is a digit.
+      num_classes: K; with radial basis functions it has to be 10: a bitmap is a digit.
+      output: "rbf", or "dense" for a dense layer of K units.
+      connections: "partial", or "full": each map of C3 sees all of S2.
+      pool: "subsampling", or "avg" for the average, which nothing squashes.
+      squashing: a key of `SQUASHINGS`.
+      pixels: "scaled" to a mean of about 0, or "plain", from 0 to 1.
+      weights: "1998", or "book" for Xavier's weights and PyTorch's biases. Partial connections and
+        subsampling, which the book does not have, keep theirs.
 
     >>> variables = LeNet5().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
     >>> sum(x.size for x in jax.tree.leaves(variables["params"]))
@@ -126,42 +151,63 @@ class LeNet5(nn.Module):
     """
 
     num_classes: int = 10
+    output: str = "rbf"
+    connections: str = "partial"
+    pool: str = "subsampling"
+    squashing: str = "scaled_tanh"
+    pixels: str = "scaled"
+    weights: str = "1998"
 
     def setup(self) -> None:
         """Make the layers, which return weighted sums."""
-        self.c1 = _convolution(6, 25)
-        self.s2 = Subsampling()
-        self.c3 = Partial()
-        self.s4 = Subsampling()
-        self.c5 = _convolution(120, 400)
-        self.f6 = nn.Dense(84, kernel_init=uniform(120), bias_init=uniform(120))
+        self.c1 = self._convolution(6, 25, 25 * 6)
+        self.c3 = (
+            Partial() if self.connections == "partial" else self._convolution(16, 150, 25 * 16)
+        )
+        if self.pool == "subsampling":
+            self.s2, self.s4 = Subsampling(), Subsampling()
+        self.c5 = self._convolution(120, 400, 120)  # dense: it sees all of S4
+        self.f6 = self._dense(84, 120)
+        if self.output == "dense":
+            self.last = self._dense(self.num_classes, 84)
 
-    def __call__(self, images: Num[Array, "B H W 1"]) -> Float[Array, "B 10"]:
-        """Return negated squared distances from the bitmaps, as logits.
+    def __call__(self, images: Num[Array, "B H W 1"]) -> Float[Array, "B K"]:
+        """Return logits: with radial basis functions, negated squared distances from the bitmaps.
 
         Raises:
           ValueError: for images that are larger than 32×32 or have colours, or other classes.
         """
-        x = squash(self.c5(self.below(images))).reshape(len(images), -1)
-        return -distances(squash(self.f6(x)))
+        squashed = SQUASHINGS[self.squashing]
+        x = padded(images, self.num_classes if self.output == "rbf" else len(bitmaps()))
+        x = scaled(x) if self.pixels == "scaled" else x
+        x = self._pooled(squashed(self.c1(x)), "s2")
+        x = self._pooled(squashed(self.c3(x)), "s4")
+        x = squashed(self.c5(x)).reshape(images.shape[0], -1)
+        x = squashed(self.f6(x))
+        return self.last(x) if self.output == "dense" else -distances(x)
 
-    def below(self, images: Num[Array, "B H W 1"]) -> Float[Array, "B 5 5 16"]:
-        """Return the feature maps of S4."""
-        x = padded(images, self.num_classes)
-        for layer in (self.c1, self.s2, self.c3, self.s4):
-            x = squash(layer(x))
-        return x
+    def _pooled(self, x: Array, layer: str) -> Array:
+        if self.pool == "avg":
+            return ops.avg_pool(x, 2)
+        return SQUASHINGS[self.squashing](getattr(self, layer)(x))
 
+    def _dense(self, features: int, fan_in: int) -> nn.Dense:
+        return nn.Dense(features, **self._inits(fan_in, features))
 
-def _convolution(features: int, fan_in: int) -> nn.Conv:
-    return nn.Conv(
-        features,
-        (5, 5),
-        padding="VALID",
-        kernel_init=uniform(fan_in),
-        bias_init=uniform(fan_in),
-        conv_general_dilated=ops.conv_general_dilated,
-    )
+    def _convolution(self, features: int, fan_in: int, fan_out: int) -> nn.Conv:
+        return nn.Conv(
+            features,
+            (5, 5),
+            padding="VALID",
+            conv_general_dilated=ops.conv_general_dilated,
+            **self._inits(fan_in, fan_out),
+        )
+
+    def _inits(self, fan_in: int, fan_out: int) -> dict[str, Any]:
+        if self.weights == "1998":
+            return {"kernel_init": papers(fan_in), "bias_init": papers(fan_in)}
+        xavier = uniform(math.sqrt(6 / (fan_in + fan_out)))
+        return {"kernel_init": xavier, "bias_init": BIAS_INITIALIZERS["pytorch"](fan_in)}
 
 
 def distances(x: Float[Array, "B 84"]) -> Float[Array, "B 10"]:
@@ -170,7 +216,7 @@ def distances(x: Float[Array, "B 84"]) -> Float[Array, "B 10"]:
 
 
 def padded(images: Num[Array, "B H W 1"], num_classes: int = 10) -> Float[Array, "B 32 32 1"]:
-    """Scale pixels of 0 to 1, and surround images with background; raise a ValueError as LeNet5."""
+    """Surround images with background, which is 0; raise a ValueError as LeNet5."""
     height, width, channels = images.shape[1:]
     if max(height, width) > SIDE or channels != 1 or num_classes != len(bitmaps()):
         raise ValueError(
@@ -178,5 +224,9 @@ def padded(images: Num[Array, "B H W 1"], num_classes: int = 10) -> Float[Array,
             f"{height}×{width}×{channels} to {num_classes}"
         )
     sides = [((SIDE - n) // 2, SIDE - n - (SIDE - n) // 2) for n in (height, width)]
-    x = jnp.pad(images, ((0, 0), *sides, (0, 0)))
+    return jnp.pad(images, ((0, 0), *sides, (0, 0)))
+
+
+def scaled(x: Num[Array, "..."]) -> Float[Array, "..."]:
+    """Return pixels of 0 to 1 as the paper has them: a mean of about 0 and a variance of 1."""
     return BACKGROUND + (FOREGROUND - BACKGROUND) * x

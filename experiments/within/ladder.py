@@ -1,0 +1,162 @@
+"""From LeNet-5 of 1998 to the book's LeNet, one change at a time: what each change does.
+
+Estimand: of each change, the difference of mean test accuracy after ten epochs on Fashion-MNIST,
+each network at its own learning rate.
+
+A rate is chosen for each network on held-out training images, by mean accuracy over seeds of the
+choice; its networks are then trained on all training images with fresh seeds. Rule, written before
+the runs: a change raises or lowers accuracy if the simultaneous 95% interval of its difference,
+paired by seed, excludes 0 (Bonferroni over the changes); otherwise it stays open.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.within.chunks import chunks
+from lenet.analysis.stats import interval
+from lenet.config import Config, LeNet5
+from lenet.data import Data
+from lenet.data.splits import blind, hold_out
+from lenet.language import Message, listed, mark, message
+
+CHANGES: dict[str, dict[str, str]] = {
+    "1998": {},
+    "output": {"output": "dense"},
+    "connections": {"connections": "full"},
+    "pool": {"pool": "avg"},
+    "squashing": {"squashing": "tanh"},
+    "sigmoid": {"squashing": "sigmoid"},
+    "pixels": {"pixels": "plain"},
+    "weights": {"weights": "book"},
+}
+"""By name, in order: each network has the changes up to its own. The last is the book's LeNet."""
+NAMES = {
+    "1998": mark("LeNet-5 of 1998"),
+    "output": mark("a dense layer in place of radial basis functions"),
+    "connections": mark("C3 sees all maps of S2"),
+    "pool": mark("average pooling in place of trainable subsampling"),
+    "squashing": mark("tanh without its scale"),
+    "sigmoid": mark("sigmoid"),
+    "pixels": mark("pixels from 0 to 1"),
+    "weights": mark("the book's initial weights: the book's LeNet"),
+}
+
+
+class Design(NamedTuple):
+    """Networks, rates and seeds that nothing else uses."""
+
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    held_out: int = 10_000
+    tuning_seeds: int = 2
+    seeds: int = 8
+    first_seed: int = 6_600_000
+    epochs: int = 10
+    batch_size: int = 256
+
+
+def network(name: str) -> LeNet5:
+    """Return the settings of the network with the changes up to `name`."""
+    names = list(CHANGES)
+    changed: dict[str, str] = {}
+    for each in names[: names.index(name) + 1]:
+        changed |= CHANGES[each]
+    return LeNet5(**changed)
+
+
+def measure(data: Data, design: Design) -> dict[str, Any]:
+    """Return the accuracy of each rate on held-out images, and of the chosen one on test images.
+
+    Returns:
+      `networks`, by name of CHANGES: `tuning`, on held-out images [rates, seeds]; `rate`, the
+      chosen one; `test` [seeds].
+    """
+    held = blind(hold_out(data, design.held_out))
+    found = {}
+    for name in CHANGES:
+        first = design.first_seed
+        seeds = range(first, first + design.tuning_seeds)
+        runs = [(lr, seed) for lr in design.rates for seed in seeds]
+        shares = _accuracies(name, runs, held, design).reshape(len(design.rates), -1)
+        rate = design.rates[best(shares)]
+        fresh = range(seeds.stop, seeds.stop + design.seeds)
+        test = _accuracies(name, [(rate, seed) for seed in fresh], data, design)
+        found[name] = {"tuning": shares.tolist(), "rate": rate, "test": test.tolist()}
+    return {"networks": found}
+
+
+def best(shares: NDArray[np.float64]) -> int:
+    """Return which rate has the highest mean accuracy, [rates, seeds]; the lowest of equal ones."""
+    return int(shares.mean(1).argmax())
+
+
+def _accuracies(
+    name: str, runs: Sequence[tuple[float, int]], data: Data, design: Design
+) -> NDArray[np.float64]:
+    """Train runs of (rate, seed); return their accuracy on the test images of `data`."""
+    configs = [
+        Config(
+            network(name),
+            dataset=data.name,
+            lr=lr,
+            seed=seed,
+            epochs=design.epochs,
+            batch_size=design.batch_size,
+            valid=0 if data.valid is None else len(data.valid.labels),
+        )
+        for lr, seed in runs
+    ]
+    right = [chunk.evaluate(chunk.train(design.epochs))[0] for chunk in chunks(configs, data)]
+    return np.concatenate(right) / len(data.test.labels)
+
+
+CHANGED = mark(
+    "{name}: test accuracy {difference} ({level:.2%} CI, paired by seed; 95% for all changes)."
+)
+AT_EDGE = mark(
+    "The chosen rate is the highest or the lowest that was tried, so a better one may lie beyond: "
+    "{names}."
+)
+
+
+def said(record: dict[str, Any]) -> list[Message]:
+    """Return what each change does, in words."""
+    networks, level = record["networks"], 1 - 0.05 / (len(CHANGES) - 1)
+    found = [
+        message(
+            CHANGED,
+            name=message(NAMES[name]),
+            difference=interval(accuracies(record, name) - accuracies(record, before), level),
+            level=level,
+        )
+        for before, name in itertools.pairwise(CHANGES)
+    ]
+    ends = (record["design"]["rates"][0], record["design"]["rates"][-1])
+    if edge := [message(NAMES[name]) for name in CHANGES if networks[name]["rate"] in ends]:
+        found.append(message(AT_EDGE, names=listed(edge)))
+    return found
+
+
+def accuracies(record: dict[str, Any], name: str) -> NDArray[np.float64]:
+    """Return the test accuracies of a network, in the order of the seeds."""
+    return np.array(record["networks"][name]["test"])
+
+
+def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Return heads and rows: each network, its rate and its accuracies."""
+    heads = [
+        mark("the network before, changed"),
+        mark("learning rate"),
+        mark("validation accuracy at it"),
+        mark("test accuracy [95% CI]"),
+    ]
+    rows: list[list[Any]] = []
+    for name in CHANGES:
+        of = record["networks"][name]
+        tuned = np.mean(of["tuning"], 1).max()
+        shown = interval(accuracies(record, name)).shown(".4f")
+        rows.append([NAMES[name], f"{of['rate']:g}", f"{tuned:.4f}", shown])
+    return heads, rows
