@@ -2,6 +2,7 @@
 
 import shutil
 
+import chex
 import numpy as np
 import optax
 import pytest
@@ -10,6 +11,8 @@ from commands import command
 from lenet import config, records, runs, train
 from lenet.config import Config, LeNet
 from lenet.data import synthetic
+from lenet.engine import sgd as step_of
+from lenet.engine import sweep
 from lenet.engine.stacking import groups
 from lenet.errors import RecordError, UsageError
 
@@ -49,6 +52,19 @@ def test_the_same_rule_trains_to_the_same_losses(schedule):
     own = Config(SMALL, **SETTINGS, schedule=schedule, optimizer=sgd)
     ours = Config(SMALL, **SETTINGS, schedule=schedule, momentum=0.9)
     np.testing.assert_allclose(losses(own), losses(ours), rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lion", adagrad])
+def test_each_optimizer_compiles_once_for_all_its_rates(optimizer, monkeypatch):
+    sweep.epoch.clear_cache()
+    chex.clear_trace_counter()
+    monkeypatch.setattr(step_of, "step", chex.assert_max_traces(step_of.step, n=1))
+    rates = [Config(SMALL, **SETTINGS | {"lr": lr}, optimizer=optimizer) for lr in (0.1, 0.2, 0.3)]
+    assert groups(rates) == [[0, 1, 2]]
+    ends = [losses(each)[-1] for each in rates]  # one after another
+    assert len({*ends}) == 3
+    with pytest.raises(AssertionError, match="traced"):
+        losses(Config(SMALL, **SETTINGS | {"batch_size": 20}, optimizer=optimizer))
 
 
 @pytest.mark.slow  # test_sweep holds the same of LeNet
