@@ -1,7 +1,7 @@
 """Export a trained network to NumPy, PyTorch, ONNX or StableHLO, and import PyTorch parameters.
 
 NumPy and StableHLO take any network; PyTorch and ONNX one that is a chain of known layers
-(`lenet.inspect.chain`).
+(`lenet.inspect.traced`).
 
 Layouts. Ours: images [B, H, W, C], kernels [kh, kw, C_in, C_out] and [in, out], and the first dense
 layer reads its features pixel by pixel. PyTorch and ONNX: images [B, C, H, W], kernels
@@ -33,8 +33,8 @@ from lenet.inspect.chain import (
     Pooling,
     Scaling,
     Sides,
-    chain,
 )
+from lenet.inspect.traced import chain
 from lenet.model import LeNet, feature_maps
 from lenet.networks.layers import plain
 from lenet.ops import of_xla
@@ -62,8 +62,10 @@ def to_npz(params: Params) -> bytes:
     return buffer.getvalue()
 
 
-def _sequential(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> list[Layer]:
-    """Return the layers of a network for images [B, C, H, W]: as an nn.Sequential has them.
+def _sequential(
+    model: nn.Module, params: Params, image_shape: tuple[int, ...]
+) -> tuple[list[Layer], int]:
+    """Return the layers of a network for images [B, C, H, W], as an nn.Sequential has them, and K.
 
     Kernels are [C_out, C_in, kh, kw] and [out, in].
 
@@ -92,9 +94,9 @@ def _sequential(model: nn.Module, params: Params, image_shape: tuple[int, ...]) 
                 order = np.arange(len(layer.bias))
         layers.append(layer)
         shape = link.shape
-    if (order != np.arange(len(order))).any():
+    if len(shape) != 1 or (order != np.arange(len(order))).any():
         raise UsageError(f"{type(model).__name__}: ends with maps. Let a dense layer be the last")
-    return layers
+    return layers, shape[0]
 
 
 def _state(layer: Layer) -> Arrays:
@@ -117,15 +119,21 @@ def to_torch(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> 
     Raises:
       UsageError: for a network that is no chain of known layers.
     """
+    return _states(_sequential(model, params, image_shape)[0])
+
+
+def _states(layers: Sequence[Layer]) -> Arrays:
     return {
         f"{place}.{name}": np.ascontiguousarray(array)
-        for place, layer in enumerate(_sequential(model, params, image_shape))
+        for place, layer in enumerate(layers)
         for name, array in _state(layer).items()
     }
 
 
 def torch_code(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> str:
     """Return the nn.Sequential that `to_torch` is the state dict of, as an expression of Python.
+
+    One that normalises is set to evaluation: the statistics stay as they are.
 
     Raises:
       UsageError: as `to_torch`, and if PyTorch cannot express the network.
@@ -135,9 +143,14 @@ def torch_code(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -
     >>> torch_code(model, params, (8, 8, 1)).split(", nn.")[1:]
     ['Sigmoid()', 'AvgPool2d(2)', 'Flatten()', 'Linear(64, 10))']
     """
-    layers = _sequential(model, params, image_shape)
+    return _torch_sequential(_sequential(model, params, image_shape)[0])
+
+
+def _torch_sequential(layers: Sequence[Layer]) -> str:
     flat = [any(isinstance(each, Flatten) for each in layers[:at]) for at in range(len(layers))]
-    return f"nn.Sequential({', '.join(map(_torch_code, layers, flat))})"
+    normalises = any(isinstance(layer, Scaling) for layer in layers)
+    code = f"nn.Sequential({', '.join(map(_torch_code, layers, flat))})"
+    return code + ".eval()" * normalises
 
 
 def _torch_code(layer: Layer, flat: bool) -> str:
@@ -152,6 +165,11 @@ def _torch_code(layer: Layer, flat: bool) -> str:
             return f"nn.Conv2d({', '.join(sizes)})"
         case Pooling(mode, size, stride, padding):
             name = {"avg": "AvgPool2d", "max": "MaxPool2d"}[mode]
+            if any(2 * before > side for side, (before, _) in zip(size, padding, strict=True)):
+                raise UsageError(
+                    f"padding={padding}: PyTorch's {name} pads by half its window of {size} at "
+                    "most, this network by more. Use format=onnx"
+                )
             sizes = [_size(size), *[f"stride={_size(stride)}"] * (stride != size)]
             return f"nn.{name}({', '.join([*sizes, *_padding(name, padding)])})"
         case Dense(kernel, _):
@@ -295,14 +313,14 @@ def to_torch_file(model: nn.Module, params: Params, image_shape: tuple[int, ...]
     Raises:
       UsageError: if PyTorch is not installed, or cannot express this network.
     """
-    torch_code(model, params, image_shape)
+    layers, _ = _sequential(model, params, image_shape)
+    _torch_sequential(layers)
     try:
         import torch
     except ImportError:
         raise UsageError("PyTorch is not installed: scripts/setup torch") from None
     buffer = io.BytesIO()
-    state = to_torch(model, params, image_shape)
-    torch.save({name: torch.from_numpy(x) for name, x in state.items()}, buffer)
+    torch.save({name: torch.from_numpy(x) for name, x in _states(layers).items()}, buffer)
     return buffer.getvalue()
 
 
@@ -321,7 +339,7 @@ def to_onnx(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> b
         raise UsageError("package 'onnx' is not installed: scripts/setup export") from None
     nodes: list[Any] = []
     weights: list[Any] = []
-    layers = _sequential(model, params, image_shape)
+    layers, classes = _sequential(model, params, image_shape)
     last = "images"
     for place, layer in enumerate(layers):
         operator, attributes = _onnx_operator(layer)
@@ -331,7 +349,6 @@ def to_onnx(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> b
         nodes.append(helper.make_node(operator, [last, *state], [output], **attributes))
         last = output
     height, width, channels = image_shape
-    classes = next(len(layer.bias) for layer in reversed(layers) if hasattr(layer, "bias"))
     images, logits = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
         for name, sizes in (("images", (channels, height, width)), ("logits", (classes,)))

@@ -208,6 +208,38 @@ class Looped(nn.Module):
         return nn.Dense(2, name="last")(x)
 
 
+class Inner(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(4)(x)
+
+    @nn.compact
+    def other(self, x):
+        return nn.Dense(3)(x)
+
+
+class Outer(nn.Module):
+    """A method from outside, a module whose program is its own, and a state that is carried."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = Inner(name="a").other(images.reshape(images.shape[0], -1))
+        x = nn.remat(Inner)(name="b")(x)
+        cell = nn.SimpleCell(5, name="c")
+        x = nn.RNN(cell)(jnp.stack([x] * 6, 1))[:, -1]
+        return nn.Dense(2, name="last")(x)
+
+
+def test_products_are_those_of_the_module_that_they_are_in():
+    found = {row.name: row.multiply_adds for row in _called(Outer(), (4, 2, 1))}
+    of = {name.partition("/")[0]: 0 for name in found}
+    for name, count in found.items():
+        of[name.partition("/")[0]] += count
+    assert of == {"a": 8 * 3, "b": 3 * 4, "c": 6 * (4 * 5 + 5 * 5), "last": 5 * 2} | {
+        name: 0 for name in of if name not in ("a", "b", "c", "last")
+    }
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "expected"),
     [

@@ -173,6 +173,18 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
     np.testing.assert_allclose(off, forward.apply(run.model, cut, image[None])[0], atol=1e-4)
 
 
+@pytest.mark.parametrize(("network", "shape"), [(BNLeNet("max"), (28, 28, 1)), (OWN, (12, 13, 2))])
+def test_the_gradient_of_another_network_is_jax_s(open_run, network, shape):
+    """Through strides, normalisation and a ReLU after a maximum."""
+    of = report_pages.data(shape)
+    tab, run = open_run(of, with_data=False, network=network)
+    image = of.test.images[0].astype(np.float32) / 255
+    slopes = jax.grad(lambda x: forward.apply(run.model, run.params, x)[0, 2])(image[None])[0]
+    pixels = of.test.images[0].ravel().tolist()
+    found = tab.evaluate("pixels => window.lenet.gradient(pixels, 2)", pixels)
+    np.testing.assert_allclose(found, slopes.ravel(), atol=1e-5, rtol=1e-4)
+
+
 def explained_reach() -> int:
     """How far the patch of occlusion reaches from its middle."""
     source = (Path(page.__file__).parent / "explain.js").read_text(encoding="utf-8")

@@ -146,12 +146,14 @@ def test_close_settings_get_more_seeds(held, tmp_path):
     assert [search.config({}, seed).seed for seed in range(3)] == [0, 1, 2]
 
 
-def test_the_epochs_of_more_seeds_count_once_they_have_begun():
+def test_the_epochs_of_more_seeds_count_once_all_settings_are_decided():
     search = planned(3, rule="none", seeds=2)
     close = [marked(0, 0.9, 0.8), marked(1, 0.9, 0.8), marked(2, 0.1, 0.1)]
-    assert search.epochs([]) == search.epochs(close) == 3 * 2 * 4
-    close[0] = marked(0, 0.9, 0.8, 0.9)
+    assert search.epochs([]) == search.epochs(close[:2]) == 3 * 2 * 4
+    assert search.epochs([*close[:2], marked(2, 0.1)]) == 3 * 2 * 4  # its second seed is missing
     assert search.epochs(close) == (3 * 2 + 2 * 2) * 4  # four seeds for the two that are close
+    close[0] = marked(0, 0.9, 0.8, 0.9)
+    assert search.epochs(close) == (3 * 2 + 2 * 2) * 4
     apart = [marked(0, 0.9, 0.9, 0.9, 0.9), marked(1, 0.8, 0.85, 0.8, 0.8), close[2]]
     assert search.epochs(apart) == (3 * 2 + 2 * 2) * 4  # as many as they were trained for
 

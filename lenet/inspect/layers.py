@@ -3,6 +3,7 @@
 import collections
 import functools
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -97,16 +98,22 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
         )
     *of_variables, _ = program.jaxpr.invars
     products = _products(program.jaxpr, [*(False for _ in of_variables), True])
+    counts = collections.Counter[str]()
+    for path, count in products.items():  # a module may be called within another
+        inside = [name for name in names if f"/{path}".endswith(f"/{name}")]
+        counts[max(inside, key=len, default="?")] += count
     rows = Layers(
-        Layer(name or type(model).__name__, shapes[name], held[name], products.pop(name, 0))
+        Layer(name or type(model).__name__, shapes[name], held[name], counts[name])
         for name in names
     )
-    if rest := sum(products.values()):  # of products outside these modules
-        rows.append(Layer("", (), 0, rest))
+    if counts["?"]:  # outside these modules
+        rows.append(Layer("", (), 0, counts["?"]))
     return rows
 
 
-def _products(program: Any, given: Sequence[bool], above: str = "") -> collections.Counter[str]:
+def _products(
+    program: Any, given: Sequence[bool], above: tuple[str, ...] = ()
+) -> collections.Counter[str]:
     """Return the multiply-adds of the convolutions and matrix products of a program, by module.
 
     Those that images go into: `given` says which inputs are made of images.
@@ -118,15 +125,13 @@ def _products(program: Any, given: Sequence[bool], above: str = "") -> collectio
         if not any(inputs):
             continue
         made.update(step.outvars)
-        scopes = "/".join((above, str(step.source_info.name_stack)))
-        # After the class come modules; what a method traces has its name, with a dot, between.
-        path = "/".join(filter(None, (x for x in scopes.split("/")[2:] if "." not in x)))
+        scopes = _scopes(above, str(step.source_info.name_stack))
+        path = "/".join(scopes[1:])  # after the class
         shapes = [of.aval.shape for of in (*step.invars, *step.outvars)]
         for inner in jax.tree.leaves(step.params):
             if hasattr(inner, "eqns"):
                 body: Any = getattr(inner, "jaxpr", inner)  # without its constants
-                same = len(body.invars) == len(inputs)
-                once = _products(body, inputs if same else [True] * len(body.invars), scopes)
+                once = _products(body, _given(step, inputs, len(body.invars)), scopes)
                 times = step.params.get("length", 1)  # of a scan
                 found.update({name: count * times for name, count in once.items()})
         match step.primitive.name:
@@ -137,6 +142,34 @@ def _products(program: Any, given: Sequence[bool], above: str = "") -> collectio
                 (ours, _), _ = step.params["dimension_numbers"]
                 found[path] += math.prod(shapes[2]) * math.prod(shapes[0][axis] for axis in ours)
     return found
+
+
+def _given(step: Any, inputs: list[bool], count: int) -> list[bool]:
+    """Return which inputs of the program inside an operation are made of images."""
+    if len(inputs) != count:
+        return [True] * count
+    if step.primitive.name == "scan":  # what it carries is, after its first step
+        first, carried = step.params["num_consts"], step.params["num_carry"]
+        return [*inputs[:first], *[True] * carried, *inputs[first + carried :]]
+    return inputs
+
+
+def _scopes(above: tuple[str, ...], stack: str) -> tuple[str, ...]:
+    """Return the names of the class and of the modules in which an operation is.
+
+    Flax puts "block.method" before or after "block", or in its place. A program inside begins with
+    the module again that it is in.
+
+    >>> _scopes((), "Net/Net._helper/vmap(conv)"), _scopes(("Net", "a"), "a/b.method/b/c")
+    (('Net', 'conv'), ('Net', 'a', 'b', 'c'))
+    """
+    found, again = list(above), True
+    for scope in filter(None, stack.split("/")):
+        name, dot, _ = re.sub(r"^\w+\((.*)\)$", r"\1", scope).partition(".")
+        if not (found and name == found[-1] and (dot or again)):
+            found.append(name)
+        again = bool(dot)
+    return tuple(found)
 
 
 def table(rows: list[Layer], t: Translate = str, form: str = "simple") -> str:

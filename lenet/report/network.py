@@ -4,6 +4,7 @@ import base64
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from flax import linen as nn
 
@@ -12,6 +13,7 @@ from lenet.data import Split
 from lenet.engine.forward import Params
 from lenet.inspect import snapshot
 from lenet.inspect.chain import (
+    KINDS,
     NONE,
     Activation,
     Chain,
@@ -19,8 +21,8 @@ from lenet.inspect.chain import (
     Dense,
     Flatten,
     Pooling,
-    chain,
 )
+from lenet.inspect.traced import chain
 from lenet.report.page import Part
 
 MOST_SAMPLES = 60
@@ -42,23 +44,22 @@ def part(
 
     Nothing of another network, nor of one with more than MOST_PARAMETERS.
     """
-    links = chain(model, params, image_shape)
-    if links is None or (found := _layers(links)) is None:
-        return Part({"network": None, "most_parameters": None})
-    kernels = [link.layer for link in links if isinstance(link.layer, Convolution | Dense)]
-    parameters = sum(layer.kernel.size + layer.bias.size for layer in kernels)
-    values: dict[str, Any] = {"network": None, "most_parameters": MOST_PARAMETERS}
+    parameters = sum(x.size for x in jax.tree.leaves(params.get("params", params)))
     if parameters > MOST_PARAMETERS:
-        return Part(values)
+        return Part({"network": None, "most_parameters": MOST_PARAMETERS})
+    links = chain(model, params, image_shape)
+    if links is None or (layers := _layers(links)) is None:
+        return Part({"network": None, "most_parameters": None})
     samples = _samples(model, params, test, len(class_names)) if test else []
-    packed_ = {
+    found = {
         "image_shape": image_shape,
-        "layers": found,
+        "layers": layers,
         "parameters": parameters,
         "samples": samples,
     }
-    values |= {"network": packed_, "pair": chosen(class_names, {each["label"] for each in samples})}
-    return Part(values, payload={"network": packed_})
+    pair = chosen(class_names, {each["label"] for each in samples})
+    values = {"network": found, "pair": pair, "most_parameters": MOST_PARAMETERS}
+    return Part(values, payload={"network": found})
 
 
 def _layers(links: Chain) -> list[dict[str, Any]] | None:
@@ -70,8 +71,7 @@ def _layers(links: Chain) -> list[dict[str, Any]] | None:
     found: list[dict[str, Any]] = []
     for link in links:
         shape = link.shape if len(link.shape) == 3 else (1, 1, *link.shape)
-        each: dict[str, Any] = {"name": link.name, "kind": link.name.rstrip("0123456789")}
-        each |= {"shape": shape}
+        each: dict[str, Any] = {"name": link.name, "kind": KINDS[type(link.layer)], "shape": shape}
         match link.layer:
             case Convolution(kernel, bias, (down, across), ((top, _), (left, _)), (1, 1), 1) if (
                 kernel.shape[0] == kernel.shape[1] and down == across and top == left

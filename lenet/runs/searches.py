@@ -142,7 +142,7 @@ def _tasks(
     }
     due = [_task(plan, found[number], seed, to) for (number, seed), to in wanted.items()]
     due = [task for task in due if task is not None]
-    if not due and len(found) == plan.trials:
+    if plan.decided(found):
         more = plan.more_seeds(found).items()
         due = [
             _task(plan, found[number], seed, plan.rule.most)

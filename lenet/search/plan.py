@@ -82,15 +82,23 @@ class Plan:
     def epochs(self, trials: Sequence[Trial]) -> int:
         """Return how many epochs the search trains, at most; more seeds as far as they are known.
 
-        That the best settings get more of them is known once one of these runs has begun.
+        Which settings get more is known once all settings are decided.
         """
-        first = rules.epochs(self.rule, self.trials) * self.seeds
-        seeds = {trial.number: len(trial.runs) for trial in trials}
-        if max(seeds.values(), default=0) <= self.seeds:
-            return first
-        more = self.more_seeds(trials)
-        wanted = (max(seeds[number], more.get(number, 0)) for number in seeds)
-        return first + self.rule.most * sum(max(n - self.seeds, 0) for n in wanted)
+        more = self.more_seeds(trials) if self.decided(trials) else {}
+        wanted = [max(len(trial.runs), more.get(trial.number, 0)) for trial in trials]
+        extra = sum(max(seeds - self.seeds, 0) for seeds in wanted)
+        return rules.epochs(self.rule, self.trials) * self.seeds + self.rule.most * extra
+
+    def decided(self, trials: Sequence[Trial]) -> bool:
+        """Return whether the first seeds of all trials are trained as far as they are to be."""
+        if len(trials) < self.trials:
+            return False
+        begun = {t.number: max((len(r.marks) for r in t.runs.values()), default=0) for t in trials}
+        return all(
+            trained(trials[number].runs.get(seed, Run()), until)
+            for number, until in self.targets(trials, begun).items()
+            for seed in range(self.seeds)
+        )
 
     def ends(self, trial: Trial) -> list[float]:
         """Return the accuracies of a trial at the last rung by seed; none if one has not ended.
