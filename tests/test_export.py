@@ -231,6 +231,29 @@ def test_the_command_leaves_a_file_that_gives_the_run_s_logits(
 
 
 @pytest.mark.slow
+def test_a_run_with_batch_normalisation_is_exported_with_its_statistics(
+    onnxruntime, torch, tiny, tmp_path
+):
+    flags = ("--network=bn_lenet", "--epochs=2", "--batch_size=64", "--dataset=tiny")
+    done = command("train", *flags, f"--data_dir={tiny}", "--run_dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    images = data.load("tiny", data_dir=tiny).test.images
+    scaled = nchw(images.astype(np.float32) / 255)
+    expected = forward.logits(*records.load(tmp_path / "run"), images)
+    for format_ in ("onnx", "torch"):
+        done = command("export", "run", f"--format={format_}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (logits,) = session(onnxruntime, (tmp_path / "run" / "lenet.onnx").read_bytes()).run(
+        None, {"images": scaled}
+    )
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+    net = eval(done.stdout.splitlines()[-1], {"nn": torch.nn})
+    net.load_state_dict(torch.load(tmp_path / "run" / "lenet.pt", weights_only=True))
+    logits = net(torch.from_numpy(scaled)).detach().numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_what_pytorch_saved_becomes_a_run_with_the_same_logits(
     torch,
     tiny,
