@@ -97,13 +97,19 @@ def main() -> None:
     if not FLAGS.resume:
         records.check_free(run_dir)
     from lenet import runs, train
+    from lenet.engine import convolutions
 
     planned = dataclasses.replace(planned, base=train.settled([planned.base])[0])
     data = runs.load([planned.base], FLAGS.data_dir)
     loaded = next(iter(data.values()))
     planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)
+    slow = False
     for setting in spaces.corners(planned.base, planned.space):
-        train.check(planned.config(setting, 0), loaded)
+        model = train.check(planned.config(setting, 0), loaded)
+        own = isinstance(planned.base.network, LeNet)
+        slow = slow or (not own and convolutions.slow(model, loaded.image_shape))
+    if slow:
+        print(language.t(convolutions.REMEDY))
     record = _describe(planned, data)
     if FLAGS.resume:
         _check_same(run_dir, record)

@@ -80,7 +80,9 @@ def _begin() -> "Run":
     # Only now, for it takes a second and the flags may be wrong.
     from lenet import data, records, runs, train
 
-    run_dir = Path(FLAGS.run_dir or records.fresh(f"{FLAGS.preset}-seed{config.seed}"))
+    given = type(config.network) is not type(cli.preset().network)
+    kind = type(config.network).__name__.lower() if given else FLAGS.preset
+    run_dir = Path(FLAGS.run_dir or records.fresh(f"{kind}-seed{config.seed}"))
     runs.check_every(FLAGS.checkpoint_every)
     records.check_free(run_dir.expanduser())
     (config,) = train.settled([config])

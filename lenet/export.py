@@ -410,7 +410,7 @@ def to_stablehlo(model: nn.Module, params: Params, image_shape: tuple[int, ...])
     try:
         with of_xla():
             made = export.export(jax.jit(logits), platforms=("cpu", "cuda", "tpu"))(images)
-    except TypeError as error:
+    except (TypeError, jax.errors.InconclusiveDimensionOperation) as error:
         raise UsageError(
             f"{type(model).__name__}: needs to know the size of a batch ({error}). Write "
             "images.shape[0] in place of len(images)"

@@ -102,21 +102,23 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
     name = config_module.name_of(config.network)
     images = jax.ShapeDtypeStruct((2, *data.image_shape), jnp.uint8)
 
-    def apply(key: Array, images: Array) -> tuple[Array, Any]:
+    def apply(key: Array, images: Array) -> tuple[Array, Array, Any]:
         params, collections = forward.init(model, key, data.image_shape)
         drawn = key if forward.takes_train(model) else None
-        return forward.train(model, params, collections, images, drawn)
+        trained, after = forward.train(model, params, collections, images, drawn)
+        return trained, forward.logits(model, forward.variables(params, after), images), after
 
     shape = list(data.image_shape)
     with code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
-        found, collections = jax.eval_shape(apply, jax.random.key(0), images)
+        *both, collections = jax.eval_shape(apply, jax.random.key(0), images)
     expected = (2, data.num_classes)
-    if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
-        shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else type(found)
-        raise UsageError(
-            f"network={name}: returns {shown} for 2 images, expected float32{list(expected)}: a "
-            f"logit for each of the {data.num_classes} classes"
-        )
+    for found, when in zip(both, ("", " outside training"), strict=True):
+        if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
+            shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else type(found)
+            raise UsageError(
+                f"network={name}: returns {shown} for 2 images{when}, expected "
+                f"float32{list(expected)}: a logit for each of the {data.num_classes} classes"
+            )
     short = len(data.train.labels) % config.batch_size
     if collections and short and (config.order == "batches" or config.short_batch == "first"):
         given = "order=batches" if config.order == "batches" else "short_batch=first"

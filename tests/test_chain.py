@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax import nnx
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_export import nchw, onnxruntime, session
@@ -89,10 +90,24 @@ def built(words) -> Built:
     return Built("; ".join(words))
 
 
+class _Nnx(nnx.Module):
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.conv = nnx.Conv(1, 4, (3, 3), rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.dense = nnx.Linear(5 * 5 * 4, 3, rngs=rngs)
+
+    def __call__(self, x, train=False):
+        x = nnx.relu(self.norm(self.conv(x), use_running_average=not train))
+        x = nnx.max_pool(x, (2, 2), (2, 2)).reshape(x.shape[0], -1)
+        return self.dense(self.dropout(x, deterministic=not train))
+
+
 CHAINS = {
     "book": (LeNet(), (28, 28, 1)),
     "book in bfloat16": (LeNet(precision="bfloat16"), (28, 28, 1)),
     "batch normalisation, by blocks": (BNLeNet("max", conv="matmul"), (28, 28, 1)),
+    "of NNX": (nnx.bridge.ToLinen(_Nnx), (10, 10, 1)),
     "no layer but one": (built(("flatten", "dense 3")), (4, 4, 2)),
     "small": (
         built(("conv 8 3 1 1 1 1", "relu", "max 2 2", "flatten", "dropout", "dense 9", "dense 4")),
@@ -115,7 +130,8 @@ CHAINS = {
 
 def varied(model, shape):
     """Variables of a network, none of them what they begin as."""
-    found = dict(model.init(jax.random.key(0), jnp.zeros((1, *shape))))
+    params, kept = forward.init(model, jax.random.key(0), shape)
+    found = {"params": params, **kept}
     draws = np.random.default_rng(1)
     moved = jax.tree.map(lambda x: x + 0.2 * draws.uniform(size=x.shape).astype("f"), found)
     return moved if len(moved) > 1 else moved["params"]

@@ -24,6 +24,7 @@ from lenet.data import synthetic
 from lenet.engine import forward, lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.errors import RecordError, UsageError
+from lenet.inspect.activations import activations
 from lenet.inspect.layers import _called, layers
 from lenet.model import LeNet
 from lenet.networks import BNLeNet
@@ -176,6 +177,30 @@ def test_dropout_is_a_function_of_seed_and_step():
     assert ends[0] == ends[1] != other
 
 
+class _Dropped(nnx.Module):
+    def __init__(self, n: int, *, rngs: nnx.Rngs):
+        self.dense = nnx.Linear(784, n, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, images, train=False):
+        x = images.reshape(images.shape[0], -1)
+        return self.dense(self.dropout(x, deterministic=not train))
+
+
+def test_dropout_of_nnx_draws_anew_at_each_step_and_not_outside_training():
+    model = nnx.bridge.ToLinen(_Dropped, kwargs=nnx.bridge.module.FrozenDict({"n": 10}))
+    params, collections = forward.init(model, jax.random.key(0), (28, 28, 1))
+    images = jnp.ones((3, 28, 28, 1), jnp.uint8)
+    steps = [
+        forward.train(model, params, collections, images, jax.random.key(step))[0]
+        for step in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(steps[0], steps[1])
+    assert not np.allclose(steps[0], steps[2])
+    whole = forward.logits(model, forward.variables(params, collections), images)
+    np.testing.assert_array_equal(whole[0], whole[1])
+
+
 def test_nnx_and_linen_train_from_the_same_parameters_to_the_same_losses():
     losses = []
     for network in (Dense(), Nnx()):
@@ -257,6 +282,15 @@ def test_the_multiply_adds_of_a_module_are_those_of_its_products(model, shape, e
     assert [count for count in found if count] == expected
 
 
+def test_what_a_module_s_own_program_returns_is_left_out_of_its_activations():
+    model = Outer()
+    images = np.ones((2, 4, 2, 1), np.float32)
+    params = model.init(jax.random.key(0), images)["params"]
+    found = activations(model, params, images)
+    assert [name for name in found if name] == ["a/Dense_0", "RNN_0", "last"]
+    assert {len(x) for x in found.values()} == {2}
+
+
 def test_the_layers_of_any_network_are_its_modules():
     found = layers(Normal(), (28, 28, 1))
     assert [(row.name, row.output_shape, row.parameters) for row in found] == [
@@ -284,6 +318,24 @@ class Two(nn.Module):
     @nn.compact
     def __call__(self, images):
         return nn.Dense(2)(images.reshape(images.shape[0], -1))
+
+
+class Still(nn.Module):
+    """Statistics of the batch outside training, too, which are then written nowhere."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.BatchNorm(use_running_average=False)(images.reshape(images.shape[0], -1))
+        return nn.Dense(10)(x)
+
+
+class Wider(nn.Module):
+    """Other logits when it does not train."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.Dense(10)(images.reshape(images.shape[0], -1))
+        return x if train else jnp.concatenate([x, x], 1)
 
 
 class Raises(nn.Module):
@@ -335,6 +387,8 @@ class Changes:
         (lambda: Builds(what="dict"), "Builds: cannot be hashed, .*FrozenDict in place of dicts$"),
         (lambda: Changes(), r"Changes: its fields may change .*dataclass\(frozen=True\)$"),
         (lambda: Two(), r"Two: returns float32\[2, 2\] for 2 images, expected float32\[2, 10\]"),
+        (lambda: Wider(), r"Wider: returns float32\[2, 20\] for 2 images outside training, exp"),
+        (lambda: Still(), r"Still: cannot be applied to .*ModifyScopeVariableError"),
         (lambda: Raises(), r"Raises: cannot be applied to .*: ValueError: first line$"),
         (lambda: Listed(sizes=[1]), r"Listed.sizes=\[1\]: a record cannot hold it"),
         (lambda: Clash(), "Clash.momentum: training has a setting of this name"),

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import math
 
@@ -9,6 +10,7 @@ import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lenet import config
 from lenet.analysis import summary
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
@@ -43,6 +45,30 @@ def test_settings_are_ranked_by_validation_and_every_run_counts():
     assert sweep.measure == "valid_accuracy"
     without = [e._replace(rows=[record_rows.row()] * len(e.rows)) for e in ENTRIES]
     assert Sweep(without, ["lr"], Config()).measure == "test_accuracy"
+
+
+@pytest.mark.parametrize(
+    ("network", "of", "usual"),
+    [
+        (lambda pool: config.BNLeNet(pool), ("max", "avg"), "avg"),  # the project's default
+        (lambda pool: Mine(pool), ("max", "avg"), None),  # a record does not tell
+    ],
+)
+def test_what_is_usual_is_the_network_s_default_where_it_is_known(network, of, usual):
+    entries = [
+        Entry(i, Config(network(pool), seed=i), [record_rows.row()], None)
+        for i, pool in enumerate(of)
+    ]
+    record = {"axes": {"pool": list(of)}, "preset": "book", "flags": {}}
+    base = Sweep.of_record(entries, record).base
+    assert (base and base.config.pool) == usual
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine:
+    """A network of the user's."""
+
+    pool: str = "min"
 
 
 @pytest.mark.parametrize("luck", [0.85, 0.95, 1.0])

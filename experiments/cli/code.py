@@ -23,6 +23,11 @@ def named(flag: str, name: str, example: str) -> Any:
     module, colon, qualified = name.rpartition(":")
     if not colon or not module or not qualified:
         raise UsageError(f"--{flag}={name}: expected {example}")
+    if module.endswith(".py") or "/" in module:
+        example = f"{Path(module).stem}:{qualified}"
+        raise UsageError(
+            f"--{flag}={name}: expected the name of a module, in its directory: --{flag}={example}"
+        )
     return getattr(_imported(flag, name, module), qualified, None)
 
 

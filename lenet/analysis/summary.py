@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from lenet import config
+from lenet import config, settings
 from lenet.analysis import stats, terms
 from lenet.analysis.outcomes import ended_with, outcome
 from lenet.analysis.stats import Interval
 from lenet.analysis.terms import shown
-from lenet.config import PRESETS, Config, LeNet
+from lenet.config import OWN, PRESETS, Config, LeNet
 from lenet.language import translate
 from lenet.records.ledger import Entry
 
@@ -209,7 +209,13 @@ class Sweep:
 
     @cached_property
     def base(self) -> Setting | None:
-        """The setting whose values on all axes are those of the preset, if there is one."""
+        """The setting whose values on all axes are those of the preset, if there is one.
+
+        What is usual for a network of the user's, a record does not tell.
+        """
+        own = {field.name for field in settings.of(self.preset.network)}
+        if type(self.preset.network) not in OWN.values() and own & {*self.axes}:
+            return None
         usual = [getattr(self.preset, axis) for axis in self.axes]
         same = (s for s in self.settings if [getattr(s.config, a) for a in self.axes] == usual)
         return next(same, None)
@@ -221,8 +227,9 @@ class Sweep:
 
 def _preset(name: str, entries: Sequence[Entry]) -> Config:
     """The preset's Config; of another network than LeNet what it says of the training."""
-    own = entries[0].config.network if entries else LeNet()
-    network = LeNet() if isinstance(own, LeNet) else own  # whose defaults a record does not have
+    network = entries[0].config.network if entries else LeNet()
+    if type(network) in OWN.values():
+        network = type(network)()  # of another, a record does not have the defaults
     known = {field.name for field in config.fields(network=network)}
     return Config(network, **{key: v for key, v in PRESETS[name].items() if key in known})
 

@@ -33,7 +33,7 @@ def init(
 ) -> tuple[Params, Collections]:
     """Return initial parameters and collections for images of `image_shape` = (H, W, C)."""
     images = jnp.zeros((1, *image_shape), jnp.float32)
-    collections = dict(model.init(key, images, **_told(model, False)))
+    collections = dict(model.init(_streams(model, key), images, **_told(model, False)))
     return collections.pop("params", {}), collections
 
 
@@ -87,7 +87,7 @@ def train(
         {"params": params, **collections},
         _scaled(images),
         mutable=list(collections) or False,
-        rngs=None if key is None else {"params": key},
+        rngs=None if key is None else _streams(model, key),
         **_told(model, True),
     )
     if not collections:
@@ -95,6 +95,11 @@ def train(
     found, after = found
     chex.assert_trees_all_equal_shapes_and_dtypes(dict(after), collections)
     return found, dict(after)
+
+
+def _streams(model: nn.Module, key: Key[Array, ""]) -> dict[str, Key[Array, ""]]:
+    """Return the random streams of a module; NNX takes any but "params" from "default"."""
+    return {"params": key, **({"default": key} if hasattr(model, "nnx_class") else {})}
 
 
 def _told(model: nn.Module, train: bool) -> dict[str, Any]:

@@ -284,8 +284,8 @@ def _count(split: Split) -> int:
 
 def products(model: nn.Module) -> AbstractContextManager[None]:
     """Set the precision of the products traced inside; JAX's default on a GPU is TF32."""
-    exact = getattr(model, "precision", "float32") == "float32"
-    return jax.default_matmul_precision("highest" if exact else "tensorfloat32")
+    coarse = getattr(model, "precision", "float32") in ("tensorfloat32", "bfloat16")
+    return jax.default_matmul_precision("tensorfloat32" if coarse else "highest")
 
 
 def _batches(indices: Array, batch_size: int) -> tuple[Array, Array]:

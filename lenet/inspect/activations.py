@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -38,7 +39,10 @@ def activations(
     shown = plain(model)
     if not isinstance(model, LeNet):
         with modules.recorded() as outputs:
-            outputs[""] = forward.apply(shown, params, images)
+            outputs[""] = logits = forward.apply(shown, params, images)
+        # What a program within returns, as of nn.remat, is known there alone.
+        there = isinstance(logits, jax.core.Tracer)
+        outputs = {k: x for k, x in outputs.items() if isinstance(x, jax.core.Tracer) is there}
         return {name: outputs[name] for name in [*modules.innermost(outputs), ""]}
     _, seen = shown.apply({"params": params}, images, mutable="activations")
     return {name.removesuffix("_out"): v[0] for name, v in seen["activations"].items()}

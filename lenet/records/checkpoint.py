@@ -37,7 +37,7 @@ from lenet import files, limits
 from lenet.config import Config
 from lenet.engine import sgd
 from lenet.engine.sgd import State
-from lenet.errors import DiskError, LenetError, RecordError, UsageError
+from lenet.errors import DiskError, LenetError, RecordError, UsageError, reason
 from lenet.model import network as model_of
 from lenet.settings import is_code
 
@@ -268,8 +268,8 @@ def _wanted(about: Checkpoint) -> State:
         init = functools.partial(sgd.init, model, image_shape=about.image_shape)
         wanted: State = jax.eval_shape(init, config)
         return wanted._replace(optimizer=()) if named else wanted
-    except (ValueError, TypeError, OverflowError) as error:
-        raise RecordError(f"{_HEADER}: no network: {error}") from None
+    except Exception as error:  # whatever a network of the user's raises
+        raise RecordError(f"{_HEADER}: no network: {reason(error)}") from None
 
 
 def _names_optimizer(config: Config) -> bool:

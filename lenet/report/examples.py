@@ -83,10 +83,15 @@ def _plane(model: nn.Module, params: Params, images: np.ndarray) -> Part:
 
 
 def _hidden(model: nn.Module, params: Params, images: np.ndarray) -> np.ndarray:
-    """The outputs of the layer before the logits, [M, units]; without one, the logits."""
+    """The outputs of the last layer but the one that returns the logits, [M, units].
+
+    Without one, the logits.
+    """
     found = activations(model, params, images)
-    layers = [values for name, values in found.items() if name] or [*found.values()]
-    return np.asarray(layers[-2:][0], np.float64).reshape(len(images), -1)
+    *_, logits = found.values()
+    layers = [values for name, values in found.items() if name] or [logits]
+    before = [values for values in layers if values.shape != logits.shape] or [logits]
+    return np.asarray(before[-1], np.float64).reshape(len(images), -1)
 
 
 def sprite(images: np.ndarray) -> dict[str, Any]:
