@@ -244,7 +244,7 @@ def test_the_report_is_made_from_the_records(searched, tmp_path):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_block_of_the_page_runs_in_an_empty_folder(language, tmp_path, fashion_mnist):
     text = (ROOT / "docs" / language / "search.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    block, *_ = re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     for line in block.splitlines():
         assert line.startswith("python -m experiments.search ")
         done = python(*shlex.split(line)[1:], cwd=tmp_path)
