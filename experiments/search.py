@@ -103,12 +103,10 @@ def main() -> None:
     data = runs.load([planned.base], FLAGS.data_dir)
     loaded = next(iter(data.values()))
     planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)
-    slow = False
-    for setting in spaces.corners(planned.base, planned.space):
-        model = train.check(planned.config(setting, 0), loaded)
-        own = isinstance(planned.base.network, LeNet)
-        slow = slow or (not own and convolutions.slow(model, loaded.image_shape))
-    if slow:
+    corners = spaces.corners(planned.base, planned.space)
+    models = [train.check(planned.config(setting, 0), loaded) for setting in corners]
+    own = isinstance(planned.base.network, LeNet)
+    if not own and any(convolutions.slow(model, loaded.image_shape) for model in models):
         print(language.t(convolutions.REMEDY))
     record = _describe(planned, data)
     if FLAGS.resume:

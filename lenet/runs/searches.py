@@ -20,7 +20,7 @@ from lenet.errors import RecordError, UsageError
 from lenet.records import checkpoint
 from lenet.records.checkpoint import Checkpoint
 from lenet.search import LEDGER, Leg, Mark, Plan, Run, Trial, key, ledger
-from lenet.search.plan import trained
+from lenet.search.plan import begun, trained
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -129,20 +129,17 @@ def _tasks(
     plan: Plan, found: Sequence[Trial], under_way: Mapping[tuple[int, int], int]
 ) -> list[Task]:
     """Return the legs that are due and not under way: those that are furthest first."""
-    begun = {
-        trial.number: max((len(run.marks) for run in trial.runs.values()), default=0)
-        for trial in found
-    }
+    reached = begun(found)
     for (trial, _), until in under_way.items():
-        begun[trial] = max(begun[trial], until)
+        reached[trial] = max(reached[trial], until)
     wanted = {
         (number, seed): until
-        for number, until in plan.targets(found, begun).items()
+        for number, until in plan.targets(found, reached).items()
         for seed in range(plan.seeds)
     }
     due = [_task(plan, found[number], seed, to) for (number, seed), to in wanted.items()]
     due = [task for task in due if task is not None]
-    if plan.decided(found):
+    if not due and plan.decided(found):
         more = plan.more_seeds(found).items()
         due = [
             _task(plan, found[number], seed, plan.rule.most)

@@ -93,10 +93,9 @@ class Plan:
         """Return whether the first seeds of all trials are trained as far as they are to be."""
         if len(trials) < self.trials:
             return False
-        begun = {t.number: max((len(r.marks) for r in t.runs.values()), default=0) for t in trials}
         return all(
             trained(trials[number].runs.get(seed, Run()), until)
-            for number, until in self.targets(trials, begun).items()
+            for number, until in self.targets(trials, begun(trials)).items()
             for seed in range(self.seeds)
         )
 
@@ -150,6 +149,14 @@ def winner(plan: Plan, trials: Sequence[Trial]) -> Trial | None:
     if not among:
         return None
     return trials[min(among, key=lambda number: (-math.fsum(among[number]), number))]
+
+
+def begun(trials: Sequence[Trial]) -> dict[int, int]:
+    """Return the epoch that the furthest run of each trial has reached."""
+    return {
+        trial.number: max((len(run.marks) for run in trial.runs.values()), default=0)
+        for trial in trials
+    }
 
 
 def trained(run: Run, until: int) -> bool:
