@@ -36,7 +36,8 @@ def opened(browser):
     contexts = []
 
     def open_(path: Path, fragment: str = "", **options):
-        options = {"viewport": {"width": 1200, "height": 900}} | options
+        # Else the page glides to what a test looks at, and a box is measured on the way.
+        options = {"reduced_motion": "reduce", "viewport": {"width": 1200, "height": 900}} | options
         contexts.append(browser.new_context(**options))
         tab = contexts[-1].new_page()
         tab.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
@@ -791,9 +792,10 @@ def test_a_tap_selects_a_unit_and_stays(opened, report):
     canvas = view.locator(".layer canvas").nth(2)
     canvas.scroll_into_view_if_needed()
     canvas.tap(position={"x": 4, "y": 4})
+    readout = view.locator(".readout", has_text="conv2, channel 0, row 0, column 0")
+    readout.wait_for()
     tab.wait_for_timeout(200)
-    readout = view.locator(".readout")
-    assert "conv2, channel 0, row 0, column 0" in readout.inner_text()
+    assert readout.count() == 1
     assert 0 <= readout.bounding_box()["y"] < 740  # it stays in sight
 
 
@@ -876,8 +878,9 @@ def test_changes_of_theme_and_language_leave_nothing_behind(tab):
 @pytest.mark.parametrize("section", [pytest.param("play", marks=pytest.mark.slow), "robustness"])
 def test_a_link_into_the_page_lands_at_its_section(opened, report, section):
     tab = opened(report, fragment=section, viewport={"width": 1200, "height": 500})
-    tab.wait_for_timeout(500)
-    top = f"() => document.querySelector('#{section} h2').getBoundingClientRect().top"
+    top = f"document.querySelector('#{section} h2').getBoundingClientRect().top"
+    tab.wait_for_function(f"() => {top} >= 30 && {top} <= 110")
+    tab.wait_for_timeout(300)
     assert 30 <= tab.evaluate(top) <= 110
 
 
@@ -904,8 +907,7 @@ def test_pointing_at_a_unit_moves_nothing(opened, report, width):
         before = box, tab.evaluate("document.body.scrollHeight")
         tab.mouse.move(1, 1)
         tab.mouse.move(box["x"] + 5, box["y"] + 5)
-        tab.wait_for_timeout(60)
-        assert "Receptive field" in view.locator(".readout").inner_text()
+        view.locator(".readout", has_text="Receptive field").wait_for()
         assert (canvas.bounding_box(), tab.evaluate("document.body.scrollHeight")) == before
 
 
@@ -933,7 +935,6 @@ def on_a_line(tab, line: int) -> tuple[float, float]:
     """Where a line of the parallel coordinates is a quarter of its way along."""
     path = tab.locator(LINES).nth(line)
     path.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
-    tab.wait_for_timeout(200)  # for the event of that, which hides a tooltip
     return path.evaluate(
         "e => { const on = e.getPointAtLength(e.getTotalLength() * 0.22);"
         " const seen = on.matrixTransform(e.getScreenCTM()); return [seen.x, seen.y]; }"
@@ -982,7 +983,6 @@ LIT = """() => Object.fromEntries(['losses', 'accuracies'].map((name) => [name,
 
 def test_keys_move_a_crosshair_that_the_charts_over_epochs_share(tab):
     tab.focus("#chart-losses")
-    tab.wait_for_timeout(200)  # for the event of a scroll, which hides a tooltip
     shown = tab.locator("#tooltip:not([hidden])")
     for key, epoch in {"End": 2, "ArrowLeft": 1, "Home": 0.5, "ArrowRight": 1}.items():
         tab.keyboard.press(key)
@@ -991,6 +991,17 @@ def test_keys_move_a_crosshair_that_the_charts_over_epochs_share(tab):
     tab.keyboard.press("Escape")
     assert shown.count() == 0
     assert tab.evaluate(LIT) == {"losses": [], "accuracies": []}
+
+
+def test_what_a_key_tells_stays_beside_its_chart_while_the_page_still_glides_there(opened, report):
+    size = {"width": 1200, "height": 300}
+    tab = opened(report, viewport=size, reduced_motion="no-preference")
+    tab.evaluate("() => addEventListener('scrollend', () => { window.arrived = true; })")
+    tab.focus("#chart-losses")
+    tab.keyboard.press("End")
+    tab.wait_for_function("() => window.arrived")
+    tip, chart = (tab.locator(each).bounding_box() for each in ("#tooltip", "#chart-losses"))
+    assert 0 < tip["y"] - chart["y"] < chart["height"]
 
 
 def test_the_names_of_a_legend_are_buttons_that_leave_series_alone(tab):
@@ -1092,7 +1103,6 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
     assert max(widths) <= 700
     last = tab.locator("#chart-losses .crosshair_marks > line").last  # has moved, too
     last.scroll_into_view_if_needed()
-    tab.wait_for_timeout(200)
     box = last.bounding_box()
     tab.mouse.move(box["x"] - 2, box["y"] + 20)
     tab.locator("#tooltip:not([hidden])", has_text="epoch 2").wait_for(timeout=3000)

@@ -198,6 +198,7 @@ function tellNext(element, event) {
   if (next === undefined) return;
   event.preventDefault();
   const hair = hairs[clamp(next, hairs.length)];
+  element.scrollIntoView({ behavior: "instant", block: "nearest" }); // the page may still glide there
   const { right: clientX, top: clientY } = hair.getBoundingClientRect();
   tellAt(element, hair, { clientX, clientY });
 }
@@ -225,10 +226,11 @@ function tooltip(event, value) {
   const [width, height] = [root.clientWidth, root.clientHeight], gap = 12;
   const left = event.clientX + gap + tip.offsetWidth > width ? event.clientX - gap - tip.offsetWidth : event.clientX + gap;
   const top = event.clientY + gap + tip.offsetHeight > height ? event.clientY - gap - tip.offsetHeight : event.clientY + gap;
-  tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
-  tip.style.top = `${Math.max(0, top)}px`;
+  tip.style.left = `${scrollX + Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
+  tip.style.top = `${scrollY + Math.max(0, top)}px`;
 }
-addEventListener("scroll", leave, true);
+// It scrolls with the page; not with a box within.
+addEventListener("scroll", ({ target }) => target === document || leave(), true);
 addEventListener("pointerdown", (event) => {
   leave();
   // A tap does not move, and Vega waits for that.
