@@ -160,6 +160,7 @@ def test_the_bits_do_not_depend_on_devices_or_on_other_runs(kernel, small):
         jax.tree.map(np.testing.assert_array_equal, own, params)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_form_and_its_bits(kernel, small, tmp_path):
     config = of_small(conv="native")
     whole = list(runs.begin(tmp_path / "whole", config, small).epochs())
@@ -191,6 +192,7 @@ def test_without_a_compiler_a_new_run_takes_products_and_says_so(
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["conv"] == "matmul"
 
 
+@pytest.mark.slow
 def test_without_a_compiler_a_run_is_not_resumed_and_its_network_is_used(
     kernel, elsewhere, monkeypatch, small, tmp_path
 ):
@@ -265,6 +267,7 @@ def test_it_computes_in_float32_alone():
         config_module.check(Config(conv="native", precision="bfloat16"))
 
 
+@pytest.mark.slow
 def test_the_command_trains_with_it(kernel, tiny, tmp_path):
     flags = ["--dataset=tiny", f"--data_dir={tiny}", "--epochs=1", "--batch_size=100", "--noreport"]
     done = command("train", *flags, "--conv=native", "--run_dir=run", cwd=tmp_path)

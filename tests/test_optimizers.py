@@ -78,6 +78,7 @@ def test_learning_rates_share_a_program():
     assert ends[0] != ends[1]
 
 
+@pytest.mark.slow
 def test_a_record_names_the_word_and_resumes_with_the_function(tmp_path):
     settings = Config(SMALL, **SETTINGS, optimizer=adagrad)
     assert config.to_dict(settings)["optimizer"] == "test_optimizers:adagrad"

@@ -24,7 +24,10 @@ SETTINGS = {"dataset": "synthetic", "batch_size": 50, "epochs": 1, "lr": 0.1}
 IMAGES = jax.random.uniform(jax.random.key(0), (8, 28, 28, 1))
 
 
-@pytest.mark.parametrize(("pool", "side"), [("avg", 28), ("max", 28), ("max", 30)])
+@pytest.mark.parametrize(
+    ("pool", "side"),
+    [("max", 28), pytest.param("avg", 28, marks=pytest.mark.slow), ("max", 30)],
+)
 def test_the_forms_of_batch_normalised_lenet_agree(pool, side):
     """Of 30×30 pixels blocks would not be whole: the form is the other one then."""
     images = jax.random.uniform(jax.random.key(2), (8, side, side, 1))
@@ -240,6 +243,7 @@ def test_commands_take_own_networks_by_name_and_by_preset(tiny, tmp_path):
     assert "2 of 2 runs already finished" in again.stdout, again.stderr
 
 
+@pytest.mark.slow
 def test_the_statistics_of_a_layer_are_before_its_sigmoid():
     model = plain(network(Config(BNLeNet()), 10))
     with recorded() as outputs:

@@ -73,6 +73,7 @@ def of_sweep(small, path: Path, configs: list[Config]) -> dict[int, np.ndarray]:
     return records.predictions(path.parent)
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_a_line_for_each_run_that_did_not_diverge_and_resumes(small, tmp_path):
     configs = [dataclasses.replace(SMALL, lr=lr, seed=s) for s, lr in enumerate((0.1, 1e6, 0.3))]
     path = tmp_path / "runs.jsonl"

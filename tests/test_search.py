@@ -113,6 +113,7 @@ def make(schedule):
     return optax.chain(optax.trace(0.5), optax.scale_by_learning_rate(schedule))
 
 
+@pytest.mark.slow
 def test_a_search_of_own_optimizers_continues_from_their_states(held, tmp_path):
     axes = {**RATES, "optimizer": ("sgd", "test_search:make")}
     search = dataclasses.replace(planned(6, axes=axes), code={"test_search:make": make})

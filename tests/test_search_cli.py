@@ -177,6 +177,7 @@ def test_an_error_tells_no_password(host, tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_search_in_postgresql_is_resumed_and_its_password_is_in_no_file(tiny, tmp_path):
     optuna = pytest.importorskip("optuna")
     flags = (*HALVED, "--dataset=tiny", f"--data_dir={tiny}")
@@ -208,6 +209,7 @@ def make(schedule):
 """
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_the_user_s_is_an_axis_of_a_search_that_is_resumed(tiny, tmp_path):
     (tmp_path / "a_rule_of_mine.py").write_text(OPTIMIZER)
     axes = ("--optimizer=sgd,a_rule_of_mine:make", "--lr=0.05..0.1")

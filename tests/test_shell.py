@@ -40,6 +40,7 @@ def test_a_variable_that_a_library_obeys_changes_nothing(few, tmp_path, env):
     assert (tmp_path / "run/curves.png").exists()
 
 
+@pytest.mark.slow
 def test_it_trains_with_every_stream_closed(few, tmp_path):
     quoted = " ".join([sys.executable, "-m", "experiments.train", *SMALL, *few])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

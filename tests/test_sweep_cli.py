@@ -83,6 +83,7 @@ def test_back_in_the_first_environment_before_a_run_ended_nothing_is_said(tmp_pa
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(swept[0], run)

@@ -110,6 +110,7 @@ def test_a_short_batch_that_is_scaled_takes_a_step_of_its_share(small):
     chex.assert_trees_all_close(scaled.params, usual.params, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_epoch_counts_what_it_drops_as_not_seen(small):
     rows = fit(of_small(batch_size=64, epochs=1, short_batch="drop", **LITTLE), small)
     assert rows[0].count == 640 == len(small.train.labels) - 60

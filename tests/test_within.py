@@ -345,6 +345,7 @@ def normal(batch_size: int, batches: int):
     return train.check(settings, data), settings, *jax.tree.map(jnp.asarray, (state, first))
 
 
+@pytest.mark.slow
 def test_statistics_are_computed_anew_over_all_examples_of_the_batches():
     model, settings, state, first = normal(50, 3)
     still, precise = running_statistics.statistics(model, settings, state, first)
@@ -366,6 +367,7 @@ def test_statistics_are_computed_anew_over_all_examples_of_the_batches():
     jax.tree.map(close, still, dict(expected))
 
 
+@pytest.mark.slow
 def test_a_batch_has_its_own_statistics_where_they_are_asked_for():
     """Of one batch, precise statistics are its own; of two, each is normalised for itself."""
     size = running_statistics.SIZE
