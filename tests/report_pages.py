@@ -13,7 +13,7 @@ from lenet.data import Data, Split
 from lenet.engine import forward
 from lenet.engine.rows import Row
 from lenet.inspect import diagnostics, snapshot
-from lenet.inspect.activations import Statistics
+from lenet.inspect.activations import Statistics, activations
 from lenet.model import LeNet, network
 from lenet.report import of_run, page
 
@@ -37,10 +37,11 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     rows = [
         Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)
     ]
-    names = diagnostics.names(model) if isinstance(model, LeNet) else []
+    names = filter(None, activations(model, params, of.test.images[:1]))
+    saturated = 0.0 if isinstance(model, LeNet) else None
     seen = {
         # As on the plateau: the deeper, the less a layer tells images apart.
-        name: Statistics(0.5, 0.2, 0.1 / 10**place, 0.0, 0.0, 0.01, 0.1)
+        name: Statistics(0.5, 0.2, 0.1 / 10**place, saturated, 0.0, 0.01, 0.1)
         for place, name in enumerate(names)
     }
     before = _variables(model, dataclasses.replace(config, seed=config.seed + 1), of)

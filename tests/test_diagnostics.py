@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from lenet import train
 from lenet.config import Config
@@ -49,6 +50,65 @@ def test_the_gradient_is_that_of_the_mean_loss_of_a_training_step(model, params,
         root = math.sqrt(float((params[name]["kernel"] ** 2).mean()))
         assert found[name].weight == pytest.approx(root, rel=1e-6)
     assert found["pool1"].gradient is None
+
+
+class Block(nn.Module):
+    """Nothing of it but its sum with what it takes."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x + nn.relu(nn.Conv(2, (3, 3), name="conv")(x))
+
+
+class Residual(nn.Module):
+    """Modules within modules, one a program of its own; statistics, dropout, a last product."""
+
+    num_classes: int = 3
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.remat(Block)(name="block")(images)
+        x = nn.BatchNorm(not train, name="bn")(x)
+        x = nn.Dropout(0.5, deterministic=not train)(x.mean((1, 2)))
+        return 2 * nn.Dense(self.num_classes, name="zz")(x)
+
+
+def test_the_modules_of_any_network_have_statistics_and_its_kernels_a_gradient(split):
+    model, images = Residual(), jnp.asarray(split.images / 255, jnp.float32)
+    variables = dict(model.init(jax.random.key(0), images))
+    variables["batch_stats"]["bn"]["mean"] = jnp.array([0.5, -0.5])
+
+    def loss(params):
+        logits = model.apply(variables | {"params": params}, images)
+        return optax.losses.softmax_cross_entropy_with_integer_labels(logits, split.labels).mean()
+
+    found = diagnostics.diagnose(model, variables, split)
+    assert list(found) == ["block/conv", "bn", "Dropout_0", "zz", "Residual"]
+    gradients, params = jax.grad(loss)(variables["params"]), variables["params"]
+    for name, of, weights in (
+        ("block/conv", gradients["block"]["conv"], params["block"]["conv"]),
+        ("zz", gradients["zz"], params["zz"]),
+    ):
+        root = math.sqrt(float((of["kernel"] ** 2).mean()))
+        assert found[name].gradient == pytest.approx(root, rel=1e-4)
+        root = math.sqrt(float((weights["kernel"] ** 2).mean()))
+        assert found[name].weight == pytest.approx(root, rel=1e-6)
+    assert found["bn"].gradient is None
+    logits = model.apply(variables, images)
+    assert found["Residual"].mean == pytest.approx(float(logits.mean()), rel=1e-5)
+    assert found["zz"].deviation == pytest.approx(float(logits.std()) / 2, rel=1e-5)
+    assert {each.saturated for each in found.values()} == {None}  # before an activation
+
+
+def test_the_last_module_is_the_logits_where_it_returns_them(split):
+    model = nn.Sequential((lambda x: x.mean((1, 2)), nn.Dense(3)))
+    params = model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
+    assert list(diagnostics.diagnose(model, params, split)) == ["layers_1"]
+
+
+def test_of_a_very_large_network_there_are_none(monkeypatch, model, params, split):
+    monkeypatch.setattr(diagnostics, "MOST_OUTPUTS", 20 * (8 * 8 * 2 + 4 * 4 * 2 + 4 + 3) - 1)
+    assert diagnostics.diagnose(model, params, split) == {}
 
 
 def test_a_network_of_zeros_gives_the_same_for_every_image(model, params, split):

@@ -255,6 +255,31 @@ class Outer(nn.Module):
         return nn.Dense(2, name="last")(x)
 
 
+class Seeing(nn.Module):
+    """A skip connection, dilation, a ReLU that is a choice, the mean of maps."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.Conv(2, (3, 5), padding="VALID", kernel_dilation=(2, 1), name="a")(images)
+        x = jnp.where(x > 0, x, 0)
+        y = nn.Conv(2, (3, 3), strides=2, name="b")(x)
+        y = nn.Conv(2, (1, 1), name="c")(y + x[:, ::2, ::2])
+        y = nn.max_pool(y, (2, 2), (1, 2))
+        y = nn.Conv(2, (2, 2), padding="VALID", name="d")(y)
+        return nn.Dense(2, name="e")(y.mean((1, 2)))
+
+
+def test_receptive_fields_are_measured_whatever_a_network_does():
+    rows = {row.name: (row.receptive_field, row.stride) for row in _called(Seeing(), (24, 28, 1))}
+    assert rows == {
+        "a": ((5, 5), 1),
+        "b": ((7, 7), 2),  # a window of 3 over neighbours 1 apart
+        "c": ((7, 7), 2),  # its 1×1 and the skip connection add nothing
+        "d": ((11, 13), None),  # 2 × 2 apart down, 2 × 4 across after the pooling
+        "e": ((24, 28), None),
+    }
+
+
 def test_products_are_those_of_the_module_that_they_are_in():
     found = {row.name: row.multiply_adds for row in _called(Outer(), (4, 2, 1))}
     of = {name.partition("/")[0]: 0 for name in found}
@@ -282,12 +307,12 @@ def test_the_multiply_adds_of_a_module_are_those_of_its_products(model, shape, e
     assert [count for count in found if count] == expected
 
 
-def test_what_a_module_s_own_program_returns_is_left_out_of_its_activations():
+def test_activations_have_what_a_program_of_its_own_returns_and_not_what_a_scan_repeats():
     model = Outer()
     images = np.ones((2, 4, 2, 1), np.float32)
     params = model.init(jax.random.key(0), images)["params"]
     found = activations(model, params, images)
-    assert [name for name in found if name] == ["a/Dense_0", "RNN_0", "last"]
+    assert [name for name in found if name] == ["a/Dense_0", "b/Dense_0", "RNN_0", "last"]
     assert {len(x) for x in found.values()} == {2}
 
 

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import ops
-from lenet.inspect.receptive_field import Window, effective_size, influence, paths, receptive_field
+from lenet.inspect.receptive_field import (
+    Window,
+    effective_size,
+    influence,
+    measured,
+    paths,
+    receptive_field,
+)
 
 # A dilation, or a stride above the window's size, would leave holes in the field; under as much
 # padding as that size, a unit would see nothing of the layer below.
@@ -41,6 +48,29 @@ def test_the_arithmetic_is_what_gradients_see(windows):
     for unit in {0, inside}:
         seen = np.flatnonzero(measure(jnp.ones(N), unit))
         assert seen.tolist() == [i for i in field.pixels(unit) if i >= 0]
+
+
+@given(st.lists(WINDOWS, min_size=1, max_size=4))
+def test_what_is_measured_is_the_arithmetic(windows):
+    """Down the image; across it, a unit sees one pixel."""
+
+    def maps(images):
+        return {"maps": jax.vmap(jax.vmap(stack(windows), 1, 1))(images[..., 0])[..., None]}
+
+    field = receptive_field(windows)
+    found = measured(maps, (N, 3, 1))["maps"]
+    assert found[0] == (field.size, 1)
+    assert found[1] == (field.stride if field.stride == 1 else None)
+
+
+def test_what_moves_by_rounding_alone_is_not_seen():
+    """As of a product whose order depends on the place in a batch."""
+
+    def function(images):
+        places = jnp.arange(len(images))[:, None, None, None]
+        return {"kept": images[:, :2] * (1 + 1e-6 * places), "lost": images * jnp.nan}
+
+    assert measured(function, (6, 6, 1)) == {"kept": ((1, 1), 1)}
 
 
 def test_lenet_as_its_gradients_see_it():

@@ -17,6 +17,7 @@ import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
 from test_chain import built
+from test_diagnostics import Residual
 from test_report import compared, sweep
 
 from lenet import data, inspect, records
@@ -302,6 +303,34 @@ def test_a_slider_shows_the_network_of_every_epoch(open_run, noise):
     sliders.first.press("End")
     assert cells.all_inner_texts() == final
     assert tab.evaluate(kernels) == trained
+
+
+def test_a_network_that_is_no_chain_has_all_but_what_computes_it(open_run, noise):
+    tab, run = open_run(noise, network=Residual())
+    for section in ("layers", "play"):
+        assert tab.locator(f"#{section}").count() == 0
+    charts = [f"chart-{name}" for name in ("across", "gradient", "dead")]  # before an activation
+    assert (
+        tab.locator("#statistics [data-chart]").evaluate_all("all => all.map(e => e.id)") == charts
+    )
+    for chart in charts:
+        assert tab.locator(f"#{chart} svg", has_text="block/conv").count() == 1
+    (caption,) = tab.locator("#kernel-pictures figcaption").all_inner_texts()
+    assert caption == "block/conv: 3 × 3 kernels, 1 input × 2 output channels"
+    size, middle, picture = tab.evaluate(
+        """() => { const c = document.querySelector('#kernel-pictures canvas');
+        const pixel = [...c.getContext('2d').getImageData(34 + 15, 15, 1, 1).data];
+        return [[c.width, c.height], pixel.slice(0, 3), c.toDataURL()]; }"""
+    )
+    assert size == [2 * 34, 34]
+    kernel = run.params["params"]["block"]["conv"]["kernel"]
+    weight = kernel[1, 1, 0, 1] / np.abs(kernel).max()  # of the other output channel
+    end = np.array([179, 88, 6] if weight > 0 else [84, 39, 136])
+    np.testing.assert_allclose(middle, 247 + (end - 247) * abs(weight), atol=3)
+    tab.locator("#kernels [data-epochs] input").fill("0")
+    cells = tab.locator("button[data-total]")
+    assert set(cells.all_inner_texts()) == {"?"}
+    assert tab.locator("#kernel-pictures canvas").evaluate("c => c.toDataURL()") != picture
 
 
 def test_the_page_itself_compares_its_logits_with_jax_s(tab):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import report_pages
+from flax import linen as nn
 
 from lenet import inspect, train
 from lenet.config import Config
@@ -46,6 +47,29 @@ def test_eleven_of_the_books_network_take_no_more_than_60_kb(taken):
         confusion=np.full((10, 10), 1000),
     )
     assert 11 * len(json.dumps(snapshot.to_dict(found))) < 60_000
+
+
+def test_the_kernels_of_any_network_have_the_names_of_their_modules():
+    model, images = nn.remat(Deep)(), np.zeros((1, 8, 8, 1))
+    variables = jax.device_get(model.init(jax.random.key(0), images))
+    of = report_pages.data((8, 8, 1))
+    found = snapshot.take(model, variables, of.test, 4)
+    assert list(found.kernels) == ["stem", "trunk/conv"]  # no dense one, and no scale
+    kernel = variables["params"]["trunk"]["conv"]["kernel"]
+    assert found.kernels["trunk/conv"][1].shape == kernel.shape == (3, 2, 2, 4)
+
+
+class Trunk(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Conv(4, (3, 2), name="conv")(x)
+
+
+class Deep(nn.Module):
+    @nn.compact
+    def __call__(self, images):
+        x = nn.BatchNorm(True)(nn.Conv(2, (3, 3), name="stem")(images))
+        return nn.Dense(4)(Trunk(name="trunk")(x).mean((1, 2)))
 
 
 def test_large_kernels_and_many_classes_are_left_out():

@@ -48,9 +48,12 @@ def logits(
 
 
 def apply(
-    model: nn.Module, params: Params, images: Float[Array | np.ndarray, "B H W C"]
-) -> Float[Array, "B K"]:
-    """Return `logits` for images that are scaled already.
+    model: nn.Module,
+    params: Params,
+    images: Float[Array | np.ndarray, "B H W C"],
+    **options: Any,
+) -> Any:
+    """Return `logits` for images that are scaled already; `options` are of Flax's `apply`.
 
     Raises:
       UsageError: unless images have four axes.
@@ -61,7 +64,7 @@ def apply(
             "image[None]"
         )
     whole = params if "params" in params else {"params": params}
-    return model.apply(whole, images, **_told(model, False))  # type: ignore[return-value]
+    return model.apply(whole, images, **_told(model, False), **options)
 
 
 def variables(params: Params, collections: Collections) -> Params:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -38,13 +37,8 @@ def activations(
         images = images.astype(jnp.float32) / 255
     shown = plain(model)
     if not isinstance(model, LeNet):
-        with modules.recorded() as outputs:
-            outputs[""] = logits = forward.apply(shown, params, images)
-        # What a program within returns, as of nn.remat, is known there alone.
-        there = isinstance(logits, jax.core.Tracer)
-        outputs = {k: x for k, x in outputs.items() if isinstance(x, jax.core.Tracer) is there}
-        return {name: outputs[name] for name in [*modules.innermost(outputs), ""]}
-    _, seen = shown.apply({"params": params}, images, mutable="activations")
+        return modules.captured(shown, params, images)
+    _, seen = forward.apply(shown, params, images, mutable="activations")
     return {name.removesuffix("_out"): v[0] for name, v in seen["activations"].items()}
 
 
@@ -54,33 +48,33 @@ class Statistics(NamedTuple):
     mean: float
     deviation: float  # standard deviation over images and units
     across: float  # standard deviation over the images alone, root mean square over units
-    saturated: float  # fraction within SATURATED of an end of the activation's range
+    saturated: float | None  # fraction within SATURATED of an end of the activation's range
     dead: float  # fraction of units (channels, in feature maps) that are constant over all images
     gradient: float | None = None  # root mean square of d loss / d kernel, by `diagnose`
     weight: float | None = None  # root mean square of the kernel, by `diagnose`
 
 
 def statistics(
-    model: LeNet, values: Mapping[str, Num[Array | np.ndarray, "N ..."]]
+    model: nn.Module, values: Mapping[str, Num[Array | np.ndarray, "N ..."]]
 ) -> dict[str, Statistics]:
     """Return the statistics of each layer's outputs, as `activations` returns them.
 
     A ReLU has one end, 0, so its `saturated` is the fraction of exact zeros. Logits have no end, so
-    their `saturated` is 0.
+    their `saturated` is 0. Of another network than LeNet `saturated` is None: its modules return
+    what comes before an activation.
     """
-    logits = f"dense{len(model.hidden) + 1}"
-    return {
-        name: _statistics(np.asarray(value), "" if name == logits else model.activation)
-        for name, value in values.items()
-    }
+    activation = dict.fromkeys(values, model.activation if isinstance(model, LeNet) else None)
+    if isinstance(model, LeNet):
+        activation[f"dense{len(model.hidden) + 1}"] = ""
+    return {name: _statistics(np.asarray(x), activation[name]) for name, x in values.items()}
 
 
-def _statistics(value: np.ndarray, activation: str) -> Statistics:
+def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
     ends = {
-        "sigmoid": (value < SATURATED) | (value > 1 - SATURATED),
-        "tanh": np.abs(value) > 1 - SATURATED,
-        "relu": value == 0,
-    }.get(activation, np.zeros(value.shape, bool))
+        "sigmoid": lambda: (value < SATURATED) | (value > 1 - SATURATED),
+        "tanh": lambda: np.abs(value) > 1 - SATURATED,
+        "relu": lambda: value == 0,
+    }.get(activation or "", lambda: np.zeros(1))
     units = value.reshape(-1, value.shape[-1])
     dead = (units == units[:1]).all(axis=0)
     return Statistics(
@@ -88,6 +82,6 @@ def _statistics(value: np.ndarray, activation: str) -> Statistics:
         float(value.std(dtype=np.float64)),
         # Over images: a unit that is constant carries no information on them, however large it is.
         math.sqrt(value.var(0, dtype=np.float64).mean()),
-        float(ends.mean()),
+        None if activation is None else float(ends().mean()),
         float(dead.mean()),
     )

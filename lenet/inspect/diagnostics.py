@@ -13,62 +13,82 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
 from jax import Array
 
 from lenet.data import Split
 from lenet.engine import metrics
 from lenet.engine.forward import Params
 from lenet.inspect.activations import Statistics, activations, statistics
-from lenet.model import LeNet
 
 SAMPLE = 256
 """Number of examples that is enough for `diagnose`."""
+MOST_OUTPUTS = 1 << 27
+"""Numbers that all layers return for the examples, at most: 0.5 GiB."""
 
 
-def diagnose(model: LeNet, params: Params, split: Split) -> dict[str, Statistics]:
-    """Return the statistics of each layer, in the order of the network.
+def diagnose(model: nn.Module, params: Params, split: Split) -> dict[str, Statistics]:
+    """Return the statistics of each layer, in the order of the network; {} of a very large one.
 
-    The gradient is that of the mean cross-entropy over the examples, as in a training step; layers
-    without a kernel have none. SAMPLE examples are plenty.
+    The gradient is that of the mean cross-entropy over the examples, without dropout and with
+    running statistics; layers without a kernel have none. SAMPLE examples are plenty. The layers
+    are those of `activations`; the logits of a network that computes them outside its modules have
+    the name of its class.
     """
+    of_image = _layers(model, params, split.images[:1])
+    if len(split.images) * sum(x.size for x in of_image.values()) > MOST_OUTPUTS:
+        return {}
     values, sizes = jax.device_get(_measure(model, params, *split))
-    found = statistics(model, values)
+    found = statistics(model, dict(zip(of_image, values, strict=True)))
     for name, (gradient, weight) in sizes.items():
-        found[name] = found[name]._replace(gradient=float(gradient), weight=float(weight))
-    return {name: found[name] for name in names(model)}
+        if name in found:
+            sized = {"gradient": float(gradient), "weight": float(weight)}
+            found[name] = found[name]._replace(**sized)
+    if logits := found.pop("", None):  # of another network; its last module may return them
+        if len(values) < 2 or not np.array_equal(values[-2], values[-1], equal_nan=True):
+            found[type(model).__name__] = logits
+    return found
 
 
-def names(model: LeNet) -> list[str]:
-    """Return the names of the layers in order; JAX sorts dictionaries by name.
+def _layers(
+    model: nn.Module, params: Params, images: np.ndarray
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """The layers in order with their outputs; JAX sorts dictionaries by name."""
+    names: list[str] = []
 
-    >>> names(LeNet(channels=(4,), hidden=(8,)))
-    ['conv1', 'pool1', 'dense1', 'dense2']
-    """
-    maps = [f"{kind}{i + 1}" for i in range(len(model.channels)) for kind in ("conv", "pool")]
-    return maps + [f"dense{i + 1}" for i in range(len(model.hidden) + 1)]
+    def outputs(params: Params) -> tuple[Array, ...]:
+        found = activations(model, params, images)
+        names[:] = found
+        return tuple(found.values())
+
+    return dict(zip(names, jax.eval_shape(outputs, params), strict=True))
 
 
 @partial(jax.jit, static_argnames="model")
 def _measure(
-    model: LeNet, params: Params, images: Array, labels: Array
-) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
+    model: nn.Module, params: Params, images: Array, labels: Array
+) -> tuple[tuple[Array, ...], dict[str, tuple[Array, Array]]]:
     """What each layer gives, and the root mean squares of its kernel's gradient and its kernel."""
     count = len(labels)
+    whole = params if "params" in params else {"params": params}
 
-    def loss(params: Params) -> tuple[Array, dict[str, Array]]:
-        values = activations(model, params, images)
-        logits = values[f"dense{len(model.hidden) + 1}"]
-        sums = metrics.of_batch(logits, labels, jnp.ones(count, bool))
+    def loss(trained: Params) -> tuple[Array, tuple[Array, ...]]:
+        values = (*activations(model, whole | {"params": trained}, images).values(),)
+        sums = metrics.of_batch(values[-1], labels, jnp.ones(count, bool))
         return sums.loss_sum / count, values
 
     with jax.default_matmul_precision("highest"):
-        gradients, values = jax.grad(loss, has_aux=True)(params)
+        gradients, values = jax.grad(loss, has_aux=True)(whole["params"])
 
     def size(x: Array | np.ndarray) -> Array:
         return jnp.sqrt(jnp.mean(x * x))
 
+    weights = flatten_dict(whole["params"])
     sizes = {
-        name: (size(gradients[name]["kernel"]), size(params[name]["kernel"])) for name in params
+        "/".join(path[:-1]): (size(gradient), size(weights[path]))
+        for path, gradient in flatten_dict(gradients).items()
+        if path[-1] == "kernel"
     }
     return values, sizes
 

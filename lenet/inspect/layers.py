@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from jax.extend import core as jex
@@ -17,10 +18,13 @@ from tabulate import tabulate
 from lenet import ops
 from lenet.engine import forward
 from lenet.inspect import modules
-from lenet.inspect.receptive_field import Window, receptive_field
+from lenet.inspect.receptive_field import Window, measured, receptive_field
 from lenet.language import Translate
 from lenet.model import LeNet, feature_maps
 from lenet.networks.layers import WINDOW, plain
+
+MOST_PRODUCTS = 1 << 34
+"""Multiply-adds for measuring receptive fields, at most: a few seconds."""
 
 
 class Layer(NamedTuple):
@@ -45,8 +49,9 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     """Return a row for each layer of `model` on images of `image_shape` = (H, W, C).
 
     The receptive field is that of `receptive_field`; a dense layer sees the whole image. Of another
-    network than LeNet the rows are the modules that it calls, with what they return and hold; their
-    multiply-adds are those of the convolutions and matrix products in the program of the network.
+    network than LeNet the rows are the modules that it calls, with what they return and hold. Their
+    multiply-adds are those of the convolutions and matrix products in the program of the network;
+    their receptive fields are `measured`, unless that takes more than MOST_PRODUCTS.
 
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
@@ -102,8 +107,21 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     for path, count in products.items():  # a module may be called within another
         inside = [name for name in names if f"/{path}".endswith(f"/{name}")]
         counts[max(inside, key=len, default="?")] += count
+    fields: dict[str, Any] = {}
+    if 2 * sum(image_shape[:2]) * sum(counts.values()) <= MOST_PRODUCTS:
+        rng = np.random.default_rng(0)
+        all_of = forward.variables(params, kept)
+        drawn = jax.tree.map(lambda x: rng.uniform(0.5, 1.5, x.shape).astype(x.dtype), all_of)
+        with ops.of_xla():
+            fields = measured(functools.partial(modules.captured, model, drawn), image_shape)
     rows = Layers(
-        Layer(name or type(model).__name__, shapes[name], held[name], counts[name])
+        Layer(
+            name or type(model).__name__,
+            shapes[name],
+            held[name],
+            counts[name],
+            *fields.get(name, ()),
+        )
         for name in names
     )
     if counts["?"]:  # outside these modules

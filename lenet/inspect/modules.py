@@ -4,7 +4,42 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
+from jax import Array
+from jaxtyping import Num
+
+from lenet.engine import forward
+from lenet.engine.forward import Params
+
+
+def captured(
+    model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
+) -> dict[str, Any]:
+    """Return what the innermost modules return, by path in the order of their calls.
+
+    The last is the logits, "". A module that is called again has its last output, one that a scan
+    repeats none.
+
+    >>> import jax, jax.numpy as jnp
+    >>> class Net(nn.Module):
+    ...     @nn.compact
+    ...     def __call__(self, images):
+    ...         x = nn.relu(nn.Conv(2, (3, 3), name="conv")(images))
+    ...         return nn.Dense(5, name="dense")(x.mean((1, 2)))
+    >>> images = jnp.ones((1, 8, 8, 1))
+    >>> found = captured(Net(), Net().init(jax.random.key(0), images)["params"], images)
+    >>> {name: x.shape for name, x in found.items()}
+    {'conv': (1, 8, 8, 2), 'dense': (1, 5), '': (1, 5)}
+    """
+    with recorded() as called:
+        logits, kept = forward.apply(
+            model, params, images, capture_intermediates=True, mutable="intermediates"
+        )
+    calls = flatten_dict(kept["intermediates"])
+    outputs = {"/".join(path[:-1]): of[-1] for path, of in calls.items() if path[-1] == "__call__"}
+    return {k: outputs[k] for k in innermost(called) if k and k in outputs} | {"": logits}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Receptive fields: which pixels of the input a unit depends on, by arithmetic and by gradients."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -68,6 +68,61 @@ def influence(
     [False, True, True, False]
     """
     return jnp.asarray(jax.grad(lambda x: function(x)[unit])(image) != 0)
+
+
+LARGE = 1e4
+"""Beside images of 0 to 1, for `measured`."""
+
+
+def measured(
+    function: Callable[[Float[Array, "B H W C"]], Mapping[str, Any]], image_shape: tuple[int, ...]
+) -> dict[str, tuple[tuple[int, int], int | None]]:
+    """Return the receptive fields of what `function` returns of images of (H, W, C), by name.
+
+    A row of an image, then a column, is replaced by what is no number, and by a large number, as a
+    comparison stops the former and a sigmoid the latter: what changes depends on it. A field is
+    (down, across), the largest that units have within the image; beside it are the pixels between
+    neighbouring units, None where there is no map or their distance varies. Outputs are maps
+    [B, H', W', C'] or features [B, F]; what is no number to begin with is left out.
+
+    >>> def function(images):
+    ...     pairs = images[:, :-1] + images[:, 1:]
+    ...     return {"pairs": pairs, "every other": pairs[:, ::2, ::2], "mean": pairs.mean((1, 2))}
+    >>> measured(function, (8, 8, 1))
+    {'pairs': ((2, 1), 1), 'every other': ((2, 1), 2), 'mean': ((8, 8), None)}
+    """
+    height, width = image_shape[:2]
+    image = np.random.default_rng(0).random(image_shape, np.float32)
+    images = np.tile(image, (1 + 2 * (height + width), 1, 1, 1))
+    for begin, value in ((1, np.nan), (1 + height + width, LARGE)):
+        images[begin + np.arange(height), np.arange(height)] = value
+        images[begin + height + np.arange(width), :, np.arange(width)] = value
+    with jax.debug_nans(False):
+        outputs = {name: np.asarray(x) for name, x in function(jnp.asarray(images)).items()}
+    found = {}
+    for name, (clean, *changed) in outputs.items():
+        if clean.ndim in (1, 3) and np.isfinite(clean).all():
+            # To rounding, which may depend on the place in a batch.
+            touched = ~(np.abs(np.stack(changed) - clean) <= 1e-4 * np.abs(clean).max())
+            touched = touched[: height + width] | touched[height + width :]
+            maps = touched if clean.ndim == 3 else touched[:, None, None]
+            down, apart = _extent(maps[:height].any((2, 3)))
+            across, also = _extent(maps[height:].any((1, 3)))
+            found[name] = (down, across), apart if apart == also else None
+    return found
+
+
+def _extent(touched: Bool[np.ndarray, "pixels units"]) -> tuple[int, int | None]:
+    """The most pixels from the first to the last of a unit, and how far apart neighbours are."""
+    seen = touched[:, touched.any(0)]
+    if not seen.size:
+        return 0, None
+    first, last = seen.argmax(0), len(seen) - 1 - seen[::-1].argmax(0)
+    # Where the edge of the image does not cut them.
+    starts = np.diff(first)[(first[:-1] > 0)]
+    ends = np.diff(last)[(last[1:] < len(seen) - 1)]
+    apart = {*starts.tolist(), *ends.tolist()}
+    return int((last - first).max()) + 1, apart.pop() if len(apart) == 1 else None
 
 
 def paths(windows: Iterable[Window]) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Int, Int8, Integer, UInt8
+from flax.traverse_util import flatten_dict
+from jaxtyping import Float, Int, Int8, Integer, UInt8
 
 from lenet.data import Split
 from lenet.engine.forward import Params
@@ -64,19 +65,46 @@ def take(
     matrix = None
     if predicted is not None and classes <= MOST_CLASSES:
         matrix = confusion(test.labels, predicted.astype(np.int32), classes)
-    return Snapshot(images, answers, _kernels(params), matrix)
+    return Snapshot(images, answers, _kept(params), matrix)
 
 
-def _kernels(params: Params) -> dict[str, tuple[float, Int8[np.ndarray, "kh kw Cin Cout"]]]:
-    all_of = {name: np.asarray(of["kernel"]) for name, of in params.items() if "conv" in name}
+def kernels(params: Params) -> dict[str, Float[np.ndarray, "kh kw Cin Cout"]]:
+    """Return the kernels of a network's convolutions by the names of their modules.
+
+    Those are its parameters of four axes that are called "kernel".
+
+    >>> params = {"stem": {"conv": {"kernel": np.ones((3, 3, 1, 4)), "bias": np.ones(4)}}}
+    >>> [*kernels(params)]
+    ['stem/conv']
+    """
+    return {
+        "/".join(path[:-1]): np.asarray(of, np.float32)
+        for path, of in flatten_dict(params.get("params", params)).items()
+        if path[-1] == "kernel" and of.ndim == 4
+    }
+
+
+def _kept(params: Params) -> dict[str, tuple[float, Int8[np.ndarray, "kh kw Cin Cout"]]]:
+    all_of = kernels(params)
     if sum(kernel.size for kernel in all_of.values()) > MOST_WEIGHTS:
         return {}
-    found = {}
-    for name, kernel in all_of.items():
-        most = float(np.abs(kernel).max())
-        scale = most if math.isfinite(most) and most > 0 else 1.0
-        found[name] = scale, np.rint(127 * np.nan_to_num(kernel) / scale).astype(np.int8)
-    return found
+    return {name: _quantised(kernel) for name, kernel in all_of.items()}
+
+
+def _quantised(kernel: np.ndarray) -> tuple[float, Int8[np.ndarray, "kh kw Cin Cout"]]:
+    most = float(np.abs(kernel).max())
+    scale = most if math.isfinite(most) and most > 0 else 1.0
+    return scale, np.rint(127 * np.nan_to_num(kernel) / scale).astype(np.int8)
+
+
+def packed(kernel: np.ndarray) -> list[Any]:
+    """Return a kernel as snapshots in JSON hold it: its largest absolute weight, and base64.
+
+    >>> packed(np.array([[[[2.0, -1.0]]]]))
+    [2.0, 'f8A=']
+    """
+    scale, weights = _quantised(kernel)
+    return [round(scale, 6), _packed(weights)]
 
 
 def to_dict(snapshot: Snapshot) -> dict[str, Any]:

@@ -1,31 +1,33 @@
 // Kernels: pictures of all, and one whose weights are painted, to see what the answer owes them.
 
-// Purple for negative, orange for positive weights; white is 0.
-function kernels(layers) {
+// Purple for negative, orange for positive weights; white is 0. Of a snapshot where one is given; else
+// as they are trained or painted.
+function kernels(snapshot) {
   const box = document.getElementById("kernel-pictures");
+  if (!box) return;
   box.className = "kernels";
   box.replaceChildren();
   const edge = colour("--edge");
-  let inputs = payload.network.image_shape[2];
-  for (const layer of layers.filter((each) => each.kind === "conv")) {
-    const [k, outputs] = [layer.size, layer.shape[2]];
-    const most = largest(layer.kernel);
-    const scale = inputs * k > 60 ? 4 : 10;
-    const [side, apart] = [k * scale, k * scale + 4];
+  for (const [name, { shape: [height, width, inputs, outputs], trained }] of Object.entries(payload.kernels)) {
+    const [unit, packed] = snapshot?.kernels[name] ?? trained;
+    const own = snapshot ? null : layers.find((each) => each.name === name && each.trained);
+    const kernel = own?.kernel ?? Array.from(new Int8Array(bytes(packed).buffer), (x) => (x * unit) / 127);
+    const most = largest(kernel);
+    const scale = inputs * height > 60 ? 4 : 10;
+    const [down, across] = [height * scale + 4, width * scale + 4];
     const figure = add(box, "figure", {});
-    const canvas = add(figure, "canvas", { width: outputs * apart, height: inputs * apart });
+    const canvas = add(figure, "canvas", { width: outputs * across, height: inputs * down });
     canvas.setAttribute("role", "img");
-    const words = { name: layer.name, c: outputs, n: inputs, k };
+    const words = { name, c: outputs, n: inputs, h: height, w: width };
     label(canvas, "kernels", words);
     add(figure, "figcaption", {}).append(...spans("kernels", words));
     const context = canvas.getContext("2d");
     for (let f = 0; f < outputs; f++)
       for (let c = 0; c < inputs; c++) {
-        const weight = (i) => layer.kernel[(i * inputs + c) * outputs + f];
-        blit(context, f * apart, c * apart, k, k, scale, (i, part) => diverging(weight(i) / most)[part]);
-        outline(context, f * apart, c * apart, side, side, edge);
+        const weight = (i) => kernel[(i * inputs + c) * outputs + f];
+        blit(context, f * across, c * down, height, width, scale, (i, part) => diverging(weight(i) / most)[part]);
+        outline(context, f * across, c * down, across - 4, down - 4, edge);
       }
-    inputs = outputs;
   }
 }
 
@@ -77,7 +79,7 @@ function paintable(figure, view, layer, place) {
 // All that shows a layer whose weights have changed.
 function painted(layer) {
   for (const each of views.filter((view) => view.layers.includes(layer))) each.compute();
-  if (layers.includes(layer)) kernels(layers);
+  if (layers.includes(layer)) kernels();
 }
 
 // A button that brings the trained weights of a layer back.

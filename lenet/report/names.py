@@ -120,7 +120,7 @@ SCRIPTS = {
     "inverted": mark("{name}: dark on light, inverted as experiments.predict --invert does."),
     "kernel": mark("kernel"),
     "kind": mark("right or wrong"),
-    "kernels": mark("{name}: {k} × {k} kernels, {n} input × {c} output channels"),
+    "kernels": mark("{name}: {h} × {w} kernels, {n} input × {c} output channels"),
     "large": mark(
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
     ),

@@ -1,6 +1,7 @@
 """The report of a run, from its records, parameters and test set."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from lenet.engine.rows import Row
 from lenet.figures import diagnostics
 from lenet.figures import run as curves
 from lenet.figures.vega import Chart
+from lenet.inspect import snapshot
 from lenet.inspect.diagnostics import SAMPLE
 from lenet.inspect.layers import layers
 from lenet.language import LANGUAGES, message, translate
@@ -25,6 +27,8 @@ ENDS = ("test_accuracy", "valid_accuracy", "train_accuracy", "test_loss", "train
 """What two runs are compared by on a page, after the last epoch."""
 FAR_BELOW = 5
 """Factor by which the variation of a layer is smaller when its outputs are called alike."""
+MOST_KERNELS = 4_096
+"""Pictures of kernels of one layer, at most; those of a layer with more are left out."""
 
 
 class Run(NamedTuple):
@@ -59,6 +63,7 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
         _records(run, why),
         drawn,
         _statistics(run),
+        _kernels(run),
         examples.part(run.model, run.params, test, run.class_names)
         if test and not brief
         else Part({"confusion": None, "plane": None, "robust": None}),
@@ -151,12 +156,30 @@ def _statistics(run: Run) -> Part:
             rows, measure, _measured(run.statistics[0]["layers"], measure)
         )
         for measure in (diagnostics.STATISTICS if run.statistics else ())
+        if _measured(run.statistics[0]["layers"], measure)
     }
     snapshots = [
         {"epoch": row["epoch"], **row["snapshot"]} for row in run.statistics if "snapshot" in row
     ]
     timed = len(snapshots) > 1
-    return Part({"plateau": _plateau(run), "timed": timed}, drawn, {"snapshots": snapshots})
+    values = {"plateau": _plateau(run), "timed": timed, "diagnosed": [*drawn]}
+    return Part(values, drawn, {"snapshots": snapshots})
+
+
+def _kernels(run: Run) -> Part:
+    """The kernels of the convolutions, by the names of their modules in the order of the layers."""
+    order = [layer.name for layer in layers(run.model, run.image_shape)]
+    all_of = sorted(
+        snapshot.kernels(run.params).items(),
+        key=lambda each: order.index(each[0]) if each[0] in order else len(order),
+    )
+    found = {
+        name: {"shape": kernel.shape, "trained": snapshot.packed(kernel)}
+        for name, kernel in all_of
+        if math.prod(kernel.shape[2:]) <= MOST_KERNELS
+    }
+    kept = any("snapshot" in row and row["snapshot"]["kernels"] for row in run.statistics)
+    return Part({"kernels": [*found], "kernels_kept": kept}, payload={"kernels": found})
 
 
 def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:

@@ -219,7 +219,6 @@ async function network() {
     await pause();
   }
   together(views.filter(({ element }) => element.matches("#layers .view")));
-  kernels(layers);
 }
 
 // Whether the network of the page, as it came, gives the logits that JAX gives.

@@ -5,6 +5,7 @@ let shownEpoch = 0, latest = 0; // the epoch that is shown, and the last that th
 
 function timeline() {
   const all = payload.snapshots ?? [];
+  kernels();
   if (all.length < 2) return;
   const held = shownEpoch < latest; // a visitor looks back while the page grows
   latest = all.at(-1).epoch;
@@ -16,7 +17,7 @@ function timeline() {
     const at = all.find((each) => each.epoch === epoch);
     for (const told of sliders) told();
     answer(at);
-    if (payload.network) kernels(epoch === latest ? layers : layersAt(at));
+    kernels(epoch === latest ? null : at);
     matrixAt(at);
     for (const { view, byEpoch } of charts.values()) if (byEpoch) view.signal("shownEpoch", ruleAt()).runAsync();
   }
@@ -63,13 +64,6 @@ function answers(box, all) {
     });
   };
 }
-
-// The layers of the network with the kernels of a snapshot.
-const layersAt = ({ kernels }) =>
-  layers.map((layer) => {
-    const [scale, packed] = kernels[layer.name] ?? [];
-    return packed ? { ...layer, kernel: Float64Array.from(new Int8Array(bytes(packed).buffer), (x) => (x * scale) / 127) } : layer;
-  });
 
 // The counts of the confusion matrix of an epoch; unknown before training.
 function matrixAt({ confusion }) {

@@ -24,7 +24,7 @@ from lenet import files, records, stopping, train
 from lenet.analysis import published
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import convolutions, selfcheck
+from lenet.engine import convolutions, forward, selfcheck
 from lenet.engine.forward import Params
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
@@ -108,7 +108,7 @@ class Run:
             fit = train.fit(self.program, before and (before.epoch, before.state))
             try:
                 for row, state in fit:
-                    _append(self, self.data, row, state.params)
+                    _append(self, self.data, row, state)
                     rows.append(row)
                     stop = stopping.asked_to_stop() and row.epoch < self.config.epochs
                     due = row.epoch % self.checkpoint_every == 0 or row.epoch == self.config.epochs
@@ -305,33 +305,31 @@ def _save(run: Run, data: Data, epoch: int, state: State) -> None:
     checkpoint.save(run.directory, Checkpoint(epoch, run.config, *about, state))
 
 
-def _append(run: Run, data: Data, row: Row, params: Params) -> None:
+def _append(run: Run, data: Data, row: Row, state: State) -> None:
     """Append an epoch to the records, with the statistics of the layers after it."""
     synthetic = {"synthetic": True} if run.config.dataset == "synthetic" else {}
-    seen = _statistics(run, data, row, params)
+    seen = _statistics(run, data, row, state)
     if row.epoch == run.config.epochs:  # before the last checkpoint: it is made once
         predictions = predicted.lines([(0, row)])
         reading.write_rows(run.directory / directory.PREDICTIONS, predictions)
     records.append(run.directory / directory.METRICS, [row.to_dict() | synthetic])
-    if seen:
-        records.append(run.directory / directory.STATISTICS, seen)
+    records.append(run.directory / directory.STATISTICS, seen)
 
 
-def _statistics(run: Run, data: Data, row: Row, params: Params) -> list[dict[str, Any]]:
-    """Return what layers and kernels do after an epoch; of LeNet, whose layers are known."""
+def _statistics(run: Run, data: Data, row: Row, state: State) -> list[dict[str, Any]]:
+    """Return what layers and kernels do after an epoch."""
     model = network(run.config, data.num_classes)
-    if not isinstance(model, LeNet):
-        return []
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
-    states = [(row.epoch, params, row.classes)]
+    states = [(row.epoch, state, row.classes)]
     if row.epoch == 1:  # also before any step, but only now: the first step does not wait for it
-        states.insert(0, (0, train.init(model, run.config, data.image_shape).params, None))
-    return [
-        diagnostics.to_dict(epoch, diagnostics.diagnose(model, each, sample))
-        | {"snapshot": snapshot.to_dict(taken)}
-        for epoch, each, classes in states
-        for taken in [snapshot.take(model, each, data.test, data.num_classes, classes)]
-    ]
+        states.insert(0, (0, train.init(model, run.config, data.image_shape), None))
+    found = []
+    for epoch, at, classes in states:
+        variables = forward.variables(at.params, at.collections)
+        layers = diagnostics.to_dict(epoch, diagnostics.diagnose(model, variables, sample))
+        taken = snapshot.take(model, variables, data.test, data.num_classes, classes)
+        found.append(layers | {"snapshot": snapshot.to_dict(taken)})
+    return found
 
 
 def _leave(run_dir: Path) -> None:
