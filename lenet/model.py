@@ -22,6 +22,7 @@ from lenet.networks.layers import (
     WINDOW,
     Conv2D,
     Dense,
+    OfForms,
 )
 from lenet.ops import blocks, native
 from lenet.ops.shapes import Padding, Size, check_axes, output_shape, same_padding
@@ -56,7 +57,7 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 """Of products: exact float32, TF32 where a GPU has it, or bfloat16 for the activations, too."""
 
 
-class LeNet(nn.Module):
+class LeNet(OfForms, nn.Module):
     """Convolution, activation and 2×2 pooling, repeated; then dense layers; logits come out.
 
     The first convolution is padded so that it keeps the size of its input, the others are not. With

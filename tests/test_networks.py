@@ -102,7 +102,8 @@ def test_a_run_of_a_sweep_is_the_run_alone(network):
 
 @pytest.mark.parametrize("network", [Dense(), Normal()])
 def test_a_run_resumes_to_the_same_bits_with_its_network(network, tmp_path):
-    settings = Config(network, **SMALL)
+    """Dropout and changes to images are drawn in the epochs that are left, too."""
+    settings = Config(network, **SMALL, augment="shift:2,flip,erase:3")
     whole = runs.begin(tmp_path / "whole", settings, DATA)
     list(whole.epochs())
     run = runs.begin(tmp_path / "run", settings, DATA)
@@ -253,6 +254,25 @@ class Outer(nn.Module):
         cell = nn.SimpleCell(5, name="c")
         x = nn.RNN(cell)(jnp.stack([x] * 6, 1))[:, -1]
         return nn.Dense(2, name="last")(x)
+
+
+class Named(nn.Module):
+    """A field of the user's that is called like one of LeNet's."""
+
+    conv: str = "matmul"
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(images.shape[0], -1)
+        return nn.Dense(self.num_classes, name=self.conv)(x)
+
+
+def test_a_field_called_conv_is_the_user_s_own():
+    model, images = Named(), np.ones((2, 4, 4, 1), np.float32)
+    params = model.init(jax.random.key(0), images)["params"]
+    assert [*activations(model, params, images)] == ["matmul", ""]
+    assert [row.name for row in layers(model, (4, 4, 1))] == ["matmul"]
 
 
 class Seeing(nn.Module):

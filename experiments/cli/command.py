@@ -189,7 +189,7 @@ def _run(main: Callable[..., None], usage: str, operands: bool) -> None:
             sys.exit(complain(message))
         if "RESOURCE_EXHAUSTED" not in str(error) and not isinstance(error, MemoryError):
             raise
-        message = "out of memory: use smaller --channels, --hidden or --batch_size"
+        message = "out of memory: use a smaller --batch_size or a smaller network"
         sys.exit(complain(message))
 
 

@@ -72,7 +72,9 @@ def plateau(row: Row, num_classes: int, published: bool) -> str | None:
         return None
     left, runs = LEFT_PLATEAU_BY_EPOCH_2
     if not published:
-        advice = mark("Common in the first epochs with sigmoid; otherwise change --lr or --init.")
+        advice = mark(
+            "Common in the first epochs with sigmoid; otherwise change --lr or the initial weights."
+        )
     elif row.epoch < 2:
         advice = mark(
             "Normal this early: {left} of {runs} published runs left this plateau by epoch 2."

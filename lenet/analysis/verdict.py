@@ -30,7 +30,8 @@ WAITING = mark(
 )
 STUCK = mark(
     "Stuck at chance level: in epoch {done} the training loss is {loss:.3f} (ln {classes} = "
-    "{guess:.3f}) and the test accuracy {accuracy:.3f}. Try another --seed, --lr or --init."
+    "{guess:.3f}) and the test accuracy {accuracy:.3f}. Try another --seed, another --lr or "
+    "other initial weights."
 )
 MEMORISED = mark(
     "Did not generalise: the training loss fell to {loss:.3f}, but the test accuracy, "

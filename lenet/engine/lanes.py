@@ -94,6 +94,6 @@ def check_fits(config: Config, needed: int) -> int:
     if needed > free:
         raise UsageError(
             f"batch_size={config.batch_size}: one run needs about {needed / 1e9:.2g} GB, but "
-            f"{free / 1e9:.2g} GB are free. Reduce batch_size, channels or hidden."
+            f"{free / 1e9:.2g} GB are free. Reduce batch_size, or take a smaller network."
         )
     return free // needed

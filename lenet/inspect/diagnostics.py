@@ -45,10 +45,9 @@ def diagnose(model: nn.Module, params: Params, split: Split) -> dict[str, Statis
         if name in found:
             sized = {"gradient": float(gradient), "weight": float(weight)}
             found[name] = found[name]._replace(**sized)
-    if logits := found.pop("", None):  # of another network; its last module may return them
-        if len(values) < 2 or not np.array_equal(values[-2], values[-1], equal_nan=True):
-            found[type(model).__name__] = logits
-    return found
+    logits = found.pop("", None)  # of another network, whose last module may return them
+    again = len(values) > 1 and np.array_equal(values[-2], values[-1], equal_nan=True)
+    return found | ({type(model).__name__: logits} if logits and not again else {})
 
 
 def _layers(

@@ -6,7 +6,7 @@ from jax import Array
 from jaxtyping import Float, Num
 
 from lenet import ops
-from lenet.networks.layers import KERNEL_INITIALIZERS, POOLS, WINDOW, Conv2D, Dense
+from lenet.networks.layers import KERNEL_INITIALIZERS, POOLS, WINDOW, Conv2D, Dense, OfForms
 from lenet.ops import blocks
 
 CHANNELS, HIDDEN = (6, 16), (120, 84)
@@ -14,7 +14,7 @@ MOMENTUM = 0.9
 """Of the running statistics, which are MOMENTUM · old + (1 − MOMENTUM) · new after each step."""
 
 
-class BNLeNet(nn.Module):
+class BNLeNet(OfForms, nn.Module):
     """Convolution without padding, batch normalisation, sigmoid and pooling, twice; dense layers.
 
     1 → 6 channels, 5×5 → 16 channels, 5×5 → 120 → 84 → K. Each layer but the last is normalised

@@ -135,9 +135,15 @@ class Dense(nn.Module):
         return kernel.reshape(inputs, -1).T @ x + bias[:, None]
 
 
+class OfForms:
+    """A network of the project whose field `conv` names the form of its layers."""
+
+
 def plain(model: nn.Module) -> nn.Module:
     """Return a network with the same parameters whose layers return maps that are images.
 
     The others, `conv="matmul"` and `"native"`, return blocks (`lenet.ops.blocks`).
     """
-    return model.clone(conv="lax") if getattr(model, "conv", "") in ("matmul", "native") else model
+    if isinstance(model, OfForms) and model.conv in ("matmul", "native"):
+        return model.clone(conv="lax")
+    return model

@@ -70,10 +70,16 @@ class Runner:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def interrupt(
-        self, run_dir: Path, number: int, *flags: str, after_epoch: int | None = None, delay=0.0
+        self,
+        run_dir: Path,
+        number: int,
+        *flags: str,
+        after_epoch: int | None = None,
+        delay=0.0,
+        **options,
     ) -> subprocess.CompletedProcess[str]:
         """Start it, and send a signal some time after an epoch's row is there, or the start."""
-        with self.start(run_dir, *flags) as process:
+        with self.start(run_dir, *flags, **options) as process:
             if after_epoch is not None:
                 wait_for_epoch(process, run_dir, after_epoch)
             time.sleep(delay)
@@ -102,15 +108,15 @@ def lines(run_dir: Path, name: str = "metrics.jsonl") -> list[str]:
         return []
 
 
-def bits(path: Path) -> str:
-    """The sha256 of what a checkpoint has."""
+def bits(path: Path, network=None) -> str:
+    """The sha256 of what a checkpoint has; of another network than the project's, `network`."""
     digest = hashlib.sha256()
-    for array in checkpoint._named(checkpoint.load(path).state).values():
+    for array in checkpoint._named(checkpoint.load(path, network).state).values():
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def outcome(run_dir: Path) -> tuple[str, list[dict]]:
+def outcome(run_dir: Path, network=None) -> tuple[str, list[dict]]:
     """The sha256 of the final parameters, and the rows of both tables but for their times."""
     rows = [json.loads(line) for line in lines(run_dir)]
     for row in rows:
@@ -118,7 +124,7 @@ def outcome(run_dir: Path) -> tuple[str, list[dict]]:
     rows += [json.loads(line) for line in lines(run_dir, "statistics.jsonl")]
     for row in rows:  # of this directory, and of the times
         row.pop("seal", None)
-    return bits(checkpoint.last(run_dir)), rows
+    return bits(checkpoint.last(run_dir), network), rows
 
 
 def unfinish(whole: Path, run_dir: Path) -> Path:

@@ -1,5 +1,6 @@
 """A run that is killed, stopped or started twice ends with the bits of one that was not."""
 
+import inspect
 import os
 import re
 import shutil
@@ -8,7 +9,8 @@ import sys
 import time
 
 import pytest
-from harness import ROOT, check_recovers, outcome, wait_for_epoch
+from flax import linen as nn
+from harness import ROOT, Runner, check_recovers, outcome, wait_for_epoch
 
 from lenet.records import checkpoint
 
@@ -43,6 +45,39 @@ def test_at_most_an_epoch_is_lost(fault, runner, whole, tmp_path):
         behind = re.search(r"resuming after epoch (\d+)", done.stdout)
         # The row is there a moment before the checkpoint is.
         assert finished or int(behind[1] if behind else 0) >= epoch - 1
+        fault.count("recovered", "bit-equal")
+
+
+class Mine(nn.Module):
+    """Statistics and dropout."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.Conv(4, (3, 3), strides=2)(images)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(x))
+        x = nn.Dropout(0.25, deterministic=not train)(x.reshape(x.shape[0], -1))
+        return nn.Dense(self.num_classes)(x)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("kill -9 of an own network")
+def test_statistics_dropout_augmentation_and_averages_survive(fault, tiny, tmp_path):
+    text = inspect.getsource(Mine)
+    (tmp_path / "test_kills.py").write_text(f"from flax import linen as nn\n\n\n{text}")
+    network = "--network=test_kills:Mine"
+    flags = ("--optimizer=adam", "--lr=0.01", "--augment=shift:2,flip,erase:8", "--average=0.9")
+    runner = Runner(tiny, network, *flags, "--batch_size=64", "--epochs=5")
+    done = runner.run(tmp_path / "whole", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for i in fault.times(1, 10):
+        run_dir = tmp_path / str(i)
+        late = fault.random.uniform(0, 0.3)
+        runner.kill(run_dir, after_epoch=fault.random.randint(1, 4), delay=late, cwd=tmp_path)
+        done = runner.run(run_dir, "--resume", network, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert outcome(run_dir, Mine()) == outcome(tmp_path / "whole", Mine())
         fault.count("recovered", "bit-equal")
 
 
