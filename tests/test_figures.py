@@ -221,6 +221,16 @@ def test_the_published_band_is_the_published_runs():
     assert [r["median"] for r in chart.rows["published_band"]] == band.median
 
 
+def test_averaged_weights_have_a_curve_where_there_are_some():
+    rows = [record_rows.row(n, averaged_loss=0.5, averaged_accuracy=0.7) for n in (1, 2)]
+    for chart, value in ((run.losses(rows, 2), 0.5), (run.accuracies(rows, 2, None), 0.7)):
+        points = next(iter(chart.rows.values()))
+        found = [(x["epoch"], x["value"]) for x in points if x["series"] == "averaged"]
+        assert found == [(1, value), (2, value)]
+        assert "test, averaged weights" in chart.draw(str)["usermeta"]["names"]
+    assert "test, averaged weights" not in run.losses(ROWS, 3).draw(str)["usermeta"]["names"]
+
+
 def test_curves_are_drawn_without_matplotlib_and_jax():
     code = "import sys; from lenet.figures import comparison, run, sweep; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

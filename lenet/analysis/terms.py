@@ -12,6 +12,8 @@ TERMS = {
     "test_loss": mark("test loss (nats)"),
     "train_accuracy": mark("training accuracy"),
     "train_loss": mark("training loss (nats)"),
+    "averaged_accuracy": mark("test accuracy, averaged weights"),
+    "averaged_loss": mark("test loss, averaged weights (nats)"),
     "network": mark("network"),
     "activation": mark("activation function"),
     "pool": mark("pooling"),

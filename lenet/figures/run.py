@@ -40,7 +40,7 @@ def losses(rows: Sequence[Row], epochs: int) -> Chart:
 
     def draw(t: Translate) -> Spec:
         y = channel("value", t("loss (nats)"), scale={"zero": True})
-        return _curves(t, "losses", t("Loss by epoch"), epochs, y, ".4f")
+        return _curves(t, "losses", t("Loss by epoch"), (rows, epochs), y, ".4f")
 
     return Chart(draw, {"losses": _values(rows, "loss", 1)})
 
@@ -50,7 +50,7 @@ def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
 
     def draw(t: Translate) -> Spec:
         y = channel("value", t("accuracy"), axis={"format": "%"}, scale={"domainMin": 0})
-        spec = _curves(t, "accuracies", t("Accuracy by epoch"), epochs, y, ".2%")
+        spec = _curves(t, "accuracies", t("Accuracy by epoch"), (rows, epochs), y, ".2%")
         if band:
             spec["usermeta"]["note"] = t(
                 "band: test accuracy, 10th to 90th percentile of {n} published runs", n=band.runs
@@ -100,18 +100,29 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
     after = [
         {"epoch": row.epoch, "value": getattr(row, f"{split}_{what}"), "series": split}
         for row in rows
-        for split in ("valid", "test")
+        for split in ("valid", "test", "averaged")
     ]
     return within + [point for point in after if point["value"] is not None]
 
 
-def _curves(t: Translate, data: str, description: str, epochs: int, y: Spec, form: str) -> Spec:
+def _curves(
+    t: Translate, data: str, description: str, of: tuple[Sequence[Row], int], y: Spec, form: str
+) -> Spec:
+    rows, epochs = of
     x = channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
-    return vega.lines(data, description, x, y, _names(t), f"format(datum.value, '{form}')")
+    names = _names(t)
+    if not any(row.averaged_loss is not None for row in rows):
+        names.pop("averaged")  # a legend is as wide as its names
+    return vega.lines(data, description, x, y, names, f"format(datum.value, '{form}')")
 
 
 def _names(t: Translate) -> dict[str, str]:
-    return {"train": t("training"), "test": t("test"), "valid": t("validation")}
+    return {
+        "train": t("training"),
+        "test": t("test"),
+        "valid": t("validation"),
+        "averaged": t("test, averaged weights"),
+    }
 
 
 def _band(t: Translate) -> Spec:
