@@ -75,8 +75,11 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
 
 
 def _variables(model, config: Config, of: Data):
+    """As after training: statistics of batches are not those that they begin with."""
     state = jax.device_get(train.init(model, config, of.image_shape))
-    return forward.variables(state.params, state.collections)
+    rng = np.random.default_rng(config.seed)
+    kept = jax.tree.map(lambda x: x + rng.uniform(0.1, 0.6, x.shape), state.collections)
+    return forward.variables(state.params, kept)
 
 
 def write(path: Path, report: page.Report, language: str = "en") -> Path:

@@ -16,7 +16,7 @@ import record_rows
 import report_pages
 from commands import command, python
 from PIL import Image, PngImagePlugin
-from test_chain import built
+from test_chain import Built, built
 from test_diagnostics import Residual
 from test_report import compared, sweep
 
@@ -102,6 +102,12 @@ OWN = built(
 )
 
 
+AFTER = Built(
+    "conv 4; relu; norm; wide 3 1; conv 3; avg 2 2; tanh; avg 3 2 1; flatten; sigmoid; norm; relu; "
+    "dense 4"
+)
+
+
 def logits(tab, images: np.ndarray) -> np.ndarray:
     flat = images.reshape(len(images), -1).tolist()
     return np.array(tab.evaluate("images => images.map(window.lenet.logits)", flat))
@@ -127,6 +133,7 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
         pytest.param({"hidden": ()}, (28, 28, 1), id="no hidden layer", marks=pytest.mark.slow),
         pytest.param({"network": BNLeNet(pool="max")}, (28, 28, 1), id="batch normalisation"),
         pytest.param({"network": OWN}, (12, 13, 2), id="a network of the user's"),
+        pytest.param({"network": AFTER}, (11, 10, 1), id="normalised after its activations"),
     ],
 )
 def test_the_browser_s_logits_are_jax_s(open_run, settings, shape):
@@ -175,7 +182,10 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
     np.testing.assert_allclose(off, forward.apply(run.model, cut, image[None])[0], atol=1e-4)
 
 
-@pytest.mark.parametrize(("network", "shape"), [(BNLeNet("max"), (28, 28, 1)), (OWN, (12, 13, 2))])
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [(BNLeNet("max"), (28, 28, 1)), (OWN, (12, 13, 2)), (AFTER, (11, 10, 1))],
+)
 def test_the_gradient_of_another_network_is_jax_s(open_run, network, shape):
     """Through strides, normalisation and a ReLU after a maximum."""
     of = report_pages.data(shape)

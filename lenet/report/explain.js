@@ -19,7 +19,8 @@ function gradient(layers, shape, image, logit, off = []) {
     const slope = SLOPES[layer.activation ?? "none"];
     silence(after, layer, at, off);
     after = after.map((d, i) => d * slope(outputs[at].values[i]));
-    after = { conv: convolveBack, pool: poolBack, dense: denseBack }[layer.kind](layer, input, after, outputs[at]);
+    const back = { conv: convolveBack, pool: poolBack, dense: denseBack, scaling: scalingBack }[layer.kind];
+    after = back(layer, input, after, outputs[at]);
   }
   return after;
 }
@@ -32,8 +33,10 @@ function denseBack(layer, input, after) {
   });
 }
 
+const scalingBack = (layer, input, after) => after.map((d, i) => d * layer.kernel[i % layer.bias.length]);
+
 function poolBack(layer, input, after, output) {
-  const [height, width, channels] = layer.shape, columns = input.shape[1];
+  const [height, width, channels] = layer.shape, [rows, columns] = input.shape;
   const before = new Float64Array(input.values.length);
   for (let i = 0; i < height; i++)
     for (let j = 0; j < width; j++)
@@ -41,7 +44,9 @@ function poolBack(layer, input, after, output) {
         const from = (i * width + j) * channels + c;
         window: for (let a = 0; a < layer.size; a++)
           for (let b = 0; b < layer.size; b++) {
-            const to = ((i * layer.stride + a) * columns + j * layer.stride + b) * channels + c;
+            const y = i * layer.stride + a - layer.padding, x = j * layer.stride + b - layer.padding;
+            if (y < 0 || x < 0 || y >= rows || x >= columns) continue;
+            const to = (y * columns + x) * channels + c;
             if (layer.mode !== "max") before[to] += after[from] / layer.size ** 2;
             else if (input.values[to] === output.values[from]) {
               before[to] += after[from];

@@ -94,4 +94,4 @@ function unpaint(head, layer) {
   });
 }
 
-const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-12);
+const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x) || 0), 1e-12);

@@ -430,8 +430,8 @@ function frames(view, network, layers) {
     if (at === unit.layer)
       frame(context, ...corner(lay, unit.channel), lay, spot(unit), "--window");
     if (at !== unit.layer - 1) return;
-    // A pooling looks at its own channel alone.
-    const looks = layers[at + 1].kind === "pool" ? [unit.channel] : Array.from({ length: lay.c }, (_, c) => c);
+    // Pooling and normalisation look at their own channel alone.
+    const looks = ["pool", "scaling"].includes(layers[at + 1].kind) ? [unit.channel] : Array.from({ length: lay.c }, (_, c) => c);
     for (const c of looks) frame(context, ...corner(lay, c), lay, marks[at + 1], "--window");
   });
 }

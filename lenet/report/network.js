@@ -28,7 +28,7 @@ function unpack(network) {
 function forward(layers, shape, image, off = []) {
   let input = { shape, values: image };
   return layers.map((layer, at) => {
-    const values = { conv: convolve, pool, dense }[layer.kind](layer, input);
+    const values = { conv: convolve, pool, dense, scaling }[layer.kind](layer, input);
     silence(values, layer, at, off);
     input = { ...layer, values };
     return input;
@@ -66,7 +66,7 @@ function convolve(layer, input) {
 
 function pool(layer, input) {
   const [height, width, channels] = layer.shape;
-  const columns = input.shape[1];
+  const [rows, columns] = input.shape;
   const values = new Float64Array(height * width * channels);
   for (let i = 0; i < height; i++)
     for (let j = 0; j < width; j++)
@@ -74,7 +74,8 @@ function pool(layer, input) {
         let sum = 0, most = -Infinity;
         for (let a = 0; a < layer.size; a++)
           for (let b = 0; b < layer.size; b++) {
-            const y = i * layer.stride + a, x = j * layer.stride + b;
+            const y = i * layer.stride + a - layer.padding, x = j * layer.stride + b - layer.padding;
+            if (y < 0 || x < 0 || y >= rows || x >= columns) continue; // it counts as 0 in an average
             const value = input.values[(y * columns + x) * channels + c];
             sum += value;
             most = Math.max(most, value);
@@ -91,6 +92,12 @@ function dense(layer, input) {
     for (let f = 0; f < features; f++) values[f] += value * layer.kernel[i * features + f];
   });
   return values.map(ACTIVATIONS[layer.activation]);
+}
+
+// A product and a sum for each channel.
+function scaling(layer, input) {
+  const channels = layer.bias.length, activation = ACTIVATIONS[layer.activation];
+  return input.values.map((x, i) => activation(x * layer.kernel[i % channels] + layer.bias[i % channels]));
 }
 
 function softmax(logits) {

@@ -14,13 +14,13 @@ from lenet.engine.forward import Params
 from lenet.inspect import snapshot
 from lenet.inspect.chain import (
     KINDS,
-    NONE,
     Activation,
     Chain,
     Convolution,
     Dense,
     Flatten,
     Pooling,
+    Scaling,
 )
 from lenet.inspect.traced import chain
 from lenet.report.page import Part
@@ -66,7 +66,8 @@ def _layers(links: Chain) -> list[dict[str, Any]] | None:
     """The layers in order, as network.js takes them; None if there are others.
 
     What follows a convolution or dense layer is in it: its activation. One that follows a maximum
-    may as well come before, for it rises.
+    may as well come before, for it rises. Any other one is a layer of its own, as is normalisation
+    that nothing takes up: a product and a sum for each channel.
     """
     found: list[dict[str, Any]] = []
     for link in links:
@@ -78,26 +79,32 @@ def _layers(links: Chain) -> list[dict[str, Any]] | None:
             ):
                 each |= {"kernel": packed(kernel), "bias": packed(bias), "activation": "none"}
                 each |= {"size": kernel.shape[0], "stride": down, "padding": top}
-            case Pooling(mode, (high, wide), (down, across), padding) if (
-                high == wide and down == across and padding == NONE
+            case Pooling(mode, (high, wide), (down, across), ((top, _), (left, _))) if (
+                high == wide and down == across and top == left
             ):
-                each |= {"size": high, "stride": down, "padding": 0, "mode": mode}
+                each |= {"size": high, "stride": down, "padding": top, "mode": mode}
             case Dense(kernel, bias):
                 each |= {"kernel": packed(kernel), "bias": packed(bias), "activation": "none"}
-            case Activation(name) if found:
-                *before, last = found
-                if last.get("mode") == "max" and before:
-                    last = before[-1]
-                if last.get("activation") != "none":
-                    return None
-                last["activation"] = name
-                continue
+            case Scaling(scale, shift):
+                each |= _scaling(scale, shift)
+            case Activation(name):
+                before = found[:-1] if found and found[-1].get("mode") == "max" else found
+                if before and before[-1].get("activation") == "none":
+                    before[-1]["activation"] = name
+                    continue
+                ones = np.ones(link.shape[-1], np.float32)
+                each |= _scaling(ones, 0 * ones) | {"kind": "scaling", "activation": name}
             case Flatten():
                 continue
             case _:
                 return None
         found.append(each)
     return found if found and found[-1]["kind"] == "dense" else None
+
+
+def _scaling(scale: np.ndarray, shift: np.ndarray) -> dict[str, Any]:
+    window = {"size": 1, "stride": 1, "padding": 0}
+    return window | {"kernel": packed(scale), "bias": packed(shift), "activation": "none"}
 
 
 def _samples(model: nn.Module, params: Params, test: Split, classes: int) -> list[dict[str, Any]]:

@@ -11,11 +11,16 @@ function terms(layer, input, { row, column, channel }, from = 0) {
     const kernel = Array.from(input.values, (_, i) => layer.kernel[i * layer.bias.length + channel]);
     return { window: [...input.values], kernel, products: kernel.map((w, i) => w * input.values[i]), bias: layer.bias[channel] };
   }
+  if (layer.kind === "scaling") {
+    const x = input.values[(row * columns + column) * channels + channel], weight = layer.kernel[channel];
+    return { window: [x], kernel: [weight], products: [weight * x], bias: layer.bias[channel] };
+  }
   const source = layer.kind === "pool" ? channel : from;
+  const outside = layer.mode === "max" ? NaN : 0;
   const places = Array.from({ length: layer.size ** 2 }, (_, i) => [Math.floor(i / layer.size), i % layer.size]);
   const window = places.map(([a, b]) => {
     const y = row * layer.stride - layer.padding + a, x = column * layer.stride - layer.padding + b;
-    return y < 0 || x < 0 || y >= rows || x >= columns ? 0 : input.values[(y * columns + x) * channels + source];
+    return y < 0 || x < 0 || y >= rows || x >= columns ? outside : input.values[(y * columns + x) * channels + source];
   });
   if (layer.kind === "pool") return { window };
   const kernel = places.map(([a, b]) => layer.kernel[((a * layer.size + b) * channels + source) * layer.shape[2] + channel]);
@@ -58,6 +63,11 @@ function takeApart(view, layers) {
     return;
   }
   if (layer.kind === "dense") return denseTerms(box, layer, input, view.loupe, value);
+  if (layer.kind === "scaling") {
+    const { window, kernel, products, bias } = terms(layer, input, view.loupe);
+    add(box, "p", { className: "terms", textContent: `${short(window[0])} × ${short(kernel[0])} = ${short(products[0])}` });
+    return result(box, layer, products[0], bias, value);
+  }
   const sums = Array.from({ length: input.shape[2] }, (_, c) => total(terms(layer, input, view.loupe, c).products));
   view.from = Math.min(view.from ?? loudest(sums), sums.length - 1);
   if (sums.length > 1) {
@@ -108,8 +118,8 @@ function grid(key, values, size) {
   const most = largest(values);
   values.forEach((x, i) => {
     const line = i % size ? body.lastElementChild : add(body, "tr", {});
-    const cell = add(line, "td", { textContent: short(Number(x.toPrecision(2))) });
-    cell.style.background = `rgb(${diverging(x / most).join()})`;
+    const cell = add(line, "td", { textContent: Number.isNaN(x) ? "" : short(Number(x.toPrecision(2))) });
+    if (!Number.isNaN(x)) cell.style.background = `rgb(${diverging(x / most).join()})`;
   });
   return figure;
 }
