@@ -75,6 +75,7 @@ NEAR = (0.02, 0.04, 0.06, 0.08)
 """Differences, as a share of 255, below which a training image counts as near."""
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
+BENCH_NETWORKS = ROOT / "results" / "bench_networks.json"
 BEST_OF = (1, 2, 4, 8, 16)
 KINDS = {"scratch": mark("from scratch"), "concise": mark("the framework's layer")}
 """How the published runs normalise."""
@@ -545,6 +546,11 @@ def report_section(language: str) -> str:
     return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
 
 
+def networks_section(language: str) -> str:
+    """Other networks than LeNet beside PyTorch."""
+    return table_of_bench.section(records.read_json(BENCH_NETWORKS), language)
+
+
 def faults_section(language: str) -> str:
     """The table of the faults that were injected, with its command and duration."""
     record = records.read_json(FAULTS)
@@ -650,7 +656,7 @@ def commands_section(language: str) -> str:
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "README": {"numbers": numbers_section},
     "agreement": {"book": book_section, "normalised": normalised_section},
-    "benchmarks": {"bench": sections.speed},
+    "benchmarks": {"bench": sections.speed, "bench_networks": networks_section},
     "comparison": {"compare": comparison_section, "votes": votes_section},
     "data": {"neighbours": neighbours_section},
     "report": {"report": report_section},

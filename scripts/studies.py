@@ -1,8 +1,9 @@
 """Write docs/LANGUAGE/studies.md and its pictures from records of real sweeps.
 
-python scripts/studies.py collect NAME DIR   keep the sweep --study=NAME that DIR holds
-python scripts/studies.py                    write the pages and pictures from results/studies/
-python scripts/studies.py --check            fail if that would change a page
+python scripts/studies.py collect NAME DIR [MINUTES]
+                                    keep the sweep --study=NAME that DIR holds, and how long it took
+python scripts/studies.py           write the pages and pictures from results/studies/
+python scripts/studies.py --check   fail if that would change a page
 """
 
 import math
@@ -91,7 +92,7 @@ def finished(name: str, sweep_dir: Path) -> tuple[dict[str, Any], list[Entry]]:
     return asked, entries
 
 
-def collect(name: str, sweep_dir: Path) -> None:
+def collect(name: str, sweep_dir: Path, minutes: str = "") -> None:
     """Keep what the page needs of a finished sweep."""
     asked, entries = finished(name, sweep_dir)
     configs = [to_dict(entry.config) for entry in entries]
@@ -104,6 +105,7 @@ def collect(name: str, sweep_dir: Path) -> None:
         "environment": asked["environment"],
         **({"resumed": asked["resumed"]} if "resumed" in asked else {}),
         "config": common,
+        **({"minutes": float(minutes)} if minutes else {}),
         "runs": [
             {
                 "config": {k: v for k, v in config.items() if v != common[k]},
@@ -165,8 +167,11 @@ def section(name: str, sweep: Sweep, record: dict[str, Any], language: str) -> s
         *map(t, findings.findings(sweep)),
         *map(t, _beyond(name, sweep, record)),
         t(
-            "{runs} runs. {machine}.",
+            mark("{runs} runs in {minutes:.0f} minutes. {machine}.")
+            if "minutes" in record
+            else mark("{runs} runs. {machine}."),
             runs=len(sweep.entries),
+            minutes=record.get("minutes"),
             machine=table_of_bench.machine(record["environment"]),
         ),
         *(
@@ -268,8 +273,8 @@ def pictures() -> dict[Path, bytes]:
 def main(arguments: list[str]) -> None:
     """Collect, write or check."""
     match arguments:
-        case ["collect", name, sweep_dir] if name in STUDIES:
-            collect(name, Path(sweep_dir))
+        case ["collect", name, sweep_dir, *minutes] if name in STUDIES and len(minutes) < 2:
+            collect(name, Path(sweep_dir), *minutes)
         case [] | ["--check"]:
             readme.refresh(arguments, rendered(), pictures)
         case _:

@@ -107,7 +107,10 @@ def test_the_last_module_is_the_logits_where_it_returns_them(split):
 
 
 def test_of_a_very_large_network_there_are_none(monkeypatch, model, params, split):
-    monkeypatch.setattr(diagnostics, "MOST_OUTPUTS", 20 * (8 * 8 * 2 + 4 * 4 * 2 + 4 + 3) - 1)
+    numbers = 12 * 12 * 2 + 6 * 6 * 2 + 4 + 3
+    monkeypatch.setattr(diagnostics, "MOST_OUTPUTS", 20 * numbers)
+    assert len(diagnostics.diagnose(model, params, split)) == 4
+    monkeypatch.setattr(diagnostics, "MOST_OUTPUTS", 20 * numbers - 1)
     assert diagnostics.diagnose(model, params, split) == {}
 
 

@@ -28,7 +28,7 @@ from lenet.inspect.activations import activations
 from lenet.inspect.layers import _called, layers
 from lenet.model import LeNet
 from lenet.networks import BNLeNet
-from lenet.report import examples
+from lenet.report import examples, of_directory
 
 DATA = synthetic.make(150, 40)
 SMALL = {"dataset": "synthetic", "batch_size": 64, "epochs": 2, "lr": 0.1}
@@ -273,6 +273,131 @@ def test_a_field_called_conv_is_the_user_s_own():
     params = model.init(jax.random.key(0), images)["params"]
     assert [*activations(model, params, images)] == ["matmul", ""]
     assert [row.name for row in layers(model, (4, 4, 1))] == ["matmul"]
+
+
+class Left(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3, name="left")(x)
+
+
+class Right(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3, name="right")(x)
+
+
+class Branching(nn.Module):
+    """One of two modules, by what an image is."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(images.shape[0], -1)
+        modules = Left(name="l"), Right(name="r")
+        branches = [lambda _, x, each=each: each(x) for each in modules]
+        if self.is_initializing():
+            for branch in branches:
+                branch(self, x)
+        x = nn.cond(x.sum() > 0, *branches, self, x)
+        return nn.Dense(self.num_classes)(x)
+
+
+class Odd(nn.Module):
+    """A number, whole numbers, a row, and patches of the images, each of a module's own."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(-1, 49)
+        x = nn.Dense(4, name="patches")(x).reshape(images.shape[0], -1)
+        scale = Parts(name="parts")(x)
+        return nn.Dense(self.num_classes, name="last")(x * scale)
+
+
+class Scale(nn.Module):
+    @nn.compact
+    def __call__(self):
+        return self.param("scale", nn.initializers.ones, ())
+
+
+class Whole(nn.Module):
+    def __call__(self, x):
+        return jnp.round(x).astype(int)
+
+
+class Row(nn.Module):
+    def __call__(self, x):
+        return x.sum(1)
+
+
+class Parts(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        row, whole = Row(name="row")(x), Whole(name="whole")(x)
+        return Scale(name="scale")() + 0 * (row[:, None] + whole)
+
+
+class Shared(nn.Module):
+    """A module that a loop of JAX calls, which Flax does not see into."""
+
+    num_classes: int = 10
+
+    def setup(self):
+        self.cell, self.last = nn.Dense(4), nn.Dense(self.num_classes)
+
+    def __call__(self, images):
+        x = self.cell(images.reshape(images.shape[0], -1)[:, :4])
+        x, _ = jax.lax.scan(lambda x, _: (jnp.tanh(self.cell(x)), None), x, length=2)
+        return self.last(x)
+
+
+class _Rows(nnx.Module):
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.rows = nnx.Sequential(nnx.Linear(784, 4, rngs=rngs), nnx.Linear(4, 10, rngs=rngs))
+
+    def __call__(self, images):
+        return self.rows(images.reshape(images.shape[0], -1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    def build(self, num_classes):
+        return nnx.bridge.ToLinen(_Rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parted:
+    """Parameters in boxes, of a module with another function at each call."""
+
+    def build(self, num_classes):
+        kernel = nn.with_partitioning(nn.initializers.lecun_normal(), (None, None))
+        flat = lambda x: x.reshape(x.shape[0], -1)  # noqa: E731
+        return nn.Sequential((flat, nn.Dense(num_classes, kernel_init=kernel)))
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        (Branching(), ["Dense_0"]),
+        (Odd(), ["last"]),
+        (Shared(), ["last"]),
+        (Rows(), ["ToLinen"]),
+        (Parted(), ["layers_1"]),
+    ],
+)
+def test_whatever_trains_has_a_record_and_a_table(network, named, tmp_path):
+    run = runs.begin(tmp_path / "run", Config(network, **SMALL), DATA)
+    assert len([*run.epochs()]) == 2
+    seen = records.statistics(tmp_path / "run")
+    assert [row["epoch"] for row in seen] == [0, 1, 2]
+    assert [*seen[-1]["layers"]] == named
+    assert sum(np.ravel(seen[-1]["snapshot"]["confusion"])) == len(DATA.test.labels)
+    rows = layers(run.model, DATA.image_shape)
+    assert sum(row.parameters for row in rows) > 40
+    of_directory.report(tmp_path / "run", DATA, network=network)
 
 
 class Seeing(nn.Module):

@@ -51,9 +51,8 @@ def apply(
     model: nn.Module,
     params: Params,
     images: Float[Array | np.ndarray, "B H W C"],
-    **options: Any,
-) -> Any:
-    """Return `logits` for images that are scaled already; `options` are of Flax's `apply`.
+) -> Float[Array, "B K"]:
+    """Return `logits` for images that are scaled already.
 
     Raises:
       UsageError: unless images have four axes.
@@ -63,8 +62,26 @@ def apply(
             f"images: shape {images.shape}, expected [N, H, W, C]. Of one image [H, W, C]: "
             "image[None]"
         )
-    whole = params if "params" in params else {"params": params}
-    return model.apply(whole, images, **_told(model, False), **options)
+    return model.apply(whole(params), images, **_told(model, False))  # type: ignore[return-value]
+
+
+def sown(
+    model: nn.Module, params: Params, images: Float[Array | np.ndarray, "B H W C"], collection: str
+) -> tuple[Float[Array, "B K"], Collections]:
+    """Return `apply`, and what modules leave in a collection; all do in "intermediates"."""
+    logits, found = model.apply(
+        whole(params),
+        images,
+        capture_intermediates=collection == "intermediates",
+        mutable=collection,
+        **_told(model, False),
+    )
+    return logits, dict(found.get(collection, {}))
+
+
+def whole(params: Params) -> Params:
+    """Return all variables: `params` may be the parameters alone."""
+    return params if "params" in params else {"params": params}
 
 
 def variables(params: Params, collections: Collections) -> Params:

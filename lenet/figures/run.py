@@ -40,7 +40,9 @@ def losses(rows: Sequence[Row], epochs: int) -> Chart:
 
     def draw(t: Translate) -> Spec:
         y = channel("value", t("loss (nats)"), scale={"zero": True})
-        return _curves(t, "losses", t("Loss by epoch"), (rows, epochs), y, ".4f")
+        x, names = _epochs(t, epochs), _names(t, rows)
+        shown = "format(datum.value, '.4f')"
+        return vega.lines("losses", t("Loss by epoch"), x, y, names, shown)
 
     return Chart(draw, {"losses": _values(rows, "loss", 1)})
 
@@ -50,7 +52,9 @@ def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
 
     def draw(t: Translate) -> Spec:
         y = channel("value", t("accuracy"), axis={"format": "%"}, scale={"domainMin": 0})
-        spec = _curves(t, "accuracies", t("Accuracy by epoch"), (rows, epochs), y, ".2%")
+        x, names = _epochs(t, epochs), _names(t, rows)
+        shown = "format(datum.value, '.2%')"
+        spec = vega.lines("accuracies", t("Accuracy by epoch"), x, y, names, shown)
         if band:
             spec["usermeta"]["note"] = t(
                 "band: test accuracy, 10th to 90th percentile of {n} published runs", n=band.runs
@@ -105,24 +109,17 @@ def _values(rows: Sequence[Row], what: str, place: int) -> list[dict[str, Any]]:
     return within + [point for point in after if point["value"] is not None]
 
 
-def _curves(
-    t: Translate, data: str, description: str, of: tuple[Sequence[Row], int], y: Spec, form: str
-) -> Spec:
-    rows, epochs = of
-    x = channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
-    names = _names(t)
-    if not any(row.averaged_loss is not None for row in rows):
-        names.pop("averaged")  # a legend is as wide as its names
-    return vega.lines(data, description, x, y, names, f"format(datum.value, '{form}')")
+def _epochs(t: Translate, epochs: int) -> Spec:
+    return channel("epoch", t("epoch"), axis=WHOLE, scale={"domain": [0, epochs]})
 
 
-def _names(t: Translate) -> dict[str, str]:
-    return {
-        "train": t("training"),
-        "test": t("test"),
-        "valid": t("validation"),
-        "averaged": t("test, averaged weights"),
-    }
+def _names(t: Translate, rows: Sequence[Row] | None = None) -> dict[str, str]:
+    """The names of the series; of some rows, without those of which they have none."""
+    names = {"train": t("training"), "test": t("test"), "valid": t("validation")}
+    # A legend is as wide as its names.
+    if rows is None or any(row.averaged_loss is not None for row in rows):
+        names["averaged"] = t("test, averaged weights")
+    return names
 
 
 def _band(t: Translate) -> Spec:

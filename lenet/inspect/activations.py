@@ -38,8 +38,8 @@ def activations(
     shown = plain(model)
     if not isinstance(model, LeNet):
         return modules.captured(shown, params, images)
-    _, seen = forward.apply(shown, params, images, mutable="activations")
-    return {name.removesuffix("_out"): v[0] for name, v in seen["activations"].items()}
+    _, seen = forward.sown(shown, params, images, "activations")
+    return {name.removesuffix("_out"): v[0] for name, v in seen.items()}
 
 
 class Statistics(NamedTuple):

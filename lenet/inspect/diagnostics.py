@@ -7,25 +7,25 @@ feedforward neural networks. AISTATS 2010).
 """
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 from jax import Array
 
 from lenet.data import Split
-from lenet.engine import metrics
+from lenet.engine import forward, metrics
 from lenet.engine.forward import Params
+from lenet.inspect import modules
 from lenet.inspect.activations import Statistics, activations, statistics
 
 SAMPLE = 256
 """Number of examples that is enough for `diagnose`."""
-MOST_OUTPUTS = 1 << 27
-"""Numbers that all layers return for the examples, at most: 0.5 GiB."""
+MOST_OUTPUTS = 1 << 26
+"""Numbers that all layers return for the examples, at most: 0.25 GiB."""
 
 
 def diagnose(model: nn.Module, params: Params, split: Split) -> dict[str, Statistics]:
@@ -36,10 +36,10 @@ def diagnose(model: nn.Module, params: Params, split: Split) -> dict[str, Statis
     are those of `activations`; the logits of a network that computes them outside its modules have
     the name of its class.
     """
-    of_image = _layers(model, params, split.images[:1])
-    if len(split.images) * sum(x.size for x in of_image.values()) > MOST_OUTPUTS:
+    of_image = _layers(model, split.images.shape[1:])
+    if len(split.images) * sum(of_image.values()) > MOST_OUTPUTS:
         return {}
-    values, sizes = jax.device_get(_measure(model, params, *split))
+    values, sizes = jax.device_get(_measure(model, (*of_image,), params, *split))
     found = statistics(model, dict(zip(of_image, values, strict=True)))
     for name, (gradient, weight) in sizes.items():
         if name in found:
@@ -50,30 +50,41 @@ def diagnose(model: nn.Module, params: Params, split: Split) -> dict[str, Statis
     return found | ({type(model).__name__: logits} if logits and not again else {})
 
 
-def _layers(
-    model: nn.Module, params: Params, images: np.ndarray
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """The layers in order with their outputs; JAX sorts dictionaries by name."""
+@lru_cache(maxsize=8)
+def _layers(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, int]:
+    """The layers in order, since JAX sorts dictionaries, and how many numbers each returns."""
     names: list[str] = []
 
-    def outputs(params: Params) -> tuple[Array, ...]:
-        found = activations(model, params, images)
-        names[:] = found
-        return tuple(found.values())
+    def numbers(asked: tuple[str, ...]) -> list[int] | None:
+        """How many; None if one of them has escaped from a loop or branch of JAX."""
 
-    return dict(zip(names, jax.eval_shape(outputs, params), strict=True))
+        def outputs(key: Array) -> list[Array]:
+            variables = forward.variables(*forward.init(model, key, image_shape))
+            found = activations(model, variables, jnp.zeros((2, *image_shape)))
+            names[:] = asked or found
+            return [found[name] for name in names]
+
+        program = jax.make_jaxpr(outputs)(jax.random.key(0))
+        escaped = any(isinstance(each, jax.core.Tracer) for each in program.consts)
+        return None if escaped else [each.size // 2 for each in program.out_avals]
+
+    if found := numbers(()):
+        return dict(zip(names, found, strict=True))
+    alone = {name: numbers((name,)) for name in tuple(names)}
+    return {name: found[0] for name, found in alone.items() if found}
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(jax.jit, static_argnames=("model", "names"))
 def _measure(
-    model: nn.Module, params: Params, images: Array, labels: Array
+    model: nn.Module, names: tuple[str, ...], params: Params, images: Array, labels: Array
 ) -> tuple[tuple[Array, ...], dict[str, tuple[Array, Array]]]:
     """What each layer gives, and the root mean squares of its kernel's gradient and its kernel."""
     count = len(labels)
-    whole = params if "params" in params else {"params": params}
+    whole = forward.whole(params)
 
     def loss(trained: Params) -> tuple[Array, tuple[Array, ...]]:
-        values = (*activations(model, whole | {"params": trained}, images).values(),)
+        found = activations(model, whole | {"params": trained}, images)
+        values = tuple(found[name] for name in names)
         sums = metrics.of_batch(values[-1], labels, jnp.ones(count, bool))
         return sums.loss_sum / count, values
 
@@ -83,11 +94,11 @@ def _measure(
     def size(x: Array | np.ndarray) -> Array:
         return jnp.sqrt(jnp.mean(x * x))
 
-    weights = flatten_dict(whole["params"])
+    weights = modules.parameters(whole)
     sizes = {
-        "/".join(path[:-1]): (size(gradient), size(weights[path]))
-        for path, gradient in flatten_dict(gradients).items()
-        if path[-1] == "kernel"
+        name.removesuffix("/kernel"): (size(gradient), size(weights[name]))
+        for name, gradient in modules.parameters({"params": gradients}).items()
+        if name.endswith("/kernel")
     }
     return values, sizes
 

@@ -1,6 +1,7 @@
 """What each layer of a network gives, holds, costs and sees: the chapter's arithmetic."""
 
 import collections
+import contextlib
 import functools
 import math
 import re
@@ -11,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 from jax.extend import core as jex
 from tabulate import tabulate
 
@@ -51,7 +51,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     The receptive field is that of `receptive_field`; a dense layer sees the whole image. Of another
     network than LeNet the rows are the modules that it calls, with what they return and hold. Their
     multiply-adds are those of the convolutions and matrix products in the program of the network;
-    their receptive fields are `measured`, unless that takes more than MOST_PRODUCTS.
+    their receptive fields are `measured`, unless that takes long (MOST_PRODUCTS).
 
     >>> [layer.parameters for layer in layers(LeNet(), (28, 28, 1)) if layer.parameters]
     [156, 2416, 48120, 10164, 850]
@@ -92,8 +92,8 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
             lambda key: forward.init(model, key, image_shape), jax.random.key(0)
         )
     held = collections.Counter[str]()
-    for path, leaf in flatten_dict(params).items():
-        held["/".join(path[:-1])] += math.prod(leaf.shape)
+    for path, leaf in modules.parameters({"params": params}).items():
+        held[path.rpartition("/")[0]] += math.prod(leaf.shape)
     names = [*modules.innermost(outputs, held)]
     shapes = {name: outputs[name].shape[1:] if name in outputs else () for name in names}
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -108,12 +108,12 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
         inside = [name for name in names if f"/{path}".endswith(f"/{name}")]
         counts[max(inside, key=len, default="?")] += count
     fields: dict[str, Any] = {}
-    if 2 * sum(image_shape[:2]) * sum(counts.values()) <= MOST_PRODUCTS:
-        rng = np.random.default_rng(0)
-        all_of = forward.variables(params, kept)
-        drawn = jax.tree.map(lambda x: rng.uniform(0.5, 1.5, x.shape).astype(x.dtype), all_of)
-        with ops.of_xla():
-            fields = measured(functools.partial(modules.captured, model, drawn), image_shape)
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    cost = max(sum(counts.values()), 256 * numbers)
+    if (1 + 2 * sum(image_shape[:2])) * cost <= MOST_PRODUCTS:
+        # Such as a random stream among the variables, or code of the user's that looks at values.
+        with contextlib.suppress(Exception):
+            fields = _fields(model, forward.variables(params, kept), image_shape)
     rows = Layers(
         Layer(
             name or type(model).__name__,
@@ -127,6 +127,14 @@ def _called(model: nn.Module, image_shape: tuple[int, ...]) -> Layers:
     if counts["?"]:  # outside these modules
         rows.append(Layer("", (), 0, counts["?"]))
     return rows
+
+
+def _fields(model: nn.Module, shapes: Any, image_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Receptive fields and strides by module, `measured` with positive numbers as parameters."""
+    rng = np.random.default_rng(0)
+    drawn = jax.tree.map(lambda x: rng.uniform(0.5, 1.5, x.shape).astype(x.dtype), shapes)
+    with ops.of_xla():
+        return dict(measured(functools.partial(modules.captured, model, drawn), image_shape))
 
 
 def _products(

@@ -1,9 +1,11 @@
-"""What the modules of any Flax network return while it is applied."""
+"""What the modules of any Flax network return while it is applied, and what they hold."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
@@ -16,11 +18,12 @@ from lenet.engine.forward import Params
 
 def captured(
     model: nn.Module, params: Params, images: Num[Array | np.ndarray, "B H W C"]
-) -> dict[str, Any]:
-    """Return what the innermost modules return, by path in the order of their calls.
+) -> dict[str, Num[Array, "B ..."]]:
+    """Return what the innermost modules return of each image, by path in the order of their calls.
 
-    The last is the logits, "". A module that is called again has its last output, one that a scan
-    repeats none.
+    The last is the logits, "". A module that is called again has its last output. One that returns
+    no array [B, ..., units] of real numbers is left out, as is one that a scan repeats. Of a
+    network whose branches have other modules, which Flax cannot capture, the logits are all.
 
     >>> import jax, jax.numpy as jnp
     >>> class Net(nn.Module):
@@ -33,13 +36,37 @@ def captured(
     >>> {name: x.shape for name, x in found.items()}
     {'conv': (1, 8, 8, 2), 'dense': (1, 5), '': (1, 5)}
     """
-    with recorded() as called:
-        logits, kept = forward.apply(
-            model, params, images, capture_intermediates=True, mutable="intermediates"
-        )
-    calls = flatten_dict(kept["intermediates"])
-    outputs = {"/".join(path[:-1]): of[-1] for path, of in calls.items() if path[-1] == "__call__"}
-    return {k: outputs[k] for k in innermost(called) if k and k in outputs} | {"": logits}
+    try:
+        with recorded() as called:
+            logits, sown = forward.sown(model, params, images, "intermediates")
+    except Exception:
+        return {"": forward.apply(model, params, images)}
+    calls = flatten_dict(sown)
+    outputs = {_joined(path[:-1]): of[-1] for path, of in calls.items() if path[-1] == "__call__"}
+    known = {k: outputs[k] for k in innermost(called) if k and _of_images(outputs.get(k), logits)}
+    return known | {"": logits}
+
+
+def _of_images(output: Any, logits: Array) -> bool:
+    """Whether an output has numbers for each image, and did not escape from a program within."""
+    if getattr(output, "ndim", 0) < 2 or output.shape[0] != len(logits):
+        return False
+    escaped = isinstance(output, jax.core.Tracer) is not isinstance(logits, jax.core.Tracer)
+    return not escaped and bool(jnp.issubdtype(output.dtype, jnp.floating))
+
+
+def parameters(params: Params) -> dict[str, Any]:
+    """Return the parameters of a network, without what it keeps beside them, by path.
+
+    >>> [*parameters({"params": {"layers": {0: {"kernel": np.ones(2)}}}, "batch_stats": {}})]
+    ['layers/0/kernel']
+    """
+    leaves = flatten_dict(nn.meta.unbox(forward.whole(params)["params"]))
+    return {_joined(path): leaf for path, leaf in leaves.items()}
+
+
+def _joined(path: tuple[Any, ...]) -> str:
+    return "/".join(map(str, path))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Receptive fields: which pixels of the input a unit depends on, by arithmetic and by gradients."""
+"""Receptive fields: which pixels a unit depends on, by arithmetic, by gradients and by trial."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -83,7 +83,8 @@ def measured(
     comparison stops the former and a sigmoid the latter: what changes depends on it. A field is
     (down, across), the largest that units have within the image; beside it are the pixels between
     neighbouring units, None where there is no map or their distance varies. Outputs are maps
-    [B, H', W', C'] or features [B, F]; what is no number to begin with is left out.
+    [B, H', W', C'] or features [B, F]; what is no number to begin with is left out. A weight of 0
+    reads a pixel, too.
 
     >>> def function(images):
     ...     pairs = images[:, :-1] + images[:, 1:]
@@ -103,7 +104,8 @@ def measured(
     for name, (clean, *changed) in outputs.items():
         if clean.ndim in (1, 3) and np.isfinite(clean).all():
             # To rounding, which may depend on the place in a batch.
-            touched = ~(np.abs(np.stack(changed) - clean) <= 1e-4 * np.abs(clean).max())
+            near = (1e-4 if clean.dtype.itemsize >= 4 else 0.02) * np.abs(clean).max()
+            touched = ~(np.abs(np.stack(changed) - clean) <= near)
             touched = touched[: height + width] | touched[height + width :]
             maps = touched if clean.ndim == 3 else touched[:, None, None]
             down, apart = _extent(maps[:height].any((2, 3)))

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int, Int8, Integer, UInt8
 
 from lenet.data import Split
 from lenet.engine.forward import Params
+from lenet.inspect import modules
 from lenet.inspect.confusion import confusion
 from lenet.inspect.predictions import probabilities
 
@@ -78,9 +78,9 @@ def kernels(params: Params) -> dict[str, Float[np.ndarray, "kh kw Cin Cout"]]:
     ['stem/conv']
     """
     return {
-        "/".join(path[:-1]): np.asarray(of, np.float32)
-        for path, of in flatten_dict(params.get("params", params)).items()
-        if path[-1] == "kernel" and of.ndim == 4
+        name.removesuffix("/kernel"): np.asarray(of, np.float32)
+        for name, of in modules.parameters(params).items()
+        if name.endswith("/kernel") and of.ndim == 4
     }
 
 

@@ -9,11 +9,11 @@ function kernels(snapshot) {
   box.replaceChildren();
   const edge = colour("--edge");
   for (const [name, { shape: [height, width, inputs, outputs], trained }] of Object.entries(payload.kernels)) {
-    const [unit, packed] = snapshot?.kernels[name] ?? trained;
-    const own = snapshot ? null : layers.find((each) => each.name === name && each.trained);
-    const kernel = own?.kernel ?? Array.from(new Int8Array(bytes(packed).buffer), (x) => (x * unit) / 127);
+    const kept = whole(snapshot?.kernels[name] ?? trained);
+    const own = snapshot ? null : layers.find((each) => each.trained && alike(each.trained, kept));
+    const kernel = own?.kernel ?? kept;
     const most = largest(kernel);
-    const scale = inputs * height > 60 ? 4 : 10;
+    const scale = inputs * height > 60 || outputs * width > 400 ? 4 : 10;
     const [down, across] = [height * scale + 4, width * scale + 4];
     const figure = add(box, "figure", {});
     const canvas = add(figure, "canvas", { width: outputs * across, height: inputs * down });
@@ -29,6 +29,15 @@ function kernels(snapshot) {
         outline(context, f * across, c * down, across - 4, down - 4, edge);
       }
   }
+}
+
+// The weights of a kernel that is kept in 127ths of the largest.
+const whole = ([most, packed]) => Array.from(new Int8Array(bytes(packed).buffer), (x) => (x * most) / 127);
+
+// Whether weights are those that were kept, to rounding: a layer that takes up normalisation has others.
+function alike(weights, kept) {
+  const near = largest(kept) / 200;
+  return weights.length === kept.length && kept.every((x, i) => Math.abs(x - weights[i]) <= near);
 }
 
 function diverging(x) {

@@ -1,10 +1,11 @@
 """The report of a run, from its records, parameters and test set."""
 
+import functools
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from flax import linen as nn
 
 from lenet.analysis import published, terms, verdict
@@ -18,8 +19,9 @@ from lenet.figures import run as curves
 from lenet.figures.vega import Chart
 from lenet.inspect import snapshot
 from lenet.inspect.diagnostics import SAMPLE
-from lenet.inspect.layers import layers
+from lenet.inspect.layers import Layers, layers
 from lenet.language import LANGUAGES, message, translate
+from lenet.model import LeNet
 from lenet.report import examples, names, network
 from lenet.report.page import Part, Report
 
@@ -27,8 +29,11 @@ ENDS = ("test_accuracy", "valid_accuracy", "train_accuracy", "test_loss", "train
 """What two runs are compared by on a page, after the last epoch."""
 FAR_BELOW = 5
 """Factor by which the variation of a layer is smaller when its outputs are called alike."""
-MOST_KERNELS = 4_096
-"""Pictures of kernels of one layer, at most; those of a layer with more are left out."""
+MOST_KERNELS, MOST_ALONG, MOST_WEIGHTS = 4_096, 2_048, 400_000
+"""Kernels of a layer, weights along its picture, and weights on a page, at most; a layer with more
+is left out, as no browser draws a picture of any size."""
+MOST_SERIES = 12
+"""Layers of a chart of statistics, at most."""
 
 
 class Run(NamedTuple):
@@ -59,11 +64,12 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
     test = data.test if data else None
     last = run.rows[-1] if run.rows else None
     drawn = _curves(run)
+    rows = _layers(run.model, run.image_shape)
     parts = [
-        _records(run, why),
+        _records(run, rows, why),
         drawn,
         _statistics(run),
-        _kernels(run),
+        _kernels(run, [row.name for row in rows]),
         examples.part(run.model, run.params, test, run.class_names)
         if test and not brief
         else Part({"confusion": None, "plane": None, "robust": None}),
@@ -74,7 +80,10 @@ def report(run: Run, data: Data | None, why: str = "", *, brief: bool = False) -
     return Report("run.html", run.name, parts, result, plain)
 
 
-def _records(run: Run, why: str) -> Part:
+_layers = functools.lru_cache(maxsize=8)(layers)  # a page that grows shows the same table
+
+
+def _records(run: Run, rows: Layers, why: str) -> Part:
     """The lead, the tiles and the configuration."""
     classes = names.classes(run.config.dataset, run.class_names)
     settings = _shown(run.about["config"])
@@ -92,7 +101,7 @@ def _records(run: Run, why: str) -> Part:
             "network_name": terms.network(run.config),
             "dataset": terms.valued(run.config.dataset),
             "last": last,
-            "layers": layers(run.model, run.image_shape),
+            "layers": rows,
             "synthetic": run.config.dataset == "synthetic",
             "settings": settings,
             "words": terms.TERMS,
@@ -152,11 +161,9 @@ def _statistics(run: Run) -> Part:
         for layer, numbers in row["layers"].items()
     ]
     drawn = {
-        measure: diagnostics.statistics(
-            rows, measure, _measured(run.statistics[0]["layers"], measure)
-        )
+        measure: diagnostics.statistics(rows, measure, shown)
         for measure in (diagnostics.STATISTICS if run.statistics else ())
-        if _measured(run.statistics[0]["layers"], measure)
+        if (shown := _measured(run, measure))
     }
     snapshots = [
         {"epoch": row["epoch"], **row["snapshot"]} for row in run.statistics if "snapshot" in row
@@ -166,35 +173,44 @@ def _statistics(run: Run) -> Part:
     return Part(values, drawn, {"snapshots": snapshots})
 
 
-def _kernels(run: Run) -> Part:
+def _kernels(run: Run, order: list[str]) -> Part:
     """The kernels of the convolutions, by the names of their modules in the order of the layers."""
-    order = [layer.name for layer in layers(run.model, run.image_shape)]
-    all_of = sorted(
-        snapshot.kernels(run.params).items(),
-        key=lambda each: order.index(each[0]) if each[0] in order else len(order),
-    )
-    found = {
-        name: {"shape": kernel.shape, "trained": snapshot.packed(kernel)}
-        for name, kernel in all_of
-        if math.prod(kernel.shape[2:]) <= MOST_KERNELS
-    }
+    all_of = snapshot.kernels(run.params)
+    found: dict[str, Any] = {}
+    left = MOST_WEIGHTS
+    for name in sorted(all_of, key=lambda name: order.index(name) if name in order else len(order)):
+        kernel = all_of[name]
+        height, width, inputs, outputs = kernel.shape
+        wide = max(inputs * height, outputs * width) > MOST_ALONG
+        if not wide and inputs * outputs <= MOST_KERNELS and kernel.size <= left:
+            found[name] = {"shape": kernel.shape, "trained": snapshot.packed(kernel)}
+            left -= kernel.size
     kept = any("snapshot" in row and row["snapshot"]["kernels"] for row in run.statistics)
     return Part({"kernels": [*found], "kernels_kept": kept}, payload={"kernels": found})
 
 
-def _measured(of_layers: Mapping[str, Any], measure: str) -> list[str]:
-    """The layers that a chart of statistics shows."""
+def _measured(run: Run, measure: str) -> list[str]:
+    """The layers that a chart of statistics shows; of many, some with kernels."""
+    of_layers = run.statistics[0]["layers"]
     names = [name for name, numbers in of_layers.items() if numbers[measure] is not None]
-    # Logits have no end to be saturated at, and pools are as their convolutions are.
-    ended = [name for name in names[:-1] if not name.startswith("pool")]
-    return names if measure in ("across", "gradient") else ended
+    if measure not in ("across", "gradient"):
+        # Logits have no end to be saturated at, and LeNet's pools are as its convolutions are.
+        pools = "pool" if isinstance(run.model, LeNet) else "\0"
+        names = [name for name in names[:-1] if not name.startswith(pools)]
+    if len(names) > MOST_SERIES:
+        names = [name for name in names if of_layers[name]["gradient"] is not None] or names
+    places = np.linspace(0, len(names) - 1, min(MOST_SERIES, len(names))).round().astype(int)
+    return [names[place] for place in places]
 
 
 def _plateau(run: Run) -> dict[str, Any] | None:
     """Epochs at chance level, and the statistics of the layers after them.
 
-    None without statistics, without a hidden layer, or where the first loss is above chance level.
+    None without statistics, without a hidden layer, or where the first loss is above chance level;
+    and of another network than LeNet, which may normalise between its layers.
     """
+    if not isinstance(run.model, LeNet):
+        return None
     classes = len(run.class_names)
     epochs = 0
     for row in run.rows:

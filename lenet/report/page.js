@@ -287,6 +287,7 @@ let width = root.clientWidth, settling = 0;
 addEventListener("resize", () => {
   if (root.clientWidth === width) return; // such as when a phone's address bar slides away
   width = root.clientWidth;
+  leave(); // where it stood there may be no page any more
   clearTimeout(settling);
   settling = setTimeout(() => {
     views.forEach((view) => view.draw());

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from flax import linen as nn
 from tabulate import tabulate
 
 from lenet import data as datasets
@@ -29,9 +30,16 @@ from lenet.engine.forward import Params
 from lenet.engine.rows import Row
 from lenet.engine.sgd import State
 from lenet.engine.sweep import Program
-from lenet.errors import DivergedError, InUseError, LenetError, RecordError, UsageError
+from lenet.errors import (
+    DivergedError,
+    InUseError,
+    LenetError,
+    RecordError,
+    UsageError,
+    reason,
+)
 from lenet.inspect import diagnostics, snapshot
-from lenet.model import LeNet, network
+from lenet.model import LeNet
 from lenet.ops import native
 from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
@@ -54,11 +62,17 @@ class Run:
     checkpoint_every: int = 1  # epochs
 
     @functools.cached_property
+    def model(self) -> nn.Module:
+        """The network; a class of the user's may build another one at each call."""
+        assert self.data is not None
+        return train.check(self.config, self.data)
+
+    @functools.cached_property
     def program(self) -> Program:
         """The compiled training program, with the data on the devices."""
         assert self.data is not None
         selfcheck.check()
-        model = train.check(self.config, self.data)
+        model = self.model
         if not isinstance(model, LeNet) and convolutions.slow(model, self.data.image_shape):
             log.warning(convolutions.REMEDY)
         log.info("compiling ...")
@@ -318,7 +332,7 @@ def _append(run: Run, data: Data, row: Row, state: State) -> None:
 
 def _statistics(run: Run, data: Data, row: Row, state: State) -> list[dict[str, Any]]:
     """Return what layers and kernels do after an epoch."""
-    model = network(run.config, data.num_classes)
+    model = run.model
     sample = Split(*(x[: diagnostics.SAMPLE] for x in data.train))
     states = [(row.epoch, state, row.classes)]
     if row.epoch == 1:  # also before any step, but only now: the first step does not wait for it
@@ -326,7 +340,16 @@ def _statistics(run: Run, data: Data, row: Row, state: State) -> list[dict[str, 
     found = []
     for epoch, at, classes in states:
         variables = forward.variables(at.params, at.collections)
-        layers = diagnostics.to_dict(epoch, diagnostics.diagnose(model, variables, sample))
+        try:
+            seen = diagnostics.diagnose(model, variables, sample)
+        except Exception as error:
+            if isinstance(model, LeNet):
+                raise
+            # Whatever a network does that trains, training goes on.
+            if epoch == row.epoch == 1:
+                log.warning("no statistics of the layers: %s", reason(error))
+            seen = {}
+        layers = diagnostics.to_dict(epoch, seen)
         taken = snapshot.take(model, variables, data.test, data.num_classes, classes)
         found.append(layers | {"snapshot": snapshot.to_dict(taken)})
     return found
