@@ -18,7 +18,7 @@ from flax import linen as nn
 from flax import nnx
 
 from experiments.cli import networks
-from lenet import config, export, records, runs, train
+from lenet import config, export, ops, records, runs, train
 from lenet.config import Config, choice
 from lenet.data import synthetic
 from lenet.engine import forward, lanes, sgd
@@ -254,6 +254,22 @@ class Outer(nn.Module):
         cell = nn.SimpleCell(5, name="c")
         x = nn.RNN(cell)(jnp.stack([x] * 6, 1))[:, -1]
         return nn.Dense(2, name="last")(x)
+
+
+def test_evaluation_has_the_convolution_that_training_has_not():
+    """Differentiated in a loop it is slow on a CPU; otherwise products are."""
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, images):
+            x = nn.Conv(4, (3, 3), conv_general_dilated=ops.conv_general_dilated)(images)
+            return nn.Dense(10)(x.reshape(x.shape[0], -1))
+
+    program = train.start(Config(Net(), **SMALL), DATA)
+    assert " convolution(" not in program.epoch.as_text()
+    state = program.init(engine.numbers([program.config], program.lanes))
+    evaluate = engine.evaluate.lower(Net(), program.lanes, state.variables, program.data.test)
+    assert " convolution(" in evaluate.compile().as_text()
 
 
 class Named(nn.Module):

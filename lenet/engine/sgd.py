@@ -27,6 +27,7 @@ from lenet.engine.augment import augment
 from lenet.engine.forward import Collections, Params, logits
 from lenet.engine.metrics import Metrics
 from lenet.engine.optimizer import optimizer
+from lenet.ops import of_xla
 
 EVALUATION_BATCH = 250
 """Examples evaluated at a time; affects speed and memory, not the result."""
@@ -270,7 +271,8 @@ def evaluate(
         classes = found.argmax(-1).astype(np.min_scalar_type(found.shape[-1] - 1))
         return metrics.of_batch(found, split.labels[rows], mask), classes
 
-    with products(model):
+    # XLA's convolution is slow in a loop where it is differentiated, and quick where it is not.
+    with products(model), of_xla():
         sums, classes = sharding.gather(lax.map(of_batch, (rows, mask)), axis)
     return metrics.total(sums), classes.reshape(-1)[:count]
 

@@ -17,6 +17,7 @@ from lenet.data import Split
 from lenet.engine import forward
 from lenet.engine.forward import Params
 from lenet.inspect.transforms import shift
+from lenet.ops import of_xla
 
 BATCH = 500
 """Images per call of the network."""
@@ -42,7 +43,7 @@ def logits(
 
 @partial(jax.jit, static_argnames="model")
 def _logits(model: nn.Module, params: Params, images: Array) -> Array:
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), of_xla():
         return forward.logits(model, params, images)
 
 
