@@ -105,8 +105,7 @@ def main() -> None:
     planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)
     corners = spaces.corners(planned.base, planned.space)
     models = [train.check(planned.config(setting, 0), loaded) for setting in corners]
-    own = isinstance(planned.base.network, LeNet)
-    if not own and any(convolutions.slow(model, loaded.image_shape) for model in models):
+    if any(train.slow(model, loaded) for model in models):
         print(language.t(convolutions.REMEDY))
     record = _describe(planned, data)
     if FLAGS.resume:

@@ -144,7 +144,6 @@ def _configs(base: Config, varied: list[Axis], seeds: list[list[int]]) -> list[C
 def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     """Check every run before there is a directory; print which runs train together."""
     from lenet import train
-    from lenet.config import LeNet
     from lenet.engine import convolutions, lanes
     from lenet.engine.stacking import groups
 
@@ -166,8 +165,7 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
             megabytes=over.bytes_per_run / 1e6,
         )
         lines.append(said)
-        shape = data[first.dataset, first.valid].image_shape
-        if not isinstance(first.network, LeNet) and convolutions.slow(models[group[0]], shape):
+        if train.slow(models[group[0]], data[first.dataset, first.valid]):
             slow = True
     if len(lines) > PROGRAMS:
         more = language.t("… {n} more programs", n=len(lines) - PROGRAMS + 1)

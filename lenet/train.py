@@ -14,7 +14,7 @@ from jax import Array
 from lenet import config as config_module
 from lenet.config import Config
 from lenet.data import Data, splits
-from lenet.engine import forward, lanes, selfcheck, sgd
+from lenet.engine import convolutions, forward, lanes, selfcheck, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.forward import Params
 from lenet.engine.optimizer import optimizer
@@ -95,6 +95,14 @@ def check(config: Config, data: Data) -> nn.Module:
     if is_code(config.optimizer):
         _check_update(model, config, data)
     return model
+
+
+def slow(model: nn.Module, data: Data) -> bool:
+    """Return whether a network trains with a convolution that `convolutions.REMEDY` makes quick.
+
+    LeNet with `conv="lax"` was asked for.
+    """
+    return not isinstance(model, LeNet) and convolutions.slow(model, data.image_shape)
 
 
 def _check_logits(model: nn.Module, config: Config, data: Data) -> None:

@@ -23,6 +23,7 @@ def place(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_finished_run_loads_and_reports(place):
     model, params = records.load(place / "run")
     assert model.channels == (2, 3)

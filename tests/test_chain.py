@@ -137,7 +137,16 @@ def varied(model, shape):
     return moved if len(moved) > 1 else moved["params"]
 
 
-@pytest.fixture(scope="module", params=CHAINS.values(), ids=CHAINS)
+SLOW = {"book in bfloat16", "normalised after", "poolings that overlap"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(chain, id=name, marks=[pytest.mark.slow] * (name in SLOW))
+        for name, chain in CHAINS.items()
+    ],
+)
 def network(request):
     model, shape = request.param
     images = np.random.default_rng(0).random((5, *shape), np.float32)

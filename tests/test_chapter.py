@@ -27,7 +27,8 @@ def page(tmp_path) -> Page:
 
 
 FURTHER = {"dilation", "matrix_product", "grouped", "blur_pool", "backward", "dense_head", "budget"}
-FURTHER |= {"effective_receptive_field", "receptive_field", "fully_connected"}
+FURTHER |= {"effective_receptive_field", "receptive_field", "fully_connected", "one_by_one"}
+FURTHER |= {"stride", "edges", "channels", "multiple_channels", "padding"}
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_onnx_runtime_gives_our_logits_at_any_batch_size(onnxruntime, network):
         np.testing.assert_allclose(logits, expected[:size], rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_pytorch_loads_the_state_dict_into_the_texts_network(torch, network):
     model, params, shape, images = network
     if model.kernel_size % 2 == 0:

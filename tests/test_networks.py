@@ -100,7 +100,7 @@ def test_a_run_of_a_sweep_is_the_run_alone(network):
         jax.tree.map(np.testing.assert_array_equal, state, found[-1][1])
 
 
-@pytest.mark.parametrize("network", [Dense(), Normal()])
+@pytest.mark.parametrize("network", [pytest.param(Dense(), marks=pytest.mark.slow), Normal()])
 def test_a_run_resumes_to_the_same_bits_with_its_network(network, tmp_path):
     """Dropout and changes to images are drawn in the epochs that are left, too."""
     settings = Config(network, **SMALL, augment="shift:2,flip,erase:3")
@@ -397,11 +397,11 @@ class Parted:
 @pytest.mark.parametrize(
     ("network", "named"),
     [
-        (Branching(), ["Dense_0"]),
+        pytest.param(Branching(), ["Dense_0"], marks=pytest.mark.slow),
         (Odd(), ["last"]),
         (Shared(), ["last"]),
-        (Rows(), ["ToLinen"]),
-        (Parted(), ["layers_1"]),
+        pytest.param(Rows(), ["ToLinen"], marks=pytest.mark.slow),
+        pytest.param(Parted(), ["layers_1"], marks=pytest.mark.slow),
     ],
 )
 def test_whatever_trains_has_a_record_and_a_table(network, named, tmp_path):
@@ -738,7 +738,8 @@ class Fast(Slow):
 """
 
 
-@pytest.mark.parametrize("entry", ["train", pytest.param("sweep", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", ["train", "sweep"])
 def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder, entry):
     (folder / "convolves.py").write_text(CONVOLVES)
     said = []

@@ -54,7 +54,10 @@ def test_the_same_rule_trains_to_the_same_losses(schedule):
     np.testing.assert_allclose(losses(own), losses(ours), rtol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lion", adagrad])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adam", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("adamw", "lion", adagrad))],
+)
 def test_each_optimizer_compiles_once_for_all_its_rates(optimizer, monkeypatch):
     sweep.epoch.clear_cache()
     chex.clear_trace_counter()

@@ -131,6 +131,7 @@ def test_a_directory_of_an_earlier_version_has_none(tmp_path):
     assert records.predictions(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sweep_is_repeated_to_the_bit_and_a_changed_one_is_not(small, tmp_path):
     (entry,) = (
         found

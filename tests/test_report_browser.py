@@ -118,7 +118,10 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
     [
         pytest.param({}, (28, 28, 1), id="sigmoid, average"),
         pytest.param(
-            {"activation": "relu", "pool": "max", "init": "he_normal"}, (28, 28, 1), id="ReLU, max"
+            {"activation": "relu", "pool": "max", "init": "he_normal"},
+            (28, 28, 1),
+            id="ReLU, max",
+            marks=pytest.mark.slow,
         ),
         pytest.param({"activation": "tanh", "kernel_size": 4}, (21, 18, 1), id="tanh, even window"),
         pytest.param(
@@ -131,7 +134,12 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
             marks=pytest.mark.slow,
         ),
         pytest.param({"hidden": ()}, (28, 28, 1), id="no hidden layer", marks=pytest.mark.slow),
-        pytest.param({"network": BNLeNet(pool="max")}, (28, 28, 1), id="batch normalisation"),
+        pytest.param(
+            {"network": BNLeNet(pool="max")},
+            (28, 28, 1),
+            id="batch normalisation",
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"network": OWN}, (12, 13, 2), id="a network of the user's"),
         pytest.param({"network": AFTER}, (11, 10, 1), id="normalised after its activations"),
     ],
@@ -184,7 +192,11 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
 
 @pytest.mark.parametrize(
     ("network", "shape"),
-    [(BNLeNet("max"), (28, 28, 1)), (OWN, (12, 13, 2)), (AFTER, (11, 10, 1))],
+    [
+        pytest.param(BNLeNet("max"), (28, 28, 1), marks=pytest.mark.slow),
+        (OWN, (12, 13, 2)),
+        (AFTER, (11, 10, 1)),
+    ],
 )
 def test_the_gradient_of_another_network_is_jax_s(open_run, network, shape):
     """Through strides, normalisation and a ReLU after a maximum."""
@@ -803,6 +815,7 @@ def test_a_page_is_as_dark_as_the_system_and_its_confusion_matrix_can_be_read(op
         assert (max(levels) < 50) == (scheme == "dark")
 
 
+@pytest.mark.slow
 def test_a_network_for_colours_takes_no_drawing(open_run):
     tab, _ = open_run(report_pages.data((12, 14, 3)), kernel_size=3, channels=(2,))
     own = tab.locator('.view[data-view="own"]')

@@ -130,6 +130,7 @@ def test_a_search_of_own_optimizers_continues_from_their_states(held, tmp_path):
     assert len(furthest[1][0][0]) == 4
 
 
+@pytest.mark.slow
 def test_a_torn_line_is_trained_again(held, tmp_path):
     search = planned(2, rule="none", epochs=1)
     whole = searched(search, held, tmp_path / "whole")
@@ -176,6 +177,7 @@ def test_a_setting_that_diverged_is_never_promoted_before_another():
     assert search.targets(trials, {0: 0, 1: 1})[1] == 2
 
 
+@pytest.mark.slow
 def test_a_setting_that_cannot_be_trained_gets_no_more_seeds(held, tmp_path):
     """Though the best of two seeds is not clearly above chance level."""
     axes = {"kernel_size": (3, 20)}

@@ -105,6 +105,7 @@ def read_wandb(content: bytes) -> Iterator:
             parts = b""
 
 
+@pytest.mark.slow
 def test_weights_and_biases_keeps_what_it_was_told_without_a_network(tmp_path):
     if importlib.util.find_spec("wandb") is None:
         skip("Weights & Biases is not installed (scripts/setup wandb)")

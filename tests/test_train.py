@@ -444,6 +444,7 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     assert any(clipped) == bool(config.clip)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_those_of_every_step_and_are_evaluated():
     data = synthetic.make(96, 30)
     config = of_small(batch_size=32, epochs=2, lr=0.5, average=0.8)

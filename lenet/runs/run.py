@@ -73,7 +73,7 @@ class Run:
         assert self.data is not None
         selfcheck.check()
         model = self.model
-        if not isinstance(model, LeNet) and convolutions.slow(model, self.data.image_shape):
+        if train.slow(model, self.data):
             log.warning(convolutions.REMEDY)
         log.info("compiling ...")
         return train.start(self.config, self.data)

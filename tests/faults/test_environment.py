@@ -312,6 +312,7 @@ def test_the_other_63_runs_of_a_sweep_are_as_without_it(fault, tiny, tmp_path):
     fault.count("detected", "recovered", "bit-equal")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a run too large for the memory")
 def test_what_does_not_fit_is_refused_before_compiling(fault, runner, tmp_path):
     done = runner.run(tmp_path / "run", "--channels=30000,30000", "--batch_size=300")
