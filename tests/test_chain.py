@@ -274,7 +274,7 @@ class Layered(nn.Module):
 
 OTHERS = [
     *(Residual(), Channels(), Masked(), Swish(), Cropped(), Whole(), OfBatch(), Negative()),
-    *(Barrier(), Transposed(), Layered(), LeNet5()),
+    *(Barrier(), Transposed(), Layered(), pytest.param(LeNet5(), marks=pytest.mark.slow)),
 ]
 
 

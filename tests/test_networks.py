@@ -399,7 +399,7 @@ class Parted:
     [
         pytest.param(Branching(), ["Dense_0"], marks=pytest.mark.slow),
         (Odd(), ["last"]),
-        (Shared(), ["last"]),
+        pytest.param(Shared(), ["last"], marks=pytest.mark.slow),
         pytest.param(Rows(), ["ToLinen"], marks=pytest.mark.slow),
         pytest.param(Parted(), ["layers_1"], marks=pytest.mark.slow),
     ],

@@ -47,7 +47,8 @@ def losses(settings):
     return [row.train_loss for row, _ in train.fit(train.start(settings, DATA))]
 
 
-@pytest.mark.parametrize("schedule", ["constant", pytest.param("linear", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
 def test_the_same_rule_trains_to_the_same_losses(schedule):
     own = Config(SMALL, **SETTINGS, schedule=schedule, optimizer=sgd)
     ours = Config(SMALL, **SETTINGS, schedule=schedule, momentum=0.9)

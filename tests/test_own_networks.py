@@ -26,7 +26,11 @@ IMAGES = jax.random.uniform(jax.random.key(0), (8, 28, 28, 1))
 
 @pytest.mark.parametrize(
     ("pool", "side"),
-    [("max", 28), pytest.param("avg", 28, marks=pytest.mark.slow), ("max", 30)],
+    [
+        ("max", 28),
+        pytest.param("avg", 28, marks=pytest.mark.slow),
+        pytest.param("max", 30, marks=pytest.mark.slow),
+    ],
 )
 def test_the_forms_of_batch_normalised_lenet_agree(pool, side):
     """Of 30×30 pixels blocks would not be whole: the form is the other one then."""

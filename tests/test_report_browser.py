@@ -123,7 +123,12 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
             id="ReLU, max",
             marks=pytest.mark.slow,
         ),
-        pytest.param({"activation": "tanh", "kernel_size": 4}, (21, 18, 1), id="tanh, even window"),
+        pytest.param(
+            {"activation": "tanh", "kernel_size": 4},
+            (21, 18, 1),
+            id="tanh, even window",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"kernel_size": 3, "channels": (4,)}, (12, 14, 3), id="colours", marks=pytest.mark.slow
         ),
@@ -194,7 +199,7 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
     ("network", "shape"),
     [
         pytest.param(BNLeNet("max"), (28, 28, 1), marks=pytest.mark.slow),
-        (OWN, (12, 13, 2)),
+        pytest.param(OWN, (12, 13, 2), marks=pytest.mark.slow),
         (AFTER, (11, 10, 1)),
     ],
 )

@@ -142,7 +142,9 @@ def test_a_run_that_diverges_is_counted(tiny, tmp_path):
         (["--lr=0.1,0.3", "--epochs=1:4", "--zip"], "--epochs has 3 values"),
         (["--lr=0.1,0.1", "--epochs=3,3", "--zip"], "is given 2 times. Give each pair once"),
         (["--lr=0.1", "--lr=0.3"], "--lr=0.3: given twice"),
-        (["--seed=0:1000000"], "1,000,000 runs would take about"),
+        pytest.param(
+            ["--seed=0:1000000"], "1,000,000 runs would take about", marks=pytest.mark.slow
+        ),
         (["--lr=0.1,-1"], "--lr=-1.0: must be above 0"),
         (["--random=3"], "--random=3: must be at least 1 and at most 1, the number"),
         (["--zip", "--random=1"], "--zip and --random exclude each other"),

@@ -94,6 +94,7 @@ def test_a_short_batch_is_last_or_first_or_dropped(count, batch, epoch):
         assert len(found[0]) == steps
 
 
+@pytest.mark.slow
 def test_a_short_batch_that_is_scaled_takes_a_step_of_its_share(small):
     """5 examples of 8: as the mean over 5 with 5/8 of the learning rate."""
     images, labels = map(jnp.asarray, (small.train.images[:8], small.train.labels[:8]))
