@@ -245,8 +245,9 @@ def network(config: Config, num_classes: int) -> nn.Module:
     build = getattr(config.network, "build", None)
     if build is None:
         raise UsageError(
-            f"network={name}: neither a Flax module nor a dataclass with build(num_classes). If it "
-            "is from a record, give the network again: a record names no code to import"
+            f"network={name}: give the network again (--network={name}; in Python network=...): a "
+            "record names no code to import. A network is a Flax module, or a dataclass with "
+            "build(num_classes)"
         )
     with code_of_others(f"network={name}: build({num_classes}) failed"):
         found = build(num_classes)

@@ -38,10 +38,10 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
         Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)
     ]
     names = filter(None, activations(model, params, of.test.images[:1]))
-    saturated = 0.0 if isinstance(model, LeNet) else None
+    ended = 0.0 if isinstance(model, LeNet) else None
     seen = {
         # As on the plateau: the deeper, the less a layer tells images apart.
-        name: Statistics(0.5, 0.2, 0.1 / 10**place, saturated, 0.0, 0.01, 0.1)
+        name: Statistics(0.5, 0.2, 0.1 / 10**place, ended, ended, 0.01, 0.1)
         for place, name in enumerate(names)
     }
     before = _variables(model, dataclasses.replace(config, seed=config.seed + 1), of)

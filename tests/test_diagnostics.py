@@ -97,7 +97,7 @@ def test_the_modules_of_any_network_have_statistics_and_its_kernels_a_gradient(s
     logits = model.apply(variables, images)
     assert found["Residual"].mean == pytest.approx(float(logits.mean()), rel=1e-5)
     assert found["zz"].deviation == pytest.approx(float(logits.std()) / 2, rel=1e-5)
-    assert {each.saturated for each in found.values()} == {None}  # before an activation
+    assert {(each.saturated, each.dead) for each in found.values()} == {(None, None)}
 
 
 def test_the_last_module_is_the_logits_where_it_returns_them(split):

@@ -336,7 +336,7 @@ def test_a_network_that_is_no_chain_has_all_but_what_computes_it(open_run, noise
     tab, run = open_run(noise, network=Residual())
     for section in ("layers", "play"):
         assert tab.locator(f"#{section}").count() == 0
-    charts = [f"chart-{name}" for name in ("across", "gradient", "dead")]  # before an activation
+    charts = [f"chart-{name}" for name in ("across", "gradient")]  # before an activation
     assert (
         tab.locator("#statistics [data-chart]").evaluate_all("all => all.map(e => e.id)") == charts
     )

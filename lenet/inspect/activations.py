@@ -49,7 +49,7 @@ class Statistics(NamedTuple):
     deviation: float  # standard deviation over images and units
     across: float  # standard deviation over the images alone, root mean square over units
     saturated: float | None  # fraction within SATURATED of an end of the activation's range
-    dead: float  # fraction of units (channels, in feature maps) that are constant over all images
+    dead: float | None  # fraction of units (channels, in maps) that are constant over all images
     gradient: float | None = None  # root mean square of d loss / d kernel, by `diagnose`
     weight: float | None = None  # root mean square of the kernel, by `diagnose`
 
@@ -60,8 +60,8 @@ def statistics(
     """Return the statistics of each layer's outputs, as `activations` returns them.
 
     A ReLU has one end, 0, so its `saturated` is the fraction of exact zeros. Logits have no end, so
-    their `saturated` is 0. Of another network than LeNet `saturated` is None: its modules return
-    what comes before an activation.
+    their `saturated` is 0. Of another network than LeNet both `saturated` and `dead` are None:
+    its modules return what comes before an activation.
     """
     activation = dict.fromkeys(values, model.activation if isinstance(model, LeNet) else None)
     if isinstance(model, LeNet):
@@ -83,5 +83,5 @@ def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
         # Over images: a unit that is constant carries no information on them, however large it is.
         math.sqrt(value.var(0, dtype=np.float64).mean()),
         None if activation is None else float(ends().mean()),
-        float(dead.mean()),
+        None if activation is None else float(dead.mean()),
     )
