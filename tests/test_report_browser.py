@@ -15,6 +15,7 @@ import pytest
 import record_rows
 import report_pages
 from commands import command, python
+from flax import linen as nn
 from PIL import Image, PngImagePlugin
 from test_chain import Built, built
 from test_diagnostics import Residual
@@ -358,6 +359,22 @@ def test_a_network_that_is_no_chain_has_all_but_what_computes_it(open_run, noise
     cells = tab.locator("button[data-total]")
     assert set(cells.all_inner_texts()) == {"?"}
     assert tab.locator("#kernel-pictures canvas").evaluate("c => c.toDataURL()") != picture
+
+
+class Late(nn.Module):
+    num_classes: int = 4
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.Conv(2, (3, 3), name="stem")(images[:, ::2, ::2])
+        x = nn.Conv(2, (3, 3), name="later")(nn.relu(x))
+        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+
+
+def test_kernels_come_in_the_order_of_the_layers(open_run, noise):
+    tab, _ = open_run(noise, network=Late())
+    captions = tab.locator("#kernel-pictures figcaption").all_inner_texts()
+    assert [caption.partition(":")[0] for caption in captions] == ["stem", "later"]
 
 
 def test_the_page_itself_compares_its_logits_with_jax_s(tab):

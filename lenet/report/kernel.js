@@ -8,7 +8,7 @@ function kernels(snapshot) {
   box.className = "kernels";
   box.replaceChildren();
   const edge = colour("--edge");
-  for (const [name, { shape: [height, width, inputs, outputs], trained }] of Object.entries(payload.kernels)) {
+  for (const { name, shape: [height, width, inputs, outputs], trained } of payload.kernels) {
     const kept = whole(snapshot?.kernels[name] ?? trained);
     const own = snapshot ? null : layers.find((each) => each.trained && alike(each.trained, kept));
     const kernel = own?.kernel ?? kept;

@@ -176,17 +176,18 @@ def _statistics(run: Run) -> Part:
 def _kernels(run: Run, order: list[str]) -> Part:
     """The kernels of the convolutions, by the names of their modules in the order of the layers."""
     all_of = snapshot.kernels(run.params)
-    found: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []  # a dictionary of a page is sorted by its names
     left = MOST_WEIGHTS
     for name in sorted(all_of, key=lambda name: order.index(name) if name in order else len(order)):
         kernel = all_of[name]
         height, width, inputs, outputs = kernel.shape
         wide = max(inputs * height, outputs * width) > MOST_ALONG
         if not wide and inputs * outputs <= MOST_KERNELS and kernel.size <= left:
-            found[name] = {"shape": kernel.shape, "trained": snapshot.packed(kernel)}
+            trained = snapshot.packed(kernel)
+            found.append({"name": name, "shape": kernel.shape, "trained": trained})
             left -= kernel.size
     kept = any("snapshot" in row and row["snapshot"]["kernels"] for row in run.statistics)
-    return Part({"kernels": [*found], "kernels_kept": kept}, payload={"kernels": found})
+    return Part({"kernels": found, "kernels_kept": kept}, payload={"kernels": found})
 
 
 def _measured(run: Run, measure: str) -> list[str]:
