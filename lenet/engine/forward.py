@@ -48,9 +48,7 @@ def logits(
 
 
 def apply(
-    model: nn.Module,
-    params: Params,
-    images: Float[Array | np.ndarray, "B H W C"],
+    model: nn.Module, params: Params, images: Float[Array | np.ndarray, "B H W C"]
 ) -> Float[Array, "B K"]:
     """Return `logits` for images that are scaled already.
 

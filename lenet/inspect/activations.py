@@ -70,18 +70,21 @@ def statistics(
 
 
 def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
-    ends = {
-        "sigmoid": lambda: (value < SATURATED) | (value > 1 - SATURATED),
-        "tanh": lambda: np.abs(value) > 1 - SATURATED,
-        "relu": lambda: value == 0,
-    }.get(activation or "", lambda: np.zeros(1))
-    units = value.reshape(-1, value.shape[-1])
-    dead = (units == units[:1]).all(axis=0)
+    saturated = dead = None
+    if activation is not None:
+        ends = {
+            "sigmoid": (value < SATURATED) | (value > 1 - SATURATED),
+            "tanh": np.abs(value) > 1 - SATURATED,
+            "relu": value == 0,
+        }.get(activation, np.zeros(value.shape, bool))
+        units = value.reshape(-1, value.shape[-1])
+        saturated = float(ends.mean())
+        dead = float((units == units[:1]).all(axis=0).mean())
     return Statistics(
         float(value.mean(dtype=np.float64)),
         float(value.std(dtype=np.float64)),
         # Over images: a unit that is constant carries no information on them, however large it is.
         math.sqrt(value.var(0, dtype=np.float64).mean()),
-        None if activation is None else float(ends().mean()),
-        None if activation is None else float(dead.mean()),
+        saturated,
+        dead,
     )

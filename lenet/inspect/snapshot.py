@@ -103,8 +103,7 @@ def packed(kernel: np.ndarray) -> list[Any]:
     >>> packed(np.array([[[[2.0, -1.0]]]]))
     [2.0, 'f8A=']
     """
-    scale, weights = _quantised(kernel)
-    return [round(scale, 6), _packed(weights)]
+    return _pair(*_quantised(kernel))
 
 
 def to_dict(snapshot: Snapshot) -> dict[str, Any]:
@@ -117,10 +116,7 @@ def to_dict(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "images": snapshot.images,
         "answers": _packed(snapshot.answers),
-        "kernels": {
-            name: [round(scale, 6), _packed(weights)]
-            for name, (scale, weights) in snapshot.kernels.items()
-        },
+        "kernels": {name: _pair(*kernel) for name, kernel in snapshot.kernels.items()},
         "confusion": None if snapshot.confusion is None else snapshot.confusion.tolist(),
     }
 
@@ -144,6 +140,10 @@ def is_one(values: Any) -> bool:
         )
         and (matrix is None or (isinstance(matrix, list) and all(map(_are_whole, matrix))))
     )
+
+
+def _pair(scale: float, weights: np.ndarray) -> list[Any]:
+    return [round(scale, 6), _packed(weights)]
 
 
 def _packed(array: np.ndarray) -> str:

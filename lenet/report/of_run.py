@@ -196,8 +196,7 @@ def _measured(run: Run, measure: str) -> list[str]:
     names = [name for name, numbers in of_layers.items() if numbers[measure] is not None]
     if measure not in ("across", "gradient"):
         # Logits have no end to be saturated at, and LeNet's pools are as its convolutions are.
-        pools = "pool" if isinstance(run.model, LeNet) else "\0"
-        names = [name for name in names[:-1] if not name.startswith(pools)]
+        names = [name for name in names[:-1] if not name.startswith("pool")]
     if len(names) > MOST_SERIES:
         names = [name for name in names if of_layers[name]["gradient"] is not None] or names
     places = np.linspace(0, len(names) - 1, min(MOST_SERIES, len(names))).round().astype(int)

@@ -5,9 +5,9 @@ let shownEpoch = 0, latest = 0; // the epoch that is shown, and the last that th
 
 function timeline() {
   const all = payload.snapshots ?? [];
-  if (all.length < 2) return kernels();
-  const keeps = Object.keys(all[0].kernels).length > 0; // those of a large network are not kept
-  let begun = false;
+  const keeps = all.length > 1 && Object.keys(all[0].kernels).length > 0; // those of a large network are not kept
+  if (!keeps) kernels();
+  if (all.length < 2) return;
   const held = shownEpoch < latest; // a visitor looks back while the page grows
   latest = all.at(-1).epoch;
   const sliders = [...document.querySelectorAll("[data-epochs]")].map((box) => slider(box, all, show));
@@ -18,8 +18,7 @@ function timeline() {
     const at = all.find((each) => each.epoch === epoch);
     for (const told of sliders) told();
     answer(at);
-    if (keeps || !begun) kernels(epoch === latest ? null : at);
-    begun = true;
+    if (keeps) kernels(epoch === latest ? null : at);
     matrixAt(at);
     for (const { view, byEpoch } of charts.values()) if (byEpoch) view.signal("shownEpoch", ruleAt()).runAsync();
   }
