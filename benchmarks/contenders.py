@@ -75,7 +75,7 @@ class Contender:
     @property
     def ours(self) -> bool:
         """Whether it is this project as it is meant to be used."""
-        return self.module == "ours" and not self.options.get("plain")
+        return self.module == "ours" and "conv" not in self.options
 
     @property
     def torch(self) -> bool:
@@ -122,7 +122,8 @@ CONTENDERS = (
     Contender(
         "flax_scan", "plain Flax, scan", "flax_plain", {"scan": True}, most=5120, networks=LENETS
     ),
-    Contender("lenet_plain", "lenet, nn.Conv", "ours", {"plain": True}, most=1280, networks=SMALL),
+    Contender("lenet_matmul", "lenet, matrix products", "ours", {"conv": "matmul"}, networks=SMALL),
+    Contender("lenet_lax", "lenet, nn.Conv", "ours", {"conv": "lax"}, most=1280, networks=SMALL),
     Contender("torch_eager", "PyTorch", "pytorch"),
     Contender("torch_last", "PyTorch, channels_last", "pytorch", {"channels_last": True}),
     Contender("torch_compile", "PyTorch, compile", "pytorch", {"compiled": True}, caches=True),

@@ -24,7 +24,7 @@ from lenet.networks.layers import (
     Dense,
     OfForms,
 )
-from lenet.ops import blocks, native
+from lenet.ops import blocks, compiled
 from lenet.ops.shapes import Padding, Size, check_axes, output_shape, same_padding
 
 __all__ = [
@@ -280,7 +280,7 @@ def _form() -> str:
 
 def _lenet(config: Config, num_classes: int) -> LeNet:
     form = _form() if config.conv == "auto" else config.conv
-    if form == "native" and native.missing():
+    if form == "native" and compiled.missing():
         form = "matmul"  # to use a network that is trained; `train.check` refuses to train one
     return LeNet(
         activation=config.activation,

@@ -23,7 +23,7 @@ from lenet.engine.sgd import State
 from lenet.engine.stacking import groups
 from lenet.errors import DivergedError, UsageError, code_of_others
 from lenet.model import LeNet, feature_maps, network
-from lenet.ops import native
+from lenet.ops import compiled
 from lenet.settings import is_code
 
 log = logging.getLogger("lenet")
@@ -39,10 +39,10 @@ def settled(configs: Sequence[Config]) -> list[Config]:
     Where all of them ask for the direct kernel and it cannot be compiled, a line says so, and they
     get the matrix products: that is then what their records hold.
     """
-    why = native.missing() if {form(config) for config in configs} == {"native"} else None
+    why = compiled.missing() if {form(config) for config in configs} == {"native"} else None
     if why is None:
         return list(configs)
-    log.warning("warning: %s. Using conv=matmul", why)
+    log.warning("warning: conv=native: %s. Using conv=matmul", why)
     return [config_module.replace(config, conv="matmul") for config in configs]
 
 
@@ -80,10 +80,8 @@ def check(config: Config, data: Data) -> nn.Module:
         raise UsageError(
             f"batch_size={config.batch_size}: must be at most the {count} training examples"
         )
-    if form(config) == "native":
-        if why := native.missing():
-            raise UsageError(why)
-        selfcheck.check_native()
+    if form(config) == "native" and (why := compiled.missing()):
+        raise UsageError(f"conv=native: {why}")
     model = network(config, data.num_classes)
     if isinstance(model, LeNet):
         try:
@@ -94,7 +92,16 @@ def check(config: Config, data: Data) -> nn.Module:
         _check_logits(model, config, data)
     if is_code(config.optimizer):
         _check_update(model, config, data)
+    if direct(model, data):
+        selfcheck.check_native()
     return model
+
+
+def direct(model: nn.Module, data: Data) -> bool:
+    """Return whether a network trains with the direct convolution, `ops.native`."""
+    if isinstance(model, LeNet):
+        return model.conv == "native"
+    return convolutions.direct(model, data.image_shape)
 
 
 def slow(model: nn.Module, data: Data) -> bool:

@@ -32,6 +32,7 @@ install_import_hook(
         "lenet.ops.blocks",
         "lenet.ops.convolution",
         "lenet.ops.general",
+        "lenet.ops.compiled",
         "lenet.ops.native",
         "lenet.ops.pooling",
         "lenet.reference",

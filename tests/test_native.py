@@ -10,19 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from commands import command
+from flax import linen as nn
 from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 from skipping import skip
 
 from lenet import config as config_module
-from lenet import records, runs, train
+from lenet import ops, records, runs, train
 from lenet.config import Config
 from lenet.data import synthetic
-from lenet.engine import lanes, selfcheck
+from lenet.engine import convolutions, lanes, selfcheck
 from lenet.errors import UsageError
 from lenet.model import LeNet, network
-from lenet.ops import blocks, native
+from lenet.ops import blocks, compiled, native
 
 NO_COMPILER = "/no/such/compiler"
 
@@ -30,15 +31,16 @@ NO_COMPILER = "/no/such/compiler"
 @pytest.fixture(scope="module")
 def kernel():
     """The compiled kernel, which all tests and later runs of them find in the cache."""
-    if not any(map(shutil.which, native.COMPILERS)):
+    if not any(map(shutil.which, compiled.COMPILERS)):
         skip("no C++ compiler")
-    return native.library()
+    return compiled.library()
 
 
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Nothing is known of the kernel yet, nor after the test."""
-    for module, name in ((native, "library"), (native, "missing"), (selfcheck, "check_native")):
+    known = (compiled, "library"), (compiled, "missing"), (selfcheck, "check_native")
+    for module, name in (*known, (native, "_there")):
         again = functools.cache(getattr(module, name).__wrapped__)
         monkeypatch.setattr(module, name, again)
 
@@ -103,6 +105,119 @@ def test_a_layer_and_its_gradients_are_xla_s_to_rounding(kernel, case):
         assert (np.abs(np.asarray(ours) - np.asarray(theirs)) <= 2 * bound).all()
 
 
+@st.composite
+def calls(draw):
+    """images, a kernel and settings of a convolution, which the kernel computes or does not."""
+    kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    height, width = (k + draw(st.integers(0, 6)) for k in (kh, kw))
+    ci, co = draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 8, 10, 32, 37, 70]))
+    padding = tuple(
+        (draw(st.integers(-1, k)), draw(st.integers(-1, k))) if draw(st.booleans()) else (0, 0)
+        for k in (kh, kw)
+    )
+    settings = {"padding": draw(st.sampled_from([padding, "SAME", "VALID"]))}
+    settings["window_strides"] = draw(st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1)]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    numbers = draw(st.sampled_from([("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NHWC")]))
+    sizes = {"N": draw(st.integers(1, 5)), "H": height, "W": width, "C": ci}
+    window = {"H": kh, "W": kw, "I": ci, "O": co}
+    shapes = [sizes[axis] for axis in numbers[0]], [window[axis] for axis in numbers[1]]
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    return arrays, settings | {"dimension_numbers": numbers}
+
+
+@given(calls())
+def test_the_drop_in_and_its_gradients_are_xla_s_to_rounding(kernel, case):
+    arrays, settings = case
+
+    @partial(jax.jit, static_argnums=0)
+    def both(convolution, dy, *arrays):
+        y, gradients = jax.vjp(partial(convolution, **settings), *arrays)
+        return y, *gradients(dy)
+
+    out = jax.eval_shape(partial(lax.conv_general_dilated, **settings), *arrays)
+    dy = np.cos(np.arange(out.size, dtype=np.float32)).reshape(out.shape)
+    found = [both(f, dy, *arrays) for f in (native.conv_general_dilated, lax.conv_general_dilated)]
+    magnitudes = both(lax.conv_general_dilated, *map(np.abs, (dy, *arrays)))
+    counts = both(lax.conv_general_dilated, *map(np.ones_like, (dy, *arrays)))
+    for ours, theirs, sums, n in zip(*found, magnitudes, counts, strict=True):
+        assert (np.abs(ours - theirs) <= 2.01 * n * 2.0**-24 * sums).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "direct"),
+    [
+        ({}, True),
+        ({"padding": "VALID"}, True),
+        ({"strides": 2}, False),
+        ({"kernel_dilation": 2}, False),
+        ({"feature_group_count": 2}, False),
+        ({"dtype": jnp.bfloat16}, False),
+        ({"padding": ((3, 0), (0, 0))}, False),
+        ({"padding": ((-1, 1), (0, 0))}, False),
+    ],
+)
+def test_flax_takes_the_drop_in_and_what_it_does_not_compute_others_do(kernel, settings, direct):
+    layers = [
+        nn.Conv(4, (3, 2), **settings, conv_general_dilated=convolution)
+        for convolution in (native.conv_general_dilated, ops.conv_general_dilated)
+    ]
+    x = jax.random.normal(jax.random.key(0), (2, 7, 6, 2))
+    params = layers[0].init(jax.random.key(1), x)
+    found = [layer.apply(params, x) for layer in layers]
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
+    text = str(jax.make_jaxpr(layers[0].apply)(params, x))
+    assert (f"correlate_last_{kernel}" in text) == direct
+
+
+def test_kernels_mapped_over_are_each_its_own(kernel):
+    """As the runs of a sweep are, which share a program."""
+    x = jax.random.normal(jax.random.key(0), (3, 6, 6, 2))
+    kernels = jax.random.normal(jax.random.key(1), (4, 3, 3, 2, 5))
+    convolve = partial(
+        native.conv_general_dilated,
+        window_strides=(1, 1),
+        padding="SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    gradient = jax.grad(lambda k, x: (convolve(x, k) ** 2).sum())
+    for function in (lambda k, x: convolve(x, k), gradient):
+        mapped = jax.vmap(function, (0, None))(kernels, x)
+        for own, one in zip(mapped, kernels, strict=True):
+            np.testing.assert_array_equal(own, function(one, x))
+
+
+class Own(nn.Module):
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.Conv(3, (3, 3), conv_general_dilated=native.conv_general_dilated)(images)
+        return nn.Dense(self.num_classes)(nn.relu(x).mean((1, 2)))
+
+
+def test_a_run_of_an_own_network_records_the_kernel(kernel, small, tmp_path):
+    config = Config(Own(), dataset="synthetic", batch_size=40, epochs=1)
+    run = runs.begin(tmp_path / "run", config, small)
+    assert run.environment["native"] == kernel
+    assert not convolutions.slow(run.model, small.image_shape)
+    with ops.of_xla():
+        assert "ffi_call" not in str(jax.make_jaxpr(Own().init)(jax.random.key(0), XLA_S))
+
+
+XLA_S = np.zeros((1, 28, 28, 1), np.float32)
+
+
+def test_without_a_compiler_the_drop_in_is_the_other_one(elsewhere, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", NO_COMPILER)
+    with caplog.at_level("WARNING", logger="lenet"):
+        texts = [str(jax.make_jaxpr(Own().init)(jax.random.key(0), XLA_S)) for _ in range(2)]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("warning: direct convolution: no C++ compiler")
+    assert line.endswith("Using matrix products")
+    assert all("dot_general" in text and "ffi_call" not in text for text in texts)
+
+
 def test_whole_numbers_by_hand(kernel):
     """The book's example, and its gradients."""
     images = jnp.arange(9.0).reshape(1, 3, 3, 1)
@@ -117,7 +232,7 @@ def test_whole_numbers_by_hand(kernel):
 
 
 def test_a_wrong_kernel_is_refused_and_named(kernel, elsewhere, monkeypatch):
-    right = selfcheck._native
+    right = selfcheck._computed_by
     for wrong, named in enumerate(["convolution", "images'", "kernel's", "bias'"]):
 
         def broken(*arrays, wrong=wrong):
@@ -125,10 +240,10 @@ def test_a_wrong_kernel_is_refused_and_named(kernel, elsewhere, monkeypatch):
             found[wrong] = found[wrong].at[(0,) * found[wrong].ndim].add(0.1)
             return found
 
-        monkeypatch.setattr(selfcheck, "_native", broken)
+        monkeypatch.setattr(selfcheck, "_computed_by", broken)
         with pytest.raises(UsageError, match=named):
             selfcheck.check_native()
-    monkeypatch.setattr(selfcheck, "_native", right)
+    monkeypatch.setattr(selfcheck, "_computed_by", right)
     selfcheck.check_native()
 
 
@@ -199,7 +314,7 @@ def test_without_a_compiler_a_run_is_not_resumed_and_its_network_is_used(
     rows = runs.begin(tmp_path / "run", of_small(conv="native"), small).epochs()
     next(rows)
     rows.close()
-    for cached in (native.library, native.missing):
+    for cached in (compiled.library, compiled.missing):
         cached.cache_clear()
     monkeypatch.setenv("CXX", NO_COMPILER)
     with pytest.raises(UsageError, match=f"no C\\+\\+ compiler .{NO_COMPILER}"):
@@ -211,54 +326,54 @@ def test_without_a_compiler_a_run_is_not_resumed_and_its_network_is_used(
 
 def test_a_command_that_cannot_be_read_is_named(elsewhere, monkeypatch):
     monkeypatch.setenv("CXX", "g++ '")
-    assert native.missing() == 'conv=native: CXX="g++ \'": No closing quotation'
+    assert compiled.missing() == 'CXX="g++ \'": No closing quotation'
 
 
 def test_a_compiler_that_fails_is_named_with_its_reason(elsewhere, monkeypatch, tmp_path):
-    monkeypatch.setattr(native.files, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(compiled.files, "cache_directory", lambda: tmp_path)
     broken = tmp_path / "broken.cc"
     broken.write_text("this is no C++")
-    monkeypatch.setattr(native, "SOURCE", broken)
-    assert "failed: <stdin>:1" in native.missing()
+    monkeypatch.setattr(compiled, "SOURCE", broken)
+    assert "failed: <stdin>:1" in compiled.missing()
     assert not list(tmp_path.rglob("*.so"))
 
 
 def test_nothing_is_loaded_that_somebody_else_could_have_written(elsewhere, monkeypatch, tmp_path):
-    monkeypatch.setattr(native.files, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(compiled.files, "cache_directory", lambda: tmp_path)
     place = tmp_path / "programs" / "native"
     place.mkdir(parents=True)
     place.chmod(0o770)
-    assert f"{tmp_path} has no directory for it that only you can write" in native.missing()
+    assert f"{tmp_path} has no directory for it that only you can write" in compiled.missing()
 
 
 def test_a_library_has_a_name_of_its_own_for_each_source_and_compiler(elsewhere, monkeypatch):
     """Which programs that JAX keeps call by: another kernel is never taken for the one they had."""
     keys = []
-    monkeypatch.setattr(native.ctypes, "CDLL", lambda path: keys.append(path) or Unloaded())
-    monkeypatch.setattr(native.files, "write", lambda *_: None)
-    monkeypatch.setattr(native, "_compiled", lambda *_: b"")
-    monkeypatch.setattr(native.jax.ffi, "pycapsule", lambda function: function)
-    monkeypatch.setattr(native.jax.ffi, "register_ffi_target", lambda *_, **__: None)
+    monkeypatch.setattr(compiled.ctypes, "CDLL", lambda path: keys.append(path) or Unloaded())
+    monkeypatch.setattr(compiled.files, "write", lambda *_: None)
+    monkeypatch.setattr(compiled, "_compiled", lambda *_: b"")
+    monkeypatch.setattr(compiled.jax.ffi, "pycapsule", lambda function: function)
+    monkeypatch.setattr(compiled.jax.ffi, "register_ffi_target", lambda *_, **__: None)
     said = {"about": b"one"}
-    monkeypatch.setattr(native, "_run", lambda *_: said["about"])
-    monkeypatch.setattr(native, "_compiler", lambda: ["c++"])
-    found = {native.library.__wrapped__()}
+    monkeypatch.setattr(compiled, "_run", lambda *_: said["about"])
+    monkeypatch.setattr(compiled, "_compiler", lambda: ["c++"])
+    found = {compiled.library.__wrapped__()}
     said["about"] = b"another processor"
-    found.add(native.library.__wrapped__())
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-O2"))
-    found.add(native.library.__wrapped__())
-    monkeypatch.setattr(native.Path, "read_bytes", lambda _: b"another source")
-    found.add(native.library.__wrapped__())
+    found.add(compiled.library.__wrapped__())
+    monkeypatch.setattr(compiled, "FLAGS", (*compiled.FLAGS, "-O2"))
+    found.add(compiled.library.__wrapped__())
+    monkeypatch.setattr(compiled.Path, "read_bytes", lambda _: b"another source")
+    found.add(compiled.library.__wrapped__())
     assert len(found) == len(set(keys)) == 4
 
 
 class Unloaded:
-    correlate = kernel_gradient = None
+    correlate = kernel_gradient = correlate_last = kernel_gradient_last = None
 
 
 def test_on_other_hardware_there_is_none(elsewhere, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert native.missing().startswith("conv=native: computes on a CPU, not on a gpu")
+    assert compiled.missing().startswith("computes on a CPU, not on a gpu")
     assert network(Config(conv="native"), 10).conv == "matmul"
 
 

@@ -1,4 +1,6 @@
-"""Find XLA's convolution in a network, which is slow inside a compiled loop on a CPU."""
+"""Find how a network convolves: XLA's convolution is slow inside a compiled loop on a CPU."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +21,19 @@ def slow(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
 
     An epoch is a loop, and so whatever the network computes is in one (docs/speed.md).
     """
-    if jax.default_backend() != "cpu":
-        return False
+    return jax.default_backend() == "cpu" and "= conv_general_dilated[" in _program(
+        model, image_shape
+    )
+
+
+def direct(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
+    """Return whether a network for images of (H, W, C) trains with the direct convolution."""
+    return jax.default_backend() == "cpu" and "correlate_last_" in _program(model, image_shape)
+
+
+@functools.lru_cache(maxsize=1)
+def _program(model: nn.Module, image_shape: tuple[int, ...]) -> str:
+    """Return what JAX traces of a network in training."""
 
     def apply(key: Array, images: Array) -> Array:
         params, collections = forward.init(model, key, image_shape)
@@ -28,4 +41,4 @@ def slow(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
         return forward.train(model, params, collections, images, drawn)[0]
 
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.uint8)
-    return "= conv_general_dilated[" in str(jax.make_jaxpr(apply)(jax.random.key(0), images))
+    return str(jax.make_jaxpr(apply)(jax.random.key(0), images))

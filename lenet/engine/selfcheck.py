@@ -10,6 +10,7 @@ n·u / (1 − n·u) times the sum of their magnitudes, with u = 2⁻²⁴.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -65,22 +66,36 @@ def check_native() -> None:
     given = [draw.standard_normal(shape).astype(np.float32) for shape in shapes]
     exact, bounds = _convolution(*given), rounding(*given)
     names = ("a convolution", "the images' gradient", "the kernel's gradient", "the bias' gradient")
-    for name, found, right, bound in zip(names, _native(*given), exact, bounds, strict=True):
-        if not (np.abs(np.asarray(found, np.float64) - right) <= bound).all():
-            raise UsageError(
-                f"conv=native: {name} is wrong with the kernel that the C++ compiler made. Let "
-                "CXX name another compiler, or use conv=matmul"
-            )
+    for layer in (_in_blocks, _channels_last):
+        for name, found, right, bound in zip(
+            names, _computed_by(layer, *given), exact, bounds, strict=True
+        ):
+            if not (np.abs(np.asarray(found, np.float64) - right) <= bound).all():
+                raise UsageError(
+                    f"direct convolution: {name} is wrong with the kernel that the C++ compiler "
+                    "made. Let CXX name another compiler, or use matrix products: conv=matmul; in "
+                    "a network of your own lenet.ops.conv_general_dilated"
+                )
 
 
-@jax.jit
-def _native(images: Array, kernel: Array, bias: Array, dy: Array) -> tuple[Array, ...]:
-    def layer(images: Array, kernel: Array, bias: Array) -> Array:
-        y = native.conv2d(blocks.split(images, 1), kernel, bias, 2)
-        return blocks.merge(y, (dy.shape[1], dy.shape[2]))
+def _in_blocks(images: Array, kernel: Array, bias: Array) -> Array:
+    y = native.conv2d(blocks.split(images, 1), kernel, bias, 2)
+    return blocks.merge(
+        y, (images.shape[1] - len(kernel) + 1, images.shape[2] - kernel.shape[1] + 1)
+    )
 
-    y, gradients = jax.vjp(layer, images, kernel, bias)
-    return y, *gradients(dy)
+
+def _channels_last(images: Array, kernel: Array, bias: Array) -> Array:
+    numbers = ("NHWC", "HWIO", "NHWC")
+    y = native.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+    return y + bias[None, None, None]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _computed_by(layer: Callable[..., Array], *given: Array) -> tuple[Array, ...]:
+    """Return what a layer makes of images, kernel and bias, and their gradients for dy."""
+    y, gradients = jax.vjp(layer, *given[:-1])
+    return y, *gradients(given[-1])
 
 
 def rounding(

@@ -90,13 +90,9 @@ def conv_general_dilated(
         preferred_element_type=preferred_element_type,
     )
     out = jax.eval_shape(of_xla, lhs, rhs)
-    elsewhere = jax.default_backend() != "cpu" or _OF_XLA.get()
-    if elsewhere or batch_group_count != 1 or not out.size or not rhs.size:
+    if not computed_here() or batch_group_count != 1 or not out.size or not rhs.size:
         return of_xla(lhs, rhs)
-    of_lhs, of_rhs, of_out = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-    last = (of_out[0], *of_out[2:], of_out[1])  # the axes of the result, channels last
-    x = lhs.transpose(of_lhs[0], *of_lhs[2:], of_lhs[1])
-    kernel = rhs.transpose(*of_rhs[2:], of_rhs[1], of_rhs[0])
+    x, kernel, axes = channels_last(lhs, rhs, dimension_numbers)
     apart = tuple(rhs_dilation or (1,) * (x.ndim - 2))
     if isinstance(padding, str):
         window = [(k - 1) * d + 1 for k, d in zip(kernel.shape, apart, strict=False)]
@@ -104,13 +100,26 @@ def conv_general_dilated(
     sides = zip(padding, lhs_dilation or (1,) * len(apart), strict=True)
     around = ((0, 0, 0), *((low, high, d - 1) for (low, high), d in sides), (0, 0, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), around)  # which crops, too: padding may be negative
-    sizes = tuple(out.shape[axis] for axis in last[1:-1])
+    sizes = tuple(out.shape[axis] for axis in np.argsort(axes)[1:-1])
     product = functools.partial(
         lax.dot_general, precision=precision, preferred_element_type=preferred_element_type
     )
     slices = _slices(x, kernel.shape[:-2], sizes, tuple(window_strides), apart)
     y = _product(slices, kernel, feature_group_count, product)
-    return y.reshape(out.shape[of_out[0]], *sizes, -1).transpose(np.argsort(last))
+    return y.reshape(len(x), *sizes, -1).transpose(axes)
+
+
+def computed_here() -> bool:
+    """Whether a convolution is to be computed by the project, and not by XLA."""
+    return jax.default_backend() == "cpu" and not _OF_XLA.get()
+
+
+def channels_last(lhs: Array, rhs: Array, numbers: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    """Return images [B, ..., Ci], a kernel [..., Ci, Co], and the axes that undo it."""
+    of_lhs, of_rhs, of_out = lax.conv_dimension_numbers(lhs.shape, rhs.shape, numbers)
+    x = lhs.transpose(of_lhs[0], *of_lhs[2:], of_lhs[1])
+    kernel = rhs.transpose(*of_rhs[2:], of_rhs[1], of_rhs[0])
+    return x, kernel, tuple(np.argsort((of_out[0], *of_out[2:], of_out[1])).tolist())
 
 
 def _slices(

@@ -1,10 +1,8 @@
 // Convolution at stride 1 without a patch matrix and without zeros: docs/en/speed.md explains it.
 //
-// Images are blocks, as lenet/ops/blocks.py has them: [t, t, C, n, m, B], where pixel (i·t + a,
-// j·t + b) of channel c of example e is at [a, b, c, i, j, e]. Examples are last, so a vector of the
-// processor holds the same pixel of several examples, and no vector ever has to be rearranged.
-// A handler gets the last three axes as one, and `grid` = (n, m): XLA fuses what is before a handler
-// into one loop, which then works out no row and column for each number.
+// Images are in one of two forms. In blocks (first part) examples are the last axis, so a vector of
+// the processor holds the same pixel of several examples; channels last (second part), it holds
+// several channels of one pixel. Either way no vector ever has to be rearranged.
 //
 // Every sum has a fixed order, so the result depends on the inputs and on the width of a vector
 // alone. A handler keeps nothing between calls and starts no thread.
@@ -32,34 +30,52 @@ constexpr int kLanes = 4, kSums = 24;
 constexpr int kLanes = 4, kSums = 12;
 #endif
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
-typedef float Unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
-// The first `count` numbers at p, then zeros; `count` is kLanes except in the last vector of a batch.
+// The first `count` numbers at p, then zeros; of a `whole` vector all.
 template <bool whole>
-inline Vector Load(const float* p, int64_t count) {
-  if (whole) return *reinterpret_cast<const Unaligned*>(p);
+inline Vector Load(const float* p, int64_t count = kLanes) {
   Vector found = {};
-  std::memcpy(&found, p, 4 * count);
+  std::memcpy(&found, p, whole ? sizeof found : 4 * count);
   return found;
 }
 
 template <bool whole>
-inline void Store(float* p, Vector value, int64_t count) {
-  if (whole) {
-    *reinterpret_cast<Unaligned*>(p) = value;
-  } else {
-    std::memcpy(p, &value, 4 * count);
-  }
+inline void Store(float* p, Vector value, int64_t count = kLanes) {
+  std::memcpy(p, &value, whole ? sizeof value : 4 * count);
 }
 
+// The largest tile: channels are divided evenly, 16 as 6 + 5 + 5 where registers hold 6 × 2 sums.
+int64_t Tile(int64_t channels, int64_t most) {
+  const int64_t tiles = (channels + most - 1) / most;
+  return (channels + tiles - 1) / tiles;
+}
+
+// Call `f` with n, from 1 to `most`, as a constant of the compiler's.
+template <int most, typename F>
+void Sized(int64_t n, F f) {
+  if constexpr (most > 1) {
+    if (n < most) return Sized<most - 1>(n, f);
+  }
+  f(std::integral_constant<int, most>());
+}
+
+using F32 = ffi::Buffer<ffi::F32>;
+using Result = ffi::ResultBuffer<ffi::F32>;
+using Shape = ffi::AnyBuffer::Dimensions;
 using Grid = ffi::Span<const int64_t>;
 
-// Where the pixels of images in blocks are: channel c of pixel (y, x) at c·plane + row[y] + column[x].
+// ---- Blocks: y[d, i, j] = bias[d] + Σ_c Σ_u Σ_v kernel[u, v, c, d] · x[c, i+u−top, j+v−left] ----
+//
+// [t, t, C, n, m, B], as lenet/ops/blocks.py has them: pixel (i·t + a, j·t + b) of channel c of
+// example e is at [a, b, c, i, j, e]. A handler gets the last three axes as one, and (n, m): XLA
+// fuses what is before it into one loop, which then works out no row and column.
+
+// Channel c of pixel (y, x) is at c·plane + row[y] + column[x].
 struct Layout {
   int64_t channels, height, width, batch, plane;
   std::vector<int64_t> row, column;
 
-  Layout(ffi::AnyBuffer::Dimensions d, Grid grid)  // [t, t, C, n·m·B]
+  Layout(Shape d, Grid grid)  // [t, t, C, n·m·B]
       : channels(d[2]), height(d[0] * grid[0]), width(d[1] * grid[1]),
         batch(d[3] / (grid[0] * grid[1])), plane(d[3]), row(height), column(width) {
     for (int64_t y = 0; y < height; ++y) {
@@ -70,8 +86,6 @@ struct Layout {
     }
   }
 };
-
-// ---- y[d, i, j] = bias[d] + Σ_c Σ_u Σ_v kernel[u, v, c, d] · x[c, i + u − top, j + v − left] ----
 
 // The part of a window that lies within the images: rows and columns of the kernel.
 struct Window {
@@ -87,7 +101,7 @@ struct Correlation {
 };
 
 // One pixel of `outputs` channels from d on, for `vectors` vectors of examples from e on. All sums
-// stay in registers: each vector that is read meets `outputs` weights, each weight `vectors` vectors.
+// stay in registers: each vector that is read meets `outputs` weights, each weight `vectors`.
 template <int outputs, int vectors, bool whole>
 void Pixel(const Correlation& all, const Window& window, float* y, int64_t d, int64_t e) {
   const int64_t ci = all.from.channels, co = all.to.channels, count = all.from.batch - e;
@@ -131,34 +145,14 @@ void Pixels(const Correlation& all, const Window& window, float* y, int64_t d) {
   if (e < all.to.batch) Pixel<outputs, 1, false>(all, window, y + e, d, e);
 }
 
-constexpr int kOutputs = 8;  // channels of a tile, at most
+constexpr int kOutputs = kSums > 12 ? 8 : 6;  // channels of a tile, at most
 
-void Channels(const Correlation& all, const Window& window, float* y, int64_t d, int64_t count) {
-  switch (count) {
-    case 1: return Pixels<1>(all, window, y, d);
-    case 2: return Pixels<2>(all, window, y, d);
-    case 3: return Pixels<3>(all, window, y, d);
-    case 4: return Pixels<4>(all, window, y, d);
-    case 5: return Pixels<5>(all, window, y, d);
-    case 6: return Pixels<6>(all, window, y, d);
-    case 7: return Pixels<7>(all, window, y, d);
-    default: return Pixels<8>(all, window, y, d);
-  }
-}
-
-// The largest tile: channels are divided evenly, 16 as 6 + 5 + 5 where registers hold 6 × 2 sums.
-int64_t Tile(int64_t channels, int64_t most) {
-  const int64_t tiles = (channels + most - 1) / most;
-  return (channels + tiles - 1) / tiles;
-}
-
-ffi::Error Correlate(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> kernel,
-                     ffi::Buffer<ffi::F32> bias, ffi::ResultBuffer<ffi::F32> y, Grid from, Grid to,
-                     int64_t top, int64_t left) {
+ffi::Error Correlate(F32 x, F32 kernel, F32 bias, Result y, Grid from, Grid to, int64_t top,
+                     int64_t left) {
   const auto sides = kernel.dimensions();
   const Correlation all{x.typed_data(), kernel.typed_data(), bias.typed_data(), y->typed_data(),
                         Layout(x.dimensions(), from), Layout(y->dimensions(), to), sides[1]};
-  const int64_t tile = Tile(all.to.channels, kSums > 12 ? kOutputs : 6);
+  const int64_t tile = Tile(all.to.channels, kOutputs);
   for (int64_t i = 0; i < all.to.height; ++i) {
     for (int64_t j = 0; j < all.to.width; ++j) {
       const int64_t row = i - top, column = j - left;
@@ -167,7 +161,9 @@ ffi::Error Correlate(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> kernel,
                           std::max<int64_t>(0, -column), std::min(sides[1], all.from.width - column)};
       float* pixel = all.y + all.to.row[i] + all.to.column[j];
       for (int64_t d = 0; d < all.to.channels; d += tile) {
-        Channels(all, window, pixel + d * all.to.plane, d, std::min(tile, all.to.channels - d));
+        Sized<kOutputs>(std::min(tile, all.to.channels - d), [&](auto outputs) {
+          Pixels<outputs>(all, window, pixel + d * all.to.plane, d);
+        });
       }
     }
   }
@@ -176,26 +172,12 @@ ffi::Error Correlate(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> kernel,
 
 // ---- dk[u, v, c, d] = Σ_i Σ_j Σ_e x[c, i + u, j + v, e] · dy[d, i, j, e];  db[d] = Σ dy[d] ----
 
-struct Gradient {
-  const float *x, *dy;
-  Layout from, to;
-};
+struct Gradient { const float *x, *dy; Layout from, to; };
 
 // What row i of the outputs adds to a tile of the kernel's gradient, row u and channel c: `columns`
 // columns from v on and `outputs` channels from d on. Each lane of a vector has a sum of its own.
-template <int columns, int outputs, bool whole>
-inline void Add(const float* const* x, const float* dy, int64_t plane, int64_t e, int64_t count,
-                Vector (&sum)[columns][outputs]) {
-  Vector out[outputs];
-  for (int r = 0; r < outputs; ++r) out[r] = Load<whole>(dy + r * plane + e, count);
-  for (int k = 0; k < columns; ++k) {
-    const Vector in = Load<whole>(x[k] + e, count);
-    for (int r = 0; r < outputs; ++r) sum[k][r] += in * out[r];
-  }
-}
-
 template <int columns, int outputs>
-void Row(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_t d, Vector* total) {
+void Row(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_t d, Vector* sums) {
   const float* line = all.x + c * all.from.plane + all.from.row[i + u];
   const float* above = all.dy + d * all.to.plane + all.to.row[i];
   const int64_t batch = all.to.batch, rest = batch % kLanes;
@@ -205,39 +187,22 @@ void Row(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_
     for (int k = 0; k < columns; ++k) x[k] = line + all.from.column[j + v + k];
     const float* dy = above + all.to.column[j];
     for (; e + count <= batch; e += count) {
-      Add<columns, outputs, whole.value>(x, dy, all.to.plane, e, count, sum);
+      Vector out[outputs];
+      for (int r = 0; r < outputs; ++r) out[r] = Load<whole>(dy + r * all.to.plane + e, count);
+      for (int k = 0; k < columns; ++k) {
+        const Vector in = Load<whole>(x[k] + e, count);
+        for (int r = 0; r < outputs; ++r) sum[k][r] += in * out[r];
+      }
     }
   };
-  for (int64_t j = 0; j < all.to.width; ++j) along(j, 0, kLanes, std::true_type());
-  for (int64_t j = 0; rest && j < all.to.width; ++j) along(j, batch - rest, rest, std::false_type());
+  for (int64_t j = 0; j < all.to.width; ++j) along(j, 0, kLanes, std::true_type{});
+  for (int64_t j = 0; rest && j < all.to.width; ++j) along(j, batch - rest, rest, std::false_type{});
   for (int k = 0; k < columns; ++k) {  // by row first: fewer numbers in each sum, less rounding
-    for (int r = 0; r < outputs; ++r) total[k * all.from.channels * all.to.channels + r] += sum[k][r];
+    for (int r = 0; r < outputs; ++r) sums[k * all.from.channels * all.to.channels + r] += sum[k][r];
   }
 }
 
 constexpr int kColumns = 5, kDeep = kSums > 12 ? 4 : 2;  // sizes of a tile, at most
-
-template <int columns>
-void Outputs(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_t d,
-             int64_t count, Vector* total) {
-  switch (count) {
-    case 1: return Row<columns, 1>(all, i, u, v, c, d, total);
-    case 2: return Row<columns, 2>(all, i, u, v, c, d, total);
-    case 3: return Row<columns, std::min(3, kDeep)>(all, i, u, v, c, d, total);
-    default: return Row<columns, kDeep>(all, i, u, v, c, d, total);
-  }
-}
-
-void Columns(const Gradient& all, int64_t i, int64_t u, int64_t v, int64_t c, int64_t d,
-             int64_t columns, int64_t outputs, Vector* total) {
-  switch (columns) {
-    case 1: return Outputs<1>(all, i, u, v, c, d, outputs, total);
-    case 2: return Outputs<2>(all, i, u, v, c, d, outputs, total);
-    case 3: return Outputs<3>(all, i, u, v, c, d, outputs, total);
-    case 4: return Outputs<4>(all, i, u, v, c, d, outputs, total);
-    default: return Outputs<5>(all, i, u, v, c, d, outputs, total);
-  }
-}
 
 float Sum(const Vector& lanes) {
   float sum = 0;
@@ -245,9 +210,7 @@ float Sum(const Vector& lanes) {
   return sum;
 }
 
-ffi::Error KernelGradient(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> dy,
-                          ffi::ResultBuffer<ffi::F32> kernel, ffi::ResultBuffer<ffi::F32> bias,
-                          Grid from, Grid to) {
+ffi::Error KernelGradient(F32 x, F32 dy, Result kernel, Result bias, Grid from, Grid to) {
   const Gradient all{x.typed_data(), dy.typed_data(), Layout(x.dimensions(), from),
                      Layout(dy.dimensions(), to)};
   const int64_t kh = kernel->dimensions()[0], kw = kernel->dimensions()[1];
@@ -259,8 +222,11 @@ ffi::Error KernelGradient(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> dy,
       for (int64_t c = 0; c < ci; ++c) {
         for (int64_t u = 0; u < kh; ++u) {
           for (int64_t v = 0; v < kw; v += across) {
-            Columns(all, i, u, v, c, d, std::min(across, kw - v), std::min(deep, co - d),
-                    &total[((u * kw + v) * ci + c) * co + d]);
+            Sized<kColumns>(std::min(across, kw - v), [&](auto columns) {
+              Sized<kDeep>(std::min(deep, co - d), [&](auto outputs) {
+                Row<columns, outputs>(all, i, u, v, c, d, &total[((u * kw + v) * ci + c) * co + d]);
+              });
+            });
           }
         }
       }
@@ -269,7 +235,7 @@ ffi::Error KernelGradient(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> dy,
       for (int64_t j = 0; j < all.to.width; ++j) {
         const float* pixel = all.dy + d * all.to.plane + all.to.row[i] + all.to.column[j];
         int64_t e = 0;
-        for (; e + kLanes <= batch; e += kLanes) biases[d] += Load<true>(pixel + e, kLanes);
+        for (; e + kLanes <= batch; e += kLanes) biases[d] += Load<true>(pixel + e);
         if (e < batch) biases[d] += Load<false>(pixel + e, batch - e);
       }
     }
@@ -279,24 +245,156 @@ ffi::Error KernelGradient(ffi::Buffer<ffi::F32> x, ffi::Buffer<ffi::F32> dy,
   return ffi::Error::Success();
 }
 
+// ---- Channels last: y[n, d] = Σ_u Σ_t x[corner(n) + u·row + t] · kernel[u, t, d] ----
+//
+// Images are [B, H, W, C], as Flax has them, with zeros around them. A row of a window is a run of
+// neighbouring numbers, t: columns and channels. A vector holds channels of the outputs.
+
+struct Windows {
+  int64_t images, height, width, channels, rows, run, outputs, top, left, terms, pixels;
+  int64_t row;                  // numbers in a row of an image with its zeros
+  std::vector<int64_t> corner;  // where the window of each pixel of y begins
+  std::vector<float> padded;    // an image with its zeros
+
+  Windows(Shape x, Shape kernel, Shape y, int64_t top, int64_t left)
+      : images(x[0]), height(x[1]), width(x[2]), channels(x[3]), rows(kernel[0]),
+        run(kernel[1] * x[3]), outputs(y[3]), top(top), left(left), terms(rows * run),
+        pixels(y[1] * y[2]), row((y[2] + kernel[1] - 1) * x[3]), corner(pixels),
+        padded((y[1] + rows - 1) * row) {
+    for (int64_t n = 0; n < pixels; ++n) corner[n] = n / y[2] * row + n % y[2] * channels;
+  }
+
+  const float* Padded(const float* image) {
+    for (int64_t i = 0; i < height; ++i) {
+      std::copy_n(image + i * width * channels, width * channels,
+                  &padded[(top + i) * row + left * channels]);
+    }
+    return padded.data();
+  }
+};
+
+// Registers hold the sums of `vectors` vectors of outputs for `deep` pixels, or for `deep` terms.
+template <int vectors>
+struct Last {
+  static constexpr int deep = std::min(8, kSums / vectors), wide = vectors * kLanes;
+
+  template <int pixels>
+  static void Pixels(const Windows& all, const float* image, const int64_t* corner,
+                     const float* weight, float* y, int64_t outputs) {
+    const float* x[pixels];
+    for (int p = 0; p < pixels; ++p) x[p] = image + corner[p];
+    Vector sum[pixels][vectors] = {};
+    for (int64_t u = 0; u < all.rows; ++u) {
+      for (int64_t t = u * all.row; t < u * all.row + all.run; ++t, weight += wide) {
+        for (int k = 0; k < vectors; ++k) {
+          const Vector w = Load<true>(weight + k * kLanes);
+          for (int p = 0; p < pixels; ++p) sum[p][k] += w * x[p][t];
+        }
+      }
+    }
+    for (int p = 0; p < pixels; ++p, y += all.outputs) {
+      float part[wide], *place = outputs < wide ? part : y;
+      for (int k = 0; k < vectors; ++k) Store<true>(place + k * kLanes, sum[p][k]);
+      if (outputs < wide) std::copy_n(part, outputs, y);
+    }
+  }
+
+  static void Correlate(Windows& all, const float* x, const float* kernel, float* y) {
+    std::vector<float> weights((all.outputs + wide - 1) / wide * all.terms * wide);
+    for (int64_t d = 0; d < all.outputs; d += wide) {  // to [groups of outputs, terms, wide]
+      for (int64_t t = 0; t < all.terms; ++t) {
+        std::copy_n(kernel + t * all.outputs + d, std::min<int64_t>(wide, all.outputs - d),
+                    &weights[d * all.terms + t * wide]);
+      }
+    }
+    for (int64_t b = 0; b < all.images; ++b, y += all.pixels * all.outputs) {
+      const float* image = all.Padded(x + b * all.height * all.width * all.channels);
+      const auto write = [&](int64_t n, auto pixels) {
+        for (int64_t d = 0; d < all.outputs; d += wide) {
+          Pixels<pixels>(all, image, &all.corner[n], &weights[d * all.terms],
+                         y + n * all.outputs + d, std::min<int64_t>(wide, all.outputs - d));
+        }
+      };
+      int64_t n = 0;
+      for (; n + deep <= all.pixels; n += deep) write(n, std::integral_constant<int, deep>());
+      for (; n < all.pixels; ++n) write(n, std::integral_constant<int, 1>());
+    }
+  }
+
+  static void Gradient(Windows& all, const float* x, const float* dy, float* kernel) {
+    const int64_t tiles = (all.terms + deep - 1) / deep;
+    const int64_t outputs = (all.outputs + wide - 1) / wide * wide;
+    std::vector<int64_t> place(tiles * deep);  // of each term in a window
+    for (int64_t t = 0; t < all.terms; ++t) place[t] = t / all.run * all.row + t % all.run;
+    std::vector<float> filled(all.outputs < outputs ? all.pixels * outputs : 0);
+    std::vector<float> total(tiles * deep * outputs);
+    for (int64_t b = 0; b < all.images; ++b, dy += all.pixels * all.outputs) {
+      const float* image = all.Padded(x + b * all.height * all.width * all.channels);
+      for (int64_t n = 0; n < all.pixels && !filled.empty(); ++n) {
+        std::copy_n(dy + n * all.outputs, all.outputs, &filled[n * outputs]);
+      }
+      for (int64_t i = 0; i < tiles * outputs; i += wide) {
+        const int64_t tile = i / outputs * deep, d = i % outputs;
+        const float* out = (filled.empty() ? dy : filled.data()) + d;
+        int64_t at[deep];
+        std::copy_n(&place[tile], deep, at);
+        Vector sum[deep][vectors] = {};
+        for (int64_t n = 0; n < all.pixels; ++n, out += outputs) {
+          const float* in = image + all.corner[n];
+          Vector grad[vectors];
+          for (int k = 0; k < vectors; ++k) grad[k] = Load<true>(out + k * kLanes);
+          for (int r = 0; r < deep; ++r) {
+            for (int k = 0; k < vectors; ++k) sum[r][k] += grad[k] * in[at[r]];
+          }
+        }
+        for (int r = 0; r < deep; ++r) {  // by image first: less rounding
+          for (int k = 0; k < vectors; ++k) {
+            float* sums = &total[(tile + r) * outputs + d + k * kLanes];
+            Store<true>(sums, Load<true>(sums) + sum[r][k]);
+          }
+        }
+      }
+    }
+    for (int64_t t = 0; t < all.terms; ++t) {
+      std::copy_n(&total[t * outputs], all.outputs, kernel + t * all.outputs);
+    }
+  }
+};
+
+template <typename F>
+void ByOutputs(int64_t outputs, F f) {
+  Sized<4>(Tile((outputs + kLanes - 1) / kLanes, 4), [&](auto vectors) { f(Last<vectors>()); });
+}
+
+ffi::Error CorrelateLast(F32 x, F32 kernel, Result y, int64_t top, int64_t left) {
+  Windows all(x.dimensions(), kernel.dimensions(), y->dimensions(), top, left);
+  ByOutputs(all.outputs, [&](auto last) {
+    last.Correlate(all, x.typed_data(), kernel.typed_data(), y->typed_data());
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error KernelGradientLast(F32 x, F32 dy, Result kernel, int64_t top, int64_t left) {
+  Windows all(x.dimensions(), kernel->dimensions(), dy.dimensions(), top, left);
+  ByOutputs(all.outputs, [&](auto last) {
+    last.Gradient(all, x.typed_data(), dy.typed_data(), kernel->typed_data());
+  });
+  return ffi::Error::Success();
+}
+
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(correlate, Correlate,
-                              ffi::Ffi::Bind()
-                                  .Arg<ffi::Buffer<ffi::F32>>()   // x [t, t, Ci, n·m·B]
-                                  .Arg<ffi::Buffer<ffi::F32>>()   // kernel [kh, kw, Ci, Co]
-                                  .Arg<ffi::Buffer<ffi::F32>>()   // bias [Co]
-                                  .Ret<ffi::Buffer<ffi::F32>>()   // y [s, s, Co, n'·m'·B]
-                                  .Attr<Grid>("from")             // (n, m)
-                                  .Attr<Grid>("to")               // (n', m')
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(correlate, Correlate, ffi::Ffi::Bind()
+    .Arg<F32>().Arg<F32>().Arg<F32>().Ret<F32>()  // x, kernel [kh, kw, Ci, Co], bias [Co], y
+    .Attr<Grid>("from").Attr<Grid>("to")          // (n, m) of x, of y
+    .Attr<int64_t>("top").Attr<int64_t>("left"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(kernel_gradient, KernelGradient,
-                              ffi::Ffi::Bind()
-                                  .Arg<ffi::Buffer<ffi::F32>>()   // x [t, t, Ci, n·m·B]
-                                  .Arg<ffi::Buffer<ffi::F32>>()   // dy [s, s, Co, n'·m'·B]
-                                  .Ret<ffi::Buffer<ffi::F32>>()   // dk [kh, kw, Ci, Co]
-                                  .Ret<ffi::Buffer<ffi::F32>>()   // db [Co]
-                                  .Attr<Grid>("from")             // (n, m)
-                                  .Attr<Grid>("to"));             // (n', m')
+XLA_FFI_DEFINE_HANDLER_SYMBOL(kernel_gradient, KernelGradient, ffi::Ffi::Bind()
+    .Arg<F32>().Arg<F32>().Ret<F32>().Ret<F32>()  // x, dy, dk [kh, kw, Ci, Co], db [Co]
+    .Attr<Grid>("from").Attr<Grid>("to"));        // (n, m) of x, of dy
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(correlate_last, CorrelateLast, ffi::Ffi::Bind()
+    .Arg<F32>().Arg<F32>().Ret<F32>().Attr<int64_t>("top").Attr<int64_t>("left"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(kernel_gradient_last, KernelGradientLast, ffi::Ffi::Bind()
+    .Arg<F32>().Arg<F32>().Ret<F32>().Attr<int64_t>("top").Attr<int64_t>("left"));

@@ -1,46 +1,28 @@
 """Convolution by a kernel of our own on a CPU, compiled where it runs.
 
-The matrix products of `lenet.ops.blocks` copy every input into a patch matrix, and multiply with
-the zeros of a Toeplitz matrix. `native.cc` does neither: it reads the images where they are. The
-system's C++ compiler compiles it once for this processor, into a directory that only this user can
-write; `jax.ffi` calls it. Images are blocks, as `blocks.split` lays them out.
+The matrix products of `lenet.ops.blocks` and `lenet.ops.general` copy every input into a patch
+matrix; those of blocks also multiply with the zeros of a Toeplitz matrix. `native.cc` does neither:
+it reads the images where they are, in blocks, as `blocks.split` lays them out, or channels last, as
+Flax does. `lenet.ops.compiled` makes it for this processor.
 """
 
-import ctypes
 import functools
-import hashlib
-import importlib.metadata
+import logging
 import math
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import filelock
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jaxtyping import Float
+from jax import Array, lax
+from jaxtyping import Float, Num
 
-from lenet import files
-from lenet.errors import LenetError, UsageError
+from lenet.ops import compiled, general
+from lenet.ops.compiled import call
 from lenet.ops.shapes import Size
 
-SOURCE = Path(__file__).with_suffix(".cc")
-COMPILERS = ("c++", "g++", "clang++")
-"""Looked for in this order; the environment variable CXX names another."""
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fPIC", "-shared")
-SECONDS = 120
-"""Time limit of the compiler, which takes about five."""
-HANDLERS = ("correlate", "kernel_gradient")
-
-
-class MissingError(UsageError):
-    """The kernel cannot be compiled or used here; the message says why, and the remedy."""
+log = logging.getLogger("lenet")
 
 
 def conv2d(
@@ -58,7 +40,7 @@ def conv2d(
     Raises:
       MissingError: if the kernel cannot be compiled here.
     """
-    library()
+    compiled.library()
     height, width = (
         x.shape[0] * side - k + 1 for side, k in zip(x.shape[3:5], kernel.shape, strict=False)
     )
@@ -87,7 +69,7 @@ def _backward(block: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array,
     dx = _correlated(dy, turned, jnp.zeros(x.shape[2], x.dtype), x.shape, corner)
     shapes = (kernel.shape, (kernel.shape[3],))
     out = [jax.ShapeDtypeStruct(shape, x.dtype) for shape in shapes]
-    return dx, *_call("kernel_gradient", out, _flat(x), _flat(dy), **_grids(x.shape, dy.shape))
+    return dx, *call("kernel_gradient", out, _flat(x), _flat(dy), **_grids(x.shape, dy.shape))
 
 
 _convolved.defvjp(_forward, _backward)
@@ -98,9 +80,8 @@ def _correlated(
 ) -> Array:
     """Return blocks of `shape`; the first window begins `corner` pixels outside the images."""
     out = jax.ShapeDtypeStruct((*shape[:3], math.prod(shape[3:])), x.dtype)
-    numbers = {"top": np.int64(corner[0]), "left": np.int64(corner[1])}
-    grids = _grids(x.shape, shape)
-    return _call("correlate", out, _flat(x), kernel, bias, **grids, **numbers).reshape(shape)
+    numbers = _grids(x.shape, shape) | _corner(corner)
+    return call("correlate", out, _flat(x), kernel, bias, **numbers).reshape(shape)
 
 
 def _flat(x: Array) -> Array:
@@ -112,100 +93,112 @@ def _grids(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
     return {"from": np.array(before[3:5], np.int64), "to": np.array(after[3:5], np.int64)}
 
 
-def _call(handler: str, out: Any, *arrays: Array, **attributes: Any) -> Any:
-    function = jax.ffi.ffi_call(f"{handler}_{library()}", out, vmap_method="sequential")
-    return function(*arrays, **attributes)
+def conv_general_dilated(
+    lhs: Num[Array | np.ndarray, "..."],
+    rhs: Num[Array | np.ndarray, "..."],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Num[Array, "..."]:
+    """Return `ops.conv_general_dilated`, by the compiled kernel where it has such a convolution.
 
+    That is one of float32 images at stride 1, without dilation and groups, padded by less than the
+    kernel, on a CPU with a C++ compiler; it is differentiable in reverse mode only. Any other is
+    computed as `ops.conv_general_dilated` does.
 
-@functools.cache
-def library() -> str:
-    """Compile the kernel or find it, load it, and return its key.
-
-    The key is a digest of the source, of how it is compiled, and of what the compiler says of
-    itself and of this processor. It is part of the names that a compiled program calls, so that a
-    program that JAX has kept finds the same kernel or is compiled again.
-
-    Raises:
-      MissingError: if there is no compiler, it fails, or there is no directory of this user's own.
+    Flax takes it in place of XLA's: nn.Conv(..., conv_general_dilated=native.conv_general_dilated).
     """
-    if jax.default_backend() != "cpu":
-        raise MissingError(
-            f"conv=native: computes on a CPU, not on a {jax.default_backend()}. Use conv=auto"
-        )
-    command = _compiler()
-    source = SOURCE.read_bytes()
-    about = _run([*command, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    headers = importlib.metadata.version("jaxlib")
-    parts = (source, " ".join((*command, *FLAGS, headers)).encode(), about)
-    key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
-    root = files.cache_directory()
-    directory = root and files.private(root / "programs" / "native")
-    if directory is None:
-        raise MissingError(
-            f"conv=native: {root or 'the cache'} has no directory for it that only you can write. "
-            "Remove its programs/native, or set XDG_CACHE_HOME to a directory of your own"
-        )
-    path = directory / f"{key}.so"
-    try:
-        with filelock.FileLock(directory / ".lock"):  # one process compiles, others wait
-            if not path.exists():
-                files.write(path, _compiled(command, source))
-        loaded = ctypes.CDLL(str(path))
-    except MissingError:
-        raise
-    except (OSError, NotImplementedError, LenetError) as error:  # such as a system without locks
-        raise MissingError(
-            f"conv=native: {error}. Set XDG_CACHE_HOME to a directory for programs"
-        ) from error
-    for handler in HANDLERS:
-        pointer = jax.ffi.pycapsule(getattr(loaded, handler))
-        jax.ffi.register_ffi_target(f"{handler}_{key}", pointer, platform="cpu")
-    return key
-
-
-@functools.cache
-def missing() -> str | None:
-    """Return why there is no `library` here, with the remedy; None where there is one."""
-    try:
-        library()
-    except MissingError as error:
-        return str(error)
-    return None
-
-
-def _compiler() -> list[str]:
-    """Return the command of the C++ compiler."""
-    try:
-        asked = shlex.split(os.environ.get("CXX", ""))
-    except ValueError as error:
-        raise MissingError(f"conv=native: CXX={os.environ['CXX']!a:.60}: {error}") from None
-    for command in [asked] if asked else [[name] for name in COMPILERS]:
-        if shutil.which(command[0]):
-            return command
-    raise MissingError(
-        f"conv=native: no C++ compiler ({' '.join(asked) or ', '.join(COMPILERS)}). Install one, "
-        "such as Debian's package g++, or let CXX name one"
+    lhs, rhs = jnp.asarray(lhs), jnp.asarray(rhs)
+    plain = (
+        lhs.ndim == rhs.ndim == 4
+        and lhs.dtype == rhs.dtype == jnp.float32
+        and preferred_element_type in (None, jnp.float32)
+        and batch_group_count == 1
+        and all(n == 1 for n in (*window_strides, *(lhs_dilation or ()), *(rhs_dilation or ())))
+    )
+    if plain and general.computed_here() and _there():
+        x, kernel, axes = general.channels_last(lhs, rhs, dimension_numbers)
+        if sides := _sides(x.shape, kernel.shape, padding):
+            return _convolved_last(x, kernel, sides).transpose(axes)
+    return general.conv_general_dilated(
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        lhs_dilation,
+        rhs_dilation,
+        dimension_numbers,
+        feature_group_count,
+        batch_group_count,
+        precision,
+        preferred_element_type,
     )
 
 
-def _compiled(command: list[str], source: bytes) -> bytes:
-    """Return the shared library."""
-    headers = ("-isystem", jax.ffi.include_dir())
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place) / "native.so"
-        _run([*command, *FLAGS, *headers, "-x", "c++", "-", "-o", str(out)], source)
-        return out.read_bytes()
+def _sides(
+    images: tuple[int, ...], kernel: tuple[int, ...], padding: str | Sequence[tuple[int, int]]
+) -> tuple[Size, Size] | None:
+    """Return the padding above and below, left and right; None: the kernel does not compute it."""
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(images[1:3], kernel[:2], (1, 1), padding)
+    (top, bottom), (left, right) = padding
+    sizes = zip(images[1:3], padding, kernel, strict=False)
+    fits = all(0 <= p < k for sides, k in zip(padding, kernel, strict=False) for p in sides)
+    whole = images[3] == kernel[2] and math.prod((*images, *kernel)) > 0
+    if not (fits and whole and all(n + sum(sides) >= k for n, sides, k in sizes)):
+        return None
+    return (top, bottom), (left, right)
 
 
-def _run(command: list[str], text: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(command, input=text, capture_output=True, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingError(f"conv=native: {command[0]}: {error}. Let CXX name another") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
-        first = next((line for line in said if "error" in line), said[0])
-        raise MissingError(
-            f"conv=native: {command[0]} failed: {first.strip():.200}. Let CXX name another compiler"
-        )
-    return done.stdout
+@functools.cache
+def _there() -> bool:
+    """Whether there is a kernel; a line says once why there is none."""
+    if why := compiled.missing():
+        log.warning("warning: direct convolution: %s. Using matrix products", why)
+    return why is None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolved_last(x: Array, kernel: Array, padding: tuple[Size, Size]) -> Array:
+    height, width = (
+        n + sum(sides) - k + 1
+        for n, sides, k in zip(x.shape[1:3], padding, kernel.shape, strict=False)
+    )
+    corner = (padding[0][0], padding[1][0])
+    return _correlated_last(x, kernel, (len(x), height, width, kernel.shape[3]), corner)
+
+
+def _forward_last(
+    x: Array, kernel: Array, padding: tuple[Size, Size]
+) -> tuple[Array, tuple[Array, Array]]:
+    return _convolved_last(x, kernel, padding), (x, kernel)
+
+
+def _backward_last(
+    padding: tuple[Size, Size], saved: tuple[Array, Array], dy: Array
+) -> tuple[Array, Array]:
+    x, kernel = saved
+    corner = (padding[0][0], padding[1][0])
+    around = (kernel.shape[0] - 1 - corner[0], kernel.shape[1] - 1 - corner[1])
+    dx = _correlated_last(dy, kernel[::-1, ::-1].swapaxes(2, 3), x.shape, around)
+    out = jax.ShapeDtypeStruct(kernel.shape, x.dtype)
+    return dx, call("kernel_gradient_last", out, x, dy, **_corner(corner))
+
+
+_convolved_last.defvjp(_forward_last, _backward_last)
+
+
+def _correlated_last(x: Array, kernel: Array, shape: tuple[int, ...], corner: Size) -> Array:
+    """Return images of `shape`; the first window begins `corner` pixels outside the images."""
+    out = jax.ShapeDtypeStruct(shape, x.dtype)
+    return call("correlate_last", out, x, kernel, **_corner(corner))
+
+
+def _corner(corner: Size) -> dict[str, Any]:
+    return {"top": np.int64(corner[0]), "left": np.int64(corner[1])}

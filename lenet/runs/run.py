@@ -40,7 +40,7 @@ from lenet.errors import (
 )
 from lenet.inspect import diagnostics, snapshot
 from lenet.model import LeNet
-from lenet.ops import native
+from lenet.ops import compiled
 from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
@@ -81,8 +81,8 @@ class Run:
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
         """What the bits depend on besides config and data: versions and hardware."""
-        if train.form(self.config) == "native":
-            return records.environment() | {"native": native.library()}
+        if self.data is not None and train.direct(self.model, self.data):
+            return records.environment() | {"native": compiled.library()}
         return records.environment()
 
     def epochs(self) -> Iterator[Row]:
