@@ -107,12 +107,17 @@ def test_a_layer_and_its_gradients_are_xla_s_to_rounding(kernel, case):
 
 @st.composite
 def calls(draw):
-    """images, a kernel and settings of a convolution, which the kernel computes or does not."""
+    """images, a kernel and settings of a convolution, which the kernel computes or does not.
+
+    Padded by less than the kernel: XLA's gradients are wrong beyond (openxla/xla, issue 48713).
+    """
     kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     height, width = (k + draw(st.integers(0, 6)) for k in (kh, kw))
     ci, co = draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 8, 10, 32, 37, 70]))
     padding = tuple(
-        (draw(st.integers(-1, k)), draw(st.integers(-1, k))) if draw(st.booleans()) else (0, 0)
+        (draw(st.integers(-1, k - 1)), draw(st.integers(-1, k - 1)))
+        if draw(st.booleans())
+        else (0, 0)
         for k in (kh, kw)
     )
     settings = {"padding": draw(st.sampled_from([padding, "SAME", "VALID"]))}
