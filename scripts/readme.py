@@ -31,6 +31,7 @@ from benchmarks import table as table_of_bench
 from experiments import cli
 from experiments.cli import completion
 from experiments.commands import purpose
+from experiments.within import running_statistics
 from lenet import config as config_module
 from lenet import data, files, records
 from lenet.analysis import (
@@ -76,9 +77,11 @@ NEAR = (0.02, 0.04, 0.06, 0.08)
 FAULTS = ROOT / "results" / "faults.json"
 REPORT = ROOT / "results" / "report.json"
 BENCH_NETWORKS = ROOT / "results" / "bench_networks.json"
+NORMALISED = ROOT / "results" / "within" / "running_statistics.json"
 BEST_OF = (1, 2, 4, 8, 16)
 KINDS = {"scratch": mark("from scratch"), "concise": mark("the framework's layer")}
 """How the published runs normalise."""
+MEASURES = {"train_loss": mark("training loss"), "train_accuracy": mark("training accuracy")}
 TESTED = (mark("their own batch"), mark("running means"))
 """Test images, by whether it is by running statistics."""
 README = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
@@ -436,20 +439,8 @@ def best_of_section(language: str) -> str:
 
 
 def normalised_section(language: str) -> str:
-    """LeNet with batch normalisation: the published distributions, by pooling and statistics."""
+    """LeNet with batch normalisation: the distributions by pooling and statistics, ours first."""
     t = partial(translate, language)
-    rows = []
-    for pool, name in POOLINGS.items():
-        for framework in published.NAMES:
-            runs = published.runs(framework, f"bn_{pool}")
-            for kind, running in itertools.product(KINDS, (False, True)):
-                chosen = (runs.kind == kind) & (published.by_running(runs) == running)
-                if chosen.sum() > 2:
-                    some = runs.where(chosen)
-                    columns = (some.loss, some.train_acc, some.test_acc)
-                    about = [t(published.NAMES[framework]), t(KINDS[kind]), t(TESTED[running])]
-                    spreads = map(sections.spread, columns)
-                    rows.append([t(name), *about, len(some.loss), *spreads])
     heads = [
         t("pooling"),
         t("source"),
@@ -460,6 +451,7 @@ def normalised_section(language: str) -> str:
         t("training accuracy"),
         t("test accuracy"),
     ]
+    rows = [[t(cell) if isinstance(cell, str) else cell for cell in row] for row in _normalised()]
     shown = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     note = t("n runs; mean ± standard deviation.")
     said = t(
@@ -473,7 +465,66 @@ def normalised_section(language: str) -> str:
             for kind in KINDS
         },
     )
-    return f"{shown}\n\n{note}\n\n{said}"
+    return f"{shown}\n\n{note}\n\n{t(_beside_pytorch())}\n\n{said}".replace(" -", " −")
+
+
+def _normalised() -> list[list[Any]]:
+    """The rows of the table: ours by both kinds of statistics, then the published runs."""
+    record = records.read_json(NORMALISED)
+    rows: list[list[Any]] = []
+    for pool, name in POOLINGS.items():
+        tested = running_statistics.accuracies(record, _group(pool)).T
+        for statistic, by in (("batch", 0), ("running", 1)):
+            test = tested[[*running_statistics.STATISTICS].index(statistic)]
+            spreads = map(sections.spread, (*_ends(record, pool).values(), test))
+            rows.append([name, "lenet", KINDS["concise"], TESTED[by], len(test), *spreads])
+        for framework in published.NAMES:
+            runs = published.runs(framework, f"bn_{pool}")
+            for kind, running in itertools.product(KINDS, (False, True)):
+                chosen = (runs.kind == kind) & (published.by_running(runs) == running)
+                if chosen.sum() > 2:
+                    some = runs.where(chosen)
+                    spreads = map(sections.spread, (some.loss, some.train_acc, some.test_acc))
+                    about = [published.NAMES[framework], KINDS[kind], TESTED[running]]
+                    rows.append([name, *about, len(some.loss), *spreads])
+    return rows
+
+
+def _beside_pytorch() -> Message:
+    """How our runs with batch normalisation differ from PyTorch's, and by pooling."""
+    record = records.read_json(NORMALISED)
+    ends = {pool: _ends(record, pool) for pool in POOLINGS}
+    compared = [
+        message(
+            "{pool}: {measure} {difference} (95% CI, Welch; {equal} within {margin}, two one-sided "
+            "tests, p = {p:.2g})",
+            pool=Message(POOLINGS[pool]),
+            measure=Message(MEASURES[key]),
+            difference=equal.difference,
+            equal=Message(published.EQUIVALENT[equal.equivalent]),
+            margin=MARGIN,
+            p=equal.equivalence,
+        )
+        for pool, values in ends.items()
+        for key, equal in published.equality(values, f"bn_{pool}").items()
+    ]
+    gain = stats.equality(ends["max"]["train_accuracy"], ends["avg"]["train_accuracy"])
+    return message(
+        "Ours minus PyTorch's by running means: {compared}. Ours, max minus average pooling: "
+        "training accuracy {gain} (95% CI, Welch).",
+        compared=listed(compared, "; "),
+        gain=gain.difference,
+    )
+
+
+def _group(pool: str) -> running_statistics.Group:
+    return running_statistics.Group(pool, 1.0)
+
+
+def _ends(record: dict[str, Any], pool: str) -> dict[str, list[float]]:
+    """What our runs of a pooling ended training with, by the keys of MEASURES."""
+    runs = running_statistics.of_group(record, _group(pool))
+    return {key: [run[key][-1] for run in runs] for key in MEASURES}
 
 
 def _spread_changed(kind: str, column: str) -> float:
