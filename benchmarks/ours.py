@@ -22,6 +22,7 @@ from lenet.engine import sgd, sharding, sweep
 from lenet.engine.lanes import Lanes
 from lenet.engine.metrics import Metrics
 from lenet.engine.sgd import State
+from lenet.ops import compiled
 
 assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
@@ -87,8 +88,9 @@ class Program:
         return kernels.of_jax(lambda: self.step(steps))
 
     def environment(self) -> dict[str, Any]:
-        """Nothing that `records.environment` does not know."""
-        return {}
+        """Return the compiled kernel of a direct convolution, if the network trains with one."""
+        config, data = self.program.config, self.program.data
+        return {"native": compiled.library()} if train.direct([config], data) else {}
 
     def device_memory(self) -> int | None:
         """Return the most bytes held on a GPU."""
