@@ -1,4 +1,4 @@
-"""Start a cluster, on which experiments.sweep and experiments.compare train with --cluster.
+"""Start a cluster, on which experiments.sweep, search and compare train with --cluster.
 
     python -m experiments.cluster scheduler              prints its address, tls://HOST:8786
     python -m experiments.cluster worker --cluster=tls://HOST:8786       on each machine
@@ -17,6 +17,7 @@ from experiments import cli
 from experiments.cli import language, many
 from lenet.engine import cores
 from lenet.errors import UsageError
+from lenet.language import mark
 
 flags.DEFINE_string("host", None, "scheduler: address or name to listen on (default: all)")
 flags.DEFINE_integer("port", 8786, "scheduler: port; 0: any", lower_bound=0, upper_bound=65535)
@@ -30,7 +31,8 @@ FLAGS = flags.FLAGS
 def main(*operands: str) -> None:
     """Run a scheduler, or the workers of this machine, until a signal comes."""
     if operands not in (("scheduler",), ("worker",)):
-        raise UsageError(f"{' '.join(operands)!r}: name one of scheduler and worker")
+        given = f"{' '.join(operands)!r}: " if operands else ""
+        raise UsageError(f"{given}type `python -m experiments.cluster scheduler`, or worker")
     from lenet import cluster
 
     if operands == ("scheduler",):
@@ -49,7 +51,13 @@ def main(*operands: str) -> None:
     if not FLAGS.cluster or FLAGS.cluster == "local":
         raise UsageError("worker needs --cluster=ADDRESS|FILE, which the scheduler gives")
     places = [None] * FLAGS.workers if FLAGS.workers else cores.numbers()
-    asyncio.run(cluster.serve(*many.scheduler(), places, FLAGS.patience))
+    address, shared = many.scheduler()
+
+    def tell(joined: bool) -> None:
+        text = mark("a worker joined {address}") if joined else mark("a worker left {address}")
+        print(language.t(text, address=address), flush=True)
+
+    asyncio.run(cluster.serve(address, shared, places, FLAGS.patience, tell))
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ def main() -> None:
     if any(train.slow(model, loaded) for model in models):
         print(language.t(convolutions.REMEDY))
     record = _describe(planned, data)
+    environment = runs.environment([planned.config(setting, 0) for setting in corners], data)
     if FLAGS.resume:
         _check_same(run_dir, record)
     if FLAGS.storage:  # last, for it makes Optuna's tables
@@ -117,12 +118,12 @@ def main() -> None:
             if _early(planned):
                 said = language.t(EARLY, n=planned.rule.rungs[0], left=LEFT)
                 print(*wrapped(said, 100), sep="\n")
-            about = {"environment": records.environment()}
+            about = {"environment": environment}
             records.write_json(run_dir / "search.json", record | about)
         elif not records.exists(run_dir, "trials.csv"):  # it is not finished
             trials = search.read(run_dir / search.LEDGER)
             path = run_dir / "search.json"
-            many.resumed(path, records.read_json(path), len(trials))
+            many.resumed(path, records.read_json(path), len(trials), environment)
         if _search(planned, data, run_dir, changed):
             reports.at_the_end(run_dir)
 
@@ -213,7 +214,8 @@ def _search(planned: Plan, data: "DataSets", run_dir: Path, changed: Callable[[]
                 found = news.trials
                 shown.update(found, news.changed)
                 progress.advance(news)
-                changed()
+                if news.changed:
+                    changed()
     except BaseException:
         shown.end(finished=False)
         raise
@@ -231,7 +233,7 @@ def _conclude(planned: Plan, found: list[Trial], data: "DataSets", run_dir: Path
         first = planned.seeds * plan.MORE
         configs = [planned.config(best.setting, first + n) for n in range(FLAGS.final_seeds)]
         said = language.t(
-            "training the best setting, trial {trial}, with {seeds} fresh seeds",
+            "final runs of the best setting, trial {trial}, with {seeds} fresh seeds:",
             trial=best.number,
             seeds=len(configs),
         )

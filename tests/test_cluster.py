@@ -1,8 +1,10 @@
 """Runs on a cluster: the rows of one process, whoever dies, and nobody joins who should not."""
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
+import gc
 import importlib
 import os
 import signal
@@ -193,8 +195,8 @@ def test_a_leg_that_kills_three_workers_has_failed_and_the_search_goes_on(small)
 
     with cluster.local([cores.numbers()[0]]) as client, ThreadPoolExecutor() as threads:
         killing = threads.submit(kill, client, 3, "advance")
-        for found, _ in cluster.follow(client, ask, None, TINY, 2, small, load, {}):
-            ended |= found
+        for standing, _ in cluster.follow(client, ask, None, TINY, 2, small, load, {}, False):
+            ended |= standing.reached
         killing.result(timeout=10)
     assert ended[tasks[0]] == ([], "failed: three workers died in it", None)
     assert [row.epoch for row in ended[tasks[1]].rows] == [1, 2]
@@ -202,7 +204,7 @@ def test_a_leg_that_kills_three_workers_has_failed_and_the_search_goes_on(small)
 
 def work(small, **changes):
     return dataclasses.replace(
-        worker.Work(small.fingerprint, load, worker.software(), {}, "topic"), **changes
+        worker.Work(small.fingerprint, load, worker.software(), {}, False, "topic"), **changes
     )
 
 
@@ -230,6 +232,13 @@ def test_a_worker_with_other_code_of_the_user_s_is_refused(small, tmp_path, monk
     assert worker._prepare(work(small, code=code)) is not None
     with pytest.raises(UsageError, match="cannot import a_net_nowhere"):
         worker._prepare(work(small, code={"a_net_nowhere": ""}))
+
+
+def test_a_worker_without_the_compiler_that_the_client_has_is_refused(small, monkeypatch):
+    monkeypatch.setattr(worker.compiled, "missing", lambda: "no C++ compiler")
+    assert worker._prepare(work(small)).fingerprint == small.fingerprint
+    with pytest.raises(UsageError, match=r"has no direct convolution, which the client has: no C"):
+        worker._prepare(work(small, direct=True))
 
 
 @pytest.mark.slow
@@ -290,6 +299,46 @@ def test_dask_s_own_worker_joins_by_the_scheduler_s_file(tiny, tmp_path):
             entries = sorted(ledger.read(tmp_path / run_dir / "runs.jsonl"), key=lambda e: e.run)
             tables.append([timeless(entry.rows) for entry in entries])
     assert tables[0] == tables[1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_scheduler_that_cannot_listen_says_where_and_why(tmp_path):
+    security = cluster.certificates(tmp_path / "key", make=True)
+
+    def begin(port, file=None, ready=print):
+        asyncio.run(cluster.schedule("127.0.0.1", port, security, file, ready))
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            UsageError, match=rf"host=127\.0\.0\.1, port={port}: .*in use.* port=; 0 takes"
+        ):
+            begin(port)
+    gc.collect()  # Dask leaves the socket to it, which warns
+    absent = tmp_path / "absent" / "cluster.json"
+    with pytest.raises(UsageError, match="there is no directory"):
+        begin(0, absent)
+    assert not absent.parent.exists()
+
+
+def test_the_file_of_a_scheduler_goes_with_it(tmp_path):
+    security = cluster.certificates(tmp_path / "key", make=True)
+    file = tmp_path / "cluster.json"
+
+    def ready(address):
+        assert cluster.address_in(str(file), 0) == address
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        asyncio.run(cluster.schedule("127.0.0.1", 0, security, file, ready))
+    assert not file.exists()
+    with pytest.raises(UsageError, match=r"no such file after 0 s"):
+        cluster.address_in(str(file), 0)
+    file.write_text("[]")
+    with pytest.raises(UsageError, match="not the file of a scheduler"):
+        cluster.address_in(str(file), 0)
 
 
 @pytest.mark.parametrize(

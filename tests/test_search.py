@@ -43,9 +43,16 @@ def planned(trials=4, *, rule="halving", sampler="random", seeds=1, axes=RATES, 
 def searched(a_plan, data, run_dir, *, leave=math.inf):
     """Search until the ledger has got longer so many times; return the trials without times."""
     run_dir.mkdir(exist_ok=True)
-    for count, _ in enumerate(runs.search(a_plan, data, run_dir), start=1):
+    ends, count, ahead = 0, 0, 0
+    for news in runs.search(a_plan, data, run_dir):
+        done, before = sum(trial.epochs for trial in news.trials), ends
+        assert news.epochs >= done
+        ahead = max(ahead, news.epochs - done)
+        ends = sum(trial.epochs + len(trial.runs) for trial in news.trials)
+        count += ends > before
         if count == leave:
             break
+    assert ahead > 0 or not count  # rows come before the end of their leg
     return timeless(ledger.read(run_dir / ledger.LEDGER))
 
 

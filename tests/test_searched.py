@@ -64,6 +64,7 @@ def test_settings_are_ranked_by_all_their_seeds_and_the_winner_is_first():
     assert lines[-1].endswith(",2")
     # 2 seeds of 3 settings to epoch 4, 2 to epoch 1; the diverged one had 3 of 3.
     assert "Early stopping trained 32 of 38 epochs (84%): 1 of 5 settings" in said(trials)
+    assert "More seeds of close settings took 16 further epochs." in said(trials)
     assert "2 of 14 runs diverged or could not be trained" in said(trials)
 
 

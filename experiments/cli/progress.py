@@ -241,7 +241,6 @@ class Tally(Lines):
         super().__init__(total=epochs, text=t("0/{runs} runs, compiling", runs=runs))
         self._runs, self._epochs = runs, epochs
         self._finished, self._trained, self._examples = 0, 0, 0
-        self._begin = time.monotonic()
         self._first: float | None = None  # when the first epoch began, once all was compiled
 
     def advance(self, news: "News") -> None:
@@ -255,13 +254,12 @@ class Tally(Lines):
         if self._first is None:
             self._first = now - max((row.seconds for row in rows), default=0.0)
         speed = self._examples / max(now - self._first, 1e-9)
-        spent = now - self._begin
-        left = round(spent / self._trained * (self._epochs - self._trained))
+        left = round((now - self._first) / self._trained * (self._epochs - self._trained))
         text = mark("{finished}/{runs} runs, {speed:,.0f} examples/s, {left} left")
         if news.workers:
             text = mark(
-                "{finished}/{runs} runs, {begun} under way, {waiting} to come; {workers} workers, "
-                "{speed:,.0f} examples/s, {left} left"
+                "{finished}/{runs} runs, under way: {begun}, to come: {waiting}, workers: "
+                "{workers}; {speed:,.0f} examples/s, {left} left"
             )
         text = t(
             text,

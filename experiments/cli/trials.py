@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 STEPS = 20
 """Lines of progress where there is no terminal, about."""
 HERE = mark(
-    "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {speed:,.0f} examples/s, "
+    "{proposed}/{trials} settings, {ended} to the end; best {best}; {speed:,.0f} examples/s, "
     "{left} left"
 )
 WITH_WORKERS = mark(
-    "{proposed}/{trials} settings, {ended} to the end; best {best:.4f}; {under_way} runs under way "
-    "on {workers} workers, {speed:,.0f} examples/s, {left} left"
+    "{proposed}/{trials} settings, {ended} to the end; best {best}; runs under way: {under_way}, "
+    "workers: {workers}; {speed:,.0f} examples/s, {left} left"
 )
 
 
@@ -32,11 +32,13 @@ class Progress(Lines):
     def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
         """Begin with the trials that the ledger has."""
         self._plan = plan
+        self._epochs, self._ended = plan.epochs(trials), 0
         super().__init__(
-            total=plan.epochs(trials), text=t("0/{trials} settings, compiling", trials=plan.trials)
+            total=self._epochs, text=t("0/{trials} settings, compiling", trials=plan.trials)
         )
         self._begin, self._examples = time.monotonic(), 0
         self._before = self._shown = sum(trial.epochs for trial in trials)
+        self._more: dict[int, int] = {}
         self._best = max((self._value(trial) for trial in trials), default=-1.0)
         if trials:
             said = t(
@@ -54,9 +56,10 @@ class Progress(Lines):
             if (value := self._value(trial)) > self._best:
                 self._best = value
                 self.say(self._line(trial, value))
-        trained, epochs = sum(x.epochs for x in news.trials), self._plan.epochs(news.trials)
+        if news.changed:
+            self._look(news)
         spent = time.monotonic() - self._begin
-        left = spent / max(trained - self._before, 1) * max(epochs - trained, 0)
+        left = spent / max(news.epochs - self._before, 1) * max(self._epochs - news.epochs, 0)
         text = WITH_WORKERS if news.workers else HERE
         text = t(
             text,
@@ -64,15 +67,30 @@ class Progress(Lines):
             workers=news.workers,
             proposed=len(news.trials),
             trials=self._plan.trials,
-            ended=sum(self._plan.rule.most in self._plan.values(trial) for trial in news.trials),
-            best=max(self._best, 0.0),
+            ended=self._ended,
+            best=f"{self._best:.4f}" if self._best >= 0 else "–",
             speed=self._examples / max(spent, 1e-9),
             left=datetime.timedelta(seconds=round(left)),
         )
         # Where lines stay, one for each twentieth of the epochs.
-        new = trained * STEPS // epochs > self._shown * STEPS // epochs
-        self.show(min(trained, epochs), text, say=new, total=epochs)
-        self._shown = trained
+        new = news.epochs * STEPS // self._epochs > self._shown * STEPS // self._epochs
+        self.show(min(news.epochs, self._epochs), text, say=new, total=self._epochs)
+        self._shown = news.epochs
+
+    def _look(self, news: "News") -> None:
+        """Take in what the ledger has more: it takes long to look through many settings."""
+        plan, trials = self._plan, news.trials
+        self._epochs = plan.epochs(trials)
+        self._ended = sum(plan.rule.most in plan.values(trial) for trial in trials)
+        more = plan.more_seeds(trials) if plan.decided(trials) else {}
+        if more and more != self._more:
+            self._more = more
+            said = t(
+                "settings that are close are trained with {seeds} seeds each: trials {trials}",
+                seeds=max(more.values()),
+                trials=listed(map(str, more)),
+            )
+            self.say(said)
 
     def _value(self, trial: Trial) -> float:
         """Return the accuracy of a trial at the last rung that it reached; −1 before the first."""
@@ -84,7 +102,7 @@ class Progress(Lines):
             terms.setting(name, terms.shown(value)) for name, value in trial.setting.items()
         )
         return t(
-            "best so far: validation accuracy {value:.4f} after {epochs} epochs, trial {trial}: "
+            "best so far: validation accuracy {value:.4f} after epoch {epochs}, trial {trial}: "
             "{setting}",
             value=value,
             epochs=max(self._plan.values(trial)),

@@ -50,8 +50,9 @@ AT_EDGE = mark(
 )
 SAVED = mark(
     "Early stopping trained {epochs:,} of {all:,} epochs ({share:.0%}): {stopped} of {trials} "
-    "settings were stopped before epoch {most}. A stopped setting may have won later."
+    "settings were stopped before epoch {most}. A stopped setting might have won later."
 )
+EXTRA = mark("More seeds of close settings took {epochs:,} further epochs.")
 MATTERS = mark("What mattered most for being among the best settings: {settings} (PED-ANOVA).")
 HEADS = (mark("validation accuracy"), mark("validation accuracy [95% CI]"))
 """Of one seed for each setting, and of several."""
@@ -153,7 +154,7 @@ def findings(found: Searched) -> list[Message]:
     said = [_best(found, best, found.final), *_optimism(found, best, found.final)]
     said += _sure(found, best)
     said += [message(AT_EDGE, setting=terms.setting(*each)) for each in _at_edge(plan, best)]
-    said += _saved(found)
+    said += [*_saved(found), *_extra(found)]
     if found.importances:
         parts = [
             message("{name} {share:.0%}", name=terms.named(name), share=share)
@@ -248,6 +249,16 @@ def _saved(found: Searched) -> list[Message]:
             most=plan.rule.most,
         )
     ]
+
+
+def _extra(found: Searched) -> list[Message]:
+    extra = sum(
+        len(run.marks)
+        for trial in found.trials
+        for seed, run in trial.runs.items()
+        if seed >= found.plan.seeds
+    )
+    return [message(EXTRA, epochs=extra)] if extra else []
 
 
 def to_csv(found: Searched) -> str:

@@ -98,10 +98,16 @@ def address_in(cluster: str, patience: float) -> str:
     while not path.exists() and time.monotonic() < until:
         stopping.stop_if_asked()
         time.sleep(0.1)
+    if not path.exists():
+        raise UsageError(
+            f"cluster={cluster}: no address, such as tls://HOST:8786, and no such file after "
+            f"{patience:g} s. A scheduler makes it: `python -m experiments.cluster scheduler "
+            f"--scheduler_file={cluster}`"
+        )
     try:
         return str(json.loads(path.read_bytes())["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
-            f"cluster={cluster}: neither an address, such as tls://HOST:8786, nor the file of a "
-            f"scheduler ({type(error).__name__})"
+            f"cluster={cluster}: not the file of a scheduler. One makes it: `python -m "
+            f"experiments.cluster scheduler --scheduler_file={cluster}`"
         ) from None

@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.core import clean_exception
 from distributed.protocol.pickle import dumps, loads
 
-from lenet import records, stopping
+from lenet import records, stopping, train
 from lenet.cluster import worker
 from lenet.config import Config
 from lenet.data import Data
@@ -64,7 +64,8 @@ def fit(
         if the scheduler is gone, or no worker comes.
     """
     code = records.code_of(runs)
-    with prepared(client, data, load, patience, code) as (work, came, workers):
+    direct = train.direct(runs, data)
+    with prepared(client, data, load, patience, code, direct) as (work, came, workers):
         examples = len(data.train.labels)
         chunks = _chunks(client, runs, work, workers.count(), examples)
         yield from _follow(client, chunks, work, came, workers)
@@ -75,17 +76,22 @@ Prepared = tuple[worker.Work, "queue.SimpleQueue[Any]", "Workers"]
 
 @contextlib.contextmanager
 def prepared(
-    client: Client, data: Data, load: Callable[[], Data], patience: float, code: dict[str, str]
+    client: Client,
+    data: Data,
+    load: Callable[[], Data],
+    patience: float,
+    code: dict[str, str],
+    direct: bool,
 ) -> Iterator[Prepared]:
     """Have the workers load the data, and those that come until the block ends; args as `fit`.
 
-    `code` as `records.code_of` returns it, of all runs.
+    `code` as `records.code_of` returns it and `direct` as `train.direct`, of all runs.
 
     Raises:
       LenetError: as `fit`.
     """
     name = f"lenet-{secrets.token_hex(8)}"
-    work = worker.Work(data.fingerprint, load, worker.software(), code, name)
+    work = worker.Work(data.fingerprint, load, worker.software(), code, direct, name)
     came: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(name, lambda event: came.put(event[1]))
     try:
@@ -94,10 +100,10 @@ def prepared(
             time.sleep(0.1)
         _register(client, worker.Gate(work), name, patience)
         yield work, came, workers
-    except (OSError, CancelledError, TimeoutError) as error:
+    except (OSError, CancelledError, TimeoutError):
         raise UsageError(
-            f"the scheduler of the cluster does not answer ({type(error).__name__}). Start it "
-            "again, and continue with resume."
+            "the scheduler of the cluster does not answer any more. Start it again, then the same "
+            "command with resume=true."
         ) from None
     finally:
         if client.status == "running":
@@ -125,7 +131,8 @@ class Workers:
         elif now - self._seen > self._patience:
             raise UsageError(
                 f"patience={self._patience:g}: no worker joined the cluster in that many seconds. "
-                "Start `python -m experiments.cluster worker`, and continue with resume."
+                "Start `python -m experiments.cluster worker`, then the same command with "
+                "resume=true."
             )
         return self._count
 
@@ -177,13 +184,17 @@ def _follow(
     owner: dict[int, Future] = {}
     epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
     begun: set[int] = set()
-    while waiting or tasks:
+
+    def hand_out() -> None:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
             task = client.submit(worker.fit, work, chunk.first, chunk.runs, pure=False)
             tasks[task] = chunk
-            owner |= dict.fromkeys(chunk.runs, task)
+            owner.update(dict.fromkeys(chunk.runs, task))
             task.add_done_callback(came.put)
+
+    while waiting or tasks:
+        hand_out()
         try:
             news = came.get(timeout=1)
         except queue.Empty:
@@ -198,7 +209,8 @@ def _follow(
             rows = _failed(news, lost)
             if not rows:
                 waiting += [_Chunk(lost.first, {run: c}, True) for run, c in lost.runs.items()]
-                owner = {run: task for run, task in owner.items() if run not in lost.runs}
+                for run in lost.runs:
+                    owner.pop(run, None)
         for run, row in rows.items():
             if run not in owner or (isinstance(row, Row) and row.epoch != epochs[run] + 1):
                 continue  # from a worker that was given up, or trained again
@@ -210,7 +222,9 @@ def _follow(
                 if not runs:
                     tasks.pop(owner[run], None)
                 del owner[run]
-            yield Standing({run: row}, len(begun), workers.count())
+                hand_out()
+            # A task that was handed out has a run under way, or will have in a moment.
+            yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
 
 
 def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from distributed.protocol.pickle import loads
 
 from lenet.cluster import worker
 from lenet.cluster.client import ANSWER, prepared
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import legs
-from lenet.engine.legs import Reached, Task
+from lenet.engine.legs import Came, Reached, Task
 from lenet.engine.sgd import State
 from lenet.engine.stacking import shared
 
@@ -25,9 +26,12 @@ def follow(
     data: Data,
     load: Callable[[], Data],
     code: dict[str, str],
+    direct: bool,
     patience: float = 300,
-) -> Iterator[tuple[dict[Task, Reached], int]]:
-    """Train what is asked for, until nothing is; yield tasks that ended, and the workers.
+) -> Iterator[tuple[Came, int]]:
+    """Train what is asked for, until nothing is; yield epochs and tasks that ended, and workers.
+
+    Rows tell how far tasks are: some may come twice, late, or with the end of their task alone.
 
     Args:
       client: of the cluster.
@@ -36,14 +40,14 @@ def follow(
       base: a run, for how many train together on a GPU.
       count: of runs, at most.
       data, load, patience: as in `fit`.
-      code: of the user's, as `records.code_of` returns it, of all runs.
+      code, direct: of all runs, as `records.code_of` and `train.direct` return them.
 
     Raises:
       LenetError: as `fit`.
     """
     tasks: dict[Future, list[Task]] = {}
     firsts: dict[Any, Config] = {}
-    with prepared(client, data, load, patience, code) as (work, came, workers):
+    with prepared(client, data, load, patience, code, direct) as (work, came, workers):
         share = -(-count // workers.count())
         size = client.submit(worker.chunk_size, work, base, share).result(timeout=ANSWER)
 
@@ -61,12 +65,15 @@ def follow(
             if not tasks and free > 0:
                 return
             try:
-                future = came.get(timeout=1)
+                news = came.get(timeout=1)
             except queue.Empty:
                 continue
-            chunk = tasks.pop(future, [])
-            if reached := _reached(future, chunk):
-                yield reached, workers.count()
+            if not isinstance(news, Future):
+                yield Came(loads(news["rows"]), {}), workers.count()
+                continue
+            chunk = tasks.pop(news, [])
+            if reached := _reached(news, chunk):
+                yield Came({}, reached), workers.count()
             else:
                 for task in chunk:
                     submit([task])

@@ -6,6 +6,7 @@ No port is open to others without TLS; the pages that Dask serves are for this m
 import asyncio
 import contextlib
 import ipaddress
+import json
 import logging
 import socket
 import time
@@ -86,13 +87,15 @@ async def schedule(
     Args:
       host, port: where others reach it; None: on all addresses of this machine.
       security: from `certificates`.
-      file: to write its address to.
+      file: to write its address to, until it ends.
       ready: called with its address.
 
     Raises:
-      UsageError: if it cannot listen there.
+      UsageError: if it cannot listen there, or the file has no directory.
     """
     _quiet()
+    if file and not file.parent.is_dir():
+        raise UsageError(f"scheduler_file={file}: there is no directory {file.parent}")
     try:
         with warnings.catch_warnings():  # of a network without a way out: `reachable`
             warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
@@ -100,14 +103,23 @@ async def schedule(
             options["dashboard_address"] = f"{HERE}:0"
             scheduler = await Scheduler(host=host, port=port, **options)
             address = scheduler.address if host else reachable(scheduler.address)
-    except OSError as error:
-        raise UsageError(f"host={host}: cannot listen on port {port}: {error}") from None
+    except (OSError, RuntimeError) as error:  # Dask wraps the reason
+        where = f"host={host}, port={port}" if host else f"port={port}"
+        raise UsageError(
+            f"{where}: cannot listen there ({error.__cause__ or error}). Name another host=, or "
+            "another port=; 0 takes any that is free"
+        ) from None
+    about = scheduler.identity() | {"address": address}
     try:
         if file:
-            files.write_json(file, scheduler.identity() | {"address": address})
+            files.write_json(file, about)
         ready(address)
         await scheduler.finished()
     finally:
+        if file:
+            with contextlib.suppress(OSError, ValueError):
+                if json.loads(file.read_bytes()) == json.loads(json.dumps(about)):
+                    file.unlink()  # else workers would look for a scheduler that is gone
         await scheduler.close()
 
 
@@ -126,30 +138,52 @@ def reachable(address: str) -> str:
 
 
 async def serve(
-    address: str, security: Security | None, cores: Sequence[int | None], patience: float
+    address: str,
+    security: Security | None,
+    cores: Sequence[int | None],
+    patience: float,
+    tell: Callable[[bool], None],
 ) -> None:
     """Run a worker for each of some cores (None: for all of them) until this is cancelled.
 
     A worker that dies is started again, and one that lost the scheduler joins it again.
 
+    Args:
+      address, security: of the scheduler.
+      cores: of this machine.
+      patience: seconds to wait for the scheduler.
+      tell: called with True when a worker has joined the cluster, with False when it has left.
+
     Raises:
       UsageError: if the scheduler is away for `patience` seconds, or refuses.
     """
     _quiet()
-    await asyncio.gather(*(_serve(address, security, core, patience) for core in cores))
+
+    async def each(core: int | None) -> None:
+        await _serve(address, security, core, patience, tell)
+
+    await asyncio.gather(*map(each, cores))
 
 
 async def _serve(
-    address: str, security: Security | None, core: int | None, patience: float
+    address: str,
+    security: Security | None,
+    core: int | None,
+    patience: float,
+    tell: Callable[[bool], None],
 ) -> None:
     seen = time.monotonic()
     while True:
         try:
             async with _Nanny(address, security=security, **_member(core, patience)) as nanny:
-                await nanny.finished()
+                tell(True)
+                try:
+                    await nanny.finished()
+                finally:
+                    tell(False)
+                    seen = time.monotonic()
             if nanny.refusal:
                 raise UsageError(nanny.refusal)
-            seen = time.monotonic()
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             if time.monotonic() - seen > patience:
                 raise UsageError(_no_answer(address, patience, error)) from None
@@ -180,10 +214,16 @@ def _member(core: int | None, seconds: float) -> dict[str, Any]:
     }
 
 
-def _no_answer(address: str, patience: float, error: Exception) -> str:
+def _no_answer(address: str, patience: float, error: BaseException) -> str:
+    scheme, _, place = address.rpartition("://")
+    secure = "" if scheme == "tls" else f"; if it has certificates, its address is tls://{place}"
+    while error.__cause__:  # Dask wraps the reason, and names its own classes
+        error = error.__cause__
+    why = "" if "Nanny" in str(error) or isinstance(error, TimeoutError) else f" ({error!s:.100})"
     return (
-        f"cluster={address}: no answer in {patience:g} s ({error}). Start "
-        "`python -m experiments.cluster scheduler` there, or check its certificates."
+        f"cluster={address}: no answer in {patience:g} s{why}. Start `python -m "
+        "experiments.cluster scheduler` there, and have its certificates here "
+        f"(certificates=DIR){secure}."
     )
 
 

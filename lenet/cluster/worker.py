@@ -23,6 +23,7 @@ from lenet.engine import lanes, legs, sweep
 from lenet.engine.legs import Reached, Task
 from lenet.engine.sgd import State
 from lenet.errors import DataError, LenetError, UsageError, code_of_others
+from lenet.ops import compiled
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -38,6 +39,7 @@ class Work:
     load: Callable[[], Data] = dataclasses.field(compare=False)
     software: dict[str, Any] = dataclasses.field(compare=False)  # of the client
     code: dict[str, str] = dataclasses.field(compare=False)  # of the user's, as `records.code_of`
+    direct: bool = dataclasses.field(compare=False)  # whether the client convolves by ops.native
     topic: str = dataclasses.field(compare=False)  # of the events that the client follows
 
 
@@ -100,7 +102,10 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
 def advance(
     work: Work, first: Config, tasks: list[Task], states: dict[Task, State]
 ) -> list[Reached]:
-    """Train legs of the group of `first` together; return where each run then stands."""
+    """Train legs of the group of `first` together; return where each run then stands.
+
+    The rows of each epoch are logged.
+    """
     try:
         data = _prepare(work)
     except LenetError:  # the worker is about to leave
@@ -108,7 +113,10 @@ def advance(
     program = _program(work, first, len(tasks), data)
     found: dict[Task, Reached] = {}
     for some in legs.chunks(tasks, program.lanes.size):
-        found |= legs.advance(program, some, states)
+        for came in legs.advance(program, some, states):
+            found |= came.reached
+            if came.rows:
+                get_worker().log_event(work.topic, {"rows": dumps(came.rows)})
     return [found[task] for task in tasks]
 
 
@@ -137,6 +145,8 @@ def _prepare(work: Work) -> Data:
         raise UsageError(f"differs from the client: {different}. Install the same on both.")
     for name, digest in work.code.items():
         _check_code(name, digest)
+    if work.direct and (why := compiled.missing()):
+        raise UsageError(f"has no direct convolution, which the client has: {why}")
     return _data(work)
 
 

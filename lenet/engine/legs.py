@@ -38,6 +38,13 @@ class Task(NamedTuple):
     until: int
 
 
+class Came(NamedTuple):
+    """What came of legs: rows of the epochs that ended, and where runs stand whose leg ended."""
+
+    rows: dict[tuple[int, int, int], Row]  # by trial, seed and `until` of their leg
+    reached: dict[Task, Reached]
+
+
 def chunks(tasks: Sequence[Task], size: int) -> Iterator[list[Task]]:
     """Yield the tasks that can train together, at most `size` at a time."""
     for group in groups([task.config for task in tasks]):
@@ -51,8 +58,8 @@ def chunks(tasks: Sequence[Task], size: int) -> Iterator[list[Task]]:
 
 def advance(
     program: Program, tasks: Sequence[Task], states: Mapping[Task, State]
-) -> dict[Task, Reached]:
-    """Train legs together; return where each run then stands.
+) -> Iterator[Came]:
+    """Train legs together; yield the rows of each epoch, and at the end where each run stands.
 
     Args:
       program: of the group of the runs.
@@ -73,10 +80,16 @@ def advance(
                 diverged[run] = str(row)
             else:
                 rows[run].append(row)
+        came = {
+            (tasks[run].trial, tasks[run].seed, until): row
+            for run, row in epoch.rows.items()
+            if isinstance(row, Row)
+        }
+        yield Came(came, {})
         if any(row.epoch == until for row in epoch.rows.values() if isinstance(row, Row)):
             break
     ends = jax.device_get(epoch.state)
-    return {
+    reached = {
         task: Reached(
             rows[run],
             diverged.get(run),
@@ -84,3 +97,4 @@ def advance(
         )
         for run, task in enumerate(tasks)
     }
+    yield Came({}, reached)

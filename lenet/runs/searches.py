@@ -13,7 +13,7 @@ from lenet.config import Config
 from lenet.data import Data
 from lenet.data.splits import blind
 from lenet.engine import cores, lanes, legs, selfcheck, sweep
-from lenet.engine.legs import Reached, Task
+from lenet.engine.legs import Came, Reached, Task
 from lenet.engine.sgd import State
 from lenet.engine.stacking import shared
 from lenet.errors import RecordError, UsageError
@@ -30,18 +30,19 @@ STATES = "states"
 
 
 class News(NamedTuple):
-    """What came of some legs, or of proposals: it is in the ledger by now."""
+    """What came of legs and proposals; it is in the ledger, but for epochs of unfinished legs."""
 
     trials: list[Trial]  # all of the search
     changed: list[int]  # those that were proposed, or have got further
-    examples: int  # trained on
+    epochs: int  # trained so far, with those of legs that are under way
+    examples: int  # trained on since the last news
     under_way: int  # runs that are being trained
     workers: int  # of the cluster; 0: this process trains
 
 
 Ask = Callable[[int], list[Task]]
 """The next tasks, at most as many as asked for; none while there is nothing to decide."""
-Done = tuple[dict[Task, Reached], int]
+Done = tuple[Came, int]
 """What came of tasks, and the number of workers."""
 
 
@@ -59,7 +60,7 @@ def search(
     connect: "Callable[[], AbstractContextManager[Client]] | None" = None,
     patience: float = 300,
 ) -> Iterator[News]:
-    """Train what the ledger of a search lacks; yield each time that it has got longer.
+    """Train what the ledger of a search lacks; yield each time that an epoch or a leg ended.
 
     Args:
       plan: of the search.
@@ -77,6 +78,7 @@ def search(
     ledger.repair(path)
     found = ledger.read(path)
     under_way: dict[tuple[int, int], int] = {}  # by run: the epoch it is being trained to
+    partly: dict[tuple[int, int], int] = {}  # epochs of its leg so far
     attributes: dict[int, dict[str, Any]] = {}
     proposed: list[int] = []
 
@@ -98,7 +100,11 @@ def search(
 
     environment = records.environment()
     state_of = functools.partial(_load, run_dir, data)
-    for reached, workers in _train(plan, ask, data, state_of, data_dir, connect, patience):
+    for (rows, reached), workers in _train(plan, ask, data, state_of, data_dir, connect, patience):
+        for (trial, seed, until), row in rows.items():
+            if under_way.get((trial, seed)) == until:
+                before = found[trial].runs.get(seed, Run()).marks
+                partly[trial, seed] = row.epoch - len(before)
         ended: list[Trial | Leg] = []
         for task, end in reached.items():
             if end.state is not None:
@@ -106,14 +112,18 @@ def search(
             marks = tuple(map(Mark.of, end.rows))
             ended.append(Leg(task.trial, task.seed, marks, end.diverged))
             del under_way[task.trial, task.seed]
-        ledger.append(path, ended)
+            partly.pop((task.trial, task.seed), None)
+        if ended:
+            ledger.append(path, ended)
         for task in filter(lambda task: task.start, reached):
             files.remove(_state_path(run_dir, task, task.start))
         found = functools.reduce(ledger.with_line, ended, found)
         changed, proposed[:] = [*proposed, *(task.trial for task in reached)], []
-        examples = sum(row.count for end in reached.values() for row in end.rows)
-        yield News(found, changed, examples, len(under_way), workers)
-        stopping.stop_if_asked()
+        epochs = sum(each.epochs for each in found) + sum(partly.values())
+        examples = sum(row.count for row in rows.values())
+        yield News(found, changed, epochs, examples, len(under_way), workers)
+        if reached:
+            stopping.stop_if_asked()
 
 
 def _impossible(plan: Plan, trial: Trial, data: Data) -> list[Leg]:
@@ -184,7 +194,10 @@ def _train(
     with connect() if connect else cluster.local(places) as client:
         rules = plan.code.values() or [base.optimizer]
         code = records.code_of(dataclasses.replace(base, optimizer=rule) for rule in rules)
-        yield from cluster.follow(client, ask, state_of, base, count, data, load, code, patience)
+        direct = train.direct([base], data)
+        yield from cluster.follow(
+            client, ask, state_of, base, count, data, load, code, direct, patience
+        )
 
 
 def _here(ask: Ask, data: Data, state_of: Callable[[Task], State], size: int) -> Iterator[Done]:
@@ -203,9 +216,11 @@ def _here(ask: Ask, data: Data, state_of: Callable[[Task], State], size: int) ->
             here = program(firsts.setdefault(shared(first), first), len(chunk))
             for some in legs.chunks(chunk, here.lanes.size):
                 states = {task: state_of(task) for task in some if task.start}
-                reached |= legs.advance(here, some, states)
-            stopping.stop_if_asked()
-        yield reached, 0
+                for came in legs.advance(here, some, states):
+                    reached |= came.reached
+                    if came.rows:
+                        yield came, 0
+        yield Came({}, reached), 0
 
 
 def _save(run_dir: Path, task: Task, data: Data, environment: dict[str, Any], state: State) -> None:

@@ -86,7 +86,7 @@ def open_storage(url: str) -> "optuna.storages.RDBStorage":
         reason = f"{type(error).__name__}: {error}"
     raise UsageError(
         f"storage={hidden(url)}: this database cannot be used ({hidden(reason):.200}). Give a URL "
-        "such as postgresql+psycopg://USER@HOST/NAME, or leave storage out for a file in the "
+        "such as postgresql+psycopg://USER@HOST/NAME, or none: the study is then a file in the "
         "run directory."
     )
 
