@@ -187,19 +187,20 @@ def _sweep(
     Returns whether any run finished without diverging.
     """
     from experiments.cli import progress
+    from lenet import runs
     from lenet.analysis import summary
     from lenet.records import ledger
 
-    path = run_dir / directory.LEDGER
+    path, environment = run_dir / directory.LEDGER, runs.environment(configs, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
         before = records.read_json(run_dir / "sweep.json")
         grown = len(record["seeds"]) > len(before.get("seeds", [None]))
         now = before | record if grown else before
         if (finished := len(ledger.read(path))) < len(configs):
-            many.resumed(run_dir / "sweep.json", now, finished)
+            many.resumed(run_dir / "sweep.json", now, finished, environment)
     else:
-        records.write_json(run_dir / "sweep.json", record | {"environment": records.environment()})
+        records.write_json(run_dir / "sweep.json", record | {"environment": environment})
     entries = many.train(configs, data, path, changed)
     for described in record["data"]:
         if said := progress.majority(described):

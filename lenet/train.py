@@ -1,8 +1,7 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import chex
 import jax
@@ -92,13 +91,22 @@ def check(config: Config, data: Data) -> nn.Module:
         _check_logits(model, config, data)
     if is_code(config.optimizer):
         _check_update(model, config, data)
-    if direct(model, data):
+    if _direct(model, data):
         selfcheck.check_native()
     return model
 
 
-def direct(model: nn.Module, data: Data) -> bool:
-    """Return whether a network trains with the direct convolution, `ops.native`."""
+def direct(configs: Iterable[Config], data: Data) -> bool:
+    """Return whether any of some valid configs trains with the direct convolution, `ops.native`."""
+    return any(_direct(network(config, data.num_classes), data) for config in configs)
+
+
+def kernel(configs: Iterable[Config], data: Data) -> dict[str, str]:
+    """Return the direct convolution's part of a record's environment: none without it."""
+    return {"native": compiled.library()} if direct(configs, data) else {}
+
+
+def _direct(model: nn.Module, data: Data) -> bool:
     if isinstance(model, LeNet):
         return model.conv == "native"
     return convolutions.direct(model, data.image_shape)
@@ -115,17 +123,9 @@ def slow(model: nn.Module, data: Data) -> bool:
 def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
     """Raise a UsageError unless a network maps images of the data to logits."""
     name = config_module.name_of(config.network)
-    images = jax.ShapeDtypeStruct((2, *data.image_shape), jnp.uint8)
-
-    def apply(key: Array, images: Array) -> tuple[Array, Array, Any]:
-        params, collections = forward.init(model, key, data.image_shape)
-        drawn = key if forward.takes_train(model) else None
-        trained, after = forward.train(model, params, collections, images, drawn)
-        return trained, forward.logits(model, forward.variables(params, after), images), after
-
     shape = list(data.image_shape)
     with code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
-        *both, collections = jax.eval_shape(apply, jax.random.key(0), images)
+        _, *both, collections = convolutions.traced(model, data.image_shape)
     expected = (2, data.num_classes)
     for found, when in zip(both, ("", " outside training"), strict=True):
         if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:

@@ -5,11 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import padded
 import pytest
 from flax import linen as nn
 from hypothesis import given
 from hypothesis import strategies as st
-from jax import lax
 
 from lenet import ops
 
@@ -51,7 +51,7 @@ def both(function, *arguments):
     return [jax.jit(functools.partial(function, conv))(*arguments) for conv in CONVOLUTIONS]
 
 
-CONVOLUTIONS = (lax.conv_general_dilated, ops.conv_general_dilated)
+CONVOLUTIONS = (padded.conv_general_dilated, ops.conv_general_dilated)
 
 
 @given(cases(), st.integers(0, 99))

@@ -8,10 +8,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import padded
 import pytest
 from commands import command
 from flax import linen as nn
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jax import lax
 from skipping import skip
@@ -107,17 +108,12 @@ def test_a_layer_and_its_gradients_are_xla_s_to_rounding(kernel, case):
 
 @st.composite
 def calls(draw):
-    """images, a kernel and settings of a convolution, which the kernel computes or does not.
-
-    Padded by less than the kernel: XLA's gradients are wrong beyond (openxla/xla, issue 48713).
-    """
+    """images, a kernel and settings of a convolution, which the kernel computes or does not."""
     kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     height, width = (k + draw(st.integers(0, 6)) for k in (kh, kw))
     ci, co = draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 8, 10, 32, 37, 70]))
     padding = tuple(
-        (draw(st.integers(-1, k - 1)), draw(st.integers(-1, k - 1)))
-        if draw(st.booleans())
-        else (0, 0)
+        (draw(st.integers(-1, k)), draw(st.integers(-1, k))) if draw(st.booleans()) else (0, 0)
         for k in (kh, kw)
     )
     settings = {"padding": draw(st.sampled_from([padding, "SAME", "VALID"]))}
@@ -131,6 +127,18 @@ def calls(draw):
     return arrays, settings | {"dimension_numbers": numbers}
 
 
+def some(images, kernel, padding):
+    """A case of `calls` of these shapes."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in (images, kernel)]
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return arrays, {"padding": padding, "window_strides": (1, 1), "dimension_numbers": numbers}
+
+
+@example(some((1, 2, 2, 1), (5, 5, 1, 1), "SAME"))
+@example(some((3, 7, 6, 2), (3, 2, 2, 37), "VALID"))
+@example(some((2, 5, 6, 3), (3, 3, 3, 64), ((2, 0), (1, 2))))
+@example(some((1, 4, 5, 9), (2, 3, 9, 70), "SAME"))
 @given(calls())
 def test_the_drop_in_and_its_gradients_are_xla_s_to_rounding(kernel, case):
     arrays, settings = case
@@ -140,13 +148,13 @@ def test_the_drop_in_and_its_gradients_are_xla_s_to_rounding(kernel, case):
         y, gradients = jax.vjp(partial(convolution, **settings), *arrays)
         return y, *gradients(dy)
 
-    out = jax.eval_shape(partial(lax.conv_general_dilated, **settings), *arrays)
+    out = jax.eval_shape(partial(padded.conv_general_dilated, **settings), *arrays)
     dy = np.cos(np.arange(out.size, dtype=np.float32)).reshape(out.shape)
-    found = [both(f, dy, *arrays) for f in (native.conv_general_dilated, lax.conv_general_dilated)]
-    magnitudes = both(lax.conv_general_dilated, *map(np.abs, (dy, *arrays)))
-    counts = both(lax.conv_general_dilated, *map(np.ones_like, (dy, *arrays)))
-    for ours, theirs, sums, n in zip(*found, magnitudes, counts, strict=True):
-        assert (np.abs(ours - theirs) <= 2.01 * n * 2.0**-24 * sums).all()
+    ours = both(native.conv_general_dilated, dy, *arrays)
+    xla = partial(both, padded.conv_general_dilated)
+    given = [(dy, *arrays), (np.abs(x) for x in (dy, *arrays)), map(np.ones_like, (dy, *arrays))]
+    for found, theirs, sums, n in zip(ours, *(xla(*each) for each in given), strict=True):
+        assert (np.abs(found - theirs) <= 2.01 * n * 2.0**-24 * sums).all()
 
 
 @pytest.mark.parametrize(
@@ -173,6 +181,38 @@ def test_flax_takes_the_drop_in_and_what_it_does_not_compute_others_do(kernel, s
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
     text = str(jax.make_jaxpr(layers[0].apply)(params, x))
     assert (f"correlate_last_{kernel}" in text) == direct
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"feature_group_count": 2},
+        {"window_strides": (1,)},
+        {"rhs_dilation": (1, 1, 1)},
+        {"padding": [(0, 0)]},
+        {"dimension_numbers": ("NHWC", "OIHW", "NHWC")},
+    ],
+)
+def test_what_xla_refuses_is_refused(kernel, wrong):
+    x, weights = np.ones((2, 6, 6, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    settings = {"window_strides": (1, 1), "padding": "VALID", "dimension_numbers": numbers} | wrong
+    for convolution in (lax.conv_general_dilated, native.conv_general_dilated):
+        with pytest.raises((TypeError, ValueError)):
+            convolution(x, weights, **settings)
+
+
+def test_a_gradient_of_a_gradient_needs_the_products(kernel):
+    images, weights = jnp.ones((1, 5, 5, 2)), jnp.ones((3, 3, 2, 3))
+
+    def twice(convolution):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        loss = lambda k: (convolution(images, k, (1, 1), "SAME", None, None, numbers) ** 3).sum()  # noqa: E731
+        return jax.grad(lambda k: (jax.grad(loss)(k) ** 2).sum())(weights)
+
+    assert twice(ops.conv_general_dilated).shape == weights.shape
+    with pytest.raises(ValueError, match="differentiated"):
+        twice(native.conv_general_dilated)
 
 
 def test_kernels_mapped_over_are_each_its_own(kernel):
@@ -236,13 +276,15 @@ def test_whole_numbers_by_hand(kernel):
     assert db.tolist() == [10]
 
 
-def test_a_wrong_kernel_is_refused_and_named(kernel, elsewhere, monkeypatch):
+@pytest.mark.parametrize("form", ["_in_blocks", "_channels_last"])
+def test_a_wrong_kernel_is_refused_and_named(form, kernel, elsewhere, monkeypatch):
     right = selfcheck._computed_by
     for wrong, named in enumerate(["convolution", "images'", "kernel's", "bias'"]):
 
-        def broken(*arrays, wrong=wrong):
-            found = list(right(*arrays))
-            found[wrong] = found[wrong].at[(0,) * found[wrong].ndim].add(0.1)
+        def broken(layer, *arrays, wrong=wrong):
+            found = list(right(layer, *arrays))
+            if layer.__name__ == form:
+                found[wrong] = found[wrong].at[(0,) * found[wrong].ndim].add(0.1)
             return found
 
         monkeypatch.setattr(selfcheck, "_computed_by", broken)

@@ -78,7 +78,7 @@ def test_back_in_the_first_environment_before_a_run_ended_nothing_is_said(tmp_pa
     path, here = tmp_path / "sweep.json", records.environment()
     elsewhere = [{"finished_before": 5, "environment": here | {"cores": 999}}]
     records.write_json(path, {"environment": here, "resumed": elsewhere})
-    many.resumed(path, records.read_json(path), 5)
+    many.resumed(path, records.read_json(path), 5, records.environment())
     assert "resumed" not in records.read_json(path)
     assert capsys.readouterr().out == ""
 
@@ -195,7 +195,10 @@ def test_a_study_is_a_sweep_with_a_name_and_flags_beside_it_win(tiny, tmp_path):
     ("flags", "said"),
     [
         (["--cluster=tcp://192.0.2.1:8786"], "--cluster=tcp://192.0.2.1:8786: without TLS only"),
-        (["--cluster=none.json"], "--cluster=none.json: neither an address, such as tls://HOST"),
+        (
+            ["--cluster=none.json"],
+            "--cluster=none.json: no address, such as tls://HOST:8786, and no such file after 1 s",
+        ),
         (
             ["--cluster=tls://127.0.0.1:1", "--certificates=none"],
             "--certificates=none: there",

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +135,16 @@ def recall(run_dir: Path, what: str) -> None:
             f"run_dir={run_dir}: contains nothing that experiments.{what} could resume. "
             "To start here, remove --resume."
         )
-    before = records.read_json(path).get("flags")
+    record = records.read_json(path)
+    before = record.get("flags")
     before = before if isinstance(before, dict) else {}
+    begun = re.search(r"--?cluster[= ](?!local)\S+", str(record.get("command")))
+    if begun and FLAGS.cluster is None:
+        note = language.t(
+            "note: it began with {flag}; without that flag it continues on this machine",
+            flag=begun[0],
+        )
+        print(note)
     name = before.get(networks.NAME) or networks.of_preset(str(before.get("preset")))
     if name and networks.name() is None:
         raise UsageError(
@@ -167,7 +177,8 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
         try:
             yield
         except stopping.Stopped:
-            flags = f"--run_dir={run_dir} --resume"
+            where = [f"--{name}={FLAGS[name].value}" for name in CLUSTER if FLAGS[name].present]
+            flags = shlex.join([f"--run_dir={run_dir}", "--resume", *where])
             print(language.t("stopped; finished runs are saved. To continue: {flags}", flags=flags))
             raise
 
@@ -196,13 +207,15 @@ def train(
     return ledger.read(path)
 
 
-def resumed(path: Path, record: Mapping[str, Any], finished: int) -> None:
+def resumed(
+    path: Path, record: Mapping[str, Any], finished: int, environment: dict[str, Any]
+) -> None:
     """Write the record of a sweep or search that continues after so many finished runs.
 
     Where its environment is another one now, the record gets a note, and a line says so.
     """
     before = records.read_json(path)
-    noted = records.resumed(dict(record), finished, records.environment())
+    noted = records.resumed(dict(record), finished, environment)
     changes = records.changes(noted)
     if changes and noted["resumed"] != before.get("resumed"):
         print(

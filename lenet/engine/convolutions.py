@@ -1,6 +1,7 @@
 """Find how a network convolves: XLA's convolution is slow inside a compiled loop on a CPU."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jax import Array
 
 from lenet.engine import forward
 from lenet.language import mark
+from lenet.ops import compiled
 
 REMEDY = mark(
     "warning: a convolution of XLA is slow in a compiled loop on a CPU. Write "
@@ -21,24 +23,31 @@ def slow(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
 
     An epoch is a loop, and so whatever the network computes is in one (docs/speed.md).
     """
-    return jax.default_backend() == "cpu" and "= conv_general_dilated[" in _program(
-        model, image_shape
-    )
+    program, *_ = traced(model, image_shape)
+    return jax.default_backend() == "cpu" and "= conv_general_dilated[" in program
 
 
 def direct(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
     """Return whether a network for images of (H, W, C) trains with the direct convolution."""
-    return jax.default_backend() == "cpu" and "correlate_last_" in _program(model, image_shape)
+    program, *_ = traced(model, image_shape)
+    return "ffi_call[" in program and not compiled.missing() and compiled.library() in program
 
 
-@functools.lru_cache(maxsize=1)
-def _program(model: nn.Module, image_shape: tuple[int, ...]) -> str:
-    """Return what JAX traces of a network in training."""
+@functools.lru_cache(maxsize=64)  # a sweep may have so many networks
+def traced(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[str, Any, Any, Any]:
+    """Trace a network on two images of (H, W, C), uint8.
 
-    def apply(key: Array, images: Array) -> Array:
+    Returns:
+      what JAX computes, as text; the shapes of what it returns in training and outside; and those
+      of the collections that it keeps.
+    """
+
+    def apply(key: Array, images: Array) -> tuple[Array, Array, Any]:
         params, collections = forward.init(model, key, image_shape)
         drawn = key if forward.takes_train(model) else None
-        return forward.train(model, params, collections, images, drawn)[0]
+        trained, after = forward.train(model, params, collections, images, drawn)
+        return trained, forward.logits(model, forward.variables(params, after), images), after
 
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.uint8)
-    return str(jax.make_jaxpr(apply)(jax.random.key(0), images))
+    program, shapes = jax.make_jaxpr(apply, return_shape=True)(jax.random.key(0), images)
+    return str(program), *shapes

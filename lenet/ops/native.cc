@@ -1,4 +1,4 @@
-// Convolution at stride 1 without a patch matrix and without zeros: docs/en/speed.md explains it.
+// Convolution at stride 1 without a patch matrix: docs/en/speed.md explains it.
 //
 // Images are in one of two forms. In blocks (first part) examples are the last axis, so a vector of
 // the processor holds the same pixel of several examples; channels last (second part), it holds
@@ -254,22 +254,22 @@ struct Windows {
   int64_t images, height, width, channels, rows, run, outputs, top, left, terms, pixels;
   int64_t row;                  // numbers in a row of an image with its zeros
   std::vector<int64_t> corner;  // where the window of each pixel of y begins
-  std::vector<float> padded;    // an image with its zeros
+  std::vector<float> padded;    // an image with its zeros, if it has any
 
   Windows(Shape x, Shape kernel, Shape y, int64_t top, int64_t left)
       : images(x[0]), height(x[1]), width(x[2]), channels(x[3]), rows(kernel[0]),
         run(kernel[1] * x[3]), outputs(y[3]), top(top), left(left), terms(rows * run),
         pixels(y[1] * y[2]), row((y[2] + kernel[1] - 1) * x[3]), corner(pixels),
-        padded((y[1] + rows - 1) * row) {
+        padded(y[1] + rows - 1 == height && row == width * x[3] ? 0 : (y[1] + rows - 1) * row) {
     for (int64_t n = 0; n < pixels; ++n) corner[n] = n / y[2] * row + n % y[2] * channels;
   }
 
   const float* Padded(const float* image) {
-    for (int64_t i = 0; i < height; ++i) {
+    for (int64_t i = 0; i < height && !padded.empty(); ++i) {
       std::copy_n(image + i * width * channels, width * channels,
                   &padded[(top + i) * row + left * channels]);
     }
-    return padded.data();
+    return padded.empty() ? image : padded.data();
   }
 };
 

@@ -1,9 +1,9 @@
 """Convolution by a kernel of our own on a CPU, compiled where it runs.
 
 The matrix products of `lenet.ops.blocks` and `lenet.ops.general` copy every input into a patch
-matrix; those of blocks also multiply with the zeros of a Toeplitz matrix. `native.cc` does neither:
-it reads the images where they are, in blocks, as `blocks.split` lays them out, or channels last, as
-Flax does. `lenet.ops.compiled` makes it for this processor.
+matrix; those of blocks also multiply with the zeros of a Toeplitz matrix. `native.cc` does neither.
+Its images are blocks, as `blocks.split` lays them out, or have channels last, as in Flax.
+`lenet.ops.compiled` makes it for this processor.
 """
 
 import functools
@@ -109,8 +109,8 @@ def conv_general_dilated(
     """Return `ops.conv_general_dilated`, by the compiled kernel where it has such a convolution.
 
     That is one of float32 images at stride 1, without dilation and groups, padded by less than the
-    kernel, on a CPU with a C++ compiler; it is differentiable in reverse mode only. Any other is
-    computed as `ops.conv_general_dilated` does.
+    kernel, on a CPU with a C++ compiler; it is differentiable once, in reverse mode. Any other is
+    computed as `ops.conv_general_dilated` does, which is differentiable in any way.
 
     Flax takes it in place of XLA's: nn.Conv(..., conv_general_dilated=native.conv_general_dilated).
     """
@@ -119,8 +119,8 @@ def conv_general_dilated(
         lhs.ndim == rhs.ndim == 4
         and lhs.dtype == rhs.dtype == jnp.float32
         and preferred_element_type in (None, jnp.float32)
-        and batch_group_count == 1
-        and all(n == 1 for n in (*window_strides, *(lhs_dilation or ()), *(rhs_dilation or ())))
+        and feature_group_count == batch_group_count == 1
+        and {tuple(n or (1, 1)) for n in (window_strides, lhs_dilation, rhs_dilation)} == {(1, 1)}
     )
     if plain and general.computed_here() and _there():
         x, kernel, axes = general.channels_last(lhs, rhs, dimension_numbers)

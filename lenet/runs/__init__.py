@@ -11,7 +11,7 @@
 from lenet.runs.resuming import check_same, recorded
 from lenet.runs.run import Run, adopt, begin, check_every, resume
 from lenet.runs.searches import search
-from lenet.runs.sweeps import DataSets, News, finished, load, many, repeats
+from lenet.runs.sweeps import DataSets, News, environment, finished, load, many, repeats
 
 __all__ = [
     "DataSets",
@@ -21,6 +21,7 @@ __all__ = [
     "begin",
     "check_every",
     "check_same",
+    "environment",
     "finished",
     "load",
     "many",

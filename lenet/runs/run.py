@@ -40,7 +40,6 @@ from lenet.errors import (
 )
 from lenet.inspect import diagnostics, snapshot
 from lenet.model import LeNet
-from lenet.ops import compiled
 from lenet.records import checkpoint, directory, predicted, reading
 from lenet.records.checkpoint import Checkpoint
 from lenet.runs import resuming
@@ -81,9 +80,8 @@ class Run:
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
         """What the bits depend on besides config and data: versions and hardware."""
-        if self.data is not None and train.direct(self.model, self.data):
-            return records.environment() | {"native": compiled.library()}
-        return records.environment()
+        kernel = {} if self.data is None else train.kernel([self.config], self.data)
+        return records.environment() | kernel
 
     def epochs(self) -> Iterator[Row]:
         """Train to the end; yield the row of each epoch once the disk has it.

@@ -5,11 +5,11 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lenet import config as config_module
 from lenet import data as datasets
-from lenet import stopping, train
+from lenet import records, stopping, train
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import cores, selfcheck
@@ -73,6 +73,15 @@ def many(
                 ledger.append(path, ended)
             yield News(found, ended, begun, workers)
             stopping.stop_if_asked()
+
+
+def environment(configs: Sequence[Config], data: DataSets) -> dict[str, Any]:
+    """Return what the bits of runs depend on besides their configs and data."""
+    kernel: dict[str, str] = {}
+    for (name, valid), loaded in data.items():
+        own = [config for config in configs if (config.dataset, config.valid) == (name, valid)]
+        kernel |= train.kernel(own, loaded)
+    return records.environment() | kernel
 
 
 def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
