@@ -74,13 +74,13 @@ def test_a_collapsed_run_is_counted_with_an_interval_and_its_setting_not_compare
 
 
 def test_how_sure_the_best_is_and_what_choosing_adds_is_said():
-    near = of_windows(windows((3, [0.80, 0.70, 0.75]), (5, [0.81, 0.72, 0.74])))
+    near = of_windows(windows((3, [0.80, 0.70, 0.75, 0.76]), (5, [0.81, 0.72, 0.74, 0.76])))
     said = near[findings.SELECTED]
     assert (said["label"], said["count"]) == (window(5), 2)
     assert 0.5 < said["share"] < 1
     assert said["optimism"] > 0
-    assert near[findings.LEAD]["lead"].mean == pytest.approx(0.02 / 3)
-    clear = of_windows(windows((3, [0.60, 0.50, 0.55]), (5, [0.81, 0.72, 0.76])))
+    assert near[findings.LEAD]["lead"].mean == pytest.approx(0.02 / 4)
+    clear = of_windows(windows((3, [0.60, 0.50, 0.55, 0.5]), (5, [0.81, 0.72, 0.76, 0.8])))
     assert clear[findings.SELECTED]["share"] == 1
     single = of_windows(windows((3, [0.60]), (5, [0.81])))
     assert findings.SELECTED not in single
@@ -195,7 +195,10 @@ def test_that_seeds_are_few_is_said_with_what_would_do():
     for count, few in ((2, True), (3, True), (4, False)):
         values = [0.8 + 0.01 * seed for seed in range(count)]
         entries = windows((3, values), (5, [value + 0.001 * count for value in values]))
-        assert (findings.TOO_FEW in of_windows(entries)) == few
+        found = of_windows(entries)
+        assert (findings.TOO_FEW in found) == few
+        assert (findings.SELECTED in found) == (not few)  # how sure, where it can be known
+        assert findings.LEAD in found
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -216,19 +216,21 @@ def _best(sweep: Sweep) -> Iterable[Message]:
 def _selected(sweep: Sweep) -> Iterable[Message]:
     """How sure it is which setting is the best, if every setting has several seeds."""
     ends = [setting.by_seed(sweep.measure) for setting in sweep.settings]
-    if min(map(len, ends)) < 2:
+    fewest = min(map(len, ends))
+    if fewest < 2:
         return
-    shared = all(each.keys() == ends[0].keys() for each in ends)
-    groups = [[each[seed] for seed in sorted(each)] for each in ends]
-    found = stats.selection(groups, paired=shared)
     first, second = sweep.settings[:2]
-    yield message(
-        SELECTED,
-        label=label(first, sweep.axes),
-        share=found.best,
-        count=len(groups),
-        optimism=max(found.optimism, 0.0),
-    )
+    if fewest >= FEW:  # of two or three seeds hardly any sample differs
+        shared = all(each.keys() == ends[0].keys() for each in ends)
+        groups = [[each[seed] for seed in sorted(each)] for each in ends]
+        found = stats.selection(groups, paired=shared)
+        yield message(
+            SELECTED,
+            label=label(first, sweep.axes),
+            share=found.best,
+            count=len(groups),
+            optimism=max(found.optimism, 0.0),
+        )
     if lead := first.minus(second, measure=sweep.measure):
         yield message(
             LEAD, measure=terms.named(sweep.measure), next=label(second, sweep.axes), lead=lead
