@@ -25,7 +25,7 @@ class Small(nn.Module):
     conv: str = choice(
         "native",
         "the direct convolution, matrix products, or XLA's with Flax's pooling",
-        among=("native", "matmul", "lax"),
+        among=tuple(CONVOLUTIONS),
     )
     num_classes: int = 10
 

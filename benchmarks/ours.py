@@ -22,7 +22,6 @@ from lenet.engine import sgd, sharding, sweep
 from lenet.engine.lanes import Lanes
 from lenet.engine.metrics import Metrics
 from lenet.engine.sgd import State
-from lenet.ops import compiled
 
 assert sgd.EVALUATION_BATCH == contenders.TEST_BATCH
 
@@ -87,10 +86,9 @@ class Program:
         """Count the kernels of a compiled loop of steps."""
         return kernels.of_jax(lambda: self.step(steps))
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, str]:
         """Return the compiled kernel of a direct convolution, if the network trains with one."""
-        config, data = self.program.config, self.program.data
-        return {"native": compiled.library()} if train.direct([config], data) else {}
+        return train.kernel([self.program.config], self.program.data)
 
     def device_memory(self) -> int | None:
         """Return the most bytes held on a GPU."""

@@ -104,11 +104,12 @@ def main() -> None:
     loaded = next(iter(data.values()))
     planned = dataclasses.replace(planned, chance=1 / loaded.num_classes)
     corners = spaces.corners(planned.base, planned.space)
-    models = [train.check(planned.config(setting, 0), loaded) for setting in corners]
+    configs = [planned.config(setting, 0) for setting in corners]
+    models = [train.check(config, loaded) for config in configs]
     if any(train.slow(model, loaded) for model in models):
         print(language.t(convolutions.REMEDY))
     record = _describe(planned, data)
-    environment = runs.environment([planned.config(setting, 0) for setting in corners], data)
+    environment = runs.environment(configs, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
     if FLAGS.storage:  # last, for it makes Optuna's tables

@@ -98,7 +98,8 @@ def check(config: Config, data: Data) -> nn.Module:
 
 def direct(configs: Iterable[Config], data: Data) -> bool:
     """Return whether any of some valid configs trains with the direct convolution, `ops.native`."""
-    return any(_direct(network(config, data.num_classes), data) for config in configs)
+    one_of_each = {config.network: config for config in configs}.values()
+    return any(_direct(network(config, data.num_classes), data) for config in one_of_each)
 
 
 def kernel(configs: Iterable[Config], data: Data) -> dict[str, str]:

@@ -451,7 +451,10 @@ def normalised_section(language: str) -> str:
         t("training accuracy"),
         t("test accuracy"),
     ]
-    rows = [[t(cell) if isinstance(cell, str) else cell for cell in row] for row in _normalised()]
+    ours = records.read_json(NORMALISED)
+    rows = [
+        [t(cell) if isinstance(cell, str) else cell for cell in row] for row in _normalised(ours)
+    ]
     shown = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     note = t("n runs; mean ± standard deviation.")
     said = t(
@@ -465,21 +468,21 @@ def normalised_section(language: str) -> str:
             for kind in KINDS
         },
     )
-    return f"{shown}\n\n{note}\n\n{t(_beside_pytorch())}\n\n{said}".replace(" -", " −")
+    return f"{shown}\n\n{note}\n\n{t(_beside_pytorch(ours))}\n\n{said}".replace(" -", " −")
 
 
-def _normalised() -> list[list[Any]]:
+def _normalised(record: dict[str, Any]) -> list[list[Any]]:
     """The rows of the table: ours by both kinds of statistics, then the published runs."""
-    record = records.read_json(NORMALISED)
     rows: list[list[Any]] = []
-    for pool, name in POOLINGS.items():
-        tested = running_statistics.accuracies(record, _group(pool)).T
+    for group in running_statistics.BASE:
+        name = POOLINGS[group.pool]
+        tested = running_statistics.accuracies(record, group).T
         for statistic, by in (("batch", 0), ("running", 1)):
             test = tested[[*running_statistics.STATISTICS].index(statistic)]
-            spreads = map(sections.spread, (*_ends(record, pool).values(), test))
+            spreads = map(sections.spread, (*_ends(record, group).values(), test))
             rows.append([name, "lenet", KINDS["concise"], TESTED[by], len(test), *spreads])
         for framework in published.NAMES:
-            runs = published.runs(framework, f"bn_{pool}")
+            runs = published.runs(framework, f"bn_{group.pool}")
             for kind, running in itertools.product(KINDS, (False, True)):
                 chosen = (runs.kind == kind) & (published.by_running(runs) == running)
                 if chosen.sum() > 2:
@@ -490,10 +493,9 @@ def _normalised() -> list[list[Any]]:
     return rows
 
 
-def _beside_pytorch() -> Message:
+def _beside_pytorch(record: dict[str, Any]) -> Message:
     """How our runs with batch normalisation differ from PyTorch's, and by pooling."""
-    record = records.read_json(NORMALISED)
-    ends = {pool: _ends(record, pool) for pool in POOLINGS}
+    ends = {group.pool: _ends(record, group) for group in running_statistics.BASE}
     compared = [
         message(
             "{pool}: {measure} {difference} (95% CI, Welch; {equal} within {margin}, two one-sided "
@@ -517,13 +519,9 @@ def _beside_pytorch() -> Message:
     )
 
 
-def _group(pool: str) -> running_statistics.Group:
-    return running_statistics.Group(pool, 1.0)
-
-
-def _ends(record: dict[str, Any], pool: str) -> dict[str, list[float]]:
-    """What our runs of a pooling ended training with, by the keys of MEASURES."""
-    runs = running_statistics.of_group(record, _group(pool))
+def _ends(record: dict[str, Any], group: running_statistics.Group) -> dict[str, list[float]]:
+    """What our runs of a group ended training with, by the keys of MEASURES."""
+    runs = running_statistics.of_group(record, group)
     return {key: [run[key][-1] for run in runs] for key in MEASURES}
 
 

@@ -6,10 +6,12 @@ import pytest
 import scipy
 from record_rows import entry, row
 
+from experiments.cli import trials as progress
 from lenet.analysis.searched import Searched, findings, to_csv
 from lenet.config import Config
 from lenet.figures import searched as figures
 from lenet.language import translate
+from lenet.runs.searches import News
 from lenet.search import Mark, Plan, Range, Rule, Run, Trial
 
 RATES = {"lr": Range(0.1, 0.5, False, False)}
@@ -132,3 +134,10 @@ def test_nothing_is_said_to_be_found_where_nothing_learned():
     text = said(trials, [])
     assert text.startswith("No setting learned")
     assert "Best of" not in text
+
+
+def test_progress_of_a_resumed_search_begins_with_what_the_ledger_has(capsys):
+    trials = [marked(0, 0.9, 0.8), marked(1, 0.5, 0.4, until=1)]
+    shown = progress.Progress(plan(4), trials)
+    shown.advance(News(trials, [], 16, 50, 1, 0))  # an epoch, before any leg has ended
+    assert "2/4 settings, 1 to the end; best 0.8500" in capsys.readouterr().out

@@ -32,9 +32,8 @@ class Progress(Lines):
     def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
         """Begin with the trials that the ledger has."""
         self._plan = plan
-        self._epochs, self._ended = plan.epochs(trials), 0
         super().__init__(
-            total=self._epochs, text=t("0/{trials} settings, compiling", trials=plan.trials)
+            total=plan.epochs(trials), text=t("0/{trials} settings, compiling", trials=plan.trials)
         )
         self._begin, self._examples = time.monotonic(), 0
         self._before = self._shown = sum(trial.epochs for trial in trials)
@@ -47,6 +46,7 @@ class Progress(Lines):
                 epochs=self._before,
             )
             print(said)
+        self._look(trials)
 
     def advance(self, news: "News") -> None:
         """Count what came; print each setting that is the best so far."""
@@ -57,7 +57,7 @@ class Progress(Lines):
                 self._best = value
                 self.say(self._line(trial, value))
         if news.changed:
-            self._look(news)
+            self._look(news.trials)
         spent = time.monotonic() - self._begin
         left = spent / max(news.epochs - self._before, 1) * max(self._epochs - news.epochs, 0)
         text = WITH_WORKERS if news.workers else HERE
@@ -77,9 +77,9 @@ class Progress(Lines):
         self.show(min(news.epochs, self._epochs), text, say=new, total=self._epochs)
         self._shown = news.epochs
 
-    def _look(self, news: "News") -> None:
+    def _look(self, trials: Sequence[Trial]) -> None:
         """Take in what the ledger has more: it takes long to look through many settings."""
-        plan, trials = self._plan, news.trials
+        plan = self._plan
         self._epochs = plan.epochs(trials)
         self._ended = sum(plan.rule.most in plan.values(trial) for trial in trials)
         more = plan.more_seeds(trials) if plan.decided(trials) else {}

@@ -109,16 +109,15 @@ async def schedule(
             f"{where}: cannot listen there ({error.__cause__ or error}). Name another host=, or "
             "another port=; 0 takes any that is free"
         ) from None
-    about = scheduler.identity() | {"address": address}
     try:
         if file:
-            files.write_json(file, about)
+            files.write_json(file, scheduler.identity() | {"address": address})
         ready(address)
         await scheduler.finished()
     finally:
         if file:
-            with contextlib.suppress(OSError, ValueError):
-                if json.loads(file.read_bytes()) == json.loads(json.dumps(about)):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                if json.loads(file.read_bytes())["id"] == scheduler.id:  # not the next one's
                     file.unlink()  # else workers would look for a scheduler that is gone
         await scheduler.close()
 
