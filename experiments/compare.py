@@ -185,9 +185,7 @@ def _compare(planned: "Design", data: "DataSets", run_dir: Path) -> None:
     picture = comparison_plots.picture(found, planned.dataset, spoken)
     files.write(run_dir / "compare.png", picture)
     print(f"\n{report}\n")
-    language.saved(
-        run_dir, ["report.md", "compare.png", "compare.json", "runs.jsonl", "predictions.jsonl"]
-    )
+    language.saved(run_dir)
 
 
 def _begin(planned: "Design", data: "DataSets", run_dir: Path) -> dict[str, Any]:

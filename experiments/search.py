@@ -259,14 +259,13 @@ def _summarise(found: "Searched", run_dir: Path) -> None:
         tables["summary.csv"] = summary.to_csv(sweep)
     for name, text in tables.items():
         files.write(run_dir / name, text.encode())
-    pictures = figures.pictures(found, language.asked())
-    for name, picture in pictures.items():
+    for name, picture in figures.pictures(found, language.asked()).items():
         files.write(run_dir / name, picture)
     if found.plan.base.dataset == "synthetic":
         print(language.t("(synthetic data)"))
     for finding in searched.findings(found):
         print(*wrapped(language.t(finding), 100), sep="\n")
-    language.saved(run_dir, [*tables, "search.json", search.LEDGER, *pictures])
+    language.saved(run_dir)
 
 
 if __name__ == "__main__":

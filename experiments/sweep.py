@@ -256,10 +256,9 @@ def _summarise(sweep: "Sweep", path: Path) -> None:
     from lenet.figures import sweep as sweep_plots
 
     files.write(path.with_name("summary.csv"), summary.to_csv(sweep).encode())
-    pictures = sweep_plots.pictures(sweep, language.asked())
     if placed := published.placed(sweep.entries):
         files.write(path.with_name("published.csv"), summary.rows_csv(placed).encode())
-    for name, picture in pictures.items():
+    for name, picture in sweep_plots.pictures(sweep, language.asked()).items():
         files.write(path.with_name(name), picture)
     print(summary.table(sweep, language.asked()))
     if any(entry.config.dataset == "synthetic" for entry in sweep.entries):
@@ -274,7 +273,7 @@ def _summarise(sweep: "Sweep", path: Path) -> None:
         print(note)
     if placed:
         print(progress.places(placed))
-    language.saved(path.parent, ["summary.csv", "sweep.json", "runs.jsonl", *pictures])
+    language.saved(path.parent)
 
 
 if __name__ == "__main__":

@@ -229,10 +229,7 @@ def _conclude(run: "Run") -> None:
             print(progress.place(result["published"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RecordError(f"{path}: not the result of a run: {error!r}") from None
-    names = ["curves.png", "metrics.jsonl", "statistics.jsonl", "predictions.jsonl"]
-    names += ["result.json", "config.json"]
-    written = [name for name in names if records.exists(run.directory, name)]
-    language.saved(run.directory, [*written, "checkpoints/"])
+    language.saved(run.directory)
 
 
 if __name__ == "__main__":

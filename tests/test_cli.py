@@ -86,7 +86,7 @@ def test_a_second_run_in_the_same_directory_is_refused_and_changes_nothing(train
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     done = train(f"--run_dir={run_dir}", cwd=run_dir.parent)
     assert done.returncode == 2
-    assert "already contains a run" in done.stderr
+    assert "created by experiments.train" in done.stderr
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 

@@ -11,7 +11,7 @@ import pytest
 from lenet import files, records
 from lenet.data import idx
 from lenet.errors import DiskError, InUseError, RecordError, UsageError
-from lenet.records import checkpoint
+from lenet.records import checkpoint, directory
 
 
 def test_a_claimed_directory_is_in_use_for_another_process(tmp_path):
@@ -37,8 +37,21 @@ def test_a_run_under_way_is_in_use_and_not_just_another_run(tmp_path):
         for attempt in (records.check_free, lambda path: records.claim(path).__enter__()):
             with pytest.raises(InUseError, match="in use by another process"):
                 attempt(run_dir)
-    with pytest.raises(UsageError, match="already contains a run"):
+    with pytest.raises(UsageError, match=r"created by experiments\.train"):
         records.check_free(run_dir)
+
+
+@pytest.mark.parametrize("described", directory.DESCRIPTIONS)
+def test_who_resumes_the_work_of_another_command_is_told_whose_it_is(described, tmp_path):
+    files.write_json(tmp_path / described, {})
+    records.check_begun(tmp_path, described)
+    said = f"created by experiments.{directory.DESCRIPTIONS[described]}. To continue: python -m"
+    for other in directory.DESCRIPTIONS.keys() - {described}:
+        with pytest.raises(RecordError, match=said):
+            records.check_begun(tmp_path, other)
+    (tmp_path / described).unlink()
+    with pytest.raises(RecordError, match="contains nothing to resume"):
+        records.check_begun(tmp_path, described)
 
 
 READERS = {
@@ -82,7 +95,7 @@ def test_a_directory_that_holds_something_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"contains 'notes.txt'"), records.claim(tmp_path):
         pass
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="already contains a run"), records.claim(tmp_path):
+    with pytest.raises(UsageError, match=r"created by experiments\.train"), records.claim(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "notes.txt"]
 

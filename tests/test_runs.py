@@ -141,7 +141,7 @@ def test_a_schedule_that_depends_on_the_number_of_epochs_cannot_get_more(few, tm
 
 
 def test_mistakes_are_said_in_the_words_of_the_call(whole, few, tmp_path):
-    with pytest.raises(UsageError, match="already contains a run"):
+    with pytest.raises(UsageError, match=r"created by experiments\.train"):
         runs.begin(whole, TINY, few)
     with pytest.raises(UsageError, match=r"^checkpoint_every=0: must be at least 1"):
         runs.begin(tmp_path / "run", TINY, few, checkpoint_every=0)

@@ -144,6 +144,8 @@ def test_another_space_is_refused(searched, tiny):
         (("--lr=1..0.1",), "--lr=1..0.1: the lower end comes first"),
         (("--lr=0..1:log",), "--lr=0..1:log: a log range starts above 0"),
         (("--lr=-1..1",), "--lr=-1.0: must be above 0"),
+        (("--optimizer=sgd..adam",), "--optimizer=sgd..adam: only numbers have ranges. Give"),
+        (("--hidden=8..16",), "--hidden=8..16: only numbers have ranges. Give"),
         (("--lr=0.1..1", "--trials=0"), "--trials=0: must be at least 1"),
         (("--lr=0.1..1", "--epochs=0"), "--epochs=0: must be at least 1"),
         (("--lr=0.1..1", "--epochs=1,2"), "--epochs=1,2: one value only"),

@@ -95,6 +95,7 @@ def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     more = sweep("--run_dir=run", "--resume", "--seed=0:3", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
     assert "4 of 6 runs already finished" in more.stdout
+    assert "6/6 runs" in more.stdout
     changed = f"cores 999, now {here['cores']}; processor another, now {here['processor']}"
     assert f"warning: the environment has changed ({changed})" in more.stdout
     noted = records.read_json(run / "sweep.json")
@@ -166,7 +167,7 @@ def test_bad_input_is_one_line_that_names_it(flags, said, tmp_path):
 def test_nothing_to_resume_is_said(tmp_path):
     done = sweep("--run_dir=none", "--resume", "--dataset=synthetic", cwd=tmp_path)
     assert done.returncode == 4
-    assert "contains nothing that experiments.sweep could resume" in done.stderr
+    assert "no such directory to resume" in done.stderr
 
 
 def test_help_shows_examples_and_defaults(tmp_path):

@@ -61,7 +61,7 @@ def parse(name: str, text: str, *, paired: bool = False) -> Axis:
     >>> parse("channels", "6,16/12,32").values
     ((6, 16), (12, 32))
     """
-    parts = text.split("/" if _has_commas(name) else ",")
+    parts = text.split("/" if has_commas(name) else ",")
     values: list[Any] = []
     for part in parts:
         values += _values(name, part)
@@ -74,7 +74,8 @@ def parse(name: str, text: str, *, paired: bool = False) -> Axis:
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
 
 
-def _has_commas(name: str) -> bool:
+def has_commas(name: str) -> bool:
+    """Whether one value of a setting may contain commas, so that a slash separates values."""
     return name == "augment" or isinstance(_fields()[name].default, tuple)
 
 

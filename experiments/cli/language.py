@@ -1,6 +1,5 @@
 """The flag --lang, and texts in the language it asks for."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,10 @@ def asked() -> str:
     return (flags.FLAGS.lang if known else None) or default()
 
 
-def saved(directory: Path, names: Iterable[str]) -> None:
-    """Print where files were written."""
+def saved(directory: Path) -> None:
+    """Print where files were written, and which are there."""
+    found = (path for path in directory.iterdir() if not path.name.startswith("."))
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in found)
     print(t("saved to {directory}: {files}", directory=directory, files=listed(names)))
 
 

@@ -16,7 +16,7 @@ from experiments.cli import language, networks
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.engine import cores
-from lenet.errors import RecordError, UsageError
+from lenet.errors import UsageError
 from lenet.settings import is_code
 
 if TYPE_CHECKING:
@@ -130,11 +130,7 @@ def recall(run_dir: Path, what: str) -> None:
       RecordError: if there is none to resume.
     """
     path = run_dir / f"{what}.json"
-    if not records.exists(run_dir, path.name):
-        raise RecordError(
-            f"run_dir={run_dir}: contains nothing that experiments.{what} could resume. "
-            "To start here, remove --resume."
-        )
+    records.check_begun(run_dir, path.name)
     record = records.read_json(path)
     before = record.get("flags")
     before = before if isinstance(before, dict) else {}
@@ -203,7 +199,7 @@ def train(
     if done or FLAGS.resume:
         resuming(len(done), len(configs), path)
     todo = {run: config for run, config in enumerate(configs) if run not in done}
-    share(todo, data, path, changed)
+    share(todo, data, path, changed, finished=len(done))
     return ledger.read(path)
 
 
@@ -250,15 +246,20 @@ def share(
     data: "DataSets",
     path: Path,
     changed: Callable[[], None] = lambda: None,
+    finished: int = 0,
 ) -> None:
-    """Train runs, with progress; each goes to the ledger when it ends, and `changed` is called."""
+    """Train runs, with progress; each goes to the ledger when it ends, and `changed` is called.
+
+    `finished` runs beside them are counted as done.
+    """
     from experiments.cli import progress
     from lenet import runs
 
     if not todo:
         return
     connect, patience = cluster(), FLAGS.patience
-    with progress.Tally(len(todo), sum(config.epochs for config in todo.values())) as tally:
+    runs_in_all, epochs = finished + len(todo), sum(config.epochs for config in todo.values())
+    with progress.Tally(runs_in_all, epochs, finished) as tally:
         for news in runs.many(
             todo, data, path, data_dir=data_dir(), connect=connect, patience=patience
         ):

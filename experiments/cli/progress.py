@@ -234,13 +234,14 @@ class Bar(Lines):
 class Tally(Lines):
     """The progress of a sweep on one line of a terminal, otherwise a line per finished group.
 
-    `epochs` are those of all runs together.
+    `epochs` are those of all runs that are trained now; `finished` of the `runs` were before.
     """
 
-    def __init__(self, runs: int, epochs: int) -> None:
-        super().__init__(total=epochs, text=t("0/{runs} runs, compiling", runs=runs))
-        self._runs, self._epochs = runs, epochs
-        self._finished, self._trained, self._examples = 0, 0, 0
+    def __init__(self, runs: int, epochs: int, finished: int = 0) -> None:
+        text = t("{finished}/{runs} runs, compiling", finished=finished, runs=runs)
+        super().__init__(total=epochs, text=text)
+        self._runs, self._epochs, self._finished = runs, epochs, finished
+        self._trained, self._examples = 0, 0
         self._first: float | None = None  # when the first epoch began, once all was compiled
 
     def advance(self, news: "News") -> None:

@@ -31,7 +31,12 @@ def given() -> tuple[dict[str, Any], Space]:
         if not flags.FLAGS[name].present:
             continue
         text = str(flags.FLAGS[name].value)
-        if type(field.default) in (int, float) and space.is_range(text):
+        if space.is_range(text):
+            if type(field.default) not in (int, float):
+                raise UsageError(
+                    f"--{name}={text}: only numbers have ranges. Give the values to try, separated "
+                    f"by {'a slash' if axes.has_commas(name) else 'commas'}"
+                )
             found[name] = space.parse(name, text, whole=isinstance(field.default, int))
         else:
             values = axes.parse(name, text).values

@@ -1,6 +1,6 @@
 """The run directory: what training writes, and how it is read back (files: `directory`)."""
 
-from lenet.records.directory import check_free, claim, exists, fresh, reclaim
+from lenet.records.directory import check_begun, check_free, claim, exists, fresh, reclaim
 from lenet.records.environment import (
     changes,
     code_of,
@@ -27,6 +27,7 @@ __all__ = [
     "Trained",
     "append",
     "changes",
+    "check_begun",
     "check_free",
     "claim",
     "code_of",

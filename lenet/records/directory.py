@@ -24,7 +24,7 @@ from pathlib import Path
 import filelock
 
 from lenet import files, limits
-from lenet.errors import InUseError, UsageError
+from lenet.errors import InUseError, RecordError, UsageError
 
 log = logging.getLogger("lenet")
 
@@ -35,8 +35,13 @@ STATISTICS = "statistics.jsonl"
 RESULT = "result.json"
 LEDGER = "runs.jsonl"
 PREDICTIONS = "predictions.jsonl"
-DESCRIPTIONS = (CONFIG, "sweep.json", "compare.json", "search.json")
-"""The file that says what a directory is for, one of these, is the first that is written."""
+DESCRIPTIONS = {
+    "sweep.json": "sweep",
+    "compare.json": "compare",
+    "search.json": "search",
+    CONFIG: "train",
+}
+"""The file that says what a directory is for, one of these, is the first; and its command."""
 # What a process leaves that dies before it: its lock (with a .pid, before the first release), and
 # that file, unfinished.
 _UNTOLD = re.compile(
@@ -146,6 +151,27 @@ def check_free(run_dir: Path) -> None:
         _check_empty(run_dir)
 
 
+def check_begun(run_dir: Path, described: str) -> None:
+    """Raise a RecordError that says what to do unless `described` says what a directory is for."""
+    if exists(run_dir, described):
+        return
+    for other in DESCRIPTIONS:
+        if exists(run_dir, other):
+            raise RecordError(_created(run_dir, other))
+    what = "contains nothing to resume" if run_dir.exists() else "no such directory to resume"
+    raise RecordError(f"run_dir={run_dir}: {what}. To begin there, do not resume")
+
+
+def _created(run_dir: Path, described: str) -> str:
+    """Return which command made a directory, and how to continue it."""
+    command = f"experiments.{DESCRIPTIONS[described]}"
+    other = ", or runs.resume in Python" if described == CONFIG else ""
+    return (
+        f"run_dir={run_dir}: created by {command}. To continue: python -m {command} "
+        f"--run_dir={run_dir} --resume{other}"
+    )
+
+
 def _lock(run_dir: Path) -> filelock.BaseFileLock:
     lock = filelock.FileLock(run_dir / LOCK, timeout=0)
     try:
@@ -169,17 +195,9 @@ def _name_in(run_dir: Path) -> str | None:
 
 def _check_empty(run_dir: Path) -> None:
     held = sorted(name for name in os.listdir(run_dir) if not _UNTOLD.fullmatch(name))
-    for what in ("sweep", "compare", "search"):
-        if f"{what}.json" in held:
-            raise UsageError(
-                f"run_dir={run_dir}: created by experiments.{what}. To continue: python -m "
-                f"experiments.{what} --run_dir={run_dir} --resume"
-            )
-    if CONFIG in held:
-        raise UsageError(
-            f"run_dir={run_dir}: already contains a run. To continue: python -m experiments.train "
-            f"--run_dir={run_dir} --resume, or runs.resume in Python"
-        )
+    for described in DESCRIPTIONS:
+        if described in held:
+            raise UsageError(_created(run_dir, described))
     if held:
         raise UsageError(
             f"run_dir={run_dir}: not empty (contains {held[0]!r}). A new run needs an empty "

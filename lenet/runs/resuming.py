@@ -27,9 +27,7 @@ def recorded(
     Raises:
       RecordError: if the directory contains no run, or its config.json is damaged.
     """
-    if not records.exists(run_dir, directory.CONFIG):
-        what = "contains no run to resume" if run_dir.exists() else "no such directory to resume"
-        raise RecordError(f"run_dir={run_dir}: {what}. Begin a new run there, or name another")
+    directory.check_begun(run_dir, directory.CONFIG)
     path = run_dir / directory.CONFIG
     described = records.read_json(path)
     try:
