@@ -10,6 +10,7 @@ layer before it takes it up.
 import collections
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -61,16 +62,16 @@ def chain(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> Cha
     images = jax.random.uniform(jax.random.key(0), (3, *image_shape))
     with ops.of_xla(), jax.default_matmul_precision("highest"):
         # Of two images, and checked on three: what depends on their number is no layer.
-        program = jax.make_jaxpr(lambda x: forward.apply(shown, params, x))(images[:2])
+        network = partial(forward.apply, shown, params)
+        program = jax.make_jaxpr(network)(images[:2])
         try:
             found = _named(_simplified(_read(program)))
         except _OtherError:
             return None
-        wanted = forward.apply(shown, params, images)
-        ours = images
-        for link, ours in zip(found, outputs(found, images), strict=True):
-            if ours.shape[1:] != link.shape:
-                return None
+        wanted, by_layer = jax.jit(lambda x: (network(x), [*outputs(found, x)]))(images)
+    if any(x.shape[1:] != link.shape for link, x in zip(found, by_layer, strict=True)):
+        return None
+    ours = by_layer[-1] if found else images
     if ours.shape != wanted.shape:
         return None
     if not np.isfinite(wanted).all():
