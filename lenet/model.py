@@ -235,7 +235,7 @@ def network(config: Config, num_classes: int) -> nn.Module:
     if isinstance(config.network, config_module.BNLeNet):
         return networks.BNLeNet(config.network.pool, num_classes, _form())
     if isinstance(config.network, config_module.LeNet5):
-        return networks.LeNet5(num_classes, **dataclasses.asdict(config.network))
+        return networks.LeNet5(num_classes, **dataclasses.asdict(config.network), conv=_form())
     name = config_module.name_of(config.network)
     _check_hashable(name, config.network)
     if isinstance(config.network, nn.Module):

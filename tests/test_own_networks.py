@@ -36,9 +36,9 @@ def test_the_forms_of_batch_normalised_lenet_agree(pool, side):
     """Of 30×30 pixels blocks would not be whole: the form is the other one then."""
     images = jax.random.uniform(jax.random.key(2), (8, side, side, 1))
     direct, products = networks.BNLeNet(pool), networks.BNLeNet(pool, conv="matmul")
-    variables = direct.init(jax.random.key(1), images)
-    shapes = jax.tree.map(jnp.shape, products.init(jax.random.key(1), images))
-    assert shapes == jax.tree.map(jnp.shape, variables)
+    variables = jax.jit(direct.init)(jax.random.key(1), images)
+    shapes = jax.eval_shape(products.init, jax.random.key(1), images)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, variables)
 
     def loss(params, model):
         given = {**variables, "params": params}
@@ -49,8 +49,33 @@ def test_the_forms_of_batch_normalised_lenet_agree(pool, side):
     found = [of_loss(variables["params"], model) for model in (direct, products)]
     close = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-5)
     jax.tree.map(close, *found)
-    shown = plain(products)
-    np.testing.assert_array_equal(shown.apply(variables, images), direct.apply(variables, images))
+    assert plain(products) == direct
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1998", *(pytest.param(x, marks=pytest.mark.slow) for x in [*ladder.CHANGES][1:])],
+)
+def test_the_forms_of_the_network_of_1998_agree(name):
+    """With each change up to `name`: the same parameters, and logits and gradients to rounding."""
+    products = network(Config(ladder.network(name)), 10)
+    direct = plain(products)
+    assert (direct.conv, products.conv) == ("lax", "matmul")
+
+    def of(model):
+        def loss(params):
+            logits = model.apply(params, IMAGES)
+            return -jax.nn.log_softmax(logits)[:, 3].mean(), logits
+
+        params = model.init(jax.random.key(1), IMAGES)
+        return params, jax.value_and_grad(loss, has_aux=True)(params)
+
+    (params, found), (others, expected) = (
+        jax.jit(of, static_argnums=0)(x) for x in (products, direct)
+    )
+    jax.tree.map(np.testing.assert_array_equal, params, others)
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
+    jax.tree.map(close, found, expected)
 
 
 @pytest.mark.slow
@@ -116,16 +141,20 @@ def test_batch_normalisation_is_pytorchs(pool, torch):
 
 def test_the_network_of_1998_has_the_papers_parameters_and_connections():
     """With weights, biases and inputs of 1 a unit adds up how many connections it has."""
-    model = network(Config(LeNet5()), 10)
+    model = plain(network(Config(LeNet5()), 10))
     params = jax.eval_shape(model.init, jax.random.key(0), IMAGES)["params"]
     sizes = {name: sum(x.size for x in jax.tree.leaves(p)) for name, p in params.items()}
     assert sizes == {"c1": 156, "s2": 12, "c3": 1516, "s4": 32, "c5": 48120, "f6": 10164}
     assert sum(sizes.values()) == 60_000
-    ones, counted = jax.tree.map(lambda x: jnp.ones(x.shape), params), {}
-    bound = model.bind({"params": ones})
-    inputs = {"c1": (32, 32, 1), "s2": (28, 28, 6), "c3": (14, 14, 6), "s4": (10, 10, 16)}
-    for name, shape in (inputs | {"c5": (5, 5, 16), "f6": (120,)}).items():
-        counted[name] = int(getattr(bound, name)(jnp.ones((1, *shape))).sum())
+    inputs = {"c1": (32, 32, 1), "s2": (14, 14, 6), "c3": (14, 14, 6), "s4": (5, 5, 16)}
+    inputs |= {"c5": (5, 5, 16), "f6": (120,)}  # s2 and s4 get means of four
+
+    @jax.jit
+    def counts():
+        bound = model.bind({"params": jax.tree.map(lambda x: jnp.ones(x.shape), params)})
+        return {name: getattr(bound, name)(jnp.ones((1, *x))).sum() for name, x in inputs.items()}
+
+    counted = {name: int(count) for name, count in counts().items()}
     papers = {"c1": 122_304, "s2": 5_880, "c3": 151_600, "s4": 2_000, "c5": 48_120, "f6": 10_164}
     assert counted == papers
     assert sum(counted.values()) + lenet5_1998.bitmaps().size == 340_908
@@ -138,14 +167,14 @@ def test_the_network_of_1998_with_every_change_is_the_book_s_lenet():
     images = jnp.asarray(IMAGES)
     book = train.init(network(Config(), 10), Config(), (28, 28, 1)).params
     names = {"c1": "conv1", "c3": "conv2", "c5": "dense1", "f6": "dense2", "last": "dense3"}
-    own = model.init(jax.random.key(0), images)["params"]
+    own = jax.jit(model.init)(jax.random.key(0), images)["params"]
     assert own.keys() == names.keys()
     theirs = {
         name: jax.tree.map(lambda x, y: y.reshape(x.shape), own[name], book[other])
         for name, other in names.items()
     }
-    expected = network(Config(), 10).apply({"params": book}, images)
-    found = model.apply({"params": theirs}, images)
+    expected = jax.jit(network(Config(), 10).apply)({"params": book}, images)
+    found = jax.jit(model.apply)({"params": theirs}, images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     for name, other in names.items():  # drawn from the same distributions
         for part in ("kernel", "bias"):

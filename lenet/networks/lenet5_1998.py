@@ -21,7 +21,8 @@ from jax import Array
 from jaxtyping import Float, Num
 
 from lenet import ops
-from lenet.networks.layers import BIAS_INITIALIZERS
+from lenet.networks.layers import BIAS_INITIALIZERS, WINDOW, Conv2D, Dense, OfForms
+from lenet.ops import blocks
 
 SIDE = 32
 """Height and width of the input; smaller images are padded with background."""
@@ -82,11 +83,16 @@ class Partial(nn.Module):
     """C3: feature maps of 5×5 windows, each of some of the maps below; before the squashing.
 
     kernel [5, 5, P], for each pair of a map below and one here; bias [Co].
+
+    Attributes:
+      form: "lax" maps images to images, "matmul" blocks to blocks (`lenet.ops.blocks`).
     """
 
+    form: str = "lax"
+
     @nn.compact
-    def __call__(self, x: Num[Array, "B H W 6"]) -> Float[Array, "B Ho Wo 16"]:
-        """Return the weighted sums of the windows."""
+    def __call__(self, x: Num[Array, "..."]) -> Float[Array, "..."]:
+        """Return the weighted sums of the windows, 16 maps of 6."""
         pairs = [(below, i) for i, maps in enumerate(OF_C3) for below in maps]
         of_map = jnp.array([2.4 / (25 * len(maps)) for maps in OF_C3])
         of_pair = of_map[np.array(pairs)[:, 1]]
@@ -97,29 +103,36 @@ class Partial(nn.Module):
         kernel = self.param("kernel", init, (5, 5, len(pairs)), of_pair[None, None])
         bias = self.param("bias", init, of_map.shape, of_map)
         # The whole kernel, zero where maps are not connected, by a product: quick in a loop.
-        places = np.zeros((len(pairs), x.shape[-1], len(OF_C3)), np.float32)
+        places = np.zeros((len(pairs), 1 + max(map(max, OF_C3)), len(OF_C3)), np.float32)
         for pair, (below, i) in enumerate(pairs):
             places[pair, below, i] = 1
         whole = jnp.tensordot(kernel, places, 1)
-        numbers = ("NHWC", "HWIO", "NHWC")
-        y = ops.conv_general_dilated(x, whole, (1, 1), "VALID", dimension_numbers=numbers)
-        return y + bias[None, None, None]
+        if self.form == "matmul":
+            return blocks.conv2d(x, whole, bias)
+        return ops.conv2d(x, whole) + bias[None, None, None]
 
 
 class Subsampling(nn.Module):
     """The sum of 2×2 windows times a coefficient, plus a bias, for each map; before the squashing.
 
     coefficient [C], bias [C].
+
+    Attributes:
+      axis: of the C maps.
     """
 
+    axis: int = -1
+
     @nn.compact
-    def __call__(self, x: Num[Array, "B H W C"]) -> Float[Array, "B Ho Wo C"]:
-        """Return feature maps of half the size."""
+    def __call__(self, means: Num[Array, "..."]) -> Float[Array, "..."]:
+        """Map the means of the windows to maps of the same size."""
+        shape = [1] * means.ndim
+        shape[self.axis] = means.shape[self.axis]
         coefficient, bias = (
-            self.param(name, papers(4), x.shape[-1:])[None, None, None]
+            self.param(name, papers(4), (shape[self.axis],)).reshape(shape)
             for name in ("coefficient", "bias")
         )
-        return coefficient * (4 * ops.avg_pool(x, 2)) + bias
+        return coefficient * (4 * means) + bias
 
 
 SQUASHINGS: dict[str, Callable[[Array], Array]] = {
@@ -129,7 +142,7 @@ SQUASHINGS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class LeNet5(nn.Module):
+class LeNet5(OfForms, nn.Module):
     """The network of 1998, 60,000 trainable parameters and 340,908 connections, or one after it.
 
     Each attribute but the first is a change that leads to the book's LeNet; with all of them it is
@@ -144,6 +157,8 @@ class LeNet5(nn.Module):
       pixels: "scaled" to a mean of about 0, or "plain", from 0 to 1.
       weights: "1998", or "book" for Xavier's weights and PyTorch's biases. Partial connections and
         subsampling, which the book does not have, keep theirs.
+      conv: "matmul" for products of blocks (`lenet.ops.blocks`), or "lax"; both have the same
+        parameters and, to rounding, the same result.
 
     >>> variables = LeNet5().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
     >>> sum(x.size for x in jax.tree.leaves(variables["params"]))
@@ -157,15 +172,16 @@ class LeNet5(nn.Module):
     squashing: str = "scaled_tanh"
     pixels: str = "scaled"
     weights: str = "1998"
+    conv: str = "lax"
 
     def setup(self) -> None:
         """Make the layers, which return weighted sums."""
         self.c1 = self._convolution(6, 25, 25 * 6)
-        self.c3 = (
-            Partial() if self.connections == "partial" else self._convolution(16, 150, 25 * 16)
-        )
+        partial = self.connections == "partial"
+        self.c3 = Partial(self.conv) if partial else self._convolution(16, 150, 25 * 16)
         if self.pool == "subsampling":
-            self.s2, self.s4 = Subsampling(), Subsampling()
+            axis = 2 if self.conv == "matmul" else -1
+            self.s2, self.s4 = Subsampling(axis), Subsampling(axis)
         self.c5 = self._convolution(120, 400, 120)  # dense: it sees all of S4
         self.f6 = self._dense(84, 120)
         if self.output == "dense":
@@ -180,34 +196,35 @@ class LeNet5(nn.Module):
         squashed = SQUASHINGS[self.squashing]
         x = padded(images, self.num_classes if self.output == "rbf" else len(bitmaps()))
         x = scaled(x) if self.pixels == "scaled" else x
-        x = self._pooled(squashed(self.c1(x)), "s2")
-        x = self._pooled(squashed(self.c3(x)), "s4")
-        x = squashed(self.c5(x)).reshape(images.shape[0], -1)
+        x = x if self.conv == "lax" else blocks.split(x, 4)
+        x = self._pooled(self.c1(x), "s2")
+        x = self._pooled(self.c3(x), "s4")
+        x = squashed(self.c5(x))
+        x = x.reshape(len(images), -1) if self.conv == "lax" else x.reshape(-1, len(images))
         x = squashed(self.f6(x))
-        return self.last(x) if self.output == "dense" else -distances(x)
+        x = self.last(x) if self.output == "dense" else x
+        x = x if self.conv == "lax" else x.T
+        return x if self.output == "dense" else -distances(x)
 
     def _pooled(self, x: Array, layer: str) -> Array:
-        if self.pool == "avg":
-            return ops.avg_pool(x, 2)
-        return SQUASHINGS[self.squashing](getattr(self, layer)(x))
+        squashed = SQUASHINGS[self.squashing]
+        if self.conv == "lax":
+            x = ops.avg_pool(squashed(x), WINDOW)
+        else:
+            x = blocks.activate_and_pool(x, squashed, WINDOW, "avg")
+        return x if self.pool == "avg" else squashed(getattr(self, layer)(x))
 
-    def _dense(self, features: int, fan_in: int) -> nn.Dense:
-        return nn.Dense(features, **self._inits(fan_in, features))
+    def _dense(self, features: int, fan_in: int) -> Dense:
+        return Dense(features, form=self.conv, **self._inits(fan_in, features))
 
-    def _convolution(self, features: int, fan_in: int, fan_out: int) -> nn.Conv:
-        return nn.Conv(
-            features,
-            (5, 5),
-            padding="VALID",
-            conv_general_dilated=ops.conv_general_dilated,
-            **self._inits(fan_in, fan_out),
-        )
+    def _convolution(self, features: int, fan_in: int, fan_out: int) -> Conv2D:
+        return Conv2D(features, 5, form=self.conv, **self._inits(fan_in, fan_out))
 
     def _inits(self, fan_in: int, fan_out: int) -> dict[str, Any]:
         if self.weights == "1998":
-            return {"kernel_init": papers(fan_in), "bias_init": papers(fan_in)}
+            return {"kernel_init": papers(fan_in), "bias_init": papers}
         xavier = uniform(math.sqrt(6 / (fan_in + fan_out)))
-        return {"kernel_init": xavier, "bias_init": BIAS_INITIALIZERS["pytorch"](fan_in)}
+        return {"kernel_init": xavier, "bias_init": BIAS_INITIALIZERS["pytorch"]}
 
 
 def distances(x: Float[Array, "B 84"]) -> Float[Array, "B 10"]:
