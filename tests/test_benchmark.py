@@ -73,7 +73,9 @@ def test_a_worker_that_is_gone_is_an_error_and_not_a_wait():
             worker.ask("epoch")
 
 
-@pytest.mark.parametrize(("name", "count"), [("book-bn", 44_878), ("small", 113_386)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("book-bn", 44_878), pytest.param("small", 113_386, marks=pytest.mark.slow)]
+)
 def test_further_networks_have_the_same_parameters(name, count, torch):
     from benchmarks import pytorch
 
@@ -315,8 +317,8 @@ def test_a_gpu_that_is_not_there_is_one_line_and_status_2(tmp_path):
 
 def test_float64_logits_are_those_of_the_network():
     model, images = LeNet(), np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
-    params = model.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
-    ours = model.apply({"params": params}, images.astype(np.float32) / 255)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
+    ours = jax.jit(model.apply)({"params": params}, images.astype(np.float32) / 255)
     np.testing.assert_allclose(ours, bits.exact(params, images), rtol=1e-4, atol=1e-5)
 
 

@@ -34,7 +34,7 @@ def model() -> LeNet:
 
 @pytest.fixture(scope="module")
 def params(model):
-    return model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
+    return jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
 
 
 def test_the_gradient_is_that_of_the_mean_loss_of_a_training_step(model, params, split):
@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_the_mean_loss_of_a_training_step(model, params,
 
     found = diagnostics.diagnose(model, params, split)
     assert list(found) == ["conv1", "pool1", "dense1", "dense2"]
-    for name, of_layer in jax.grad(loss)(params).items():
+    for name, of_layer in jax.jit(jax.grad(loss))(params).items():
         root = math.sqrt(float((of_layer["kernel"] ** 2).mean()))
         assert found[name].gradient == pytest.approx(root, rel=1e-4)
         root = math.sqrt(float((params[name]["kernel"] ** 2).mean()))

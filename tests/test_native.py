@@ -176,8 +176,8 @@ def test_flax_takes_the_drop_in_and_what_it_does_not_compute_others_do(kernel, s
         for convolution in (native.conv_general_dilated, ops.conv_general_dilated)
     ]
     x = jax.random.normal(jax.random.key(0), (2, 7, 6, 2))
-    params = layers[0].init(jax.random.key(1), x)
-    found = [layer.apply(params, x) for layer in layers]
+    params = jax.jit(layers[0].init)(jax.random.key(1), x)
+    found = [jax.jit(layer.apply)(params, x) for layer in layers]
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
     text = str(jax.make_jaxpr(layers[0].apply)(params, x))
     assert (f"correlate_last_{kernel}" in text) == direct

@@ -146,7 +146,9 @@ def logits(tab, images: np.ndarray) -> np.ndarray:
             id="batch normalisation",
             marks=pytest.mark.slow,
         ),
-        pytest.param({"network": OWN}, (12, 13, 2), id="a network of the user's"),
+        pytest.param(
+            {"network": OWN}, (12, 13, 2), id="a network of the user's", marks=pytest.mark.slow
+        ),
         pytest.param({"network": AFTER}, (11, 10, 1), id="normalised after its activations"),
     ],
 )
@@ -173,12 +175,13 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
     tab, run = open_run(of, with_data=False, **settings)
     image, k = of.test.images[0].astype(np.float32) / 255, 2
 
+    @jax.jit
     def logit(x):
         return forward.apply(run.model, run.params, x)[:, k]
 
     call = "([name, ...values]) => window.lenet[name](...values)"
     pixels = of.test.images[0].ravel().tolist()
-    slopes = jax.grad(lambda x: logit(x)[0])(image[None])[0]
+    slopes = jax.jit(jax.grad(lambda x: logit(x)[0]))(image[None])[0]
     np.testing.assert_allclose(
         tab.evaluate(call, ["gradient", pixels, k]), slopes.ravel(), atol=1e-5, rtol=1e-4
     )
@@ -193,7 +196,8 @@ def test_what_explains_an_answer_is_what_jax_finds(open_run, settings):
     cut = jax.tree.map(np.array, run.params)
     cut["conv2"]["kernel"][:, :, 1] = 0  # what reads channel 1 of conv1, through a pooling
     off = tab.evaluate(call, ["without", pixels, [{"layer": 1, "channel": 1}]])
-    np.testing.assert_allclose(off, forward.apply(run.model, cut, image[None])[0], atol=1e-4)
+    expected = jax.jit(lambda p, x: forward.apply(run.model, p, x))(cut, image[None])[0]
+    np.testing.assert_allclose(off, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,8 @@ def test_the_gradient_of_another_network_is_jax_s(open_run, network, shape):
     of = report_pages.data(shape)
     tab, run = open_run(of, with_data=False, network=network)
     image = of.test.images[0].astype(np.float32) / 255
-    slopes = jax.grad(lambda x: forward.apply(run.model, run.params, x)[0, 2])(image[None])[0]
+    answer = jax.grad(lambda x: forward.apply(run.model, run.params, x)[0, 2])
+    slopes = jax.jit(answer)(image[None])[0]
     pixels = of.test.images[0].ravel().tolist()
     found = tab.evaluate("pixels => window.lenet.gradient(pixels, 2)", pixels)
     np.testing.assert_allclose(found, slopes.ravel(), atol=1e-5, rtol=1e-4)
