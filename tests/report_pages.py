@@ -37,8 +37,10 @@ def run(config: Config, of: Data, name: str = "run") -> of_run.Run:
     rows = [
         Row(epoch, 1.38, 0.3, None, None, 1.37, 0.25, 60, 1.0, 60.0, running) for epoch in (1, 2)
     ]
-    shapes = jax.eval_shape(lambda p, x: activations(model, p, x), params, of.test.images[:1])
-    names = filter(None, shapes)
+    names: list[str] = []
+    # Their order, which what jax returns has not.
+    jax.eval_shape(lambda p, x: names.extend(activations(model, p, x)), params, of.test.images[:1])
+    names = [name for name in names if name]  # but the logits of another network
     ended = 0.0 if isinstance(model, LeNet) else None
     seen = {
         # As on the plateau: the deeper, the less a layer tells images apart.

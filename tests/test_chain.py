@@ -196,6 +196,36 @@ def test_the_layers_of_the_book_s_network_are_those_that_it_shows():
         np.testing.assert_allclose(after[ours], shown, rtol=0, atol=1e-6)
 
 
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.tanh(nn.Conv(2, (3, 3))(x))
+
+
+class Nested(nn.Module):
+    shared: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Sequential([nn.Conv(2, (3, 3)), nn.BatchNorm(True), nn.relu], name="first")(x)
+        x = Block(name="block")(x)
+        last = nn.Conv(2, (3, 3), name="last")
+        x = last(nn.sigmoid(last(x))) if self.shared else last(x)
+        return nn.Dense(3)(x.mean((1, 2)))
+
+
+def test_layers_with_weights_have_the_names_of_their_modules_unless_two_share_one():
+    shape = (9, 8, 1)
+    alone, shared = (
+        [link.name for link in chain(model, varied(model, shape), shape)]
+        for model in (Nested(), Nested(shared=True))
+    )
+    assert alone[::2] == ["Conv_0", "block/Conv_0", "last", "flatten1"]
+    assert alone[1::2] == ["activation1", "activation2", "pool1", "Dense_0"]
+    assert shared[::2] == ["conv1", "conv2", "conv3", "conv4", "flatten1"]
+    assert shared[-1] == "dense1"
+
+
 class Residual(nn.Module):
     @nn.compact
     def __call__(self, x):

@@ -9,7 +9,7 @@ layer before it takes it up.
 
 import collections
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,10 +36,12 @@ from lenet.inspect.chain import (
     Sides,
     outputs,
 )
+from lenet.inspect.modules import parameters
 from lenet.model import LeNet
 from lenet.networks.layers import plain
 from lenet.ops.shapes import Size
 
+WEIGHTED = (Convolution, Dense)
 CALLS = {"jit", "pjit", "closed_call", "checkpoint", "remat2"}
 """Operations that are a program; those with a parameter "call_jaxpr" are others."""
 SAME = {"copy", "stop_gradient", "reduce_precision", "optimization_barrier"}
@@ -65,7 +67,8 @@ def chain(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> Cha
         network = partial(forward.apply, shown, params)
         program = jax.make_jaxpr(network)(images[:2])
         try:
-            found = _named(_simplified(_read(program)))
+            read = _read(program)
+            found = _named(_simplified(read.layers), read.paths, parameters(params))
         except _OtherError:
             return None
         wanted, by_layer = jax.jit(lambda x: (network(x), [*outputs(found, x)]))(images)
@@ -109,10 +112,14 @@ Read = list[tuple[Any, tuple[int, ...]]]
 
 
 class _Reader:
-    """What was read of a program so far: `layers`, and the result that may be used next."""
+    """What was read of a program so far: `layers`, and the result that may be used next.
+
+    `paths` has the path of the Flax module that each convolution and product belongs to.
+    """
 
     def __init__(self) -> None:
         self.layers: Read = []
+        self.paths: list[str] = []
         self.latest = _Result()
 
     def walk(self, program: Any, constants: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -150,6 +157,7 @@ class _Reader:
             found = _layers(step, places[0], known, before, after)
         if found:
             self.layers += found
+            self.paths += [_path(step) for layer, _ in found if isinstance(layer, WEIGHTED)]
             self.latest = _Result()
         return self.latest
 
@@ -169,13 +177,19 @@ class _Reader:
         return [(Pooling(mode, size, size, NONE), after[1:])]
 
 
-def _read(program: jex.ClosedJaxpr) -> Read:
+def _path(step: Any) -> str:
+    """Return the path of the module that an operation belongs to, as Flax has noted it."""
+    _, *inner = str(step.source_info.name_stack).split("/")
+    return "/".join(part for part in inner if "." not in part)  # Module.method
+
+
+def _read(program: jex.ClosedJaxpr) -> _Reader:
     """Return what a program that takes images does to them."""
     reader = _Reader()
     (found,) = reader.walk(program.jaxpr, program.consts, [reader.latest])
     if found is not reader.latest:
         raise _OtherError
-    return reader.layers
+    return reader
 
 
 def _layers(
@@ -326,16 +340,34 @@ def _simplified(layers: Read) -> Read:
     return found
 
 
-def _named(layers: Read) -> Chain:
-    """Return layers with their names, and their numbers in float32."""
-    counts = collections.Counter[str]()
+def _known(path: str, modules: Container[str]) -> str:
+    """Return the longest end of a path that is one of the modules, or "".
+
+    A module that is called within another than its parent is noted there.
+    """
+    while path and path not in modules:
+        path = path.partition("/")[2]
+    return path
+
+
+def _named(layers: Read, paths: Sequence[str], parameters: Iterable[str]) -> Chain:
+    """Return layers with their names, and their numbers in float32.
+
+    A layer with weights is named after the module that holds them, where that is known of all.
+    """
+    holding = {path.rpartition("/")[0] for path in parameters}
+    modules = [module for path in paths if (module := _known(path, holding))]
+    if len(set(modules)) != sum(isinstance(layer, WEIGHTED) for layer, _ in layers):
+        modules = []
+    own, counts = iter(modules), collections.Counter[str]()
     links = []
     for layer, shape in layers:
         counts[kind := KINDS[type(layer)]] += 1
+        name = next(own, None) if isinstance(layer, WEIGHTED) else None
         numbers: dict[str, Any] = {
             name: each.astype(np.float32)
             for name, each in layer._asdict().items()
             if isinstance(each, np.ndarray)
         }
-        links.append(Link(f"{kind}{counts[kind]}", layer._replace(**numbers), shape))
+        links.append(Link(name or f"{kind}{counts[kind]}", layer._replace(**numbers), shape))
     return tuple(links)
