@@ -117,6 +117,7 @@ def _on_gpu(precision: str) -> list[Contender]:
 
 CONTENDERS = (
     Contender("lenet", "lenet", "ours", caches=True),
+    Contender("lenet_native", "lenet, direct kernel", "ours", {"conv": "native"}, networks=LENETS),
     Contender("flax_loop", "plain Flax, Python loop", "flax_plain", networks=LENETS),
     # XLA's convolutions are slow inside a loop on a CPU (see lenet/blocks.py).
     Contender(

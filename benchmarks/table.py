@@ -36,6 +36,7 @@ TITLES = (
     mark("Python loop"),
     mark("CUDA graphs"),
     mark("matrix products"),
+    mark("direct kernel"),
 )
 """Words in titles of contenders."""
 
