@@ -43,14 +43,10 @@ def main(directory: str, dataset: str, compiled: str, seed: str, place: str) -> 
             else trial.suggest_categorical(name, axis)
             for name, axis in SPACE.items()
         }
-        momentum = setting.pop("momentum")
         note(trial.number)
         config = Config(**setting, seed=SEEDS * int(seed) + trial.number)
         torch.compiler.reset()
         program = pytorch.Program(config, data, compiled=compiled == "1")
-        program.optimizer = torch.optim.SGD(
-            program.network.parameters(), lr=config.lr, momentum=momentum, fused=True
-        )
         accuracy = 0.0
         for epoch in range(1, EPOCHS + 1):
             if not math.isfinite(program.epoch().loss):

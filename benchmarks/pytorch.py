@@ -79,8 +79,13 @@ class Program:
         self.device, self.size = torch.device(device), config.batch_size
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network(config).to(self.device, memory_format=self.layout)
-        rule = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[config.optimizer]
-        self.optimizer = rule(self.network.parameters(), lr=config.lr, fused=True)
+        rule: dict[str, Any] = {"lr": config.lr, "fused": True}
+        if config.optimizer == "sgd":
+            self.optimizer = torch.optim.SGD(
+                self.network.parameters(), momentum=config.momentum, **rule
+            )
+        else:
+            self.optimizer = torch.optim.Adam(self.network.parameters(), **rule)
         self.train, self.test = (self._tensors(split) for split in (data.train, data.test))
         # The last batch of an epoch is short: a program for each of the two sizes is fastest.
         self.forward = torch.compile(self._forward, dynamic=False) if compiled else self._forward

@@ -8,6 +8,7 @@
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
     scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
     scripts/bench --race --repeats=3       our search and Optuna with PyTorch, to an accuracy
+    scripts/bench --answer --repeats=20    one setting to three accuracies, ours and PyTorch
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
                                            which bits are equal there
 
@@ -50,6 +51,7 @@ flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
 flags.DEFINE_boolean("race", False, "measure searches until they reach an accuracy instead")
+flags.DEFINE_boolean("answer", False, "measure runs until they reach accuracies instead")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
 flags.DEFINE_float("load", 0.5, "load average above which it refuses to measure")
 flags.DEFINE_string("dataset", "fashion_mnist", "what to train on")
@@ -64,6 +66,7 @@ FLAGS = flags.FLAGS
 def main() -> None:
     """Check what is asked, measure, write."""
     # Contenders first: what is wrong with a flag is said before anything starts.
+    from benchmarks import answer as of_answer
     from benchmarks import networks
     from benchmarks.contenders import BY_NAME, NETWORKS
     from benchmarks.race import SEARCHES
@@ -72,7 +75,7 @@ def main() -> None:
         number = FLAGS[name].value
         if number is not None and number < 1:
             raise UsageError(f"--{name}={number}: must be at least 1")
-    contenders = SEARCHES if FLAGS.race else BY_NAME
+    contenders = SEARCHES if FLAGS.race else of_answer.CONTENDERS if FLAGS.answer else BY_NAME
     for name, known in (("only", contenders), ("networks", NETWORKS)):
         for value in FLAGS[name].value or ():
             if value not in known:
@@ -90,6 +93,8 @@ def main() -> None:
         overhead()
     elif FLAGS.race:
         race()
+    elif FLAGS.answer:
+        answer()
     elif FLAGS.gpu:
         gpu()
     else:
@@ -139,7 +144,7 @@ def compare() -> None:
             files.write_json(path, record)
     for network, rows in record["networks"].items():
         print(f"{network}\n{table.table(rows)}\n")
-    print(*left_out, table.facts(record), f"left in {path}", sep="\n")
+    print(*left_out, table.facts(record), f"saved to {path}", sep="\n")
 
 
 def scaling() -> None:
@@ -178,7 +183,7 @@ def forms() -> None:
         record |= forms.measure(FLAGS.repeats, tell)
     path = Path(FLAGS.record or ROOT / "results" / "forms.json")
     files.write_json(path, record)
-    print(forms.table(record, ("form", "multiply-adds")), f"left in {path}", sep="\n")
+    print(forms.table(record, ("form", "multiply-adds")), f"saved to {path}", sep="\n")
 
 
 def gpu() -> None:
@@ -193,7 +198,7 @@ def gpu() -> None:
         record |= on_gpu.measure(FLAGS.networks[0], asked, FLAGS.dataset, tell)
     path = Path(FLAGS.record or ROOT / "results" / "gpu.json")
     files.write_json(path, record)
-    print(on_gpu.table(record), f"left in {path}", sep="\n", flush=True)
+    print(on_gpu.table(record), f"saved to {path}", sep="\n", flush=True)
     files.write_json(path, record | {"bits": bits.measure(FLAGS.dataset)})
 
 
@@ -222,7 +227,7 @@ def by_cores() -> None:
             keep=lambda found: files.write_json(path, record | found),
         )
     files.write_json(path, record)
-    print(by_cores.table(record, "cores"), f"left in {path}", sep="\n")
+    print(by_cores.table(record, "cores"), f"saved to {path}", sep="\n")
 
 
 def overhead() -> None:
@@ -244,7 +249,7 @@ def overhead() -> None:
     files.write_json(path, record)
     added = ", ".join(f"{1000 * seconds:.1f}" for seconds in overhead.added(record))
     print(f"a run: {1000 * overhead.alone(record):.0f} ms; a cluster adds {added} ms")
-    print(f"left in {path}")
+    print(f"saved to {path}")
 
 
 def race() -> None:
@@ -265,7 +270,28 @@ def race() -> None:
 
     with progress(len(names) * FLAGS.repeats) as tell:
         record |= race.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
-    print(race.table(record), f"left in {path}", sep="\n")
+    print(race.table(record), f"saved to {path}", sep="\n")
+
+
+def answer() -> None:
+    """Measure when runs of one setting reach validation accuracies."""
+    from benchmarks import answer
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    for of_a_network in ("batch_size", "settings"):
+        del record[of_a_network]
+    names = FLAGS.only or [*answer.CONTENDERS]
+    if importlib.util.find_spec("torch") is None and names != ["lenet"]:
+        raise UsageError("--answer: PyTorch is not installed: scripts/setup torch, or --only=lenet")
+    path = Path(FLAGS.record or ROOT / "results" / "answer.json")
+
+    def keep(found: dict[str, Any]) -> None:
+        files.write_json(path, record | found)
+
+    with progress(len(names) * (1 + FLAGS.repeats)) as tell:
+        record |= answer.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
+    print(answer.table(record), f"saved to {path}", sep="\n")
 
 
 def started() -> dict[str, Any]:

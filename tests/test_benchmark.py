@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import chex
@@ -13,6 +14,7 @@ import pytest
 from commands import python, script
 
 from benchmarks import (
+    answer,
     bits,
     by_cores,
     flax_plain,
@@ -391,3 +393,44 @@ def test_a_search_is_timed_and_ended(name, monkeypatch):
     (found,) = race.measure([name], 1, "fashion_mnist", print, print)["searches"]
     assert found["best"] >= 0.2
     assert 0 < found["seconds"] < race.LIMIT
+
+
+def test_a_target_is_reached_at_the_first_epoch_that_is_not_below_it(tmp_path, monkeypatch):
+    """Of a command that writes an accuracy an epoch; one that is missed is later than any."""
+    path = tmp_path / "metrics.jsonl"
+    assert answer._accuracies(path) == []
+    path.write_text('{"valid_accuracy": 0.5}\n{"valid_accuracy": 0.')  # under way
+    assert answer._accuracies(path) == [0.5]
+    code = (
+        "import pathlib, sys\nrun = pathlib.Path(sys.argv[1])\nrun.mkdir()\n"
+        "rows = ''.join(f'{{\"valid_accuracy\": {x}}}\\n' for x in (0.86, 0.88, 0.87))\n"
+        "(run / 'metrics.jsonl').write_text(rows)\n"
+    )
+    monkeypatch.setattr(
+        answer, "_command", lambda *asked: [sys.executable, "-c", code, str(asked[-1])]
+    )
+    first, second, missed = answer._one("lenet", 0, "tiny", tmp_path, answer.TARGETS)
+    assert 0 < first <= second
+    assert missed is None
+    runs = [{"name": "lenet", "seconds": [n, 2 * n, None]} for n in range(1, 22)]
+    record = {"targets": answer.TARGETS, "runs": runs}
+    (row,) = answer.table(record).splitlines()[2:]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[1:3] == ["11.0 [6.0, 16.0]", "22.0 [12.0, 32.0]"]
+    assert cells[3:] == ["∞ [∞, ∞]; missed by 21", "21"]
+
+
+def test_what_a_run_says_as_it_fails_is_the_error(tmp_path, monkeypatch):
+    command = [sys.executable, "-c", "raise SystemExit('no data')"]
+    monkeypatch.setattr(answer, "_command", lambda *_: command)
+    with pytest.raises(RuntimeError, match="no data"):
+        answer._one("lenet", 0, "tiny", tmp_path, answer.TARGETS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet", "torch_eager"])
+def test_a_run_is_timed_from_its_command(name, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(answer, "TARGETS", (0.3,))
+    (found,) = answer.measure([name], 1, "fashion_mnist", print, print)["runs"]
+    assert found["seconds"][0] > 0
