@@ -259,7 +259,7 @@ def test_width_multiplies_channels_and_hidden_layers():
     ("flag", "said"),
     [
         ("--repeats=0", "error: --repeats=0: must be at least 1"),
-        ("--only=lenet,caffe", "error: --only=caffe: must be among lenet, flax_loop"),
+        ("--only=lenet,caffe", "error: --only=caffe: must be among lenet, lenet_native"),
         ("--networks=alexnet", "error: --networks=alexnet: must be among book, modern"),
         ("--examples=100", "error: --examples=100: must be at least 256, a batch"),
         ("--load=-1", "error: the machine is busy: its load is "),
