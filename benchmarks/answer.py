@@ -4,8 +4,7 @@ A run is a process with a seed of its own. It starts, loads the data, compiles o
 one has compiled, and trains; after each epoch it writes its accuracy on held-out images. A target
 is reached at the first epoch whose accuracy is not below it. Ours meanwhile writes all that a run
 leaves, but the report; PyTorch writes its accuracies. In a block every contender trains once from
-the same seed, in random order, after one run of each that fills its cache. The seeds are not those
-of the search that found SETTING.
+the same seed, in random order, after one run of each that fills its cache.
 """
 
 import contextlib

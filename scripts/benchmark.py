@@ -23,7 +23,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -256,42 +256,35 @@ def race() -> None:
     """Measure when searches reach a validation accuracy."""
     from benchmarks import race
 
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    record = started()
-    for of_a_network in ("batch_size", "settings"):
-        del record[of_a_network]
-    names = FLAGS.only or [*race.SEARCHES]
-    if importlib.util.find_spec("torch") is None and names != ["lenet"]:
-        raise UsageError("--race: PyTorch is not installed: scripts/setup torch, or --only=lenet")
-    path = Path(FLAGS.record or ROOT / "results" / "race.json")
-
-    def keep(found: dict[str, Any]) -> None:
-        files.write_json(path, record | found)
-
-    with progress(len(names) * FLAGS.repeats) as tell:
-        record |= race.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
-    print(race.table(record), f"saved to {path}", sep="\n")
+    reach("race", race, race.SEARCHES, FLAGS.repeats)
 
 
 def answer() -> None:
     """Measure when runs of one setting reach validation accuracies."""
     from benchmarks import answer
 
+    reach("answer", answer, answer.CONTENDERS, 1 + FLAGS.repeats)  # the first fills a cache
+
+
+def reach(flag: str, measured: Any, known: Sequence[str], times: int) -> None:
+    """Have a module measure seconds to an accuracy, each contender so often; print its table."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     record = started()
     for of_a_network in ("batch_size", "settings"):
         del record[of_a_network]
-    names = FLAGS.only or [*answer.CONTENDERS]
+    names = FLAGS.only or [*known]
     if importlib.util.find_spec("torch") is None and names != ["lenet"]:
-        raise UsageError("--answer: PyTorch is not installed: scripts/setup torch, or --only=lenet")
-    path = Path(FLAGS.record or ROOT / "results" / "answer.json")
+        raise UsageError(
+            f"--{flag}: PyTorch is not installed: scripts/setup torch, or --only=lenet"
+        )
+    path = Path(FLAGS.record or ROOT / "results" / f"{flag}.json")
 
     def keep(found: dict[str, Any]) -> None:
         files.write_json(path, record | found)
 
-    with progress(len(names) * (1 + FLAGS.repeats)) as tell:
-        record |= answer.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
-    print(answer.table(record), f"saved to {path}", sep="\n")
+    with progress(len(names) * times) as tell:
+        record |= measured.measure(names, FLAGS.repeats, FLAGS.dataset, tell, keep)
+    print(measured.table(record), f"saved to {path}", sep="\n")
 
 
 def started() -> dict[str, Any]:
