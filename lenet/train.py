@@ -1,7 +1,10 @@
 """Train one network. A run is a sweep of size one; each batch is split across the devices."""
 
+import functools
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import chex
 import jax
@@ -26,6 +29,12 @@ from lenet.ops import compiled
 from lenet.settings import is_code
 
 log = logging.getLogger("lenet")
+
+NOTHING_LEFT = (
+    "nothing is left of the image: an axis has size 0. Use less pooling, smaller strides or kernels"
+)
+_SHAPES = re.compile(r"\b[a-z]+\d*\[((?:\d+,){2,}\d+)\]")
+"""Of the arrays of three or more axes in a traced program: f32[2,28,28,1]."""
 
 init = jax.jit(sgd.init, static_argnames=("model", "image_shape"))
 evaluate = jax.jit(sgd.evaluate, static_argnames=("model", "axis"))
@@ -125,8 +134,11 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
     """Raise a UsageError unless a network maps images of the data to logits."""
     name = config_module.name_of(config.network)
     shape = list(data.image_shape)
-    with code_of_others(f"network={name}: cannot be applied to images {shape} of {data.name}"):
-        _, *both, collections = convolutions.traced(model, data.image_shape)
+    applied = f"network={name}: cannot be applied to images {shape} of {data.name}"
+    with code_of_others(applied), nn.intercept_methods(functools.partial(_not_empty, applied)):
+        program, *both, collections = convolutions.traced(model, data.image_shape)
+    if "0" in {size for sizes in _SHAPES.findall(program) for size in sizes.split(",")}:
+        raise UsageError(f"{applied}: {NOTHING_LEFT}")
     expected = (2, data.num_classes)
     for found, when in zip(both, ("", " outside training"), strict=True):
         if getattr(found, "shape", None) != expected or found.dtype != jnp.float32:
@@ -142,6 +154,20 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
             f"{given}: {name} keeps statistics, so that its batch of {short} examples has to be "
             "an epoch's last. Leave it out, or choose a batch_size that divides the examples"
         )
+
+
+def _not_empty(
+    failed: str,
+    call: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    named: dict[str, Any],
+    context: nn.module.InterceptorContext,
+) -> Any:
+    """Call a method of a module, whose initial weights may divide by the size of its input."""
+    if any(0 in getattr(x, "shape", ()) for x in arguments):
+        where = "/".join(context.module.path) or type(context.module).__name__
+        raise UsageError(f"{failed}: {NOTHING_LEFT} ({where})")
+    return call(*arguments, **named)
 
 
 def _check_update(model: nn.Module, config: Config, data: Data) -> None:

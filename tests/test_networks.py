@@ -668,6 +668,34 @@ def test_the_flags_of_the_commands_are_reserved():
     assert (names - own) | built_in == networks.RESERVED
 
 
+class Shrinks(nn.Module):
+    """Convolves and pools until nothing is left of 28 x 28, then averages or connects it."""
+
+    averages: bool = False
+
+    @nn.compact
+    def __call__(self, images):
+        x = images
+        for _ in range(4):
+            x = nn.max_pool(nn.Conv(2, (3, 3), padding="VALID")(x), (2, 2), (2, 2))
+        return nn.Dense(10)(x.mean((1, 2)) if self.averages else x.reshape(x.shape[0], -1))
+
+
+class Pools(nn.Module):
+    """Has no module that would see that nothing is left."""
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(10)(nn.max_pool(images, (29, 29)).mean((1, 2)))
+
+
+@pytest.mark.parametrize("network", [Shrinks(), Shrinks(averages=True), Pools()])
+def test_a_network_that_leaves_nothing_of_the_image_is_one_line(network):
+    with pytest.raises(UsageError, match="nothing is left of the image") as caught:
+        train.check(Config(network, **SMALL), DATA)
+    assert "\n" not in str(caught.value)
+
+
 class Plain(nn.Module):
     """Without a module inside."""
 
