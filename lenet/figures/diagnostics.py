@@ -109,9 +109,9 @@ def robustness(what: str, accuracies: Mapping[float, float]) -> Chart:
     rows = [{"amount": amount, "accuracy": share} for amount, share in accuracies.items()]
 
     def draw(t: Translate) -> Spec:
-        x = channel("amount", t(amount), axis=axis)
+        x = channel("amount", t(amount), axis=axis | {"values": list(accuracies)})
         accuracy = percent("accuracy", t("test accuracy"))
-        y = channel("accuracy", t("test accuracy"), scale={"domainMin": 0}, axis={"format": "%"})
+        y = channel("accuracy", t("test accuracy"), scale={"zero": True}, axis={"format": "%"})
         return vega.chart(
             what,
             t(title),

@@ -51,7 +51,7 @@ def accuracies(rows: Sequence[Row], epochs: int, band: Band | None) -> Chart:
     """Return the accuracies by epoch, over the band of the published runs."""
 
     def draw(t: Translate) -> Spec:
-        y = channel("value", t("accuracy"), axis={"format": "%"}, scale={"domainMin": 0})
+        y = channel("value", t("accuracy"), axis={"format": "%"}, scale={"zero": True})
         x, names = _epochs(t, epochs), _names(t, rows)
         shown = "format(datum.value, '.2%')"
         spec = vega.lines("accuracies", t("Accuracy by epoch"), x, y, names, shown)
@@ -81,7 +81,7 @@ def both(what: str) -> Chart:
 
     def draw(t: Translate) -> Spec:
         loss = what == "losses"
-        y = channel("value", t("loss (nats)") if loss else t("accuracy"), scale={"domainMin": 0})
+        y = channel("value", t("loss (nats)") if loss else t("accuracy"), scale={"zero": True})
         if not loss:
             y["axis"] = {"format": "%"}
         x = channel("epoch", t("epoch"), axis=WHOLE, scale={"zero": True})
