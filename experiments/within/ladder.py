@@ -21,6 +21,8 @@ from lenet.analysis.stats import interval
 from lenet.config import Config, LeNet5
 from lenet.data import Data
 from lenet.data.splits import blind, hold_out
+from lenet.figures import groups
+from lenet.figures.vega import Chart
 from lenet.language import Message, listed, mark, message
 
 CHANGES: dict[str, dict[str, str]] = {
@@ -160,3 +162,12 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
         shown = interval(accuracies(record, name)).shown(".4f")
         rows.append([NAMES[name], f"{of['rate']:g}", f"{tuned:.4f}", shown])
     return heads, rows
+
+
+def charts(record: dict[str, Any]) -> list[Chart]:
+    """Return the test accuracies of each network, with their means."""
+    design = record["design"]
+    first = design["first_seed"] + design["tuning_seeds"]
+    runs = {name: list(enumerate(accuracies(record, name), first)) for name in CHANGES}
+    names = {name: [message(NAMES[name])] for name in CHANGES}
+    return [groups.intervals(runs, groups.Labels("test_accuracy", ["network"], names))]

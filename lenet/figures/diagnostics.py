@@ -10,7 +10,8 @@ from lenet.figures.vega import INK, WHOLE, Chart, Spec, Translate, channel, laye
 from lenet.inspect.predictions import Calibration
 from lenet.language import mark
 
-ROBUSTNESS = {  # by what is done to the images: title, and the axis of how much
+# By what is done to the images: title, and the axis of how much.
+ROBUSTNESS: dict[str, tuple[str, str, Spec]] = {
     "shift": (mark("Accuracy on shifted images"), mark("shift (pixels)"), WHOLE),
     "noise": (
         mark("Accuracy on noisy images"),

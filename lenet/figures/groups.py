@@ -13,7 +13,7 @@ from lenet.analysis.stats import Interval
 from lenet.analysis.summary import estimate
 from lenet.figures import vega
 from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, percent
-from lenet.language import listed, mark
+from lenet.language import Message, listed, mark
 
 MOST_SEEDS = 16
 """Runs of a group that are each drawn as a thin line."""
@@ -41,17 +41,21 @@ class Labels(NamedTuple):
 
     measure: str  # such as "valid_accuracy"
     axes: Sequence[str]  # names of settings
-    values: Mapping[str, Sequence[str]]  # of each group by its key, one for each of `axes`
+    values: Mapping[str, Sequence[str | Message]]  # of each group by its key, one of each axis
     centre: Literal["mean", "median"] = "mean"  # of runs
 
     def names(self, t: Translate, keys: Iterable[str]) -> dict[str, str]:
         """Return what groups are called in a language, such as "max · 0.1"."""
-        parts = {key: [t(terms.valued(each)) for each in self.values[key]] for key in keys}
+        parts = {key: [t(_valued(each)) for each in self.values[key]] for key in keys}
         return {key: " · ".join(some) or t("all runs") for key, some in parts.items()}
 
     def heading(self, t: Translate) -> str:
         """Return what the parts of names are, such as "pooling · learning rate"."""
         return " · ".join(t(terms.named(axis)) for axis in self.axes)
+
+
+def _valued(value: str | Message) -> Message:
+    return value if isinstance(value, Message) else terms.valued(value)
 
 
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
