@@ -1,5 +1,8 @@
 """Run the experiments within runs, and write docs/LANGUAGE/within.md from their records.
 
+The ladder of networks stands in docs/LANGUAGE/networks.md.
+
+
 python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
 python scripts/within.py --check       fail if that would change a page
@@ -45,6 +48,10 @@ EXPERIMENTS: dict[str, ModuleType] = {
 }
 
 
+PAGES = {"ladder": "networks"}
+"""Where an experiment stands, if not in the page "within"."""
+
+
 def run(name: str) -> None:
     """Run an experiment as it is designed, and keep its record."""
     experiment = EXPERIMENTS[name]
@@ -85,14 +92,13 @@ def known() -> list[str]:
 
 def rendered() -> dict[Path, bytes]:
     """Return the pages."""
-    pages = {}
+    pages: dict[Path, str] = {}
     for language in LANGUAGES:
-        path = ROOT / "docs" / language / "within.md"
-        text = path.read_text(encoding="utf-8")
         for name in known():
-            text = readme.between(text, name, section(name, language))
-        pages[path] = text.encode()
-    return pages
+            path = ROOT / "docs" / language / f"{PAGES.get(name, 'within')}.md"
+            text = pages.get(path) or path.read_text(encoding="utf-8")
+            pages[path] = readme.between(text, name, section(name, language))
+    return {path: text.encode() for path, text in pages.items()}
 
 
 def pictures() -> dict[Path, bytes]:

@@ -50,26 +50,39 @@ def test_a_network_of_the_ladder_is_trained_at_the_rate_that_was_best_on_held_ou
         assert design.rates[int(np.argmax(held))] == found[name]["rate"]
 
 
-def test_a_change_is_said_with_the_interval_of_its_paired_differences():
-    rng = np.random.default_rng(0)
+def test_a_change_raises_or_lowers_accuracy_by_the_interval_of_its_paired_differences():
+    rng = np.random.default_rng(1)
+    means = {"1998": 0.8, "output": 0.82, "connections": 0.82, "pool": 0.1} | dict.fromkeys(
+        ("squashing", "sigmoid", "pixels", "weights"), 0.5
+    )
     networks = {
         name: {
-            "tuning": [[0.5], [0.8], [0.7]],
             "rate": 0.1 if name != "pool" else 0.01,
-            "test": (0.8 + n / 100 + rng.normal(0, 0.001, 8)).tolist(),
+            "test": (means[name] + rng.normal(0, 0.001, 8)).tolist(),
         }
-        for n, name in enumerate(ladder.CHANGES)
+        for name in ladder.CHANGES
     }
-    record = {"networks": networks, "design": {"rates": [0.01, 0.1, 1.0]}}
-    said = [translate("en", each) for each in ladder.said(record)]
-    assert len(said) == len(ladder.CHANGES)
-    a, b = (np.array(networks[name]["test"]) for name in ("1998", "output"))
-    low, high = scipy.stats.t.interval(1 - 0.05 / 7, 7, (b - a).mean(), scipy.stats.sem(b - a))
-    assert f"[+{low:.4f}, +{high:.4f}] (99.29% CI" in said[0]
-    assert said[-1].endswith("beyond: average pooling in place of trainable subsampling.")
+    record = {
+        "networks": networks,
+        "design": {"rates": [0.01, 0.1, 1.0], "first_seed": 0, "tuning_seeds": 1, "seeds": 8},
+    }
+    assert [translate("en", each) for each in ladder.said(record)] == [
+        "Raises test accuracy: a dense layer in place of radial basis functions, tanh without its "
+        "scale.",
+        "Lowers test accuracy: average pooling in place of trainable subsampling.",
+        "No effect on test accuracy was detected: C3 sees all maps of S2, sigmoid, pixels from 0 "
+        "to 1, the book's initial weights (now it is the book's LeNet).",
+        "The chosen rate is the highest or the lowest that was tried, so a better one may lie "
+        "beyond: average pooling in place of trainable subsampling.",
+    ]
     heads, rows = ladder.table(record)
     assert {len(row) for row in rows} == {len(heads)}
-    assert rows[0][2] == "0.8000"
+    a, b = (np.array(networks[name]["test"]) for name in ("1998", "output"))
+    low, high = scipy.stats.t.interval(1 - 0.05 / 7, 7, (b - a).mean(), scipy.stats.sem(b - a))
+    assert [row[3] for row in rows[:2]] == ["", f"{(b - a).mean():+.4f} [+{low:.4f}, +{high:.4f}]"]
+    assert [row[4] for row in rows] == ["0 / 8"] * 3 + ["8 / 8"] + ["0 / 8"] * 4
+    (chart,) = ladder.charts(record)
+    assert [row["label"] for row in chart.rows["settings"]] == list(ladder.CHANGES)
 
 
 @pytest.mark.slow

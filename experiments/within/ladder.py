@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.within.chunks import chunks
-from lenet.analysis.stats import interval
+from lenet.analysis.stats import Interval, interval
 from lenet.config import Config, LeNet5
 from lenet.data import Data
 from lenet.data.splits import blind, hold_out
@@ -44,7 +44,7 @@ NAMES = {
     "squashing": mark("tanh without its scale"),
     "sigmoid": mark("sigmoid"),
     "pixels": mark("pixels from 0 to 1"),
-    "weights": mark("the book's initial weights: the book's LeNet"),
+    "weights": mark("the book's initial weights (now it is the book's LeNet)"),
 }
 
 
@@ -115,31 +115,42 @@ def _accuracies(
     return np.concatenate(right) / len(data.test.labels)
 
 
-CHANGED = mark(
-    "{name}: test accuracy {difference} ({level:.2%} CI, paired by seed; 95% for all changes)."
-)
+SIDES = {
+    "higher": mark("Raises test accuracy: {names}."),
+    "lower": mark("Lowers test accuracy: {names}."),
+    "open": mark("No effect on test accuracy was detected: {names}."),
+}
 AT_EDGE = mark(
     "The chosen rate is the highest or the lowest that was tried, so a better one may lie beyond: "
     "{names}."
 )
+CHANCE = 0.11
+"""Accuracy below which a run counts as at chance level; they were counted only after the runs."""
 
 
 def said(record: dict[str, Any]) -> list[Message]:
-    """Return what each change does, in words."""
-    networks, level = record["networks"], 1 - 0.05 / (len(CHANGES) - 1)
-    found = [
-        message(
-            CHANGED,
-            name=message(NAMES[name]),
-            difference=interval(accuracies(record, name) - accuracies(record, before), level),
-            level=level,
-        )
-        for before, name in itertools.pairwise(CHANGES)
-    ]
+    """Return what the changes do, in words."""
+    found = changes(record)
+    groups = {
+        text: [name for name, change in found.items() if change.side == side]
+        for side, text in SIDES.items()
+    }
     ends = (record["design"]["rates"][0], record["design"]["rates"][-1])
-    if edge := [message(NAMES[name]) for name in CHANGES if networks[name]["rate"] in ends]:
-        found.append(message(AT_EDGE, names=listed(edge)))
-    return found
+    groups[AT_EDGE] = [name for name in CHANGES if record["networks"][name]["rate"] in ends]
+    return [
+        message(text, names=listed([message(NAMES[name]) for name in names]))
+        for text, names in groups.items()
+        if names
+    ]
+
+
+def changes(record: dict[str, Any]) -> dict[str, Interval]:
+    """Return what each change does to test accuracy, paired by seed: simultaneous intervals."""
+    level = 1 - 0.05 / (len(CHANGES) - 1)
+    return {
+        name: interval(accuracies(record, name) - accuracies(record, before), level)
+        for before, name in itertools.pairwise(CHANGES)
+    }
 
 
 def accuracies(record: dict[str, Any], name: str) -> NDArray[np.float64]:
@@ -148,19 +159,27 @@ def accuracies(record: dict[str, Any], name: str) -> NDArray[np.float64]:
 
 
 def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """Return heads and rows: each network, its rate and its accuracies."""
+    """Return heads and rows: each network, its rate, its accuracies, and what its change did."""
     heads = [
         mark("the network before, changed"),
         mark("learning rate"),
-        mark("validation accuracy at it"),
         mark("test accuracy [95% CI]"),
+        mark("change [simultaneous 95% CI]"),
+        mark("runs at chance level"),
     ]
+    found = changes(record)
     rows: list[list[Any]] = []
     for name in CHANGES:
-        of = record["networks"][name]
-        tuned = np.mean(of["tuning"], 1).max()
-        shown = interval(accuracies(record, name)).shown(".4f")
-        rows.append([NAMES[name], f"{of['rate']:g}", f"{tuned:.4f}", shown])
+        test = accuracies(record, name)
+        rows.append(
+            [
+                NAMES[name],
+                f"{record['networks'][name]['rate']:g}",
+                interval(test).within(0, 1).shown(".4f"),
+                str(found[name]) if name in found else "",
+                f"{(test < CHANCE).sum()} / {len(test)}",
+            ]
+        )
     return heads, rows
 
 
