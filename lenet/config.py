@@ -229,10 +229,8 @@ def check(config: Config) -> Config:
     for field in fields(network=config.network):
         settings.check(field, getattr(config, field.name))
     if config.optimizer != "sgd" and (config.momentum or config.nesterov):
-        raise UsageError(
-            f"momentum={config.momentum:g}: is of optimizer=sgd; {word(config.optimizer)} has its "
-            "own"
-        )
+        given = f"momentum={config.momentum:g}" if config.momentum else "nesterov=true"
+        raise UsageError(f"{given}: is of optimizer=sgd; {word(config.optimizer)} has its own")
     if is_code(config.optimizer) and config.weight_decay:
         raise UsageError(
             f"weight_decay={config.weight_decay:g}: optimizer={word(config.optimizer)} makes the "

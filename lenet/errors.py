@@ -74,5 +74,5 @@ def code_of_others(failed: str) -> Iterator[None]:
         yield
     except LenetError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{failed}: {reason(error)}") from error

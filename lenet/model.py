@@ -95,6 +95,11 @@ class LeNet(OfForms, nn.Module):
     conv: str = "matmul"
     precision: str = "float32"
 
+    @property
+    def matmul_precision(self) -> str:
+        """What `jax.default_matmul_precision` takes."""
+        return "highest" if self.precision == "float32" else "tensorfloat32"
+
     @nn.compact
     def __call__(self, images: Num[Array | np.ndarray, "B H W C"]) -> Float[Array, "B K"]:
         """Return the logits of images; raise a ValueError if a layer does not fit them."""
@@ -245,9 +250,9 @@ def network(config: Config, num_classes: int) -> nn.Module:
     build = getattr(config.network, "build", None)
     if build is None:
         raise UsageError(
-            f"network={name}: give the network again (--network={name}; in Python network=...): a "
-            "record names no code to import. A network is a Flax module, or a dataclass with "
-            "build(num_classes)"
+            f"network={name}: give the network again (--network={name}; in Python "
+            '"network=..."): a record names no code to import. A network is a Flax module, or a '
+            "dataclass with build(num_classes)"
         )
     with code_of_others(f"network={name}: build({num_classes}) failed"):
         found = build(num_classes)

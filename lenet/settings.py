@@ -63,6 +63,11 @@ def of(owner: Any) -> list[dataclasses.Field]:
         if not field.init or field.name in _NOT_SETTINGS:
             continue
         where = f"{type(owner).__name__}.{field.name}"
+        if field.default_factory is not dataclasses.MISSING:
+            raise UsageError(
+                f"{where}: has a default_factory, whose value a record cannot hold. Give it a "
+                "number, a word or a tuple of sizes as its default"
+            )
         if field.default is dataclasses.MISSING:
             raise UsageError(f"{where}: has no default. Give it one: {field.name}: int = 64")
         if "kind" in field.metadata:
@@ -144,8 +149,10 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise UsageError(f"{field.name}={_shown(value)}: must be one of {known}")
     elif meta["low"] is not None and type(value) in (tuple, int):
         _check_sizes(field, value)
-    elif meta["low"] is not None and type(value) is float and not meta["low"] <= value < math.inf:
-        raise UsageError(f"{field.name}={value:g}: must be at least {meta['low']:g} and finite")
+    elif type(value) is float and not math.isfinite(value):
+        raise UsageError(f"{field.name}={value}: must be a finite number")
+    elif meta["low"] is not None and type(value) is float and value < meta["low"]:
+        raise UsageError(f"{field.name}={value:g}: must be at least {meta['low']:g}")
 
 
 def is_code(value: Any) -> bool:

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax import Array
 
 from lenet import config as config_module
-from lenet.config import Config
+from lenet.config import Config, augmentations
 from lenet.data import Data, splits
 from lenet.engine import convolutions, forward, lanes, selfcheck, sgd
 from lenet.engine import sweep as engine
@@ -83,10 +83,16 @@ def check(config: Config, data: Data) -> nn.Module:
             f"valid={config.valid}: the data given have {held_out} held-out examples. "
             f"Use Config(valid={held_out}), or data.load({data.name!r}, valid={config.valid})."
         )
-    count = len(data.train.labels)
+    count, shape = len(data.train.labels), data.image_shape
     if config.batch_size > count:
         raise UsageError(
             f"batch_size={config.batch_size}: must be at most the {count} training examples"
+        )
+    if large := [each for each in augmentations(config.augment) if each[1] >= min(shape[:2])]:
+        name, pixels = large[0]
+        raise UsageError(
+            f"augment={name}:{pixels}: pixels must be below the smaller side of the images, "
+            f"{min(shape[:2])}"
         )
     if form(config) == "native" and (why := compiled.missing()):
         raise UsageError(f"conv=native: {why}")

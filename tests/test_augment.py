@@ -84,6 +84,14 @@ def test_no_two_draws_share_a_key():
     assert len(np.unique(jax.random.key_data(keys), axis=0)) == len(keys) == 2 + 500 * 12
 
 
+@pytest.mark.parametrize("text", ["flip,shift:28", "erase:28"])
+def test_pixels_are_below_the_smaller_side_of_the_images(text):
+    data = synthetic.make(100, 20)
+    train.check(Config(dataset="synthetic", augment=text.replace("28", "27"), batch_size=32), data)
+    with pytest.raises(UsageError, match=r"augment=(shift|erase):28: .* below .* 28"):
+        train.check(Config(dataset="synthetic", augment=text, batch_size=32), data)
+
+
 @pytest.mark.parametrize("text", ["blur", "shift:0", "shift:x", "flip:2", "shift:99999999999"])
 def test_what_cannot_be_is_named(text):
     with pytest.raises(UsageError, match=f"augment='{text[:30]}"):

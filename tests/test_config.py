@@ -97,6 +97,7 @@ def test_the_choices_are_those_the_model_has():
         ({"channels": (6, 0)}, "channels=6,0: must be at least 1"),
         ({"hidden": (1 << 30,)}, "hidden=1073741824: must be at least 1 and at most"),
         ({"activation": "swish"}, "activation=swish: must be one of sigmoid"),
+        ({"optimizer": "lion", "nesterov": True}, "nesterov=true: is of optimizer=sgd; lion has"),
         ({"nesterov": True}, "nesterov=true: needs momentum above 0"),
         ({"warmup": 10.0}, "warmup=10: must be below epochs=10"),
         ({"valid": -1}, "valid=-1: must be at least 0"),

@@ -291,6 +291,23 @@ def test_a_field_called_conv_is_the_user_s_own():
     assert [row.name for row in layers(model, (4, 4, 1))] == ["matmul"]
 
 
+class Coarse(nn.Module):
+    precision: str = "bfloat16"
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(10)(x.reshape(x.shape[0], -1))
+
+
+def test_a_field_called_precision_is_the_user_s_own():
+    with sgd.products(Coarse()):
+        assert jax.config.jax_default_matmul_precision == "highest"
+    with sgd.products(
+        train.check(Config(precision="bfloat16", dataset=DATA.name, batch_size=64), DATA)
+    ):
+        assert jax.config.jax_default_matmul_precision == "tensorfloat32"
+
+
 class Left(nn.Module):
     @nn.compact
     def __call__(self, x):
@@ -637,6 +654,21 @@ class Raises(nn.Module):
 class Named(nn.Module):
     report: int = 4
 
+class Logged(nn.Module):
+    verbosity: int = 4
+
+class Infinite(nn.Module):
+    scale: float = float("inf")
+
+class Exits(nn.Module):
+    width: int = 4
+
+    def __post_init__(self):
+        raise SystemExit(3)
+
+class Listed(nn.Module):
+    sizes: list = dataclasses.field(default_factory=list)
+
 @dataclasses.dataclass
 class Changes:
     width: int = 4
@@ -648,6 +680,10 @@ class Changes:
     [
         ("Raises", "a_strange_net:Raises: cannot be made: ValueError: first line"),
         ("Named", "report: a flag of the commands has this name. Rename it"),
+        ("Logged", "verbosity: a flag of the commands has this name. Rename it"),
+        ("Infinite", "--scale=inf: must be a finite number"),
+        ("Exits", "a_strange_net:Exits: cannot be made: SystemExit: 3"),
+        ("Listed", "Listed.sizes: has a default_factory, whose value a record cannot hold"),
         ("Changes", "Declare it with @dataclasses.dataclass(frozen=True)"),
     ],
 )
@@ -664,7 +700,12 @@ def test_the_flags_of_the_commands_are_reserved():
     code += "for _, defined in completion.entry_points(): print(*(flag.name for flag in defined))"
     names = set(python("-c", code).stdout.split())
     own = {field.name for field in config.fields()}
-    built_in = {"flagfile", "undefok", "help", "helpfull", "helpshort", "helpxml"}  # of absl
+    code = "import absl.app, absl.logging; from absl import flags; print(*list(flags.FLAGS))"
+    built_in = {
+        *python("-c", code).stdout.split(),
+        *["flagfile", "undefok", "help", "helpfull", "helpshort", "helpxml"],
+    }
+    assert {"v", "verbosity", "pdb"} < built_in
     assert (names - own) | built_in == networks.RESERVED
 
 
@@ -736,7 +777,8 @@ def test_a_file_in_the_working_directory_is_trained_swept_and_reported(folder):
     assert (folder / "run/report.html").exists()
     again = command("report", "run", cwd=folder)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
-    assert "give the network again" in again.stderr
+    assert "give the network again (--network=a_net_of_mine:Mine; in Python" in again.stderr
+    assert '"network=..."' in again.stderr
     swept = command("sweep", *MINE, *short, "--width=2,3", "--run_dir=many", cwd=folder)
     assert swept.returncode == 0, swept.stderr
     assert "width 3" in swept.stdout

@@ -57,5 +57,5 @@ def _imported(flag: str, name: str, module: str) -> ModuleType:
         sys.path.append(here)  # last: it stands in for no installed package
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever the module raises
+    except (Exception, SystemExit) as error:  # whatever the module raises
         raise UsageError(f"--{flag}={name}: {reason(error)}") from error

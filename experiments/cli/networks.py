@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from absl import app, flags, logging
 
 from experiments.cli import code
 from lenet import config, settings
@@ -24,7 +24,14 @@ _FLAGS = """
     refining_seeds report resume rule run_dir sampler sampler_seed scheduler_file seeds storage
     study to top tracker trials tuning_seeds undefok workers yes zip
 """
-RESERVED = frozenset(_FLAGS.split())
+_OF_ABSL = [
+    name
+    for module in (app, logging)
+    for flag in flags.FLAGS.flags_by_module_dict()[module.__name__]
+    for name in (flag.name, flag.short_name)
+    if name
+]
+RESERVED = frozenset((*_FLAGS.split(), *_OF_ABSL))
 """Flags of the commands, like which no field of a network can be named; a test compares them."""
 
 

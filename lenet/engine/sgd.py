@@ -285,9 +285,11 @@ def _count(split: Split) -> int:
 
 
 def products(model: nn.Module) -> AbstractContextManager[None]:
-    """Set the precision of the products traced inside; JAX's default on a GPU is TF32."""
-    coarse = getattr(model, "precision", "float32") in ("tensorfloat32", "bfloat16")
-    return jax.default_matmul_precision("tensorfloat32" if coarse else "highest")
+    """Set the precision of the products traced inside; JAX's default on a GPU is TF32.
+
+    A network may have another one than "highest" as `matmul_precision`.
+    """
+    return jax.default_matmul_precision(getattr(model, "matmul_precision", "highest"))
 
 
 def _batches(indices: Array, batch_size: int) -> tuple[Array, Array]:
