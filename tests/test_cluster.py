@@ -18,6 +18,7 @@ import jax
 import psutil
 import pytest
 from commands import command, end, start
+from distributed import WorkerPlugin
 from record_rows import timeless
 
 from lenet import cluster, records, runs, search, train
@@ -55,9 +56,9 @@ def client():
         yield client
 
 
-def test_short_runs_share_a_task_and_long_ones_do_not():
+def test_short_runs_share_a_task_and_long_ones_do_not(monkeypatch):
+    monkeypatch.setattr(client_module, "together", lambda *_: 1)  # as on a CPU
     fake = mock.Mock()
-    fake.submit.return_value.result.return_value = 1  # of a CPU
     todo = [dataclasses.replace(TINY, seed=seed) for seed in range(40)]
     sent = [*client_module._chunks(fake, todo, None, 2, 300)]
     assert [len(chunk.runs) for chunk in sent] == [5] * 8  # a quarter of 20
@@ -133,6 +134,35 @@ def test_a_search_loses_nothing_with_a_worker_and_its_runs_are_those_of_this_pro
         assert found == marks[: len(found)]
 
 
+def wait_for(path):
+    while not path.exists():
+        time.sleep(0.05)
+
+
+def plugins(dask_scheduler):
+    return [*dask_scheduler.worker_plugins]
+
+
+def test_what_a_client_that_died_left_on_the_cluster_is_in_nobody_s_way(client, small, tmp_path):
+    """Its tasks, which nothing interrupts, and what it wanted of workers that come later."""
+    theirs = [client.submit(wait_for, tmp_path / "done", pure=False) for _ in range(2)]
+    while sum(map(len, client.processing().values())) < 2:
+        time.sleep(0.05)
+    assert client_module.together(client, work(small), TINY, 4) == 1
+    assert {task.status for task in theirs} == {"pending"}
+    (tmp_path / "done").touch()
+    dead = f"{client_module.PREFIX}Client-that-died 00"
+    client.register_plugin(WorkerPlugin(), name=dead)
+    client.register_plugin(WorkerPlugin(), name="of another program")
+    found = set()
+    for _ in cluster.fit(client, [TINY], small, load):
+        found.update(client.run_on_scheduler(plugins))
+    assert "of another program" in found
+    (own,) = (name for name in found if name.startswith(client_module.PREFIX))
+    assert client.id in own
+    client.unregister_worker_plugin("of another program")
+
+
 def timeless_entry(entry):
     return entry._replace(rows=timeless(entry.rows))
 
@@ -179,7 +209,7 @@ def test_a_run_that_kills_three_workers_has_failed_and_the_others_go_on(small):
         standings = list(cluster.fit(client, two, small, load))
         killing.result(timeout=10)
     found = [item for standing in standings for item in standing.rows.items()]
-    assert [str(row) for run, row in found if run == 0][-1] == "failed: three workers died in it"
+    assert [str(row) for run, row in found if run == 0][-1] == "failed: 3 workers died in it"
     assert [row.epoch for run, row in found if run == 1] == [1, 2]
 
 
@@ -198,7 +228,7 @@ def test_a_leg_that_kills_three_workers_has_failed_and_the_search_goes_on(small)
         for standing, _ in cluster.follow(client, ask, None, TINY, 2, small, load, {}, False):
             ended |= standing.reached
         killing.result(timeout=10)
-    assert ended[tasks[0]] == ([], "failed: three workers died in it", None)
+    assert ended[tasks[0]] == ([], "failed: 3 workers died in it", None)
     assert [row.epoch for row in ended[tasks[1]].rows] == [1, 2]
 
 
@@ -365,6 +395,8 @@ def test_a_scheduler_without_a_way_out_names_an_address_of_its_network(
         ("0.0.0.0:8786", "without TLS only on this machine"),
         ("ucx://127.0.0.1:8786", "not the address of a scheduler"),
         ("127.0.0.1", "not the address of a scheduler"),
+        ("tcp://127.0.0.1:99999", "port 99999 is not from 1 to 65535"),
+        ("tcp://[2001:db8::1]:8786", "without TLS only on this machine"),
         ("tls://127.0.0.1:8786", "there is no cluster.crt"),
     ],
 )
@@ -373,6 +405,14 @@ def test_an_address_that_is_unsafe_is_refused(address, said, tmp_path):
         cluster.security(address, tmp_path / "none")
     assert cluster.security("tcp://127.0.0.1:8786", tmp_path) is None
     assert cluster.security("localhost:8786", tmp_path) is None
+    assert cluster.security("tcp://[::1]:8786", tmp_path) is None
+
+
+@pytest.mark.parametrize("at", ["file", "file/below"])
+def test_certificates_are_not_made_where_no_directory_can_be(at, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be a directory: .*Name another one"):
+        cluster.certificates(tmp_path / at, make=True)
 
 
 def test_processes_are_started_where_they_pay(small, monkeypatch):

@@ -33,7 +33,12 @@ def certificates(path: Path, *, make: bool = False) -> Security:
       UsageError: if there is none, or others may read it.
     """
     if make and not (path / KEY).exists():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"certificates={path}: cannot be a directory: {error.strerror}. Name another one"
+            ) from None
         _check_private(path)
         made = Security.temporary()
         files.write(path / CERTIFICATE, made.tls_ca_file.encode())
@@ -68,15 +73,18 @@ def security(address: str, path: Path) -> Security | None:
     """
     scheme, _, _ = address.rpartition("://")
     try:
-        host, _ = get_address_host_port(address if scheme else f"tcp://{address}", strict=True)
-        at = ipaddress.ip_address(socket.gethostbyname(host))
+        host, port = get_address_host_port(address if scheme else f"tcp://{address}", strict=True)
+        found = {each[4][0] for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        here = all(ipaddress.ip_address(each).is_loopback for each in found)
+        if not 0 < port < 65536:
+            raise ValueError(f"port {port} is not from 1 to 65535")
     except (ValueError, OSError) as error:
         raise UsageError(
             f"cluster={address}: not the address of a scheduler, such as tls://HOST:8786 ({error})"
         ) from None
     if scheme == "tls":
         return certificates(path)
-    if scheme not in ("", "tcp") or not at.is_loopback:
+    if scheme not in ("", "tcp") or not here:
         raise UsageError(
             f"cluster={address}: without TLS only on this machine (127.0.0.1), because whoever "
             "reaches a cluster can run code on it. Start `python -m experiments.cluster scheduler` "

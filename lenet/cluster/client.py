@@ -23,6 +23,8 @@ from lenet.errors import DivergedError, LenetError, UsageError
 
 SHORT = 100_000
 """Examples, some seconds of training, that a task of several runs has at most."""
+PREFIX = "lenet "
+"""How the names of plugins begin; the client follows that registered one."""
 ANSWER = 60
 """Seconds in which a scheduler, or a worker with little to do, answers."""
 
@@ -90,11 +92,12 @@ def prepared(
     Raises:
       LenetError: as `fit`.
     """
-    name = f"lenet-{secrets.token_hex(8)}"
+    name = f"{PREFIX}{client.id} {secrets.token_hex(8)}"
     work = worker.Work(data.fingerprint, load, worker.software(), code, direct, name)
     came: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(name, lambda event: came.put(event[1]))
     try:
+        _forget(client)
         workers = Workers(client, patience)
         while not workers.count():
             time.sleep(0.1)
@@ -146,6 +149,35 @@ def _register(client: Client, gate: worker.Gate, name: str, patience: float) -> 
             raise error if isinstance(error, LenetError) else UsageError(f"{address}: {error!r}")
 
 
+def _forget(client: Client) -> None:
+    """Have the scheduler forget the plugins of clients that died, which would refuse workers."""
+    prefix = PREFIX
+
+    async def forget(dask_scheduler: Any) -> None:  # sent by value: it may be there without lenet
+        for name in list(dask_scheduler.worker_plugins):
+            if name.startswith(prefix) and name.split()[1] not in dask_scheduler.clients:
+                await dask_scheduler.unregister_worker_plugin(None, name)
+
+    asked = {"function": dumps(forget), "args": dumps(()), "kwargs": dumps({}), "wait": True}
+    _ask(client, "run_function", ANSWER, **asked)
+
+
+def together(client: Client, work: worker.Work, first: Config, count: int) -> int:
+    """Return how many of `count` runs like `first` a worker trains together.
+
+    It is no task: that would wait behind one of a client that died, which nothing interrupts.
+    """
+    message = {"op": "run", "function": dumps(worker.chunk_size), "kwargs": dumps({}), "wait": True}
+    message["args"] = dumps((work, first, count))
+    for address in client.nthreads(callback_timeout=ANSWER):
+        asked = {"msg": message, "workers": [address], "on_error": "ignore"}
+        with contextlib.suppress(TimeoutError):  # a worker that is stopped
+            for answer in _ask(client, "broadcast", ANSWER, **asked).values():
+                if answer["status"] == "OK":
+                    return int(answer["result"])
+    return 1
+
+
 def _ask(client: Client, what: str, seconds: float, **asked: Any) -> Any:
     """Have the scheduler do something. Client's own methods for this wait for ever."""
     return client.sync(getattr(client.scheduler, what), **asked, callback_timeout=seconds)
@@ -161,7 +193,7 @@ def _chunks(
     for group in groups(runs):
         first = runs[group[0]]
         share = -(-len(group) // workers)
-        size = client.submit(worker.chunk_size, work, first, share).result(timeout=ANSWER)
+        size = together(client, work, first, share)
         size = max(size, min(SHORT // (first.epochs * examples), share // 4))
         for start in range(0, len(group), size):
             some = group[start : start + size]
@@ -227,6 +259,11 @@ def _follow(
             yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
 
 
+def killed(error: KilledWorker) -> str:
+    """Return why a run failed in which so many workers died as the scheduler allows."""
+    return f"failed: {error.allowed_failures + 1} workers died in it"
+
+
 def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:
     """Return why the runs of a task failed; nothing if they are to be trained again, each alone.
 
@@ -239,5 +276,5 @@ def _failed(task: Future, chunk: _Chunk) -> dict[int, Row | DivergedError]:
     if error is None or (isinstance(error, KilledWorker) and not chunk.alone):
         return {}
     if isinstance(error, KilledWorker):
-        return dict.fromkeys(chunk.runs, DivergedError("failed: three workers died in it"))
+        return dict.fromkeys(chunk.runs, DivergedError(killed(error)))
     raise error

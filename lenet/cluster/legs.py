@@ -8,7 +8,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.protocol.pickle import loads
 
 from lenet.cluster import worker
-from lenet.cluster.client import ANSWER, prepared
+from lenet.cluster.client import ANSWER, killed, prepared, together
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import legs
@@ -49,7 +49,7 @@ def follow(
     firsts: dict[Any, Config] = {}
     with prepared(client, data, load, patience, code, direct) as (work, came, workers):
         share = -(-count // workers.count())
-        size = client.submit(worker.chunk_size, work, base, share).result(timeout=ANSWER)
+        size = together(client, work, base, share)
 
         def submit(chunk: list[Task]) -> None:
             first = firsts.setdefault(shared(chunk[0].config), chunk[0].config)
@@ -95,4 +95,4 @@ def _reached(future: Future, chunk: list[Task]) -> dict[Task, Reached]:
         raise error
     if len(chunk) > 1:
         return {}
-    return {chunk[0]: Reached([], "failed: three workers died in it", None)}
+    return {chunk[0]: Reached([], killed(error), None)}

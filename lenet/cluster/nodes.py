@@ -218,7 +218,8 @@ def _no_answer(address: str, patience: float, error: BaseException) -> str:
     secure = "" if scheme == "tls" else f"; if it has certificates, its address is tls://{place}"
     while error.__cause__:  # Dask wraps the reason, and names its own classes
         error = error.__cause__
-    why = "" if "Nanny" in str(error) or isinstance(error, TimeoutError) else f" ({error!s:.100})"
+    said = "" if "Nanny" in str(error) or isinstance(error, TimeoutError) else str(error)[:100]
+    why = f" ({said})" if said else ""
     return (
         f"cluster={address}: no answer in {patience:g} s{why}. Start `python -m "
         "experiments.cluster scheduler` there, and have its certificates here "

@@ -120,12 +120,16 @@ def advance(
     return [found[task] for task in tasks]
 
 
-def chunk_size(work: Work, first: Config, count: int) -> int:
+async def chunk_size(work: Work, first: Config, count: int) -> int:
     """Return how many of `count` runs like `first` train together here: one on a CPU."""
-    if _on_cpu():
-        return 1
-    data = _data(work)
-    return lanes.choose(train.check(first, data), first, data, count).size
+
+    def found() -> int:
+        if _on_cpu():
+            return 1
+        data = _data(work)
+        return lanes.choose(train.check(first, data), first, data, count).size
+
+    return await asyncio.to_thread(found)
 
 
 @functools.cache
