@@ -70,12 +70,15 @@ flags.DEFINE_string("storage", None, "URL of a database for the study (default: 
 flags.DEFINE_string("data_dir", None, "dataset directory, as for experiments.train")
 flags.DEFINE_string("run_dir", None, "output directory (default: a new one in runs/)")
 flags.DEFINE_boolean("resume", False, "continue the search in --run_dir")
+flags.DEFINE_boolean("yes", False, "train more than 10,000 runs")
 reports.define(live=True)
 language.define()
 many.define_cluster()
 FLAGS = flags.FLAGS
 
 HELD_OUT = 10_000
+MOST = 1_000_000
+"""Trials, or seeds of one, at most."""
 LEFT = 3
 """Epochs after which halving hardly stops a winner among sigmoids (docs/en/early_stopping.md)."""
 EARLY = mark(
@@ -139,8 +142,15 @@ def _plan() -> Plan:
     for setting in spaces.corners(base, searched):
         config_module.check(config_module.replace(base, **setting))
     for name in ("trials", "seeds", "final_seeds"):
-        if (value := getattr(FLAGS, name)) < 1:
-            raise UsageError(f"--{name}={value}: must be at least 1")
+        if not 1 <= (value := getattr(FLAGS, name)) <= MOST:
+            raise UsageError(f"--{name}={value}: must be from 1 to {MOST:,}")
+    last = base.seed + FLAGS.seeds * plan.MORE + FLAGS.final_seeds - 1
+    if last >= config_module.SEEDS:
+        raise UsageError(
+            f"--seed={base.seed}: the last seed, {last}, must be below {config_module.SEEDS}. Use "
+            "a lower --seed, --seeds or --final_seeds"
+        )
+    many.check_cost(FLAGS.trials * FLAGS.seeds, base.epochs)
     if base.valid == 0:
         raise UsageError(f"--valid=0: a search selects on held-out images. Use --valid={HELD_OUT}")
     if (size := space.size(searched)) < FLAGS.trials:

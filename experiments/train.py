@@ -61,8 +61,6 @@ def main() -> None:
     """Check, load, train; print and draw as it goes."""
     trackers.check(FLAGS.tracker)
     reports.check()
-    if FLAGS.run_dir == "":
-        raise UsageError("run_dir=: name a directory, or leave the flag out")
     run = _resume() if FLAGS.resume else _begin()
     if run.data is None:
         _conclude(run)

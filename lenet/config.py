@@ -100,6 +100,10 @@ OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}
 """The project's networks by name; that of another one is MODULE:CLASS."""
 
 
+SEEDS = 2**31
+"""Seeds are below it."""
+
+
 @dataclasses.dataclass(frozen=True, init=False)
 class Config:
     """Settings of one run. The defaults are the book's own run, the preset `book`.
@@ -156,8 +160,8 @@ class Config:
         "",
         "random changes of training images, such as shift:2,flip,erase:8 (pixels)",
     )
-    seed: int = number(0, "seed for initial weights and shuffling", low=0, high=2**31)
-    order_seed: int = number(-1, "seed for shuffling; -1 uses seed", low=-1, high=2**31)
+    seed: int = number(0, "seed for initial weights and shuffling", low=0, high=SEEDS)
+    order_seed: int = number(-1, "seed for shuffling; -1 uses seed", low=-1, high=SEEDS)
 
     # The data
     dataset: str = choice("fashion_mnist", "fashion_mnist, mnist, kmnist, synthetic or your own")

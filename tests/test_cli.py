@@ -116,7 +116,7 @@ def test_synthetic_data_is_named_as_such_everywhere(tmp_path):
         (["--warmup=10"], "--warmup=10: must be below --epochs=10"),
         (["extra"], 'unexpected argument "extra". Write flags as --name=value: for example'),
         (["lr=0.5"], 'unexpected argument "lr=0.5". Write flags as --name=value: --lr=0.5'),
-        (["--run_dir="], "--run_dir=: name a directory"),
+        (["--run_dir="], "--run_dir=: give it a value, or leave"),
         (["--run_dir=file"], "--run_dir=file: cannot be used: Not a directory"),
         (["--dataset=../x"], "dataset '../x'"),
     ],

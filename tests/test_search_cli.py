@@ -146,7 +146,15 @@ def test_another_space_is_refused(searched, tiny):
         (("--lr=-1..1",), "--lr=-1.0: must be above 0"),
         (("--optimizer=sgd..adam",), "--optimizer=sgd..adam: only numbers have ranges. Give"),
         (("--hidden=8..16",), "--hidden=8..16: only numbers have ranges. Give"),
-        (("--lr=0.1..1", "--trials=0"), "--trials=0: must be at least 1"),
+        (("--lr=0.1..1", "--trials=0"), "--trials=0: must be from 1 to 1,000,000"),
+        (("--lr=0.1..1", "--seeds=99999999999999999999"), "--seeds=99999999999999999999: must be"),
+        (("--lr=0.1..1", "--trials=10001"), "10,001 runs would take about"),
+        (
+            ("--lr=0.1..1", "--seed=2147483640"),
+            "the last seed, 2147483651, must be below 2147483648",
+        ),
+        (("--lr=0.1..1", "--storage="), "--storage=: give it a value, or leave the flag out"),
+        (("--batch_size=0..64:log",), "such as 1..64:log"),
         (("--lr=0.1..1", "--epochs=0"), "--epochs=0: must be at least 1"),
         (("--lr=0.1..1", "--epochs=1,2"), "--epochs=1,2: one value only"),
         (("--lr=0.1..1", "--valid=0"), "selects on held-out images"),
@@ -169,7 +177,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(flags, said, tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("host", ["me:secret@127.0.0.1:1/db", "127.0.0.1:1/db?password=secret"])
+@pytest.mark.parametrize(
+    "host",
+    ["me:secret@127.0.0.1:1/db", "me:s/secret@x@127.0.0.1:1/db", "127.0.0.1:1/db?password=secret"],
+)
 def test_an_error_tells_no_password(host, tiny, tmp_path):
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--valid=50", "--batch_size=64")
     done = search("--lr=0.1..1", *where, f"--storage=postgresql+psycopg://{host}", cwd=tmp_path)

@@ -266,6 +266,9 @@ def _parse(argv: list[str], operands: bool) -> list[str]:
         example = f"--{rest[1]}" if name in FLAGS else "for example --lr=0.9"
         # In double quotes it stays as it was typed.
         raise UsageError(f'unexpected argument "{rest[1]}". Write flags as --name=value: {example}')
+    for flag in own_flags():
+        if flag.present and flag.value == "" and flag.default is None:
+            raise UsageError(f"--{flag.name}=: give it a value, or leave the flag out")
     return rest[1:]
 
 

@@ -85,12 +85,8 @@ def named_directory(what: str) -> Path:
     if connect and FLAGS.cluster != "local":
         with connect():
             pass
-    if FLAGS.run_dir == "" or (FLAGS.resume and not FLAGS.run_dir):
-        raise UsageError(
-            "--resume: name the directory with --run_dir"
-            if FLAGS.resume
-            else "--run_dir=: name a directory, or leave the flag out"
-        )
+    if FLAGS.resume and not FLAGS.run_dir:
+        raise UsageError("--resume: name the directory with --run_dir")
     return Path(FLAGS.run_dir or records.fresh(what)).expanduser()
 
 

@@ -79,8 +79,9 @@ def parse(name: str, text: str, *, whole: bool) -> Range:
         )
         raise UsageError(f"{name}={text}: {remedy}{found[3] or '' if low > high else ''}")
     if log and low <= 0:
+        start = max(high // 100, 1) if whole else high / 100
         raise UsageError(
-            f"{name}={text}: a log range starts above 0, such as {high / 100:g}..{high:g}:log"
+            f"{name}={text}: a log range starts above 0, such as {start:g}..{high:g}:log"
         )
     return Range(low, high, log, whole)
 

@@ -30,12 +30,14 @@ SECONDS = 10
 
 
 def hidden(url: str) -> str:
-    """Return a URL without its password.
+    """Return a URL, or a command with one, without its password, whatever that contains.
 
     >>> hidden("postgresql://me:secret@host/db"), hidden("postgresql:///db?password=secret&port=1")
     ('postgresql://me:***@host/db', 'postgresql:///db?password=***&port=1')
+    >>> hidden("search --storage=postgresql://me:p/s@ss@host/db --data_dir=me@home")
+    'search --storage=postgresql://me:***@host/db --data_dir=me@home'
     """
-    url = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    url = re.sub(r"(://[^:/@\s]*):(?:(?! --).)*@", r"\1:***@", url)  # up to the next flag
     return re.sub(r"([?&](?:ssl)?password=)[^&\s'\"]*", r"\1***", url)
 
 
