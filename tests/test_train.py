@@ -409,20 +409,21 @@ def test_it_can_overfit_32_images(small):
     "options",
     [
         *({}, MOMENTUM, {"clip": 0.05}),
-        *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw")),
+        *({"optimizer": rule, "weight_decay": 0.1} for rule in ("adam", "adamw", "lion")),
         MOMENTUM | {"nesterov": True},
     ],
 )
 def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
     """Same weights, same batches: 50 losses within 1e-4, with plain SGD at the book's 0.9."""
-    rates = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1 if options else 0.9}
+    rates = {"adam": 1e-3, "adamw": 1e-3, "lion": 1e-4, "sgd": 0.1 if options else 0.9}
     config = Config(lr=rates[options.get("optimizer", "sgd")], **options)
     model = network(config, 10)
     state = train.init(model, config, (28, 28, 1))
     net = torch_network.network(torch, model, state.params)
-    rule = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[config.optimizer]
+    known = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    rule = known.get(config.optimizer) or torch_network.lion(torch)
     own = {name: v for name, v in options.items() if name not in ("optimizer", "clip")}
-    theirs_sgd = getattr(torch.optim, rule)(net.parameters(), lr=config.lr, **own)
+    rule_of_theirs = rule(net.parameters(), lr=config.lr, **own)
     rows, mask = sgd.order(config, 0, 60_000)
     step = jax.jit(sgd.step, static_argnums=(0, 2))
     ours, theirs, clipped = [], [], []
@@ -433,12 +434,12 @@ def test_fifty_steps_are_pytorchs(torch, fashion_mnist, options):
         ours.append(float(sums.loss_sum / sums.count))
         x = torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         loss = torch.nn.functional.cross_entropy(net(x), torch.tensor(labels).long())
-        theirs_sgd.zero_grad()
+        rule_of_theirs.zero_grad()
         loss.backward()
         if config.clip:
             norm = torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             clipped.append(float(norm) > config.clip)
-        theirs_sgd.step()
+        rule_of_theirs.step()
         theirs.append(loss.item())
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
     assert len(set(ours)) == 50

@@ -22,3 +22,22 @@ def network(torch, model: LeNet, params=None, image_shape=(28, 28, 1)):
         arrays = export.to_torch(model, params, image_shape)
         net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return net
+
+
+def lion(torch):
+    """PyTorch has no Lion: Algorithm 2 of Chen et al., arXiv 2302.06675."""
+
+    class Lion(torch.optim.Optimizer):
+        def __init__(self, params, lr, weight_decay):
+            super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+        @torch.no_grad()
+        def step(self):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                    direction = (0.9 * momentum + 0.1 * p.grad).sign()
+                    p -= group["lr"] * (direction + group["weight_decay"] * p)
+                    momentum.mul_(0.99).add_(p.grad, alpha=0.01)
+
+    return Lion

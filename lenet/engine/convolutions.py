@@ -14,7 +14,8 @@ from lenet.ops import compiled
 
 REMEDY = mark(
     "warning: a convolution of XLA is slow in a compiled loop on a CPU. Write "
-    "nn.Conv(..., conv_general_dilated=lenet.ops.conv_general_dilated)"
+    "nn.Conv(..., conv_general_dilated=lenet.ops.conv_general_dilated), or with a C++ compiler "
+    "lenet.ops.native.conv_general_dilated"
 )
 
 
