@@ -1,6 +1,6 @@
 """A search by Optuna that trains with PyTorch; `benchmarks.race` starts one for each core.
 
-python -m benchmarks.optuna_torch DIRECTORY DATASET COMPILED SEED PLACE
+python -m benchmarks.optuna_torch DIRECTORY DATASET SEARCH SEED PLACE
 """
 
 import json
@@ -15,7 +15,7 @@ import torch
 from optuna.study import MaxTrialsCallback
 
 from benchmarks import pytorch
-from benchmarks.race import EPOCHS, HELD_OUT, SEEDS, SPACE, TRIALS, study
+from benchmarks.race import EPOCHS, HELD_OUT, MODES, SEEDS, SPACE, TRIALS, study
 from lenet import data as datasets
 from lenet import search
 from lenet.config import Config
@@ -23,7 +23,7 @@ from lenet.data.splits import blind
 from lenet.engine import cores
 
 
-def main(directory: str, dataset: str, compiled: str, seed: str, place: str) -> None:
+def main(directory: str, dataset: str, name: str, seed: str, place: str) -> None:
     """Search until TRIALS settings were proposed; write a line after each epoch."""
     core = cores.numbers()[int(place)]
     if core is not None:
@@ -46,7 +46,7 @@ def main(directory: str, dataset: str, compiled: str, seed: str, place: str) -> 
         note(trial.number)
         config = Config(**setting, seed=SEEDS * int(seed) + trial.number)
         torch.compiler.reset()
-        program = pytorch.Program(config, data, compiled=compiled == "1")
+        program = pytorch.Program(config, data, **MODES[name])
         accuracy = 0.0
         for epoch in range(1, EPOCHS + 1):
             if not math.isfinite(program.epoch().loss):

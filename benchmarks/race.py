@@ -55,7 +55,14 @@ SPACE: search.Space = {
 }
 FIRST = 10
 """Settings that TPE draws at random before it looks at any."""
-SEARCHES = ("lenet", "torch_eager", "torch_compile")
+MODES: dict[str, dict[str, bool]] = {
+    "torch_eager": {},
+    "torch_last": {"channels_last": True},
+    "torch_compile": {"compiled": True},
+    "torch_compile_last": {"compiled": True, "channels_last": True},
+}
+"""Of PyTorch, by search: what `benchmarks.pytorch.Program` takes."""
+SEARCHES = ("lenet", *MODES)
 _EVERY = 0.05  # seconds between two looks
 
 
@@ -114,8 +121,7 @@ def _one(name: str, seed: int, dataset: str) -> dict[str, Any]:
 
 def _commands(name: str, seed: int, dataset: str, directory: Path) -> list[list[str]]:
     if name != "lenet":
-        compiled = str(int(name == "torch_compile"))
-        rival = [sys.executable, "-m", "benchmarks.optuna_torch", str(directory), dataset, compiled]
+        rival = [sys.executable, "-m", "benchmarks.optuna_torch", str(directory), dataset, name]
         return [[*rival, str(seed), str(i)] for i in range(cores.cores())]
     axes = {
         name: f"{axis.low:g}..{axis.high:g}" + (":log" if axis.log else "")
@@ -194,7 +200,9 @@ def _marks(path: Path) -> tuple[list[float], int]:
 TITLES = {
     "lenet": mark("lenet search"),
     "torch_eager": mark("Optuna, PyTorch eager"),
+    "torch_last": mark("Optuna, PyTorch channels_last"),
     "torch_compile": mark("Optuna, torch.compile"),
+    "torch_compile_last": mark("Optuna, torch.compile and channels_last"),
 }
 
 

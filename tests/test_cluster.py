@@ -411,7 +411,7 @@ def test_an_address_that_is_unsafe_is_refused(address, said, tmp_path):
 @pytest.mark.parametrize("at", ["file", "file/below"])
 def test_certificates_are_not_made_where_no_directory_can_be(at, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be a directory: .*Name another one"):
+    with pytest.raises(UsageError, match=r"cannot be a directory: .*Name another one"):
         cluster.certificates(tmp_path / at, make=True)
 
 

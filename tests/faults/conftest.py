@@ -24,7 +24,8 @@ def fault(request, record_property) -> Iterator[Fault]:
     seed, injections = (request.config.getoption(f"--{x}") for x in ("faults-seed", "injections"))
     made = Fault(name, random.Random(f"{seed} {request.node.name}"), injections)
     yield made
-    record_property("fault", {"fault": name, "counts": dict(made.counts)})
+    for each in (made, *made.others.values()):
+        record_property("fault", {"fault": each.name, "counts": dict(each.counts)})
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,11 @@ class Fault:
     def __init__(self, name: str, rng: random.Random, injections: int | None) -> None:
         self.name, self.random, self.injections = name, rng, injections
         self.counts: Counter = Counter()
+        self.others: dict[str, Fault] = {}
+
+    def other(self, name: str) -> "Fault":
+        """Return another fault that the same test injects."""
+        return self.others.setdefault(name, Fault(name, self.random, self.injections))
 
     def times(self, quick: int, full: int) -> range:
         """How often to inject: `quick` times in a run of all tests, about `full` of FULL."""
