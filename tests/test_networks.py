@@ -21,7 +21,7 @@ from experiments.cli import networks
 from lenet import config, export, ops, records, runs, train
 from lenet.config import Config, choice
 from lenet.data import synthetic
-from lenet.engine import forward, lanes, sgd
+from lenet.engine import cores, forward, lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.errors import RecordError, UsageError
 from lenet.inspect.activations import activations
@@ -155,6 +155,24 @@ def test_statistics_are_those_of_the_whole_batch():
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)  # noqa: E731
     jax.tree.map(close, found[0][1].collections, dict(kept))
     jax.tree.map(close, found[0][1].params, params)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    cores.cores() < 2 or not shutil.which("taskset"), reason="needs two cores, and taskset"
+)
+def test_statistics_of_a_batch_have_the_same_bits_on_two_cores(folder):
+    found = []
+    for use in (cores.numbers()[:1], cores.numbers()[:2]):
+        name = f"on-{len(use)}"
+        flags = ("--network=bn_lenet", *MINE[1:], "--epochs=2", "--noreport", f"--run_dir={name}")
+        before = ("taskset", "-c", ",".join(map(str, use)))
+        done = python("-m", "experiments.train", *flags, cwd=folder, before=before)
+        assert done.returncode == 0, done.stderr
+        assert records.read_json(folder / name / "result.json")["environment"]["cores"] == len(use)
+        found.append(records.load(folder / name)[1])
+    assert "batch_stats" in found[0]
+    jax.tree.map(np.testing.assert_array_equal, *found)
 
 
 @pytest.mark.parametrize("network", [Dense(), Normal()])
