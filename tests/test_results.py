@@ -35,6 +35,27 @@ def test_the_book_runs_lie_where_the_published_ones_do(book):
     assert statistics.fmean(off) >= 0.8
 
 
+def test_the_runs_with_batch_normalisation_lie_where_the_published_ones_do():
+    """Those with PyTorch's own layer, by the table of the page: means, and how they spread."""
+    record = json.loads((ROOT / "results/within/running_statistics.json").read_text())
+    ends = {
+        pool: [each for each in record["runs"] if (each["pool"], each["lr"]) == (pool, 1.0)]
+        for pool in ("avg", "max")
+    }
+    bands = {"avg": (0.2690, 0.0057, 0.9006, 0.0022), "max": (0.2479, 0.0037, 0.9088, 0.0015)}
+    accuracies = {}
+    for pool, (loss, spread_of_loss, accuracy, spread) in bands.items():
+        assert len(ends[pool]) == 16
+        found = statistics.fmean(run["train_loss"][-1] for run in ends[pool])
+        assert abs(found - loss) < 2 * spread_of_loss / 4  # the standard error of 16 runs
+        accuracies[pool] = statistics.fmean(run["train_accuracy"][-1] for run in ends[pool])
+        assert abs(accuracies[pool] - accuracy) < 2 * spread / 4
+        of_test = statistics.stdev(run["test"][-1][0] / record["images"] for run in ends[pool])
+        of_training = statistics.stdev(run["train_accuracy"][-1] for run in ends[pool])
+        assert 10 < of_test / of_training < 40
+    assert 0.007 < accuracies["max"] - accuracies["avg"] < 0.010
+
+
 def last(study: str, **settings) -> dict[tuple[int, int], dict]:
     """The last rows of a committed study by seed and seed of the order, of some settings."""
     record = json.loads((ROOT / f"results/studies/{study}.json").read_text())
