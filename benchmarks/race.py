@@ -55,7 +55,7 @@ SPACE: search.Space = {
 }
 FIRST = 10
 """Settings that TPE draws at random before it looks at any."""
-MODES: dict[str, dict[str, bool]] = {
+MODES: dict[str, dict[str, Any]] = {
     "torch_eager": {},
     "torch_last": {"channels_last": True},
     "torch_compile": {"compiled": True},

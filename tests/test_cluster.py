@@ -29,6 +29,7 @@ from lenet.data import synthetic
 from lenet.engine import cores
 from lenet.engine.legs import Task
 from lenet.errors import DataError, UsageError
+from lenet.ops import compiled
 from lenet.records import ledger
 
 TINY = Config(dataset="synthetic", channels=(2, 3), hidden=(8,), batch_size=64, epochs=2)
@@ -132,6 +133,16 @@ def test_a_search_loses_nothing_with_a_worker_and_its_runs_are_those_of_this_pro
         marks = [mark._replace(seconds=0.0) for mark in one.runs[0].marks]
         found = [mark._replace(seconds=0.0) for mark in other.runs[0].marks]
         assert found == marks[: len(found)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiled.missing() is not None, reason="needs a C++ compiler")
+def test_a_worker_that_has_done_nothing_before_trains_with_the_direct_kernel(small):
+    config = dataclasses.replace(TINY, network=dataclasses.replace(TINY.network, conv="native"))
+    alone = [row for epoch in train.sweep([config], small) for row in epoch.rows.values()]
+    with cluster.local([cores.numbers()[0]]) as client:
+        found = [row for s in cluster.fit(client, [config], small, load) for row in s.rows.values()]
+    assert timeless(found) == timeless(alone)
 
 
 def wait_for(path):

@@ -220,7 +220,7 @@ def _follow(
     def hand_out() -> None:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
-            task = client.submit(worker.fit, work, chunk.first, chunk.runs, pure=False)
+            task = client.submit(worker.fit, work, dumps((chunk.first, chunk.runs)), pure=False)
             tasks[task] = chunk
             owner.update(dict.fromkeys(chunk.runs, task))
             task.add_done_callback(came.put)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
-from distributed.protocol.pickle import loads
+from distributed.protocol.pickle import dumps, loads
 
 from lenet.cluster import worker
 from lenet.cluster.client import ANSWER, killed, prepared, together
@@ -54,7 +54,7 @@ def follow(
         def submit(chunk: list[Task]) -> None:
             first = firsts.setdefault(shared(chunk[0].config), chunk[0].config)
             states = {task: state_of(task) for task in chunk if task.start}
-            future = client.submit(worker.advance, work, first, chunk, states, pure=False)
+            future = client.submit(worker.advance, work, dumps((first, chunk, states)), pure=False)
             tasks[future] = chunk
             future.add_done_callback(came.put)
 

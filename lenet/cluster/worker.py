@@ -14,14 +14,13 @@ from typing import Any
 
 import jax
 from distributed import Reschedule, Worker, WorkerPlugin, get_worker
-from distributed.protocol.pickle import dumps
+from distributed.protocol.pickle import dumps, loads
 
 from lenet import records, train
 from lenet.config import Config
 from lenet.data import Data
 from lenet.engine import lanes, legs, sweep
 from lenet.engine.legs import Reached, Task
-from lenet.engine.sgd import State
 from lenet.errors import DataError, LenetError, UsageError, code_of_others
 from lenet.ops import compiled
 
@@ -78,8 +77,13 @@ class Gate(WorkerPlugin):
             raise type(error)(refused) from None
 
 
-def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
-    """Train runs of the group of `first`; log when they begin, and their rows after each epoch.
+def fit(work: Work, pickled: bytes) -> None:
+    """Train runs of a group; log when they begin, and their rows after each epoch.
+
+    Args:
+      work: what they have in common.
+      pickled: the first run of the group, and those to train by number. The scheduler, which
+        unpickles the rest, may not have the user's modules.
 
     Raises:
       UsageError: if not even one fits the memory.
@@ -88,6 +92,7 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
         data = _prepare(work)
     except LenetError:  # the worker is about to leave
         raise Reschedule from None
+    first, runs = loads(pickled)
     # A CPU trains them in turn, by one program however many they are.
     program = _program(work, first, 1 if _on_cpu() else len(runs), data)
     log = functools.partial(get_worker().log_event, work.topic)
@@ -99,17 +104,17 @@ def fit(work: Work, first: Config, runs: dict[int, Config]) -> None:
             log({"rows": dumps(epoch.rows)})
 
 
-def advance(
-    work: Work, first: Config, tasks: list[Task], states: dict[Task, State]
-) -> list[Reached]:
-    """Train legs of the group of `first` together; return where each run then stands.
+def advance(work: Work, pickled: bytes) -> list[Reached]:
+    """Train legs of a group together; return where each run then stands.
 
-    The rows of each epoch are logged.
+    The rows of each epoch are logged. `pickled`, as in `fit`, are the first run of the group, the
+    tasks, and by task the states in which they were paused.
     """
     try:
         data = _prepare(work)
     except LenetError:  # the worker is about to leave
         raise Reschedule from None
+    first, tasks, states = loads(pickled)
     program = _program(work, first, len(tasks), data)
     found: dict[Task, Reached] = {}
     for some in legs.chunks(tasks, program.lanes.size):
@@ -145,6 +150,7 @@ def _on_cpu() -> bool:
 
 def _prepare(work: Work) -> Data:
     """Check this worker; return the data of a sweep."""
+    _one_device()  # before anything asks what devices there are
     if different := records.differences(work.software, software()):
         raise UsageError(f"differs from the client: {different}. Install the same on both.")
     for name, digest in work.code.items():
