@@ -276,13 +276,14 @@ def test_a_terminal_gets_a_bar_and_the_lines(monkeypatch):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_alone_says_what_takes_long(monkeypatch, terminal):
+def test_what_takes_long_is_said_and_stays_in_a_file_alone(monkeypatch, terminal):
     screen = io.StringIO()
     options = {"force_terminal": terminal, "width": 80, "color_system": None}
     monkeypatch.setattr(progress.command, "console", lambda: Console(file=screen, **options))
     with progress.command.waiting("writing report.html"):
         pass
-    assert ("writing report.html" in screen.getvalue()) == terminal
+    assert "writing report.html" in screen.getvalue()
+    assert screen.getvalue().endswith("writing report.html ...\n") == (not terminal)
 
 
 @pytest.mark.slow

@@ -46,6 +46,17 @@ def said(trials, entries=None, **plan_of):
     return "\n".join(translate("en", each) for each in findings(found))
 
 
+def test_final_runs_at_chance_level_are_said_and_blamed_on_no_selection():
+    trials = [marked(0, 0.80, 0.82), marked(1, 0.7, 0.7)]
+    level = row(4, valid_accuracy=0.1, valid_loss=2.3026, train_loss=2.3026, test_accuracy=0.1)
+    low = entry(2, [level], valid=50, epochs=4, seed=2)
+    text = said(trials, [*fresh(0.8, 0.82), low])
+    assert "1 of 3 runs with fresh seeds ended at chance level" in text
+    assert "Being selected" not in text
+    assert "(mean over 3 fresh seeds)" in text
+    assert "ended at chance level" not in said(trials)
+
+
 def test_settings_are_ranked_by_all_their_seeds_and_the_winner_is_first():
     trials = [
         marked(0, 0.80, 0.86),  # the best of two seeds

@@ -307,9 +307,12 @@ def console(**options: Any) -> "Console":
 
 
 def waiting(text: str) -> contextlib.AbstractContextManager[object]:
-    """Return a context in which a terminal says what takes long; a file or pipe gets nothing."""
+    """Return a context that says what takes long; a terminal forgets it at the end."""
     shown = console()
-    return shown.status(text, spinner="line") if shown.is_terminal else contextlib.nullcontext()
+    if shown.is_terminal:
+        return shown.status(text, spinner="line")
+    shown.print(f"{text} ...", markup=False, soft_wrap=True)
+    return contextlib.nullcontext()
 
 
 def _print_help(usage: str) -> None:

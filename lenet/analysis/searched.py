@@ -24,6 +24,14 @@ BEST = mark(
     "Best of {trials} settings: {setting} (trial {trial}). Its test accuracy is {test} (mean [95% "
     "CI] over {seeds} fresh seeds)."
 )
+BEST_MEAN = mark(
+    "Best of {trials} settings: {setting} (trial {trial}). Its test accuracy is {test} (mean over "
+    "{seeds} fresh seeds)."
+)
+COLLAPSED = mark(
+    "{k} of {n} runs with fresh seeds ended at chance level, and count in these means: how often "
+    "it collapses is part of what was found."
+)
 OPTIMISM = mark(
     "In the search its validation accuracy was {selected:.4f}; with fresh seeds it is {fresh}. "
     "Being selected made it look {difference:.4f} better."
@@ -151,7 +159,11 @@ def findings(found: Searched) -> list[Message]:
     best, plan = found.winner, found.plan
     if best is None or found.final is None:
         return [message(NOTHING), *_saved(found)]
-    said = [_best(found, best, found.final), *_optimism(found, best, found.final)]
+    said = [_best(found, best, found.final)]
+    if k := found.final.collapsed:  # a mean of two kinds of outcomes says nothing of selection
+        said.append(message(COLLAPSED, k=k, n=len(found.final.entries)))
+    else:
+        said += _optimism(found, best, found.final)
     said += _sure(found, best)
     said += [message(AT_EDGE, setting=terms.setting(*each)) for each in _at_edge(plan, best)]
     said += [*_saved(found), *_extra(found)]
@@ -170,7 +182,7 @@ def findings(found: Searched) -> list[Message]:
 def _best(found: Searched, best: Trial, final: Setting) -> Message:
     test = final.final("test_accuracy")
     return message(
-        BEST,
+        BEST_MEAN if test is None or test.interval is None else BEST,
         trials=len(found.trials),
         setting=setting_of(best),
         trial=best.number,
