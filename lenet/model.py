@@ -250,7 +250,7 @@ def network(config: Config, num_classes: int) -> nn.Module:
     build = getattr(config.network, "build", None)
     if build is None:
         raise UsageError(
-            f"network={name}: give the network again (--network={name}; in Python "
+            f"{name}: give the network again (--network={name}; in Python "
             '"network=..."): a record names no code to import. A network is a Flax module, or a '
             "dataclass with build(num_classes)"
         )

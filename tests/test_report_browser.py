@@ -1181,7 +1181,7 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
     )
     assert max(widths) <= 700
     last = tab.locator("#chart-losses .crosshair_marks > line").last  # has moved, too
-    last.scroll_into_view_if_needed()
+    tab.locator("#chart-losses").scroll_into_view_if_needed()  # the line may yet be drawn anew
     box = last.bounding_box()
     tab.mouse.move(box["x"] - 2, box["y"] + 20)
     tab.locator("#tooltip:not([hidden])", has_text="epoch 2").wait_for(timeout=3000)

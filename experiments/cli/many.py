@@ -140,7 +140,7 @@ def recall(run_dir: Path, what: str) -> None:
     name = before.get(networks.NAME) or networks.of_preset(str(before.get("preset")))
     if name and networks.name() is None:
         raise UsageError(
-            f"run_dir={run_dir}: trains another network. Give --{networks.NAME}={name} again: a "
+            f"run_dir={run_dir}: trains the network {name}. Give --{networks.NAME}={name} again: a "
             "record names no code to import"
         )
     if is_code(before.get("optimizer")) and not FLAGS["optimizer"].present:

@@ -69,6 +69,7 @@ class Gate(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:
         """Load the data. Raises a LenetError, on the client too if it finds the worker there."""
+        _one_device()  # before anything asks what devices there are
         try:
             await asyncio.to_thread(_prepare, self._work)
         except LenetError as error:
@@ -150,7 +151,6 @@ def _on_cpu() -> bool:
 
 def _prepare(work: Work) -> Data:
     """Check this worker; return the data of a sweep."""
-    _one_device()  # before anything asks what devices there are
     if different := records.differences(work.software, software()):
         raise UsageError(f"differs from the client: {different}. Install the same on both.")
     for name, digest in work.code.items():

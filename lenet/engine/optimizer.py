@@ -62,7 +62,8 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
 def _made(make: Any, schedule: optax.Schedule) -> optax.GradientTransformation:
     if not callable(make):
         raise UsageError(
-            f"optimizer={make}: give the optimizer again; a record names no code to import"
+            f"{make}: give the optimizer again (--optimizer={make}): a record names no code to "
+            "import"
         )
     found = make(schedule)
     if not isinstance(found, optax.GradientTransformation):
