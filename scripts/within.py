@@ -2,12 +2,12 @@
 
 The ladder of networks stands in docs/LANGUAGE/networks.md.
 
-
 python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
 python scripts/within.py --check       fail if that would change a page
 
-NAME is ladder, last_step, one_bit, one_draw, running_statistics, sharpness or shifts.
+NAME is ladder, last_step, one_bit, one_draw, running_statistics, sharpness or shifts. NAME:DATASET,
+such as ladder:mnist, runs it on other data and keeps its record; the pages do not show it.
 """
 
 import sys
@@ -32,6 +32,7 @@ from experiments.within import (
 )
 from lenet import data, records
 from lenet.engine import cores, programs
+from lenet.errors import LenetError
 from lenet.figures.vega import png
 from lenet.language import LANGUAGES, translate
 
@@ -52,20 +53,22 @@ PAGES = {"ladder": "networks"}
 """Where an experiment stands, if not in the page "within"."""
 
 
-def run(name: str) -> None:
+def run(asked: str) -> None:
     """Run an experiment as it is designed, and keep its record."""
+    name, other, dataset = asked.partition(":")
     experiment = EXPERIMENTS[name]
     design = experiment.Design()
     begin = time.monotonic()
-    found = experiment.measure(data.load("fashion_mnist"), design)
+    found = experiment.measure(data.load(dataset or "fashion_mnist"), design)
     record = {
-        "command": f"python scripts/within.py run {name}",
+        "command": f"python scripts/within.py run {asked}",
         "design": design._asdict(),
         "seconds": round(time.monotonic() - begin, 1),
         "environment": records.environment(),
     }
     RECORDS.mkdir(exist_ok=True)
-    readme.keep(RECORDS / f"{name}.json", record | found)
+    kept = f"{name}_{dataset}" if other else name
+    readme.keep(RECORDS / f"{kept}.json", record | found)
 
 
 def section(name: str, language: str) -> str:
@@ -116,11 +119,14 @@ def pictures() -> dict[Path, bytes]:
 def main(arguments: list[str]) -> None:
     """Run, write or check."""
     match arguments:
-        case ["run", *names] if names and all(name in EXPERIMENTS for name in names):
+        case ["run", *names] if names and all(n.partition(":")[0] in EXPERIMENTS for n in names):
             cores.as_devices()
             programs.keep()
-            for name in names:
-                run(name)
+            try:
+                for name in names:
+                    run(name)
+            except LenetError as error:
+                sys.exit(f"error: {error}")
         case [] | ["--check"]:
             readme.refresh(arguments, rendered(), pictures)
         case _:
