@@ -1180,11 +1180,20 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
         "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
     )
     assert max(widths) <= 700
-    last = tab.locator("#chart-losses .crosshair_marks > line").last  # has moved, too
-    tab.locator("#chart-losses").scroll_into_view_if_needed()  # the line may yet be drawn anew
-    box = last.bounding_box()
-    tab.mouse.move(box["x"] - 2, box["y"] + 20)
-    tab.locator("#tooltip:not([hidden])", has_text="epoch 2").wait_for(timeout=3000)
+    tab.locator("#chart-losses").scroll_into_view_if_needed()
+    last = """() => {  // the line furthest to the right: it has moved, too
+        const lines = [...document.querySelectorAll('#chart-losses .crosshair_marks > line')];
+        const places = lines.map((line) => line.getBoundingClientRect());
+        const { x, y } = places.reduce((a, b) => (b.x > a.x ? b : a), { x: 0, y: 0 });
+        return [x, y]; }"""
+    tooltip = tab.locator("#tooltip:not([hidden])", has_text="epoch 2")
+    for n in range(100):  # until it has been drawn where it stays
+        x, y = tab.evaluate(last)
+        tab.mouse.move(x - 2 - n % 2, y + 20)
+        if tooltip.count():
+            break
+        tab.wait_for_timeout(50)
+    assert tooltip.count()
 
 
 def test_a_run_that_diverged_is_a_cross_above_the_accuracies(opened, tmp_path):
