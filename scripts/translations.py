@@ -38,11 +38,8 @@ SOURCES = (  # files, how Babel reads them, and which arguments of which calls a
     ("experiments/**/*.py", "python", SAID),
     ("benchmarks/*.py", "python", SAID),
     ("scripts/*.py", "python", SAID),
-    (
-        "tests/faults/*.py",
-        "python",
-        {"fault": None, "mark": None},
-    ),  # a table names what was injected
+    # A table names what was injected.
+    ("tests/faults/*.py", "python", {"fault": None, "mark": None}),
 )
 
 

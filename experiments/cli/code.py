@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lenet.errors import UsageError, reason
+from lenet.errors import UsageError, code_of_others
 from lenet.settings import is_code
 
 
@@ -55,7 +55,5 @@ def _imported(flag: str, name: str, module: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last: it stands in for no installed package
-    try:
+    with code_of_others(f"--{flag}={name}"):
         return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # whatever the module raises
-        raise UsageError(f"--{flag}={name}: {reason(error)}") from error
