@@ -148,16 +148,17 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
     from lenet.engine.stacking import groups
 
     models = [train.check(config, data[config.dataset, config.valid]) for config in configs]
-    choices = {field.name for field in config_module.fields("choice", configs[0].network)} | {
-        "epochs"
-    }
-    names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name in choices]
+    numbers = config_module.fields("number")
+    same = {field.name for field in numbers if not field.metadata["switch"]} - {"epochs"}
+    names = [axis.name for axis in varied if len(axis.values) > 1 and axis.name not in same]
     slow, lines = False, []
     for group in groups(configs):
         first = configs[group[0]]
         over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
         parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
-        parts += [f"--{name}={axes.written(getattr(first, name))}" for name in names]
+        for name in names:  # of a switch, such as --clip, a program has all values that are not 0
+            values = list(dict.fromkeys(axes.written(getattr(configs[i], name)) for i in group))
+            parts.append(f"--{name}={','.join([*values[:3], *['…'][: len(values) > 3]])}")
         said = language.t(
             "{parts}: {size} at a time, about {megabytes:,.0f} MB each",
             parts=listed(parts),

@@ -136,10 +136,16 @@ class Config:
         "adds this times the weights to the gradient (adamw, lion: to the update)",
         low=0,
     )
-    average: float = choice(
-        0.0, "decay of a moving average of the weights, evaluated beside them; 0: none", low=0
+    average: float = number(
+        0.0,
+        "decay of a moving average of the weights, evaluated beside them; 0: none",
+        low=0,
+        high=1,
+        switch=True,
     )
-    clip: float = choice(0.0, "largest norm of the gradient, which is scaled to it; 0: any", low=0)
+    clip: float = number(
+        0.0, "largest norm of the gradient, which is scaled to it; 0: any", low=0, switch=True
+    )
     schedule: str = choice(
         "constant",
         "learning-rate schedule: constant, or decay to zero",
@@ -249,8 +255,6 @@ def check(config: Config) -> Config:
         raise UsageError(
             f"short_batch={config.short_batch}: order=batches puts it anywhere. Use order=examples"
         )
-    if config.average >= 1:
-        raise UsageError(f"average={config.average:g}: must be below 1, such as average=0.999")
     augmentations(config.augment)
     if config.nesterov and config.momentum == 0:
         raise UsageError("nesterov=true: needs momentum above 0, such as momentum=0.9")

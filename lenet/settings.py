@@ -1,7 +1,8 @@
 """Settings: fields of a frozen dataclass that flags, records and checks derive from.
 
 A setting is either a number, which a compiled program takes as an input, so that a new value
-compiles nothing; or a choice, which shapes the program. Free of jax and NumPy.
+compiles nothing; or a choice, which shapes the program. A number that is a switch is both: at 0 the
+program goes without what it is a number of. Free of jax and NumPy.
 """
 
 import dataclasses
@@ -18,11 +19,29 @@ _NOT_SETTINGS = ("parent", "name", "num_classes")  # of a Flax module; the data 
 
 
 def number(
-    default: float, doc: str, *, low: float, open_: bool = False, high: float = math.inf
+    default: float,
+    doc: str,
+    *,
+    low: float,
+    open_: bool = False,
+    high: float = math.inf,
+    switch: bool = False,
 ) -> Any:
-    """Declare an input of the compiled program, within [low, high), or (low, high) if `open_`."""
+    """Declare an input of the compiled program, within [low, high), or (low, high) if `open_`.
+
+    With `switch`, 0 is the program without it.
+    """
     meta = {"doc": doc, "kind": "number", "low": low, "open": open_, "high": high}
-    return dataclasses.field(default=default, metadata=meta)
+    return dataclasses.field(default=default, metadata=meta | {"switch": switch})
+
+
+def is_off(value: Any) -> bool:
+    """Whether a switch is off: at Python's own 0, since an input of a program has its array.
+
+    >>> is_off(0.0), is_off(0.5)
+    (True, False)
+    """
+    return type(value) is float and value == 0
 
 
 def choice(
@@ -46,11 +65,10 @@ def choice(
 def of(owner: Any) -> list[dataclasses.Field]:
     """Return the settings of a dataclass, in order.
 
-    Fields that are not declared with `number` or `choice` are choices if a flag can express their
-    default. Others keep their default: a record could not tell what they were.
+    Fields that are not declared with `number` or `choice` are choices.
 
     Raises:
-      UsageError: naming the field that has no default, or one of a type that cannot be a setting;
+      UsageError: naming the field that has no default, or one of a type that no record can hold;
         for a dataclass that is not frozen.
     """
     if type(owner).__hash__ is None:
@@ -70,27 +88,21 @@ def of(owner: Any) -> list[dataclasses.Field]:
             )
         if field.default is dataclasses.MISSING:
             raise UsageError(f"{where}: has no default. Give it one: {field.name}: int = 64")
+        if not _is_kind(field.default):
+            raise UsageError(
+                f"{where}={_shown(field.default)}: a setting is a number, a word, true or false, "
+                "or a tuple of sizes. Choose it by a word, or write it without a type, as "
+                f"{field.name} = ...: then it is no setting"
+            )
         if "kind" in field.metadata:
-            if not _is_kind(field.default):
-                raise UsageError(
-                    f"{where}={field.default!r:.60}: a setting is a number, a word, true or false, "
-                    "or a tuple of sizes"
-                )
             found.append(field)
-        elif _is_kind(field.default):
-            meta: dict[str, Any] = {
-                "doc": f"{field.name} of {type(owner).__name__}",
-                "kind": "choice",
-            }
-            meta |= {"among": (), "low": None}
-            plain: Any = dataclasses.field(default=field.default, metadata=meta)
+        else:
+            meta = {"doc": f"{field.name} of {type(owner).__name__}", "kind": "choice"}
+            plain: Any = dataclasses.field(
+                default=field.default, metadata=meta | {"among": (), "low": None}
+            )
             plain.name = field.name
             found.append(plain)
-        elif getattr(owner, field.name) is not field.default:
-            raise UsageError(
-                f"{where}={getattr(owner, field.name)!r:.60}: a record cannot hold it. Leave it at "
-                "its default, or choose it by a word"
-            )
     return found
 
 
@@ -175,7 +187,8 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
 
 def _shown(value: Any) -> str:
     """Return a value as part of a one-line message."""
-    return (value if isinstance(value, str) and value.isprintable() else repr(value))[:60]
+    plainly = isinstance(value, str) and value.isprintable()
+    return (value if plainly else " ".join(repr(value).split()))[:60]
 
 
 def _check_number(field: dataclasses.Field, value: float) -> None:

@@ -3,6 +3,7 @@
 import shutil
 
 import chex
+import jax
 import numpy as np
 import optax
 import pytest
@@ -11,8 +12,8 @@ from commands import command
 from lenet import config, records, runs, train
 from lenet.config import Config, LeNet
 from lenet.data import synthetic
+from lenet.engine import lanes, sweep
 from lenet.engine import sgd as step_of
-from lenet.engine import sweep
 from lenet.engine.stacking import groups
 from lenet.errors import RecordError, UsageError
 
@@ -69,6 +70,46 @@ def test_each_optimizer_compiles_once_for_all_its_rates(optimizer, monkeypatch):
     assert len({*ends}) == 3
     with pytest.raises(AssertionError, match="traced"):
         losses(Config(SMALL, **SETTINGS | {"batch_size": 20}, optimizer=optimizer))
+
+
+NUMBERS = {  # two values of each that are not what switches it off
+    "lr": (0.1, 0.3),
+    "momentum": (0.5, 0.9),
+    "weight_decay": (0.0, 0.01),
+    "average": (0.5, 0.9),
+    "clip": (0.05, 0.1),
+    "warmup": (0.0, 1.5),
+    "seed": (0, 1),
+    "order_seed": (-1, 1),
+}
+
+
+def test_every_number_is_an_input_of_one_program(monkeypatch):
+    """Epochs are not: runs that train together end together."""
+    assert {*NUMBERS, "epochs"} == {field.name for field in config.fields("number")}
+    base = Config(SMALL, **SETTINGS | {name: values[0] for name, values in NUMBERS.items()})
+    changed = [config.replace(base, **{name: values[1]}) for name, values in NUMBERS.items()]
+    switched = [config.replace(base, **{name: 0}) for name in ("average", "clip")]
+    configs = [base, *changed, *switched]
+    together = range(len(NUMBERS) + 1)
+    assert groups(configs) == [[*together], [len(together)], [len(together) + 1]]
+
+    sweep.epoch.clear_cache()
+    chex.clear_trace_counter()
+    with monkeypatch.context() as patched:
+        patched.setattr(step_of, "step", chex.assert_max_traces(step_of.step, n=1))
+        found = {run: [] for run in together}
+        placed = lanes.together(len(together), jax.local_devices(), vectorise=False)
+        here = [configs[run] for run in together]
+        for epoch in train.sweep(here, DATA, choose=lambda *_: placed):
+            for run, row in epoch.rows.items():
+                found[run].append((row.train_loss, row.averaged_loss))
+        assert len({str(rows) for rows in found.values()}) == len(together)  # each number matters
+        with pytest.raises(AssertionError, match="traced"):
+            losses(switched[0])
+    for run, rows in found.items():
+        alone = [row for row, _ in train.fit(train.start(configs[run], DATA))]
+        assert rows == [(row.train_loss, row.averaged_loss) for row in alone]
 
 
 @pytest.mark.slow  # test_sweep holds the same of LeNet

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from lenet.config import Config, name_of
 from lenet.errors import UsageError
-from lenet.settings import is_code
+from lenet.settings import is_code, is_off
 
 
 def learning_rate(config: Config, steps: int) -> optax.Schedule:
@@ -45,7 +45,7 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     Raises:
       UsageError: if a function returns no optax transformation, or a record named it.
     """
-    clip = (optax.clip_by_global_norm(config.clip),) if config.clip else ()
+    clip = () if is_off(config.clip) else (optax.clip_by_global_norm(config.clip),)
     schedule = learning_rate(config, steps)
     if is_code(config.optimizer):
         return optax.chain(*clip, _made(config.optimizer, schedule))

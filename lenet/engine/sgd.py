@@ -28,6 +28,7 @@ from lenet.engine.forward import Collections, Params, logits
 from lenet.engine.metrics import Metrics
 from lenet.engine.optimizer import optimizer
 from lenet.ops import of_xla
+from lenet.settings import is_off
 
 EVALUATION_BATCH = 250
 """Examples evaluated at a time; affects speed and memory, not the result."""
@@ -115,7 +116,7 @@ def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> Stat
     init_key, _ = keys(config)
     params, collections = forward.init(model, init_key, image_shape)
     moments = optimizer(config, 1).init(params)
-    average = params if config.average else {}
+    average = {} if is_off(config.average) else params
     return State(params, moments, jnp.zeros((), jnp.int32), collections, average)
 
 
@@ -190,7 +191,7 @@ def step(
     )
     params = optax.apply_updates(state.params, updates)
     average = {}
-    if config.average:  # a ← decay·a + (1 − decay)·p, from the initial parameters
+    if not is_off(config.average):  # a ← decay·a + (1 − decay)·p, from the initial parameters
         average = optax.incremental_update(params, state.average, 1 - config.average)
     return State(params, optimizer_state, state.step + 1, collections, average), sums
 
