@@ -21,6 +21,7 @@ sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
 import dataclasses
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,10 +193,12 @@ def _sweep(
     from lenet.analysis import summary
     from lenet.records import ledger
 
+    began = time.monotonic()
     path, environment = run_dir / directory.LEDGER, runs.environment(configs, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
         before = records.read_json(run_dir / "sweep.json")
+        before.pop("seconds", None)  # of its runs before, and not of all
         grown = len(record["seeds"]) > len(before.get("seeds", [None]))
         now = before | record if grown else before
         if (finished := len(ledger.read(path))) < len(configs):
@@ -203,6 +206,10 @@ def _sweep(
     else:
         records.write_json(run_dir / "sweep.json", record | {"environment": environment})
     entries = many.train(configs, data, path, changed)
+    if not FLAGS.resume:  # what a kill interrupted has no time of its own
+        seconds = round(time.monotonic() - began, 1)
+        timed = record | {"environment": environment, "seconds": seconds}
+        records.write_json(run_dir / "sweep.json", timed)
     for described in record["data"]:
         if said := progress.majority(described):
             print(said)

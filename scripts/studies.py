@@ -1,7 +1,7 @@
 """Write docs/LANGUAGE/studies.md and its pictures from records of real sweeps.
 
-python scripts/studies.py collect NAME DIR [MINUTES]
-                                    keep the sweep --study=NAME that DIR holds, and how long it took
+python scripts/studies.py collect NAME DIR
+                                    keep the sweep --study=NAME that DIR holds
 python scripts/studies.py           write the pages and pictures from results/studies/
 python scripts/studies.py --check   fail if that would change a page
 """
@@ -92,7 +92,7 @@ def finished(name: str, sweep_dir: Path) -> tuple[dict[str, Any], list[Entry]]:
     return asked, entries
 
 
-def collect(name: str, sweep_dir: Path, minutes: str = "") -> None:
+def collect(name: str, sweep_dir: Path) -> None:
     """Keep what the page needs of a finished sweep."""
     asked, entries = finished(name, sweep_dir)
     configs = [to_dict(entry.config) for entry in entries]
@@ -105,7 +105,7 @@ def collect(name: str, sweep_dir: Path, minutes: str = "") -> None:
         "environment": asked["environment"],
         **({"resumed": asked["resumed"]} if "resumed" in asked else {}),
         "config": common,
-        **({"minutes": float(minutes)} if minutes else {}),
+        **({"minutes": asked["seconds"] / 60} if "seconds" in asked else {}),
         "runs": [
             {
                 "config": {k: v for k, v in config.items() if v != common[k]},
@@ -273,8 +273,8 @@ def pictures() -> dict[Path, bytes]:
 def main(arguments: list[str]) -> None:
     """Collect, write or check."""
     match arguments:
-        case ["collect", name, sweep_dir, *minutes] if name in STUDIES and len(minutes) < 2:
-            collect(name, Path(sweep_dir), *minutes)
+        case ["collect", name, sweep_dir] if name in STUDIES:
+            collect(name, Path(sweep_dir))
         case [] | ["--check"]:
             readme.refresh(arguments, rendered(), pictures)
         case _:

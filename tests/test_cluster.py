@@ -7,6 +7,7 @@ import functools
 import gc
 import importlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -17,7 +18,7 @@ from unittest import mock
 import jax
 import psutil
 import pytest
-from commands import command, end, start
+from commands import ROOT, command, end, start
 from distributed import WorkerPlugin
 from record_rows import timeless
 
@@ -340,6 +341,34 @@ def test_dask_s_own_worker_joins_by_the_scheduler_s_file(tiny, tmp_path):
             entries = sorted(ledger.read(tmp_path / run_dir / "runs.jsonl"), key=lambda e: e.run)
             tables.append([timeless(entry.rows) for entry in entries])
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_version_is_refused_in_one_line(tiny, tmp_path):
+    """A process that imports a copy of the package in which a line was added."""
+    other = tmp_path / "other"
+    for package in ("lenet", "experiments"):
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, other / package, ignore=unwanted)
+    with (other / "lenet" / "model.py").open("a") as file:
+        file.write("# of another version\n")
+    with contextlib.ExitStack() as stack:
+
+        def begin(*words: str, **options):
+            process = start("-m", "experiments.cluster", *words, cwd=tmp_path, **options)
+            stack.callback(process.communicate)
+            stack.callback(end, process.pid)
+            return process
+
+        key = "--certificates=key"
+        scheduler = begin("scheduler", "--host=127.0.0.1", "--port=0", key)
+        to = "--cluster=" + scheduler.stdout.readline().split(" at ")[1].split()[0].rstrip(":,")
+        begin("worker", to, key, "--workers=1", env={"PYTHONPATH": str(other)})
+        done = command(
+            "sweep", "--seed=0:2", "--dataset=tiny", f"--data_dir={tiny}", to, key, cwd=tmp_path
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "differs from the client: sources " in done.stderr, done.stderr
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

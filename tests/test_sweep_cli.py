@@ -61,6 +61,7 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     record = json.loads((run_dir / "sweep.json").read_text())
     assert record["axes"]["lr"] == [0.05, 0.1]
     assert record["environment"]["versions"]["jax"]
+    assert record["seconds"] > 0
 
 
 def test_another_sweep_is_not_resumed(swept, tiny):
@@ -99,6 +100,7 @@ def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     changed = f"cores 999, now {here['cores']}; processor another, now {here['processor']}"
     assert f"warning: the environment has changed ({changed})" in more.stdout
     noted = records.read_json(run / "sweep.json")
+    assert "seconds" not in noted  # what there was is of the first four
     assert noted["resumed"] == [{"finished_before": 4, "environment": here}]
     assert records.changes(noted) == [(4, changed)]
     assert (run / "runs.jsonl").read_bytes().startswith(before)
