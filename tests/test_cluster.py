@@ -84,6 +84,16 @@ def test_runs_that_share_a_task_have_the_rows_of_one_process(client, small):
     assert timeless(found[run] for run in alone) == timeless(alone.values())
 
 
+def test_a_worker_that_is_about_to_be_free_gets_the_next_task(client, small):
+    todo = [dataclasses.replace(TINY, seed=seed) for seed in range(8)]
+    with mock.patch.object(client, "submit", wraps=client.submit) as submit:
+        list(cluster.fit(client, todo, small, load))
+    asked = [call.kwargs["workers"] for call in submit.call_args_list]
+    assert asked[:2] == [None, None]
+    assert len(asked) == 8
+    assert {*asked[2:]} == {*client.nthreads()}
+
+
 def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):
     todo = {run: dataclasses.replace(config, dataset="tiny") for run, config in enumerate(RUNS)}
     data = runs.load([*todo.values()], tiny)

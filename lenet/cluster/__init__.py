@@ -19,6 +19,11 @@ dask.config.update_defaults(
             # The third worker that dies is the last that a task gets.
             "scheduler": {"allowed-failures": 2, "worker-saturation": 1.0, "worker-ttl": "30s"},
             "worker": {"profile": {"enabled": False}},
+            # Dask looks at itself fifty times a second in every process, on cores that train.
+            "admin": {
+                "tick": {"interval": "1s"},
+                "system-monitor": {"interval": "5s", "gil": {"enabled": False}},
+            },
             # Dask would set these in this process, too, and change its speed.
             "nanny": {
                 "pre-spawn-environ": dict.fromkeys(

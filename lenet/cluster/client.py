@@ -217,10 +217,16 @@ def _follow(
     epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
     begun: set[int] = set()
 
-    def hand_out() -> None:
+    def hand_out(to: str | None = None) -> None:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
-            task = client.submit(worker.fit, work, dumps((chunk.first, chunk.runs)), pure=False)
+            # The scheduler does not know yet that the worker is about to be free, and would choose
+            # any; others would be asked to give up the task a second later.
+            given = dumps((chunk.first, chunk.runs))
+            task = client.submit(
+                worker.fit, work, given, pure=False, workers=to, allow_other_workers=to is not None
+            )
+            to = None
             tasks[task] = chunk
             owner.update(dict.fromkeys(chunk.runs, task))
             task.add_done_callback(came.put)
@@ -254,7 +260,7 @@ def _follow(
                 if not runs:
                     tasks.pop(owner[run], None)
                 del owner[run]
-                hand_out()
+                hand_out(news.get("at") if isinstance(news, dict) else None)
             # A task that was handed out has a run under way, or will have in a moment.
             yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
 

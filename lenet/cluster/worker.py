@@ -94,15 +94,14 @@ def fit(work: Work, pickled: bytes) -> None:
     except LenetError:  # the worker is about to leave
         raise Reschedule from None
     first, runs = loads(pickled)
-    # A CPU trains them in turn, by one program however many they are.
     program = _program(work, first, 1 if _on_cpu() else len(runs), data)
-    log = functools.partial(get_worker().log_event, work.topic)
+    here = get_worker()
     left = list(runs.items())
     while left:
         chunk, left = dict(left[: program.lanes.size]), left[program.lanes.size :]
-        log({"begun": list(chunk)})
+        here.log_event(work.topic, {"begun": list(chunk)})
         for epoch in sweep.fit_chunk(program, chunk):
-            log({"rows": dumps(epoch.rows)})
+            here.log_event(work.topic, {"rows": dumps(epoch.rows), "at": here.address})
 
 
 def advance(work: Work, pickled: bytes) -> list[Reached]:
@@ -188,6 +187,7 @@ def _data(work: Work) -> Data:
 
 @functools.lru_cache(maxsize=4)  # the legs of a search take turns with their programs
 def _program(work: Work, first: Config, count: int, data: Data) -> sweep.Program:
-    _one_device()
     model = train.check(first, data)
-    return sweep.compiled(model, first, data, lanes.choose(model, first, data, count))
+    # A CPU trains one at a time, whatever memory another would need.
+    placed = lanes.spread(1) if _on_cpu() else lanes.choose(model, first, data, count)
+    return sweep.compiled(model, first, data, placed)
