@@ -336,14 +336,19 @@ def replace(config: Config, **values: Any) -> Config:
     return Config(**{**vars(config), **values})
 
 
-def same(one: Config, other: Config) -> bool:
-    """Whether two configs have equal settings, of networks with the same name."""
-    a, b = to_dict(one), to_dict(other)
-    names = [
-        [str(each.pop(code, "")).rpartition(":")[2] for code in ("network", "optimizer")]
-        for each in (a, b)
-    ]
-    return a == b and names[0] == names[1]
+def different(one: Config, other: Config) -> str:
+    """Return the first setting that two runs differ in, or nothing: "lr=0.1, not 0.9".
+
+    Of a network and an optimizer the name counts, and not where it is imported from.
+    """
+    both = [{"network": "lenet"} | to_dict(config) for config in (one, other)]
+    for each in both:
+        each |= {code: each[code].rpartition(":")[2] for code in ("network", "optimizer")}
+    a, b = both
+    for name in (*a, *b):
+        if a.get(name) != b.get(name):
+            return f"{name}={a.get(name)}, not {b.get(name)}"
+    return ""
 
 
 def name_of(code: Any) -> str:

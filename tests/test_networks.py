@@ -131,7 +131,10 @@ def test_a_record_names_no_code(tmp_path):
     assert about["network"] == "test_networks:Dense"
     read = config.from_dict(about)
     assert read.width == 8
-    assert config.same(read, Config(Dense(), **SMALL))
+    assert not config.different(read, Config(Dense(), **SMALL))
+    assert config.different(read, Config(Dense(width=5), **SMALL)) == "width=8, not 5"
+    other = config.different(read, Config(**SMALL))
+    assert other == "network=Dense, not lenet"
 
 
 @pytest.mark.slow

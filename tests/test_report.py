@@ -347,10 +347,10 @@ def test_a_verdict_comes_before_the_numbers_of_a_run(run):
     learned = with_rows(run, train_loss=0.5, test_accuracy=0.8)
     for shown, said in (
         (run, "Stuck at chance level: in epoch 2"),
-        (learned, "Left the plateau at chance level (loss ln 4 = 1.386) in epoch 1"),
+        (learned, "Learned from the first epoch: test accuracy 0.800."),
         (
             learned._replace(rows=learned.rows[:1]),
-            "Training is incomplete: results after 1 of 2 epochs. Left the plateau",
+            "Training is incomplete: results after 1 of 2 epochs. Learned from the",
         ),
     ):
         text = parsed_of(shown).content

@@ -45,7 +45,7 @@ AT_CHANCE, LEARNED = (1.0, 0.0), (0.3, 0.8)
     ("curve", "epochs", "state", "said"),
     [
         ([AT_CHANCE, LEARNED], 2, "good", [verdict.LEFT]),
-        ([(1.2, 0.6)], 1, "good", [verdict.LEFT]),  # a rough first epoch that has learned
+        ([(1.2, 0.6)], 1, "good", [verdict.LEARNED]),  # a rough first epoch that has learned
         ([AT_CHANCE] * 3, 3, "bad", [verdict.STUCK]),
         ([LEARNED, AT_CHANCE], 2, "bad", [verdict.STUCK]),
         ([(1.04, 0.001)] * 3, 3, "bad", [verdict.STUCK]),
@@ -80,12 +80,12 @@ def test_only_a_place_among_the_published_runs_makes_a_run_normal():
     found = of_run([AT_CHANCE, LEARNED], 10, published=place)
     assert texts(found) == [verdict.NORMAL, verdict.PLACE]
     assert "percentile 45 of 199 published" in sentences("en", found.messages)
-    late, low = ([AT_CHANCE] * 2 + [LEARNED], place), ([LEARNED], (2.0, 199))
+    late, low = ([AT_CHANCE] * 2 + [LEARNED], place), ([AT_CHANCE, LEARNED], (2.0, 199))
     for curve, published in (late, low):
         assert texts(of_run(curve, 10, published=published)) == [verdict.LEFT, verdict.PLACE]
 
 
-@pytest.mark.parametrize(("accuracy", "said"), [(0.9, "MAJORITY"), (0.91, "LEFT")])
+@pytest.mark.parametrize(("accuracy", "said"), [(0.9, "MAJORITY"), (0.91, "LEARNED")])
 def test_nine_of_ten_are_nothing_where_one_class_has_nine_of_ten(accuracy, said):
     rows = [record_rows.row(train_loss=0.3, test_accuracy=accuracy)]
     found = verdict.of_run(rows, 1, 10, majority=0.9)

@@ -43,7 +43,9 @@ SELECTED = mark(
     "best of {count} settings by these runs makes it look better by about {optimism:.4f}. Only "
     "runs with fresh seeds correct this; held-out images do not."
 )
-LEAD = mark("Its lead in {measure} over the next, {next}: {lead} (95% CI, paired by seed).")
+LEAD = mark(
+    "The first setting's lead in {measure} over the next, {next}: {lead} (95% CI, paired by seed)."
+)
 AGAINST = mark(
     "Better than {base}: {better}. Worse: {worse}. Inconclusive: {open}. (Differences in test "
     "accuracy, paired by seed; simultaneous 95% CIs, Bonferroni over {count}; r: correlation over "

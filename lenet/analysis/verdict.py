@@ -49,6 +49,7 @@ LEFT = mark(
     "Left the plateau at chance level (loss ln {classes} = {guess:.3f}) in epoch {left}: test "
     "accuracy {accuracy:.3f}."
 )
+LEARNED = mark("Learned from the first epoch: test accuracy {accuracy:.3f}.")
 PLACE = mark(
     "Test accuracy {accuracy:.3f} is at percentile {percentile:.0f} of {runs} published PyTorch "
     "runs."
@@ -116,7 +117,7 @@ def of_run(
         texts = [MAJORITY]
     else:
         normal = percentile is not None and values["left"] <= EARLY and percentile >= USUAL
-        state, texts = "good", [NORMAL if normal else LEFT]
+        state, texts = "good", [NORMAL if normal else LEFT if values["left"] > 1 else LEARNED]
         texts += [PLACE] if percentile is not None else []
     if done < epochs:
         state = "bad" if state == "bad" else "open"

@@ -92,10 +92,12 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     """
     entries = ledger.repair(path)
     for entry in entries:
-        if entry.run >= len(configs) or not config_module.same(entry.config, configs[entry.run]):
+        if entry.run >= len(configs):
+            raise RecordError(f"{path}: has run {entry.run}, of {len(configs)} that are asked for")
+        if found := config_module.different(entry.config, configs[entry.run]):
             raise RecordError(
-                f"{path}: run {entry.run} does not belong here; the file was written by a "
-                "different command"
+                f"{path}: run {entry.run} has {found}. Give the flags of the command that began "
+                "it, or choose another directory"
             )
     return entries
 
