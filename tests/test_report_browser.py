@@ -739,6 +739,35 @@ def test_without_javascript_there_are_curves_and_numbers(browser, noise, tmp_pat
     context.close()
 
 
+def test_the_first_screen_shows_the_image_and_answer_of_the_view_below(tab, own):
+    first, choice = tab.locator("#first"), own.locator("select").first
+
+    def agree() -> str:
+        shares = [
+            float(each) for each in first.locator(".bars span:nth-of-type(2n)").all_inner_texts()
+        ]
+        assert shares == sorted(shares, reverse=True)
+        likeliest = first.locator(".bars .first").inner_text()
+        answer = own.locator(".answer").inner_text()
+        assert answer.startswith(f"{likeliest}, ")
+        pixels = "(view) => view.querySelector('canvas').toDataURL()"
+        small, large = (each.evaluate(pixels) for each in (first, own))
+        assert small == large
+        return small
+
+    seen = [agree()]
+    for arrow in ("next image", "next image", "previous image"):
+        first.get_by_role("button", name=arrow).click()
+        seen.append(agree())
+    assert seen[1] != seen[0]
+    assert seen[3] == seen[1]
+    said = choice.locator("option:checked").inner_text()
+    assert first.locator(".note").inner_text() == said
+    own.get_by_role("button", name="Clear").click()
+    assert "always picks a class" in first.locator(".bars").inner_text()
+    assert first.locator(".note").inner_text() == ""
+
+
 def test_at_most_40_stops_for_tab_and_arrows_between_them(tab):
     """Whatever can be pressed is a stop, or the arrows lead to it from one."""
     focused = "() => [...document.querySelectorAll('*')].indexOf(document.activeElement)"
@@ -1171,11 +1200,11 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
         tab.set_viewport_size({"width": 1200, "height": height})
     tab.wait_for_timeout(200)
     assert tab.evaluate("() => window.drawings") == 0
-    legend = "() => document.querySelector('#chart-losses .root path.background').getBBox().width"
+    legend = "() => document.querySelector('#chart-across .root path.background').getBBox().width"
     wide = tab.evaluate(legend)
     tab.set_viewport_size({"width": 700, "height": 840})
     tab.wait_for_function("() => window.drawings > 0")
-    tab.wait_for_function(f"() => ({legend})() < {wide} * 1.2")
+    tab.wait_for_function(f"() => ({legend})() < {wide}")
     widths = tab.evaluate(
         "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
     )
@@ -1190,9 +1219,9 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
     for n in range(100):  # until it has been drawn where it stays
         x, y = tab.evaluate(last)
         tab.mouse.move(x - 2 - n % 2, y + 20)
+        tab.wait_for_timeout(50)
         if tooltip.count():
             break
-        tab.wait_for_timeout(50)
     assert tooltip.count()
 
 

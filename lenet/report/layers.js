@@ -80,6 +80,7 @@ function buildView(element, network, layers, own) {
     render(view, network, layers);
     tell(view, network);
     answer(view);
+    view.told?.(); // who shows the same image and answer elsewhere
     takeApart(view, layers);
     view.frame();
   };
@@ -147,6 +148,9 @@ function sampleChoice(view, network, controls) {
     select.value = String(i);
     if (i >= 0) view.show(Float64Array.from(bytes(network.samples[i].pixels)));
   };
+  view.sample = () => Number(select.value); // -1: none of them
+  const n = network.samples.length;
+  view.step = (by) => view.choose(view.sample() < 0 ? 0 : (view.sample() + by + n) % n);
   select.addEventListener("change", () => view.choose(Number(select.value)));
   view.forget = () => (select.value = "-1");
 }
@@ -537,14 +541,19 @@ function tell(view, network) {
   if (view.readout.textContent !== said) view.readout.textContent = said;
 }
 
+// Say in place of the bars that there is no image to answer to; returns whether it is so.
+function blank(view, bars) {
+  if (!view.own || view.image.some((x) => x > 0)) return false;
+  bars.replaceChildren();
+  add(bars, "p", { className: "all" }).append(...spans("empty"));
+  return true;
+}
+
 // The answer in words, and the probabilities as bars.
 function answer(view) {
   const percent = (share) => `${(100 * share).toFixed(1)}%`;
-  const nothing = view.own && !view.image.some((x) => x > 0);
-  if (nothing) {
+  if (blank(view, view.bars)) {
     view.answer.textContent = "";
-    view.bars.replaceChildren();
-    add(view.bars, "p", { className: "all" }).append(...spans("empty"));
     return;
   }
   const logits = view.outputs.at(-1).values;

@@ -1,7 +1,7 @@
 // A report that grows. The command that trains tells of each change; the page is then asked for
 // again, and what is new is put around what a visitor has in hand.
 
-const HELD = "figure.chart, [data-view], #kernel-pictures, #second, [data-epochs]";
+const HELD = "figure.chart, [data-view], #first, #kernel-pictures, #second, [data-epochs]";
 const holds = (element) => element.matches(HELD) || element.querySelector(HELD) !== null;
 const nameOf = (element) =>
   element.id || Object.values((element.querySelector("[data-chart], [data-view]") ?? element).dataset).join();

@@ -125,6 +125,7 @@ SCRIPTS = {
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
     ),
     "largest": mark("largest: {value}"),
+    "look_inside": mark("Draw your own, and look inside"),
     "left": mark("shift left"),
     "light": mark("{name}: dark on light; the training images are light on dark."),
     "live": mark("Live: follows the training"),
@@ -146,6 +147,7 @@ SCRIPTS = {
         "Orange: the logit of {name} falls when 5 × 5 pixels around one are black; purple: it "
         "rises. Colour scale: this image's largest change."
     ),
+    "next": mark("next image"),
     "off": mark("switch channel off"),
     "on": mark("switch channel on"),
     "one_image": mark("One image in both networks"),
@@ -157,6 +159,7 @@ SCRIPTS = {
     ),
     "plane": mark("map of the images: arrow keys move, Enter opens"),
     "plane_hint": mark("Point at an image, or tap it."),
+    "previous": mark("previous image"),
     "probability": mark("probability"),
     "products": mark("products"),
     "right": mark("shift right"),

@@ -219,6 +219,8 @@ async function network() {
     await pause();
   }
   together(views.filter(({ element }) => element.matches("#layers .view")));
+  const first = document.querySelector("#first:empty");
+  if (first) firstScreen(first, views.find(({ own }) => own), found);
 }
 
 // Whether the network of the page, as it came, gives the logits that JAX gives.

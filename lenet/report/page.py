@@ -23,7 +23,16 @@ from lenet.language import LANGUAGES, Message, message, sentences, translate, tr
 from lenet.report import names
 
 SCRIPTS = (
-    *("network.js", "explain.js", "picture.js", "change.js", "kernel.js", "unit.js", "layers.js"),
+    *(
+        "network.js",
+        "explain.js",
+        "picture.js",
+        "change.js",
+        "kernel.js",
+        "unit.js",
+        "layers.js",
+        "first.js",
+    ),
     *("gallery.js", "plane.js", "chart.js", "save.js", "time.js", "second.js", "page.js"),
 )
 LIVE = "live.js"
