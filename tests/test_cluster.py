@@ -91,7 +91,7 @@ def test_a_worker_that_is_about_to_be_free_gets_the_next_task(client, small):
     asked = [call.kwargs["workers"] for call in submit.call_args_list]
     assert asked[:2] == [None, None]
     assert len(asked) == 8
-    assert {*asked[2:]} == {*client.nthreads()}
+    assert {*asked[2:]} <= {*client.nthreads()}  # and not None
 
 
 def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):
