@@ -13,9 +13,10 @@
     python -m experiments.sweep --study=rate --cluster=tls://HOST:8786
                                                       on many machines: docs/en/cluster.md
 
-Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup) share one compiled
-program. Prints a table ranked by validation accuracy and saves to a directory: report.html,
-sweep.json, runs.jsonl (a line for each finished run), summary.csv and figures.
+Runs that differ in numbers alone (lr, seed, momentum, weight_decay, warmup, clip, average) share
+one compiled program; clip or average of 0 is another. Prints a table ranked by validation accuracy
+and saves to a directory: report.html, sweep.json, runs.jsonl (a line for each finished run),
+summary.csv and figures.
 """
 
 import dataclasses
@@ -158,8 +159,10 @@ def _check(configs: list[Config], varied: list[Axis], data: "DataSets") -> None:
         over = lanes.choose(models[group[0]], first, data[first.dataset, first.valid], len(group))
         parts: list[Any] = [message("one program for {runs} runs", runs=len(group))]
         for name in names:  # of a switch, such as --clip, a program has all values that are not 0
-            values = list(dict.fromkeys(axes.written(getattr(configs[i], name)) for i in group))
-            parts.append(f"--{name}={','.join([*values[:3], *['…'][: len(values) > 3]])}")
+            values = list(
+                dict.fromkeys(config_module.written(getattr(configs[i], name)) for i in group)
+            )
+            parts.append(f"--{name}={','.join(values[:3] + ['…'] * (len(values) > 3))}")
         said = language.t(
             "{parts}: {size} at a time, about {megabytes:,.0f} MB each",
             parts=listed(parts),

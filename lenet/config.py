@@ -2,7 +2,8 @@
 
 Flags, `--help`, config.json and validation derive from the fields below. A field is either a
 number, which the compiled program takes as an input, so that a new value compiles nothing; or a
-choice, which shapes the program. This module imports neither jax nor NumPy, so `--help` is quick.
+choice, which shapes the program, as a number that is a switch does at 0. This module imports
+neither jax nor NumPy, so `--help` is quick.
 
 A network is a frozen dataclass: `LeNet` here, or any other with a method `build(num_classes)` that
 returns a Flax module, or a Flax module with a field `num_classes`.
@@ -341,14 +342,29 @@ def different(one: Config, other: Config) -> str:
 
     Of a network and an optimizer the name counts, and not where it is imported from.
     """
-    both = [{"network": "lenet"} | to_dict(config) for config in (one, other)]
+    both: list[dict[str, Any]] = [{"network": "lenet"} | to_dict(config) for config in (one, other)]
     for each in both:
         each |= {code: each[code].rpartition(":")[2] for code in ("network", "optimizer")}
     a, b = both
     for name in (*a, *b):
         if a.get(name) != b.get(name):
-            return f"{name}={a.get(name)}, not {b.get(name)}"
+            return f"{name}={written(a.get(name))}, not {written(b.get(name))}"
     return ""
+
+
+def written(value: Any) -> str:
+    """Return the value of a setting as one writes it on the command line.
+
+    >>> written((6, 16)), written(True), written(0.1)
+    ('6,16', 'true', '0.1')
+    """
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if callable(value):
+        return name_of(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def name_of(code: Any) -> str:

@@ -1,8 +1,8 @@
 """Settings: fields of a frozen dataclass that flags, records and checks derive from.
 
 A setting is either a number, which a compiled program takes as an input, so that a new value
-compiles nothing; or a choice, which shapes the program. A number that is a switch is both: at 0 the
-program goes without what it is a number of. Free of jax and NumPy.
+compiles nothing; or a choice, which shapes the program. At 0 a number that is a switch takes its
+step out of the program, which is another one then. Free of jax and NumPy.
 """
 
 import dataclasses
@@ -29,19 +29,19 @@ def number(
 ) -> Any:
     """Declare an input of the compiled program, within [low, high), or (low, high) if `open_`.
 
-    With `switch`, 0 is the program without it.
+    With `switch`, 0 takes the step that it is a number of out of the program.
     """
     meta = {"doc": doc, "kind": "number", "low": low, "open": open_, "high": high}
     return dataclasses.field(default=default, metadata=meta | {"switch": switch})
 
 
 def is_off(value: Any) -> bool:
-    """Whether a switch is off: at Python's own 0, since an input of a program has its array.
+    """Whether a switch is off: at Python's own 0, and not where an array is the program's input.
 
     >>> is_off(0.0), is_off(0.5)
     (True, False)
     """
-    return type(value) is float and value == 0
+    return isinstance(value, int | float) and value == 0
 
 
 def choice(
@@ -91,8 +91,8 @@ def of(owner: Any) -> list[dataclasses.Field]:
         if not _is_kind(field.default):
             raise UsageError(
                 f"{where}={_shown(field.default)}: a setting is a number, a word, true or false, "
-                "or a tuple of sizes. Choose it by a word, or write it without a type, as "
-                f"{field.name} = ...: then it is no setting"
+                f"or a tuple of sizes. Choose it by a word, or make it a part of the class: "
+                f"{field.name} = {'staticmethod(...)' if callable(field.default) else '...'}"
             )
         if "kind" in field.metadata:
             found.append(field)
@@ -187,8 +187,10 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
 
 def _shown(value: Any) -> str:
     """Return a value as part of a one-line message."""
-    plainly = isinstance(value, str) and value.isprintable()
-    return (value if plainly else " ".join(repr(value).split()))[:60]
+    name = value if isinstance(value, str) else getattr(value, "__name__", None)
+    if isinstance(name, str) and name.isprintable():
+        return name[:60]
+    return " ".join(repr(value).split())[:60]
 
 
 def _check_number(field: dataclasses.Field, value: float) -> None:

@@ -151,7 +151,8 @@ def _check_logits(model: nn.Module, config: Config, data: Data) -> None:
             shown = f"{found.dtype}{list(found.shape)}" if hasattr(found, "shape") else type(found)
             raise UsageError(
                 f"network={name}: returns {shown} for 2 images{when}, expected "
-                f"float32{list(expected)}: a logit for each of the {data.num_classes} classes"
+                f"float32{list(expected)}: a logit for each of the {data.num_classes} classes, "
+                "which a field num_classes receives"
             )
     short = len(data.train.labels) % config.batch_size
     if collections and short and (config.order == "batches" or config.short_batch == "first"):

@@ -105,7 +105,7 @@ def collect(name: str, sweep_dir: Path) -> None:
         "environment": asked["environment"],
         **({"resumed": asked["resumed"]} if "resumed" in asked else {}),
         "config": common,
-        **({"minutes": asked["seconds"] / 60} if "seconds" in asked else {}),
+        **({"minutes": round(asked["seconds"] / 60, 1)} if "seconds" in asked else {}),
         "runs": [
             {
                 "config": {k: v for k, v in config.items() if v != common[k]},

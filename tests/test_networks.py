@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import socket
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -605,6 +606,29 @@ class Changes:
         return Dense(num_classes=num_classes)
 
 
+class Half(nn.Module):
+    """Parts of the class are no settings, as the page has it."""
+
+    dtype = jnp.bfloat16
+    activation = staticmethod(nn.tanh)
+
+    @nn.compact
+    def __call__(self, images):
+        layer = partial(nn.Dense, param_dtype=self.dtype)
+        x = self.activation(layer(4)(images.reshape(images.shape[0], -1)))
+        return layer(10)(x).astype(jnp.float32)
+
+
+def test_parameters_keep_their_type_with_clipping_and_averaging():
+    def make(schedule):
+        return optax.scale_by_learning_rate(schedule)
+
+    config = Config(Half(), **SMALL, optimizer=make, clip=0.01, average=0.9)
+    *_, (_, state) = train.fit(train.start(config, DATA))
+    for tree in (state.params, state.average):
+        assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {jnp.dtype(jnp.bfloat16)}
+
+
 @pytest.mark.parametrize(
     ("network", "said"),
     [
@@ -743,8 +767,9 @@ class Changes:
         ("Infinite", "--scale=inf: must be a finite number"),
         ("Exits", "a_strange_net:Exits: cannot be made: SystemExit: 3"),
         ("Listed", "Listed.sizes: has a default_factory, whose value a record cannot hold"),
-        ("Active", "Active.act=<"),
-        ("Typed", "Typed.dtype=<"),
+        ("Active", "Active.act=relu: a setting is a number, a word, true or false, or a tuple"),
+        ("Active", "make it a part of the class: act = staticmethod(...)"),
+        ("Typed", "Typed.dtype=float32: a setting is a number"),
         ("Lined", "Lined.lines=first second: a setting is a number, a word, true or false, or a"),
         ("Rated", "Rated.rates=(0.25, 0.5): a setting is a number, a word, true or false, or a"),
         ("Changes", "Declare it with @dataclasses.dataclass(frozen=True)"),
@@ -889,7 +914,10 @@ def test_a_convolution_that_is_slow_on_a_cpu_is_one_line_with_its_remedy(folder,
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no_such_module:Net", "ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            "no_such_module:Net",
+            "no module no_such_module here. Start in the directory of no_such_module.py, or",
+        ),
         ("a_net_of_mine:Other", "a_net_of_mine has no class Other"),
         ("a_net_of_mine", "expected lenet, bn_lenet, lenet5_1998 or MODULE:CLASS"),
     ],

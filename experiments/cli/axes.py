@@ -69,7 +69,9 @@ def parse(name: str, text: str, *, paired: bool = False) -> Axis:
             raise _malformed(name, part, f"more than {MOST:,} values")
     for value, times in collections.Counter(values).items():
         if times > 1 and not paired:
-            raise UsageError(f"--{name}={_shown(text)}: duplicate value {written(value)}")
+            raise UsageError(
+                f"--{name}={_shown(text)}: duplicate value {config_module.written(value)}"
+            )
     grid = _GRID.fullmatch(text)
     return Axis(name, tuple(values), (float(grid[1]), float(grid[2])) if grid else None)
 
@@ -95,7 +97,7 @@ def count(axes: Sequence[Axis], *, zipped: bool = False, draws: int | None = Non
         pairs = _pair([axis for axis in axes if axis.name != "seed"])
         for pair, times in collections.Counter(tuple(pair.items()) for pair in pairs).items():
             if times > 1:
-                shown = " ".join(f"--{name}={written(value)}" for name, value in pair)
+                shown = " ".join(f"--{name}={config_module.written(value)}" for name, value in pair)
                 raise UsageError(f"--zip: {shown} is given {times} times. Give each pair once")
         return len(pairs) * lengths.get("seed", 1)
     if draws is None:
@@ -212,17 +214,6 @@ def _number(name: str, value: float) -> Any:
     return float(f"{value:.6g}") if isinstance(_fields()[name].default, float) else round(value)
 
 
-def written(value: Any) -> str:
-    """Return a value as one writes it on the command line."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if callable(value):
-        return config_module.name_of(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _shown(text: str) -> str:
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= 60 else f"{text[:60]}..."
@@ -256,7 +247,12 @@ def define() -> None:
     networks.define()
     for field in _fields().values():
         doc = networks.described(field, among=True)
-        define_one(field.name, written(field.default), doc, boolean=isinstance(field.default, bool))
+        define_one(
+            field.name,
+            config_module.written(field.default),
+            doc,
+            boolean=isinstance(field.default, bool),
+        )
 
 
 def given(*, zipped: bool = False) -> list[Axis]:

@@ -56,4 +56,12 @@ def _imported(flag: str, name: str, module: str) -> ModuleType:
     if here not in sys.path:
         sys.path.append(here)  # last: it stands in for no installed package
     with code_of_others(f"--{flag}={name}"):
-        return importlib.import_module(module)
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # one that the module imports
+            raise UsageError(
+                f"--{flag}={name}: no module {error.name} here. Start in the directory of "
+                f"{error.name}.py, or install its package"
+            ) from None

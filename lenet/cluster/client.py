@@ -239,9 +239,10 @@ def _follow(
             workers.count()
             continue
         rows: dict[int, Row | DivergedError] = {}
+        at = None
         if not isinstance(news, Future):
             begun.update(owner.keys() & news.get("begun", ()))
-            rows = loads(news["rows"]) if "rows" in news else {}
+            rows, at = loads(news["rows"]) if "rows" in news else {}, news.get("at")
         elif lost := tasks.pop(news, None):  # it ended, and not all of its runs
             begun -= lost.runs.keys()
             rows = _failed(news, lost)
@@ -257,10 +258,10 @@ def _follow(
             if isinstance(row, DivergedError) or row.epoch == runs[run].epochs:
                 begun.discard(run)
                 runs.pop(run, None)
+                task = owner.pop(run)
                 if not runs:
-                    tasks.pop(owner[run], None)
-                del owner[run]
-                hand_out(news.get("at") if isinstance(news, dict) else None)
+                    tasks.pop(task, None)
+                    hand_out(at)
             # A task that was handed out has a run under way, or will have in a moment.
             yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
 

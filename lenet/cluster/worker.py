@@ -94,6 +94,7 @@ def fit(work: Work, pickled: bytes) -> None:
     except LenetError:  # the worker is about to leave
         raise Reschedule from None
     first, runs = loads(pickled)
+    # A CPU trains them in turn, by one program however many they are.
     program = _program(work, first, 1 if _on_cpu() else len(runs), data)
     here = get_worker()
     left = list(runs.items())
@@ -188,6 +189,6 @@ def _data(work: Work) -> Data:
 @functools.lru_cache(maxsize=4)  # the legs of a search take turns with their programs
 def _program(work: Work, first: Config, count: int, data: Data) -> sweep.Program:
     model = train.check(first, data)
-    # A CPU trains one at a time, whatever memory another would need.
+    # A CPU trains one at a time, and `compiled` checks that it fits: `choose` would trace it, too.
     placed = lanes.spread(1) if _on_cpu() else lanes.choose(model, first, data, count)
     return sweep.compiled(model, first, data, placed)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
@@ -45,7 +46,7 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     Raises:
       UsageError: if a function returns no optax transformation, or a record named it.
     """
-    clip = () if is_off(config.clip) else (optax.clip_by_global_norm(config.clip),)
+    clip = () if is_off(config.clip) else (_clip(config.clip),)
     schedule = learning_rate(config, steps)
     if is_code(config.optimizer):
         return optax.chain(*clip, _made(config.optimizer, schedule))
@@ -57,6 +58,18 @@ def optimizer(config: Config, steps: int) -> optax.GradientTransformation:
         "lion": lambda: (optax.scale_by_lion(), decay),
     }
     return optax.chain(*clip, *rules[config.optimizer](), optax.scale_by_learning_rate(schedule))
+
+
+def _clip(norm: Float[Array, ""] | float) -> optax.GradientTransformation:
+    """Return `optax.clip_by_global_norm` of gradients of any type, for a norm that is traced."""
+    single = optax.clip_by_global_norm(norm)
+
+    def clip(updates: optax.Updates, _: Any) -> optax.Updates:
+        whole = jax.tree.map(lambda x: x.astype(jnp.float32), updates)
+        found, _ = single.update(whole, single.init(whole))
+        return jax.tree.map(lambda x, y: y.astype(x.dtype), updates, found)
+
+    return optax.stateless(clip)
 
 
 def _made(make: Any, schedule: optax.Schedule) -> optax.GradientTransformation:

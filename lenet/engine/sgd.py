@@ -192,7 +192,8 @@ def step(
     params = optax.apply_updates(state.params, updates)
     average = {}
     if not is_off(config.average):  # a ← decay·a + (1 − decay)·p, from the initial parameters
-        average = optax.incremental_update(params, state.average, 1 - config.average)
+        new = optax.incremental_update(params, state.average, 1 - config.average)
+        average = jax.tree.map(lambda x, y: y.astype(x.dtype), state.average, new)
     return State(params, optimizer_state, state.step + 1, collections, average), sums
 
 

@@ -125,7 +125,7 @@ SCRIPTS = {
         "{name}: larger than {megapixels} megapixels or {megabytes} MB. Scale the image down."
     ),
     "largest": mark("largest: {value}"),
-    "look_inside": mark("Draw your own, and look inside"),
+    "look_inside": mark("Look inside the network"),
     "left": mark("shift left"),
     "light": mark("{name}: dark on light; the training images are light on dark."),
     "live": mark("Live: follows the training"),

@@ -93,7 +93,10 @@ def finished(path: Path, configs: Sequence[Config]) -> list[Entry]:
     entries = ledger.repair(path)
     for entry in entries:
         if entry.run >= len(configs):
-            raise RecordError(f"{path}: has run {entry.run}, of {len(configs)} that are asked for")
+            raise RecordError(
+                f"{path}: has more runs than the {len(configs)} that are asked for. Give the flags "
+                "of the command that began it, or choose another directory"
+            )
         if found := config_module.different(entry.config, configs[entry.run]):
             raise RecordError(
                 f"{path}: run {entry.run} has {found}. Give the flags of the command that began "
