@@ -217,21 +217,15 @@ def _follow(
     epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
     begun: set[int] = set()
 
-    def hand_out(to: str | None = None) -> None:
+    def hand_out() -> None:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
-            # The scheduler does not know yet that the worker is about to be free, and would choose
-            # any; others would be asked to give up the task a second later.
-            given = dumps((chunk.first, chunk.runs))
-            task = client.submit(
-                worker.fit, work, given, pure=False, workers=to, allow_other_workers=to is not None
-            )
-            to = None
+            task = client.submit(worker.fit, work, dumps((chunk.first, chunk.runs)), pure=False)
             tasks[task] = chunk
             owner.update(dict.fromkeys(chunk.runs, task))
             task.add_done_callback(came.put)
 
-    while waiting or tasks:
+    while waiting or owner:
         hand_out()
         try:
             news = came.get(timeout=1)
@@ -239,10 +233,9 @@ def _follow(
             workers.count()
             continue
         rows: dict[int, Row | DivergedError] = {}
-        at = None
         if not isinstance(news, Future):
             begun.update(owner.keys() & news.get("begun", ()))
-            rows, at = loads(news["rows"]) if "rows" in news else {}, news.get("at")
+            rows = loads(news["rows"]) if "rows" in news else {}
         elif lost := tasks.pop(news, None):  # it ended, and not all of its runs
             begun -= lost.runs.keys()
             rows = _failed(news, lost)
@@ -257,11 +250,10 @@ def _follow(
             runs = tasks[owner[run]].runs if owner[run] in tasks else {}
             if isinstance(row, DivergedError) or row.epoch == runs[run].epochs:
                 begun.discard(run)
+                # Its task, which is about to end, keeps its place until the scheduler knows that
+                # the worker is free: else the next one may wait behind that of another worker.
                 runs.pop(run, None)
-                task = owner.pop(run)
-                if not runs:
-                    tasks.pop(task, None)
-                    hand_out(at)
+                del owner[run]
             # A task that was handed out has a run under way, or will have in a moment.
             yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
 

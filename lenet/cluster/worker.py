@@ -96,13 +96,13 @@ def fit(work: Work, pickled: bytes) -> None:
     first, runs = loads(pickled)
     # A CPU trains them in turn, by one program however many they are.
     program = _program(work, first, 1 if _on_cpu() else len(runs), data)
-    here = get_worker()
+    log = functools.partial(get_worker().log_event, work.topic)
     left = list(runs.items())
     while left:
         chunk, left = dict(left[: program.lanes.size]), left[program.lanes.size :]
-        here.log_event(work.topic, {"begun": list(chunk)})
+        log({"begun": list(chunk)})
         for epoch in sweep.fit_chunk(program, chunk):
-            here.log_event(work.topic, {"rows": dumps(epoch.rows), "at": here.address})
+            log({"rows": dumps(epoch.rows)})
 
 
 def advance(work: Work, pickled: bytes) -> list[Reached]:
