@@ -217,16 +217,13 @@ def _follow(
     epochs: collections.Counter[int] = collections.Counter()  # of each run, so far
     begun: set[int] = set()
 
-    def hand_out() -> None:
+    while waiting or owner:
         while waiting and len(tasks) < workers.count():
             chunk = waiting.popleft()
             task = client.submit(worker.fit, work, dumps((chunk.first, chunk.runs)), pure=False)
             tasks[task] = chunk
             owner.update(dict.fromkeys(chunk.runs, task))
             task.add_done_callback(came.put)
-
-    while waiting or owner:
-        hand_out()
         try:
             news = came.get(timeout=1)
         except queue.Empty:
