@@ -24,6 +24,8 @@ RUNS = {"cpu": (1, 2, 4, 8, 16), "gpu": (1, 4, 16, 64, 256, 1024)}
 """How many runs a sweep has; one is a run alone, which has all cores."""
 EXAMPLES = 10_240
 """Training examples of an epoch here: whole batches of every size above."""
+RUN_EXAMPLES = 60_000
+"""Those of an epoch of a sweep, as many as there are: a run also has a beginning and an end."""
 
 
 def count(repeats: int, backend: str) -> int:
@@ -32,9 +34,10 @@ def count(repeats: int, backend: str) -> int:
 
 
 def measure(
-    network: str, *, backend: str, repeats: int, examples: int, dataset: str, tell: Tell
+    network: str, *, backend: str, repeats: int, examples: int | None, dataset: str, tell: Tell
 ) -> dict[str, Any]:
-    """Return the timings of all four panels."""
+    """Return the timings of all four panels; `examples` are those of an epoch in each of them."""
+    run_examples, examples = examples or RUN_EXAMPLES, examples or EXAMPLES
     asked: dict[str, Any] = {"examples": examples, "dataset": dataset}
     batches = {f"batch {size}": {"batch_size": size} for size in BATCHES if size <= examples}
     widths = {f"width x{factor}": _wide(network, factor) for factor in WIDTHS}
@@ -45,10 +48,11 @@ def measure(
     }
     by_batch, _ = _panel(network, batches, repeats, asked, tell)
     by_width, _ = _panel(network, widths, repeats, asked, tell)
-    by_runs, held = _panel(network, runs, repeats, asked, tell)
+    by_runs, held = _panel(network, runs, repeats, asked | {"examples": run_examples}, tell)
     return {
         "network": network,
         "examples": examples,
+        "run_examples": run_examples,
         "repeats": repeats,
         "batch": [
             settings | {"steps": math.ceil(examples / settings["batch_size"]), "seconds": seconds}
@@ -175,7 +179,7 @@ def figure(record: dict[str, Any], language: str = "en") -> bytes:
         counts = [point["runs"] for point in points]
         _draw(by_runs, counts, [point["seconds"] for point in points], linear)
         by_runs.set(
-            title=t("A sweep, {examples:,} examples per epoch", examples=examples),
+            title=t("A sweep, {examples:,} examples per epoch", examples=record["run_examples"]),
             xlabel=t("runs"),
             ylabel=t("s"),
         )
@@ -227,7 +231,7 @@ def table(record: dict[str, Any], heads: Sequence[str]) -> str:
             [
                 str(point["runs"]),
                 f"{seconds:.3f} [{min(point['seconds']):.3f}, {max(point['seconds']):.3f}]",
-                f"{point['runs'] * record['examples'] / seconds:,.0f}",
+                f"{point['runs'] * record['run_examples'] / seconds:,.0f}",
                 f"{point['runs'] * alone / seconds:.2f}",
                 f"{point['memory'] / 1e6:,.0f}",
             ]

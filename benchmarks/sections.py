@@ -143,7 +143,7 @@ def runs_table(language: str) -> str:
         "Median [min, max] of {repeats} epochs of {examples:,} examples, each row a process. "
         "{machine}.",
         repeats=record["repeats"],
-        examples=record["examples"],
+        examples=record["run_examples"],
         machine=bench.machine(record["environment"]),
     )
     return f"{scaling.table(record, heads)}\n\n{note}"

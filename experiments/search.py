@@ -128,7 +128,7 @@ def main() -> None:
             trials = search.read(run_dir / search.LEDGER)
             path = run_dir / "search.json"
             many.resumed(path, records.read_json(path), len(trials), environment)
-        if _search(planned, data, run_dir, changed):
+        if _search(planned, data, record, run_dir, changed):
             reports.at_the_end(run_dir)
 
 
@@ -202,7 +202,13 @@ def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
         )
 
 
-def _search(planned: Plan, data: "DataSets", run_dir: Path, changed: Callable[[], None]) -> bool:
+def _search(
+    planned: Plan,
+    data: "DataSets",
+    record: dict[str, Any],
+    run_dir: Path,
+    changed: Callable[[], None],
+) -> bool:
     """Train what is missing of a search, then its best setting anew, and sum up.
 
     Returns whether any setting finished without diverging.
@@ -231,10 +237,12 @@ def _search(planned: Plan, data: "DataSets", run_dir: Path, changed: Callable[[]
         shown.end(finished=False)
         raise
     shown.end(finished=True)
-    return _conclude(planned, found, data, run_dir)
+    return _conclude(planned, found, data, record, run_dir)
 
 
-def _conclude(planned: Plan, found: list[Trial], data: "DataSets", run_dir: Path) -> bool:
+def _conclude(
+    planned: Plan, found: list[Trial], data: "DataSets", record: dict[str, Any], run_dir: Path
+) -> bool:
     """Train the best setting with fresh seeds, and sum up; return whether there is one."""
     from lenet.analysis.searched import Searched
 
@@ -251,11 +259,11 @@ def _conclude(planned: Plan, found: list[Trial], data: "DataSets", run_dir: Path
         print(said)
         entries = many.train(configs, data, run_dir / directory.LEDGER)
     (loaded,) = data.values()
-    _summarise(Searched(planned, found, entries, loaded.num_classes), run_dir)
+    _summarise(Searched(planned, found, entries, loaded.num_classes), record, run_dir)
     return best is not None
 
 
-def _summarise(found: "Searched", run_dir: Path) -> None:
+def _summarise(found: "Searched", record: dict[str, Any], run_dir: Path) -> None:
     from lenet.analysis import searched, summary
     from lenet.figures import searched as figures
 
@@ -275,6 +283,7 @@ def _summarise(found: "Searched", run_dir: Path) -> None:
         print(language.t("(synthetic data)"))
     for finding in searched.findings(found):
         print(*wrapped(language.t(finding), 100), sep="\n")
+    many.print_command(found.final and found.final.example, record)
     language.saved(run_dir)
 
 

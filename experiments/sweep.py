@@ -216,7 +216,7 @@ def _sweep(
     for described in record["data"]:
         if said := progress.majority(described):
             print(said)
-    _summarise(summary.Sweep.of_record(entries, record), path)
+    _summarise(summary.Sweep.of_record(entries, record), record, path)
     return not all(entry.diverged for entry in entries)
 
 
@@ -261,7 +261,7 @@ def _describe(
     }
 
 
-def _summarise(sweep: "Sweep", path: Path) -> None:
+def _summarise(sweep: "Sweep", record: dict[str, Any], path: Path) -> None:
     from experiments.cli import progress
     from lenet.analysis import findings, published, summary
     from lenet.figures import sweep as sweep_plots
@@ -284,6 +284,7 @@ def _summarise(sweep: "Sweep", path: Path) -> None:
         print(note)
     if placed:
         print(progress.places(placed))
+    many.print_command(sweep.settings[0].example, record)
     language.saved(path.parent)
 
 

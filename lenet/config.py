@@ -355,8 +355,8 @@ def different(one: Config, other: Config) -> str:
 def written(value: Any) -> str:
     """Return the value of a setting as one writes it on the command line.
 
-    >>> written((6, 16)), written(True), written(0.1)
-    ('6,16', 'true', '0.1')
+    >>> written((6, 16)), written(True), written(0.1), written(0.123456789)
+    ('6,16', 'true', '0.1', '0.123456789')
     """
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
@@ -364,7 +364,28 @@ def written(value: Any) -> str:
         return str(value).lower()
     if callable(value):
         return name_of(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)
+
+
+def flags(config: Config) -> list[str]:
+    """Return the flags of `experiments.train` that give a run these settings.
+
+    Settings at their defaults are left out, except those of a network of the user's, of which a
+    record does not hold the defaults.
+
+    >>> flags(Config(pool="max", lr=0.1)), flags(Config("bn_lenet", seed=3))
+    (['--pool=max', '--lr=0.1'], ['--network=bn_lenet', '--seed=3'])
+    """
+    network = [] if isinstance(config.network, LeNet) else [f"--network={name_of(config.network)}"]
+    fixed = [] if type(config.network) in OWN.values() else settings.of(config.network)
+    whole = {field.name for field in fixed}
+    return network + [
+        f"--{field.name}={written(value)}"
+        for field in fields(network=config.network)
+        for value in [getattr(config, field.name)]
+        if field.name in whole or value != field.default
+    ]
 
 
 def name_of(code: Any) -> str:

@@ -84,14 +84,14 @@ def of(owner: Any) -> list[dataclasses.Field]:
         if field.default_factory is not dataclasses.MISSING:
             raise UsageError(
                 f"{where}: has a default_factory, whose value a record cannot hold. Give it a "
-                "number, a word or a tuple of sizes as its default"
+                "number, a word or a tuple of whole numbers as its default"
             )
         if field.default is dataclasses.MISSING:
             raise UsageError(f"{where}: has no default. Give it one: {field.name}: int = 64")
         if not _is_kind(field.default):
             raise UsageError(
                 f"{where}={_shown(field.default)}: a setting is a number, a word, true or false, "
-                f"or a tuple of sizes. Choose it by a word, or make it a part of the class: "
+                "or a tuple of whole numbers. Choose it by a word, or make it a part of the class: "
                 f"{field.name} = {'staticmethod(...)' if callable(field.default) else '...'}"
             )
         if "kind" in field.metadata:

@@ -158,7 +158,7 @@ def scaling() -> None:
             FLAGS.networks[0],
             backend=backend,
             repeats=FLAGS.repeats,
-            examples=FLAGS.examples or scaling.EXAMPLES,
+            examples=FLAGS.examples,
             dataset=FLAGS.dataset,
             tell=tell,
         )

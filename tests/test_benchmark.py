@@ -229,6 +229,7 @@ def test_a_table_in_chinese_holds_all_that_the_english_one_holds(rows):
 def test_the_figure_of_scaling_is_drawn_from_its_record():
     record = {
         "examples": 1024,
+        "run_examples": 2048,
         "batch": [
             {"batch_size": size, "steps": 1024 // size, "seconds": [1.0, 1.1]} for size in (64, 256)
         ],
@@ -242,7 +243,7 @@ def test_the_figure_of_scaling_is_drawn_from_its_record():
     }
     table = scaling.table(record, ("runs", "s", "speed", "times", "memory"))
     assert [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]] == [
-        *("4", "2.000 [2.000, 4.000]", "2,048", "1.00", "100")
+        *("4", "2.000 [2.000, 4.000]", "4,096", "1.00", "100")
     ]
     english, chinese = (scaling.figure(record, language) for language in ("en", "zh"))
     assert english.startswith(b"\x89PNG")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenet import config
-from lenet.config import PRESETS, Config
+from lenet.config import PRESETS, Config, written
 from lenet.errors import UsageError
 from lenet.model import ACTIVATIONS, BIAS_INITIALIZERS, FORMS, KERNEL_INITIALIZERS, PRECISIONS
 
@@ -120,3 +120,19 @@ def test_an_unknown_setting_is_refused():
         Config(learning_rate=0.1)
     with pytest.raises(UsageError, match="unknown setting: learning_rate"):
         config.from_dict({"learning_rate": 0.1})
+
+
+@given(st.floats(allow_nan=False))
+def test_a_number_is_written_exactly(value):
+    assert float(written(value)) == value
+
+
+@given(st.sampled_from(sorted(PRESETS)), st.floats(1e-6, 1), st.sampled_from([0, 3]))
+def test_the_flags_of_a_config_are_what_differs_from_the_defaults(preset, lr, seed):
+    made = Config(**{**PRESETS[preset], "lr": lr, "seed": seed})
+    pairs = dict(flag.removeprefix("--").split("=") for flag in config.flags(made))
+    assert pairs.pop("network", "lenet") == config.name_of(made.network)
+    plain = Config(made.network)
+    own = {name: getattr(made, name) for name in config.to_dict(plain) if name != "network"}
+    differ = {name for name, value in own.items() if value != getattr(Config(), name, value)}
+    assert pairs == {name: written(own[name]) for name in differ}

@@ -67,7 +67,7 @@ def test_a_search_leaves_its_ledgers_figures_and_sentences(searched):
     assert {trial.state.name for trial in shown.get_trials()} == {"COMPLETE", "PRUNED"}
     page = (run_dir / "report.html").read_text()
     assert "Optimisation history" in page
-    assert "测试精度（新种子）" in page
+    assert "新种子的平均测试精度" in page
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import shutil
 import subprocess
 from functools import partial
@@ -62,6 +63,28 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
     assert record["axes"]["lr"] == [0.05, 0.1]
     assert record["environment"]["versions"]["jax"]
     assert record["seconds"] > 0
+
+
+def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
+    sizes = ("--channels=2,3", "--hidden=8", "--preset=modern", "--dataset=synthetic")
+    done = sweep(*sizes, "--epochs=1", "--lr=0.001,0.1", "--run_dir=swept", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rest = done.stdout.partition("To train the best setting and save its network:\n")[2]
+    said = shlex.split(rest.splitlines()[0])
+    assert said == [
+        *("python", "-m", "experiments.train", "--activation=relu", "--pool=max"),
+        *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1", "--dataset=synthetic"),
+    ]
+    alone = command("train", *said[3:], "--noreport", "--run_dir=run", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    (row,) = records.epochs(tmp_path / "run")
+    (told,) = next(e["rows"] for e in ledger(tmp_path / "swept") if e["config"]["lr"] == 0.1)
+    for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert getattr(row, name) == told[name]
+
+
+def test_where_no_run_learned_there_is_no_best_setting_to_train(swept):
+    assert "To train the best setting" not in swept[1].stdout
 
 
 def test_another_sweep_is_not_resumed(swept, tiny):

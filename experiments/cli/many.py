@@ -14,6 +14,7 @@ from absl import flags
 from experiments import cli
 from experiments.cli import language, networks
 from lenet import records, stopping
+from lenet.analysis.terms import AGAIN
 from lenet.config import Config
 from lenet.engine import cores
 from lenet.errors import UsageError
@@ -230,6 +231,12 @@ def resuming(done: int, count: int, path: Path) -> None:
         path=path,
     )
     print(said)
+
+
+def print_command(config: Config | None, record: Mapping[str, Any]) -> None:
+    """Print how to train the best setting of a sweep or search, if one learned."""
+    if config is not None:
+        print(language.t(AGAIN), f"    {records.command(config, record['flags'])}", sep="\n")
 
 
 def data_dir() -> str | None:

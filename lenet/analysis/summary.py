@@ -98,6 +98,12 @@ class Setting(NamedTuple):
         return self._ended("collapsed")
 
     @property
+    def example(self) -> Config | None:
+        """The first run that learned; None if none did."""
+        ends = ((entry.config, outcome(entry, self.num_classes)) for entry in self.entries)
+        return next((config for config, how in ends if how == "learned"), None)
+
+    @property
     def learned(self) -> bool:
         """Whether every run learned: only then do Student's intervals hold."""
         return self._ended("learned") == len(self.entries)

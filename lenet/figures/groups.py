@@ -16,7 +16,7 @@ from lenet.figures.vega import INK, Chart, Spec, Translate, channel, layer, perc
 from lenet.language import Message, listed, mark
 
 MOST_SEEDS = 16
-"""Runs of a group that are each drawn as a thin line."""
+"""Runs of a group that are each drawn, as a thin line or a dot."""
 
 PERCENT = {"format": "~%", "tickCount": 6}
 
@@ -24,6 +24,10 @@ CENTRES: dict[str, Callable[[Sequence[float]], float]] = {"mean": fmean, "median
 BANDS = {
     "mean": mark("lines: means; bands: lowest to highest run"),
     "median": mark("lines: medians; bands: lowest to highest run"),
+}
+DOTS = {
+    "mean": mark("lines: means; dots: runs"),
+    "median": mark("lines: medians; dots: runs"),
 }
 THICK = {
     "mean": mark("thick lines: means; thin lines: runs"),
@@ -59,9 +63,9 @@ def _valued(value: str | Message) -> Message:
 
 
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
-    """Return accuracy against learning rate: centres, ranges, and crosses where a run diverged.
+    """Return accuracy against learning rate: centres over the runs, or over their range if many.
 
-    `groups` has by learning rate what each run ended with; None if it diverged.
+    `groups` has by learning rate what each run ended with; None if it diverged, which is a cross.
     """
     runs = [
         (group, lr, [end for end in ends if end is not None], len(ends))
@@ -69,6 +73,12 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         for lr, ends in sorted(by.items())
     ]
     rows = [spread(group, ends, labels.centre, lr=lr) for group, lr, ends, _ in runs if ends]
+    few = max((n for *_, n in runs), default=0) <= MOST_SEEDS
+    single = [
+        {"series": group, "lr": lr, "value": end}
+        for group, lr, ends, _ in (runs if few else ())
+        for end in ends
+    ]
     lost = [
         {"series": group, "lr": lr, "diverged": n - len(ends), "n": n}
         for group, lr, ends, n in runs
@@ -78,8 +88,16 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
     def draw(t: Translate) -> Spec:
         x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
         title = t("{what} by learning rate", what=terms.named(labels.measure))
-        names, notes = labels.names(t, groups), [t(BANDS[labels.centre])]
-        spec = _means(t, "rates", title, x, names, labels, [_band(t, names, labels)])
+        names, notes = labels.names(t, groups), [t((DOTS if few else BANDS)[labels.centre])]
+        dots = layer(
+            {"type": "point", "filled": True, "size": 22, "opacity": 0.5},
+            data="ends",
+            transform=[vega.named(names)],
+            y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
+            color=vega.coloured(names, labels.heading(t)),
+        )
+        behind = dots if few else _band(t, names, labels)
+        spec = _means(t, "rates", title, x, names, labels, [behind])
         if lost:
             notes.append(t("×: a run diverged"))
             cross = {"type": "text", "text": "×", "fontSize": 16, "dy": 8, "color": INK}
@@ -89,7 +107,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         spec["usermeta"]["note"] = t(listed(notes, "; "))
         return spec
 
-    return Chart(draw, {"rates": rows, "diverged": lost})
+    return Chart(draw, {"rates": rows, "ends": single, "diverged": lost})
 
 
 def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:

@@ -74,14 +74,16 @@ def history(found: Searched) -> Chart:
             channel("epoch", t("epochs")),
             percent("value", t(terms.named("valid_accuracy"))),
         ]
-        colour = vega.coloured(names) | {"legend": {"symbolOpacity": 1}}
+        colour, shapes = vega.coloured(names), {"expr": "scale('shape', datum.value)"}
+        symbols = {"symbols": {"shape": {"value": shapes}}}
+        legend = {"symbolOpacity": 1, "symbolSize": 80, "encoding": symbols}
         pick, opacity = vega.picking("history", 0.85)
         points = layer(
             {"type": "point", "filled": True, "size": 50},
             transform=[vega.named(names)],
             y=y,
-            color=colour,
-            shape=colour,
+            color=colour | {"legend": legend},
+            shape=colour | {"legend": None},
             opacity=opacity,
             tooltip=tooltip,
         ) | {"params": [pick]}

@@ -4,6 +4,7 @@ from lenet.records.directory import check_begun, check_free, claim, exists, fres
 from lenet.records.environment import (
     changes,
     code_of,
+    command,
     describe,
     differences,
     digest_of,
@@ -31,6 +32,7 @@ __all__ = [
     "check_free",
     "claim",
     "code_of",
+    "command",
     "describe",
     "differences",
     "digest_of",

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -58,6 +59,15 @@ def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
             "sha256": data.fingerprint,
         },
     }
+
+
+def command(config: Config, flags: Mapping[str, Any]) -> str:
+    """Return the command that trains one run of a sweep or a search, and keeps its network.
+
+    `flags` are those that the record of the sweep or search holds: they say where the data are.
+    """
+    where = [f"--data_dir={flags['data_dir']}"] if flags.get("data_dir") else []
+    return shlex.join(["python", "-m", "experiments.train", *config_module.flags(config), *where])
 
 
 def environment() -> dict[str, Any]:

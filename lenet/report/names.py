@@ -80,6 +80,8 @@ SCRIPTS = {
     "close": mark("close"),
     "clockwise": mark("turn clockwise"),
     "contents": mark("contents"),
+    "copied": mark("Copied"),
+    "copy": mark("Copy"),
     "correct": mark("right answers"),
     "cursor": mark("row {row}, column {column}"),
     "differ": mark(

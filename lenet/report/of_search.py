@@ -10,7 +10,7 @@ from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.analysis.verdict import Verdict
 from lenet.figures import searched as charts
 from lenet.language import message
-from lenet.report.page import Part, Report
+from lenet.report.page import Part, Report, train_best
 
 MOST_ROWS = 1000
 """Rows of the table of settings, at most."""
@@ -22,15 +22,15 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
     test = found.final and found.final.final("test_accuracy")
     values = {
         "command": asked["command"],
+        "again": train_best(found.final and found.final.example, asked),
         "verdict": Verdict("good" if found.winner else "bad", tuple(said[:1])),
         "said": said[1:],
-        "test": str(test or ""),
+        "test": test,
         "rows": found.ranked[:MOST_ROWS],
         "measured": searched.HEADS[found.plan.seeds > 1],
         "reached": len(found.ranked),
         "trials": found.trials,
         "axes": list(found.plan.space),
-        "epochs": found.epochs,
         "words": TERMS,
         "values": VALUES,
         "shown": shown,

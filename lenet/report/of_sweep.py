@@ -10,7 +10,7 @@ from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message
-from lenet.report.page import Part, Report, scale
+from lenet.report.page import Part, Report, scale, train_best
 
 MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
@@ -27,6 +27,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     values = {
         "sweep": sweep,
         "command": asked["command"],
+        "again": train_best(settings[0].example, asked),
         "settings": settings[:MOST_ROWS],
         "ranked": len(settings),
         "diverged": sum(setting.diverged for setting in settings),
