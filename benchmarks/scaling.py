@@ -25,7 +25,7 @@ RUNS = {"cpu": (1, 2, 4, 8, 16), "gpu": (1, 4, 16, 64, 256, 1024)}
 EXAMPLES = 10_240
 """Training examples of an epoch here: whole batches of every size above."""
 RUN_EXAMPLES = 60_000
-"""Those of an epoch of a sweep, as many as there are: a run also has a beginning and an end."""
+"""Those of an epoch of a sweep, as many as there are."""
 
 
 def count(repeats: int, backend: str) -> int:
