@@ -193,13 +193,10 @@ def _describe(planned: Plan, data: "DataSets") -> dict[str, Any]:
 
 
 def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
-    """Raise a UsageError unless the directory contains the search that the flags describe."""
+    """Raise a RecordError unless the directory contains the search that the flags describe."""
     before = records.read_json(run_dir / "search.json")
     if not many.alike(before, record, ("plan", "final_seeds")):
-        raise UsageError(
-            f"--run_dir={run_dir}: contains another search ({before.get('command')}). Give its "
-            "flags or none, or choose another directory."
-        )
+        raise many.another("search", run_dir, before, record)
 
 
 def _search(
@@ -264,7 +261,7 @@ def _conclude(
 
 
 def _summarise(found: "Searched", record: dict[str, Any], run_dir: Path) -> None:
-    from lenet.analysis import searched, summary
+    from lenet.analysis import following, searched, summary
     from lenet.figures import searched as figures
 
     tables = {}
@@ -283,7 +280,7 @@ def _summarise(found: "Searched", record: dict[str, Any], run_dir: Path) -> None
         print(language.t("(synthetic data)"))
     for finding in searched.findings(found):
         print(*wrapped(language.t(finding), 100), sep="\n")
-    many.print_command(found.final and found.final.example, record)
+    many.print_commands(following.of_search(found, record["flags"]))
     language.saved(run_dir)
 
 

@@ -230,10 +230,7 @@ def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
             f"{','.join(map(str, record['seeds'][-2]))}"
         )
     if not many.alike(_but_seeds(before), _but_seeds(record), ("preset", "axes", "pairing")):
-        raise RecordError(
-            f"run_dir={run_dir}: contains another sweep ({before.get('command')}). Give its flags "
-            "or none, or choose another directory."
-        )
+        raise many.another("sweep", run_dir, before, record)
 
 
 def _but_seeds(record: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +260,7 @@ def _describe(
 
 def _summarise(sweep: "Sweep", record: dict[str, Any], path: Path) -> None:
     from experiments.cli import progress
-    from lenet.analysis import findings, published, summary
+    from lenet.analysis import findings, following, published, summary
     from lenet.figures import sweep as sweep_plots
 
     files.write(path.with_name("summary.csv"), summary.to_csv(sweep).encode())
@@ -284,7 +281,7 @@ def _summarise(sweep: "Sweep", record: dict[str, Any], path: Path) -> None:
         print(note)
     if placed:
         print(progress.places(placed))
-    many.print_command(sweep.settings[0].example, record)
+    many.print_commands(following.of_sweep(sweep, record["flags"]))
     language.saved(path.parent)
 
 

@@ -95,9 +95,12 @@ def test_a_task_is_handed_out_when_the_scheduler_knows_of_a_free_worker(client, 
         return given[-1]
 
     real = client.submit
+    ended = 0
     with mock.patch.object(client, "submit", submit):
-        list(cluster.fit(client, todo, small, load))
-    assert len(given) == 8
+        for standing in cluster.fit(client, todo, small, load):
+            ended += sum(row.epoch == TINY.epochs for row in standing.rows.values())
+            assert standing.begun + ended <= 8
+    assert len(given) == ended == 8
 
 
 def test_a_worker_that_is_killed_changes_no_line_of_the_ledger(client, tiny, tmp_path):

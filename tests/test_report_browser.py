@@ -1039,7 +1039,7 @@ def of_three_axes() -> page.Report:
 def test_the_command_for_the_best_setting_is_copied(opened, tmp_path):
     path = report_pages.write(tmp_path / "sweep.html", of_three_axes())
     tab = opened(path, permissions=["clipboard-read", "clipboard-write"])
-    tab.get_by_role("button", name="Copy").click()
+    tab.get_by_role("button", name="Copy").first.click()
     tab.get_by_role("button", name="Copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")
     assert copied == "python -m experiments.train --pool=max --epochs=1"

@@ -129,8 +129,8 @@ def test_another_space_is_refused(searched, tiny):
     run_dir, _ = searched
     here = ("--run_dir=run", f"--data_dir={tiny}")
     done = search("--lr=0.01..0.4:log", *here, "--resume", cwd=run_dir.parent)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "contains another search" in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "contains another search (--lr=0.01..0.4:log, not 0.01..0.3:log)" in done.stderr
     done = search(*HALVED, "--dataset=tiny", *here, cwd=run_dir.parent)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "To continue: python -m experiments.search --run_dir=" in done.stderr

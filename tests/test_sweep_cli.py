@@ -69,7 +69,7 @@ def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
     sizes = ("--channels=2,3", "--hidden=8", "--preset=modern", "--dataset=synthetic")
     done = sweep(*sizes, "--epochs=1", "--lr=0.001,0.1", "--run_dir=swept", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    rest = done.stdout.partition("To train the best setting and save its network:\n")[2]
+    rest = done.stdout.partition("run with seed 0 again and save its network:\n")[2]
     said = shlex.split(rest.splitlines()[0])
     assert said == [
         *("python", "-m", "experiments.train", "--activation=relu", "--pool=max"),
@@ -81,10 +81,12 @@ def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
     (told,) = next(e["rows"] for e in ledger(tmp_path / "swept") if e["config"]["lr"] == 0.1)
     for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
         assert getattr(row, name) == told[name]
+    fresh = shlex.split(rest.splitlines()[2])
+    assert fresh[2:] == ["experiments.sweep", *said[3:], "--seed=1:9"]
 
 
 def test_where_no_run_learned_there_is_no_best_setting_to_train(swept):
-    assert "To train the best setting" not in swept[1].stdout
+    assert "save its network" not in swept[1].stdout
 
 
 def test_another_sweep_is_not_resumed(swept, tiny):
@@ -92,7 +94,7 @@ def test_another_sweep_is_not_resumed(swept, tiny):
     where = ("--dataset=tiny", f"--data_dir={tiny}", "--run_dir=run")
     done = sweep(*FOUR, "--momentum=0.5", *where, "--resume", cwd=run_dir.parent)
     assert done.returncode == 4
-    assert "contains another sweep" in done.stderr
+    assert "contains another sweep (--momentum=0.5, not its default)" in done.stderr
     done = sweep(*FOUR, *where, cwd=run_dir.parent)
     assert done.returncode == 2
     assert "To continue: python -m experiments.sweep --run_dir=" in done.stderr

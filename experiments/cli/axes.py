@@ -186,7 +186,8 @@ def _values(name: str, part: str) -> list[Any]:
         return [int(part) if isinstance(default, int) else float(part)]
     except ValueError:
         forms = "6,16/12,32" if isinstance(default, tuple) else "1,2 or 0:8 or 0.01..1:log9"
-        raise _malformed(name, part, f"expected a value like {forms}") from None
+        ranges = "; ranges are searched by experiments.search" if ".." in part else ""
+        raise _malformed(name, part, f"expected a value like {forms}{ranges}") from None
 
 
 def _range(name: str, part: str, start: int, stop: int) -> list[Any]:

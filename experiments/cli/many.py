@@ -14,15 +14,16 @@ from absl import flags
 from experiments import cli
 from experiments.cli import language, networks
 from lenet import records, stopping
-from lenet.analysis.terms import AGAIN
 from lenet.config import Config
 from lenet.engine import cores
-from lenet.errors import UsageError
+from lenet.errors import LenetError, RecordError, UsageError
+from lenet.records.directory import DESCRIPTIONS
 from lenet.settings import is_code
 
 if TYPE_CHECKING:
     from distributed import Client, Security
 
+    from lenet.analysis.following import Command
     from lenet.records.ledger import Entry
     from lenet.runs import DataSets
 
@@ -111,9 +112,23 @@ def alike(before: dict[str, Any], asked: dict[str, Any], keys: Iterable[str]) ->
     return data(before) == data(asked) and all(before.get(key) == asked[key] for key in keys)
 
 
+def another(what: str, run_dir: Path, before: dict[str, Any], asked: dict[str, Any]) -> RecordError:
+    """Return the error that a directory contains another sweep or search than is asked for."""
+    own, given = before.get("flags") or {}, asked["flags"]
+    differ = [
+        f"--{name}={given.get(name, 'its default')}, not {own.get(name, 'its default')}"
+        for name in sorted({*own, *given})
+        if own.get(name) != given.get(name)
+    ]
+    return RecordError(
+        f"run_dir={run_dir}: contains another {what} ({'; '.join(differ) or 'of other data'}). "
+        "Give its flags or none, or choose another directory"
+    )
+
+
 def flags_given() -> dict[str, Any]:
     """Return the flags that were given, for `recall`."""
-    here = {"run_dir", "resume", "yes", "lang", "live", *CLUSTER}
+    here = {"run_dir", "resume", "yes", "lang", "live", "report", *CLUSTER}
     found = {f.name: f.value for f in cli.own_flags() if f.present and f.name not in here}
     if found.get("data_dir"):  # from wherever it is resumed
         found["data_dir"] = os.path.abspath(os.path.expanduser(str(found["data_dir"])))
@@ -167,9 +182,12 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
       UsageError, InUseError: as `records.claim` and `records.reclaim`.
     """
     with records.reclaim(run_dir) if resume else records.claim(run_dir), stopping.patience():
+        print(language.t("saving to {directory}", directory=run_dir), flush=True)
         try:
             yield
-        except stopping.Stopped:
+        except (stopping.Stopped, LenetError):
+            if not any(records.exists(run_dir, each) for each in DESCRIPTIONS):
+                raise
             where = [f"--{name}={FLAGS[name].value}" for name in CLUSTER if FLAGS[name].present]
             flags = shlex.join([f"--run_dir={run_dir}", "--resume", *where])
             print(language.t("stopped; finished runs are saved. To continue: {flags}", flags=flags))
@@ -233,10 +251,10 @@ def resuming(done: int, count: int, path: Path) -> None:
     print(said)
 
 
-def print_command(config: Config | None, record: Mapping[str, Any]) -> None:
-    """Print how to train the best setting of a sweep or search, if one learned."""
-    if config is not None:
-        print(language.t(AGAIN), f"    {records.command(config, record['flags'])}", sep="\n")
+def print_commands(commands: "Iterable[Command]") -> None:
+    """Print what follows a sweep or a search."""
+    for each in commands:
+        print(language.t(each.why), f"    {each.line}", sep="\n")
 
 
 def data_dir() -> str | None:

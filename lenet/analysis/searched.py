@@ -38,7 +38,7 @@ OPTIMISM = mark(
 )
 HONEST = mark(
     "In the search its validation accuracy was {selected:.4f}; with fresh seeds it is {fresh}. "
-    "No effect of being selected was detected."
+    "These seeds do not show that being selected made it look better."
 )
 ONE_SEED = mark(
     "Each setting had one seed, so the order of the best settings is not known. --seeds=3 "

@@ -50,9 +50,6 @@ TERMS = {
 }
 """By field of Config or of Row; others are called what they are."""
 
-AGAIN = mark("To train the best setting and save its network:")
-"""Before a command: a sweep and a search save none."""
-
 POOLINGS = {"avg": mark("average pooling"), "max": mark("max pooling")}
 """A network by its pooling."""
 

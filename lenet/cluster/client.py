@@ -105,8 +105,7 @@ def prepared(
         yield work, came, workers
     except (OSError, CancelledError, TimeoutError):
         raise UsageError(
-            "the scheduler of the cluster does not answer any more. Start it again, then the same "
-            "command with resume=true."
+            "the scheduler of the cluster does not answer any more. Start it again, then resume."
         ) from None
     finally:
         if client.status == "running":
@@ -134,8 +133,7 @@ class Workers:
         elif now - self._seen > self._patience:
             raise UsageError(
                 f"patience={self._patience:g}: no worker joined the cluster in that many seconds. "
-                "Start `python -m experiments.cluster worker`, then the same command with "
-                "resume=true."
+                "Start `python -m experiments.cluster worker`, then resume."
             )
         return self._count
 
@@ -251,8 +249,9 @@ def _follow(
                 # the worker is free: else the next one may wait behind that of another worker.
                 runs.pop(run, None)
                 del owner[run]
-            # A task that was handed out has a run under way, or will have in a moment.
-            yield Standing({run: row}, max(len(begun), len(tasks)), workers.count())
+            # A task with a run that has not ended has one under way, or will have in a moment.
+            busy = sum(1 for chunk in tasks.values() if chunk.runs)
+            yield Standing({run: row}, max(len(begun), busy), workers.count())
 
 
 def killed(error: KilledWorker) -> str:

@@ -61,13 +61,24 @@ def describe(config: Config, data: "Data", command: str) -> dict[str, Any]:
     }
 
 
-def command(config: Config, flags: Mapping[str, Any]) -> str:
-    """Return the command that trains one run of a sweep or a search, and keeps its network.
+def command(
+    program: str, config: Config, flags: Mapping[str, Any], seeds: range | None = None
+) -> str:
+    """Return the command that trains a setting as a run of a sweep or a search did.
 
-    `flags` are those that the record of the sweep or search holds: they say where the data are.
+    Args:
+      program: "train" or "sweep".
+      config: of the run.
+      flags: those that the record of the sweep or search holds: they say where the data are.
+      seeds: to train with instead of the run's.
     """
-    where = [f"--data_dir={flags['data_dir']}"] if flags.get("data_dir") else []
-    return shlex.join(["python", "-m", "experiments.train", *config_module.flags(config), *where])
+    given = config_module.flags(config)
+    if seeds:
+        given = [flag for flag in given if not flag.startswith(("--seed=", "--order_seed="))]
+        given.append(f"--seed={seeds.start}:{seeds.stop}")
+    if flags.get("data_dir"):
+        given.append(f"--data_dir={flags['data_dir']}")
+    return shlex.join(["python", "-m", f"experiments.{program}", *given])
 
 
 def environment() -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lenet import records
-from lenet.analysis import searched
+from lenet.analysis import following, searched
 from lenet.analysis.searched import Searched
 from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.analysis.verdict import Verdict
 from lenet.figures import searched as charts
 from lenet.language import message
-from lenet.report.page import Part, Report, train_best
+from lenet.report.page import Part, Report
 
 MOST_ROWS = 1000
 """Rows of the table of settings, at most."""
@@ -22,7 +22,7 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
     test = found.final and found.final.final("test_accuracy")
     values = {
         "command": asked["command"],
-        "again": train_best(found.final and found.final.example, asked),
+        "commands": following.of_search(found, asked["flags"]),
         "verdict": Verdict("good" if found.winner else "bad", tuple(said[:1])),
         "said": said[1:],
         "test": test,

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lenet import records
-from lenet.analysis import findings, published, verdict
+from lenet.analysis import findings, following, published, verdict
 from lenet.analysis.summary import MEASURES, Sweep
 from lenet.analysis.terms import TERMS, VALUES, shown
 from lenet.figures import run
 from lenet.figures import sweep as sweep_charts
 from lenet.language import message
-from lenet.report.page import Part, Report, scale, train_best
+from lenet.report.page import Part, Report, scale
 
 MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
@@ -27,7 +27,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     values = {
         "sweep": sweep,
         "command": asked["command"],
-        "again": train_best(settings[0].example, asked),
+        "commands": following.of_sweep(sweep, asked["flags"]),
         "settings": settings[:MOST_ROWS],
         "ranked": len(settings),
         "diverged": sum(setting.diverged for setting in settings),

@@ -15,11 +15,8 @@ import vl_convert
 from markupsafe import Markup
 from PIL import Image
 
-from lenet import records
 from lenet.analysis.stats import Interval
 from lenet.analysis.summary import Estimate
-from lenet.analysis.terms import AGAIN
-from lenet.config import Config
 from lenet.figures import vega
 from lenet.figures.vega import Chart
 from lenet.language import LANGUAGES, Message, message, sentences, translate, translation
@@ -113,16 +110,6 @@ def scale(values: Iterable[Any], *also: float) -> tuple[float, float]:
             case Estimate():
                 found += [value.mean, *(value.interval or ())]
     return (min(found), max(found)) if found else (0.0, 1.0)
-
-
-def train_best(config: Config | None, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return how to train the best setting of a sweep or search; None if none learned.
-
-    `asked` is its record, and `config` that of a run of this setting.
-    """
-    if config is None:
-        return None
-    return {"why": AGAIN, "command": records.command(config, asked["flags"])}
 
 
 def _picture(charts: Sequence[Chart], language: str) -> str:
