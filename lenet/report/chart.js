@@ -43,12 +43,15 @@ async function drawChart(element, paper) {
   caption.textContent = note ? `${spec.description} · ${note}` : spec.description;
   const columns = columnsOf(element, names), before = charts.get(element);
   const store = spec.data.find(({ name }) => /^picked_.*_store$/.test(name))?.name;
-  const at = stopsOf(element).indexOf(document.activeElement);
+  const parsed = vega.parse(spec, theme(columns, paper), { ast: true });
+  await pause();
+  if (!element.isConnected) return;
   const picked = store && before ? pickedIn(before, store, names) : [];
+  const at = stopsOf(element).indexOf(document.activeElement);
   if (element.contains(lit[0])) leave();
   before?.view.finalize(); // else its listeners stay
   element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
-  const view = new vega.View(vega.parse(spec, theme(columns, paper), { ast: true }), {
+  const view = new vega.View(parsed, {
     expr: vega.expressionInterpreter, // no code from strings: the page's policy forbids it
     container: element,
     renderer: "svg",

@@ -8,12 +8,14 @@ const ACTIVATIONS = {
 };
 
 function bytes(base64) {
-  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  // Browsers before 2025 have no decoder of bytes.
+  return Uint8Array.fromBase64?.(base64) ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
 function floats(base64) {
-  const view = new DataView(bytes(base64).buffer);
-  return Float64Array.from({ length: view.byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  const view = new DataView(bytes(base64).buffer), found = new Float64Array(view.byteLength / 4);
+  for (let i = 0; i < found.length; i++) found[i] = view.getFloat32(4 * i, true);
+  return found;
 }
 
 // Layers with their parameters as numbers; kernels stay [kh, kw, Cin, Cout] and [in, out].
