@@ -25,7 +25,7 @@ RUNS = {"cpu": (1, 2, 4, 8, 16), "gpu": (1, 4, 16, 64, 256, 1024)}
 EXAMPLES = 10_240
 """Training examples of an epoch here: whole batches of every size above."""
 RUN_EXAMPLES = 60_000
-"""Those of an epoch of a sweep, as many as there are."""
+"""Those of an epoch of a sweep: all of Fashion-MNIST."""
 
 
 def count(repeats: int, backend: str) -> int:
@@ -36,7 +36,10 @@ def count(repeats: int, backend: str) -> int:
 def measure(
     network: str, *, backend: str, repeats: int, examples: int | None, dataset: str, tell: Tell
 ) -> dict[str, Any]:
-    """Return the timings of all four panels; `examples` are those of an epoch in each of them."""
+    """Return the timings of all four panels.
+
+    `examples` are those of an epoch in each of them; None: EXAMPLES, and RUN_EXAMPLES in a sweep.
+    """
     run_examples, examples = examples or RUN_EXAMPLES, examples or EXAMPLES
     asked: dict[str, Any] = {"examples": examples, "dataset": dataset}
     batches = {f"batch {size}": {"batch_size": size} for size in BATCHES if size <= examples}

@@ -1045,6 +1045,20 @@ def test_the_command_for_the_best_setting_is_copied(opened, tmp_path):
     assert copied == "python -m experiments.train --pool=max --epochs=1"
 
 
+def test_a_name_in_the_legend_of_a_sweep_leaves_its_series_alone(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "sweep.html", of_three_axes()))
+    for chart in ("rates", "curves"):
+        names = tab.locator(f"#chart-{chart} [role=button]")
+        names.first.focus()
+        tab.keyboard.press("Enter")
+        tab.wait_for_function(
+            f"() => new Set([...document.querySelectorAll('#chart-{chart} .mark-line path')]"
+            ".map((e) => e.getAttribute('opacity') ?? '1')).has('0.12')"
+        )
+        pressed = [name.get_attribute("aria-pressed") for name in names.all()]
+        assert pressed == ["true"] + ["false"] * (len(pressed) - 1)
+
+
 LINES = "#chart-parallel .layer_0_pathgroup .mark-line path"
 
 

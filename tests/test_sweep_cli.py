@@ -66,14 +66,15 @@ def test_a_sweep_leaves_a_line_for_each_run_and_a_ranked_table(swept):
 
 
 def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
-    sizes = ("--channels=2,3", "--hidden=8", "--preset=modern", "--dataset=synthetic")
-    done = sweep(*sizes, "--epochs=1", "--lr=0.001,0.1", "--run_dir=swept", cwd=tmp_path)
+    sizes = ("--channels=2,3", "--hidden=8", "--preset=modern")
+    data = ("--dataset=synthetic", "--valid=1000")
+    done = sweep(*sizes, *data, "--epochs=1", "--lr=0.001,0.1", "--run_dir=swept", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rest = done.stdout.partition("run with seed 0 again and save its network:\n")[2]
     said = shlex.split(rest.splitlines()[0])
     assert said == [
         *("python", "-m", "experiments.train", "--activation=relu", "--pool=max"),
-        *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1", "--dataset=synthetic"),
+        *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1", *data),
     ]
     alone = command("train", *said[3:], "--noreport", "--run_dir=run", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr

@@ -185,8 +185,9 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
         print(language.t("saving to {directory}", directory=run_dir), flush=True)
         try:
             yield
-        except (stopping.Stopped, LenetError):
-            if not any(records.exists(run_dir, each) for each in DESCRIPTIONS):
+        except (stopping.Stopped, LenetError) as error:
+            begun = any(records.exists(run_dir, each) for each in DESCRIPTIONS)
+            if isinstance(error, RecordError) or not begun:  # nothing to continue with
                 raise
             where = [f"--{name}={FLAGS[name].value}" for name in CLUSTER if FLAGS[name].present]
             flags = shlex.join([f"--run_dir={run_dir}", "--resume", *where])

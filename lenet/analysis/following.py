@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from lenet import records
 from lenet.analysis.searched import Searched
 from lenet.analysis.summary import SEEDS, Setting, Sweep
+from lenet.config import SEEDS as SEEDS_BELOW
 from lenet.config import Config
 from lenet.language import Message, mark, message
 
@@ -25,14 +26,16 @@ class Command(NamedTuple):
 def of_sweep(sweep: Sweep, flags: Mapping[str, Any]) -> list[Command]:
     """Return commands for the best setting of a sweep; none if no run of it learned.
 
-    `flags` are those that its record holds.
+    Fresh seeds are offered where held-out images ranked the settings. `flags` are those that its
+    record holds.
     """
     best = sweep.settings[0]
     found = _again(best, flags)
-    if found and len(sweep.settings) > 1:
-        seeds = [getattr(entry.config, name) for entry in sweep.entries for name in SEEDS]
-        first = 1 + max(seeds)
-        fresh = range(first, first + max(FEWEST, len(best.entries)))
+    seeds = [getattr(entry.config, name) for entry in sweep.entries for name in SEEDS]
+    fresh = range(first := 1 + max(seeds), first + max(FEWEST, len(best.entries)))
+    # Where test images selected it, they can no longer say how good it is, whatever the seeds.
+    chosen = len(sweep.settings) > 1 and sweep.measure == "valid_accuracy"
+    if found and chosen and fresh.stop <= SEEDS_BELOW:
         found.append(Command(message(QUOTE), records.command("sweep", best.config, flags, fresh)))
     return found
 

@@ -20,6 +20,9 @@ EDGE = 0.02
 """A value within this share of the end of its range is at its edge."""
 
 NOTHING = mark("No setting learned: every run diverged, or ended at chance level.")
+UNFINISHED = mark(
+    "Best so far: {setting} (trial {trial}). Its runs with fresh seeds are not finished."
+)
 BEST = mark(
     "Best of {trials} settings: {setting} (trial {trial}). Its test accuracy is {test} (mean [95% "
     "CI] over {seeds} fresh seeds)."
@@ -157,8 +160,10 @@ def setting_of(trial: Trial) -> Listed:
 def findings(found: Searched) -> list[Message]:
     """Return what was found and how sure it is, as sentences."""
     best, plan = found.winner, found.plan
-    if best is None or found.final is None:
+    if best is None:
         return [message(NOTHING), *_saved(found)]
+    if found.final is None:
+        return [message(UNFINISHED, setting=setting_of(best), trial=best.number), *_saved(found)]
     said = [_best(found, best, found.final)]
     if k := found.final.collapsed:  # a mean of two kinds of outcomes says nothing of selection
         said.append(message(COLLAPSED, k=k, n=len(found.final.entries)))

@@ -47,11 +47,17 @@ class Labels(NamedTuple):
     axes: Sequence[str]  # names of settings
     values: Mapping[str, Sequence[str | Message]]  # of each group by its key, one of each axis
     centre: Literal["mean", "median"] = "mean"  # of runs
+    left_out: int = 0  # groups that are not drawn
 
     def names(self, t: Translate, keys: Iterable[str]) -> dict[str, str]:
         """Return what groups are called in a language, such as "max · 0.1"."""
         parts = {key: [t(_valued(each)) for each in self.values[key]] for key in keys}
         return {key: " · ".join(some) or t("all runs") for key, some in parts.items()}
+
+    def note(self, t: Translate, parts: Sequence[str]) -> str:
+        """Return what a chart draws, and how much it leaves out."""
+        more = [t("{n} more not drawn", n=self.left_out)] if self.left_out else []
+        return t(listed([*parts, *more], "; "))
 
     def heading(self, t: Translate) -> str:
         """Return what the parts of names are, such as "pooling · learning rate"."""
@@ -90,13 +96,14 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t((DOTS if few else BANDS)[labels.centre])]
         dots = layer(
-            {"type": "point", "filled": True, "size": 22, "opacity": 0.5},
+            {"type": "point", "filled": True, "size": 22},
             data="ends",
             transform=[vega.named(names)],
             y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
             color=vega.coloured(names, labels.heading(t)),
+            opacity=vega.picking("rates", 0.5)[1],
         )
-        behind = dots if few else _band(t, names, labels)
+        behind = dots if few else _band(t, "rates", names, labels)
         spec = _means(t, "rates", title, x, names, labels, [behind])
         if lost:
             notes.append(t("×: a run diverged"))
@@ -104,7 +111,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
             tooltip = [x, channel("diverged", t("diverged")), channel("n", t("runs"))]
             top = {"value": 0}
             spec["layer"].append(layer(cross, data="diverged", y=top, tooltip=tooltip))
-        spec["usermeta"]["note"] = t(listed(notes, "; "))
+        spec["usermeta"]["note"] = labels.note(t, notes)
         return spec
 
     return Chart(draw, {"rates": rows, "ends": single, "diverged": lost})
@@ -133,21 +140,23 @@ def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: 
         names, behind = labels.names(t, groups), []
         if len(few) < len(groups):  # Vega warns of a layer without rows
             many = {"filter": {"not": {"field": "series", "oneOf": few}}}
-            behind.append(_band(t, names, labels, many))
+            behind.append(_band(t, "epochs", names, labels, many))
         if few:
             thin = layer(
-                {"type": "line", "strokeWidth": 0.8, "opacity": 0.35},
+                {"type": "line", "strokeWidth": 0.8},
                 data="runs",
                 transform=[vega.named(names)],
                 y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
                 color=vega.coloured(names, labels.heading(t)),
                 detail={"field": "run", "type": "nominal"},
+                opacity=vega.picking("epochs", 0.35)[1],
             )
             behind.append(thin)
         title = t("{what} by epoch", what=terms.named(labels.measure))
         spec = _means(t, "epochs", title, x, names, labels, behind)
-        if few:
-            spec["usermeta"]["note"] = t(THICK[labels.centre])
+        notes = [t(THICK[labels.centre])] if few else []
+        notes += [t(BANDS[labels.centre])] if len(few) < len(groups) else []
+        spec["usermeta"]["note"] = labels.note(t, notes)
         return spec
 
     return Chart(draw, {"epochs": rows, "runs": single})
@@ -168,14 +177,15 @@ def _means(
     return vega.lines(data, title, x, y, names, shown, behind, labels.heading(t))
 
 
-def _band(t: Translate, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
+def _band(t: Translate, data: str, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
     """From the lowest to the highest run."""
     return layer(
-        {"type": "area", "opacity": 0.15},
+        {"type": "area"},
         transform=[vega.named(names), *keep],
         y=channel("low", t(terms.named(labels.measure)), scale=vega.NEAR),
         y2={"field": "high"},
         color=vega.coloured(names, labels.heading(t)),
+        opacity=vega.picking(data, 0.15)[1],
     )
 
 
@@ -214,7 +224,7 @@ def intervals(
         return vega.chart(
             "settings",
             t("{what} of each setting", what=what),
-            usermeta={"note": t(DIAMONDS[labels.centre])},
+            usermeta={"note": labels.note(t, [t(DIAMONDS[labels.centre])])},
             height=max(80, 26 * len(groups)),
             encoding={"y": y},
             layer=[

@@ -57,7 +57,8 @@ def by_rate(sweep: Sweep) -> Chart:
         by_lr = ends.setdefault(_key(setting, others), {})
         by_lr[setting.config.lr] = [*setting.finals(sweep.measure), *[None] * setting.diverged]
     best = dict(list(ends.items())[:MOST_LINES])
-    return groups.rates(best, _labels(sweep.settings, others, sweep.measure))
+    labels = _labels(sweep.settings, others, sweep.measure)
+    return groups.rates(best, labels._replace(left_out=len(ends) - len(best)))
 
 
 def by_epoch(sweep: Sweep) -> Chart:
@@ -70,7 +71,8 @@ def by_epoch(sweep: Sweep) -> Chart:
         ]
         for setting in best
     }
-    return groups.epochs(values, _labels(best, sweep.axes, sweep.measure))
+    labels = _labels(best, sweep.axes, sweep.measure)
+    return groups.epochs(values, labels._replace(left_out=len(sweep.settings) - len(best)))
 
 
 def by_setting(sweep: Sweep) -> Chart:
@@ -84,7 +86,9 @@ def by_setting(sweep: Sweep) -> Chart:
         for setting in best
     }
     without = {_key(setting, sweep.axes) for setting in best if not setting.learned}
-    return groups.intervals(values, _labels(best, sweep.axes, sweep.measure), without)
+    labels = _labels(best, sweep.axes, sweep.measure)
+    left_out = len(sweep.settings) - len(best)
+    return groups.intervals(values, labels._replace(left_out=left_out), without)
 
 
 def _mean(setting: Setting, measure: str) -> float:

@@ -170,12 +170,16 @@ def lines(
         strokeDash={**colour, "legend": None},
         opacity=opacity,
     )
+    layers = [*behind, line]
+    # Vega-Lite binds a legend by the first layer that has its colours: other layers share it.
+    fields = [each["encoding"].get("color", {}).get("field") for each in layers]
+    layers[fields.index("name")]["params"] = [pick]
     return chart(
         data,
         description,
         usermeta={"names": list(names.values())},  # for the width of the legend
         encoding={"x": x},
-        layer=[*behind, line | {"params": [pick]}, _crosshair(x, names, shown)],
+        layer=[*layers, _crosshair(x, names, shown)],
     )
 
 

@@ -72,9 +72,10 @@ def command(
       flags: those that the record of the sweep or search holds: they say where the data are.
       seeds: to train with instead of the run's.
     """
+    if seeds:
+        config = config_module.replace(config, seed=Config.seed, order_seed=Config.order_seed)
     given = config_module.flags(config)
     if seeds:
-        given = [flag for flag in given if not flag.startswith(("--seed=", "--order_seed="))]
         given.append(f"--seed={seeds.start}:{seeds.stop}")
     if flags.get("data_dir"):
         given.append(f"--data_dir={flags['data_dir']}")

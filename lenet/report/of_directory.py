@@ -126,7 +126,7 @@ def _of_comparison(run_dir: Path) -> Report:
 
 def _of_search(run_dir: Path) -> Report:
     path = run_dir / "search.json"
-    asked = _record(path, command=str, plan=dict, data=list)
+    asked = _record(path, command=str, plan=dict, data=list, flags=dict)
     try:
         planned = plan.from_dict(asked["plan"])
         (classes,) = summary.classes(asked["data"]).values()

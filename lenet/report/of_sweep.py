@@ -41,8 +41,6 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         "runs": sweep.entries[:MOST_ROWS],
         "shown": shown,
         "placed": experiment is not None,
-        "lines": sweep_charts.MOST_LINES,
-        "most": sweep_charts.MOST_SETTINGS,
         "synthetic": any(e.config.dataset == "synthetic" for e in sweep.entries),
         "environment": asked["environment"],
         "changes": records.changes(asked),
