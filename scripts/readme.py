@@ -567,7 +567,7 @@ def report_section(language: str) -> str:
     said = t(
         "The report of the book's run: {run_size:.1f} MB, written in {run} from the start of the "
         "command; in the browser its first chart is there after {run_first}, all of it after "
-        "{run_all}, and its longest task takes {run_task} ms. The report of the sweep: "
+        "{run_all}, and no task takes more than {run_task} ms. The report of the sweep: "
         "{sweep_size:.1f} MB, written in {sweep}; {sweep_first}, {sweep_all} and {sweep_task} ms. "
         "The logits of 30 test images differ from JAX by at most {most:.1e}. Median [min, max] of "
         "{n}; {machine}; {browser}.",
@@ -581,7 +581,9 @@ def report_section(language: str) -> str:
             for field, of in (("first", "first_chart"), ("all", "open"))
         },
         **{
-            f"{name}_task": round(1000 * statistics.median(record[name]["opening"]["longest_task"]))
+            f"{name}_task": max(  # the browser tells of longer tasks alone
+                50, round(1000 * statistics.median(record[name]["opening"]["longest_task"]))
+            )
             for name in ("run", "sweep")
         },
         most=record["largest_difference_of_logits"],
