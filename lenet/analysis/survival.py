@@ -41,8 +41,10 @@ def median(epochs: Sequence[float], last: int, confidence: float = 0.95) -> Inte
         band = survival.confidence_interval(confidence, method="log-log")
     steps = survival.quantiles
 
+    half = 0.5 + 1e-9  # the curve is a product of shares, which rounds
+
     def crossing(curve: Any) -> float:
-        return float(next((x for x, y in zip(steps, curve, strict=True) if y <= 0.5), math.inf))
+        return float(next((x for x, y in zip(steps, curve, strict=True) if y <= half), math.inf))
 
     # Where the band is undefined, nothing has happened yet, or everything: the curve is 1 or 0.
     low, high = (
