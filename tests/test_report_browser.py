@@ -1232,14 +1232,14 @@ def test_a_resize_draws_anew_only_what_has_another_width(tab):
         "() => [...document.querySelectorAll('.view canvas')].map((e) => e.width)"
     )
     assert max(widths) <= 700
-    tab.locator("#chart-losses").scroll_into_view_if_needed()
     last = """() => {  // the line furthest to the right: it has moved, too
         const lines = [...document.querySelectorAll('#chart-losses .crosshair_marks > line')];
         const places = lines.map((line) => line.getBoundingClientRect());
         const { x, y } = places.reduce((a, b) => (b.x > a.x ? b : a), { x: 0, y: 0 });
         return [x, y]; }"""
     tooltip = tab.locator("#tooltip:not([hidden])", has_text="epoch 2")
-    for n in range(100):  # until it has been drawn where it stays
+    for n in range(100):  # until it has been drawn where it stays, and nothing above it grows
+        tab.locator("#chart-losses").scroll_into_view_if_needed()
         x, y = tab.evaluate(last)
         tab.mouse.move(x - 2 - n % 2, y + 20)
         tab.wait_for_timeout(50)
