@@ -10,6 +10,7 @@ NAME is ladder, last_step, one_bit, one_draw, running_statistics, sharpness or s
 such as ladder:mnist, runs it on other data and keeps its record; the pages do not show it.
 """
 
+import json
 import sys
 import time
 from functools import partial
@@ -54,21 +55,37 @@ PAGES = {"ladder": "networks"}
 
 
 def run(asked: str) -> None:
-    """Run an experiment as it is designed, and keep its record."""
+    """Run an experiment as it is designed, and keep its record.
+
+    What a design has for each of several `networks` is kept as it is measured: run again, an
+    experiment that was interrupted goes on with the next one.
+    """
     name, other, dataset = asked.partition(":")
     experiment = EXPERIMENTS[name]
     design = experiment.Design()
-    begin = time.monotonic()
-    found = experiment.measure(data.load(dataset or "fashion_mnist"), design)
-    record = {
-        "command": f"python scripts/within.py run {asked}",
-        "design": design._asdict(),
-        "seconds": round(time.monotonic() - begin, 1),
-        "environment": records.environment(),
-    }
-    RECORDS.mkdir(exist_ok=True)
+    loaded, environment = data.load(dataset or "fashion_mnist"), records.environment()
     kept = f"{name}_{dataset}" if other else name
-    readme.keep(RECORDS / f"{kept}.json", record | found)
+    networks = getattr(design, "networks", ())
+    parts = [design._replace(networks=(each,)) for each in networks] or [design]
+    paths = [RECORDS / f"{kept}.{number}.json" for number in range(1, len(parts) + 1)]
+    RECORDS.mkdir(exist_ok=True)
+    whole: dict[str, Any] = {"command": f"python scripts/within.py run {asked}"}
+    whole |= {"design": design._asdict(), "seconds": 0.0, "environment": environment}
+    for part, path in zip(parts, paths, strict=True):
+        about = {"design": json.loads(json.dumps(part._asdict())), "environment": environment}
+        found = records.read_json(path) if path.exists() else {}
+        if {key: found.get(key) for key in about} != about:
+            begin = time.monotonic()
+            found = about | experiment.measure(loaded, part)
+            found["seconds"] = round(time.monotonic() - begin, 1)
+            readme.keep(path, found)
+        runs = [*whole.get("runs", []), *found.get("runs", [])]
+        whole = found | whole | {"seconds": round(whole["seconds"] + found["seconds"], 1)}
+        whole |= {"runs": runs} if runs else {}
+        print(f"{path.stem}: {found['seconds']:,.0f} s", flush=True)
+    readme.keep(RECORDS / f"{kept}.json", whole)
+    for path in paths:
+        path.unlink()
 
 
 def section(name: str, language: str) -> str:

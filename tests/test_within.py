@@ -1,9 +1,13 @@
 """Experiments within runs: they start from the run's own states, and measure what they say."""
 
 import dataclasses
+import importlib
 import io
+import json
 import re
 from functools import partial
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +16,7 @@ import numpy as np
 import pytest
 import scipy
 import statsmodels.api as sm
+from commands import ROOT
 from flax import linen as nn
 from matplotlib.figure import Figure
 
@@ -217,6 +222,36 @@ def test_a_run_is_at_the_edge_from_where_it_reaches_it():
     assert (found.step, found.median, found.highest) == (20, 1.0, 1.1)
     assert (found.rose, found.fell) == (8 / 20, 4.0)
     assert sharpness.edge(run | {"sharpness": [1.0, 2.0, 3.0, 3.5, 3.6]}) is None
+
+
+def test_an_experiment_that_was_interrupted_goes_on_with_the_next_network(tmp_path, monkeypatch):
+    class Design(NamedTuple):
+        networks: tuple[tuple[str, str], ...] = (("a", "b"), ("c", "d"), ("e", "f"))
+
+    def measure(_, design):
+        ((first, _),) = design.networks
+        if first == "c" and len(asked) == 1:
+            raise KeyboardInterrupt
+        asked.append(first)
+        return {"images": 7, "runs": [first, first]}
+
+    asked: list[str] = []
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    within = importlib.import_module("within")
+    monkeypatch.setattr(within, "RECORDS", tmp_path)
+    monkeypatch.setattr(within.data, "load", lambda _: None)
+    experiment = SimpleNamespace(Design=Design, measure=measure)
+    monkeypatch.setitem(within.EXPERIMENTS, "shifts", experiment)
+    with pytest.raises(KeyboardInterrupt):
+        within.run("shifts")
+    asked.append("interrupted")
+    within.run("shifts")
+    assert asked == ["a", "interrupted", "c", "e"]
+    assert [path.name for path in tmp_path.iterdir()] == ["shifts.json"]
+    found = json.loads((tmp_path / "shifts.json").read_text())
+    assert found["runs"] == ["a", "a", "c", "c", "e", "e"]
+    assert found["images"] == 7
+    assert found["design"] == {"networks": [["a", "b"], ["c", "d"], ["e", "f"]]}
 
 
 @pytest.mark.slow

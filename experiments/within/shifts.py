@@ -83,6 +83,7 @@ def smaller(x: Num[Array, "B H W C"], down: str) -> Num[Array, "B h w C"]:
 class Design(NamedTuple):
     """Five networks at three learning rates; seeds that nothing else uses."""
 
+    networks: tuple[str, ...] = DOWN
     rates: tuple[float, ...] = (0.05, 0.1, 0.2)
     seeds: int = 16
     first_seed: int = 6_300_000
@@ -105,7 +106,7 @@ def measure(data: Data, design: Design) -> dict[str, Any]:
         for by in range(1, MOST + 1)
     ]  # fmt: skip
     found = []
-    for down in DOWN:
+    for down in design.networks:
         configs = [
             Config(
                 network=Pooled(down=down),
