@@ -7,7 +7,6 @@ from lenet import records
 from lenet.analysis.searched import Searched
 from lenet.analysis.summary import SEEDS, Setting, Sweep
 from lenet.config import SEEDS as SEEDS_BELOW
-from lenet.config import Config
 from lenet.language import Message, mark, message
 
 AGAIN = mark("To train the best setting's run with seed {seed} again and save its network:")
@@ -31,11 +30,12 @@ def of_sweep(sweep: Sweep, flags: Mapping[str, Any]) -> list[Command]:
     """
     best = sweep.settings[0]
     found = _again(best, flags)
+    # Where test images selected it, they can no longer say how good it is, whatever the seeds.
+    if not found or len(sweep.settings) == 1 or sweep.measure != "valid_accuracy":
+        return found
     seeds = [getattr(entry.config, name) for entry in sweep.entries for name in SEEDS]
     fresh = range(first := 1 + max(seeds), first + max(FEWEST, len(best.entries)))
-    # Where test images selected it, they can no longer say how good it is, whatever the seeds.
-    chosen = len(sweep.settings) > 1 and sweep.measure == "valid_accuracy"
-    if found and chosen and fresh.stop <= SEEDS_BELOW:
+    if fresh.stop <= SEEDS_BELOW:
         found.append(Command(message(QUOTE), records.command("sweep", best.config, flags, fresh)))
     return found
 
@@ -46,8 +46,6 @@ def of_search(found: Searched, flags: Mapping[str, Any]) -> list[Command]:
 
 
 def _again(setting: Setting, flags: Mapping[str, Any]) -> list[Command]:
-    config: Config | None = setting.example
-    if config is None:
+    if (config := setting.example) is None:
         return []
-    line = records.command("train", config, flags)
-    return [Command(message(AGAIN, seed=config.seed), line)]
+    return [Command(message(AGAIN, seed=config.seed), records.command("train", config, flags))]

@@ -95,15 +95,11 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
         title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t((DOTS if few else BANDS)[labels.centre])]
-        dots = layer(
-            {"type": "point", "filled": True, "size": 22},
-            data="ends",
-            transform=[vega.named(names)],
-            y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
-            color=vega.coloured(names, labels.heading(t)),
-            opacity=vega.picking("rates", 0.5)[1],
-        )
-        behind = dots if few else _band(t, "rates", names, labels)
+        if few:
+            dot = {"type": "point", "filled": True, "size": 22}
+            behind = _behind(t, "rates", dot, 0.5, "value", names, labels, data="ends")
+        else:
+            behind = _band(t, "rates", names, labels)
         spec = _means(t, "rates", title, x, names, labels, [behind])
         if lost:
             notes.append(t("×: a run diverged"))
@@ -142,16 +138,9 @@ def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: 
             many = {"filter": {"not": {"field": "series", "oneOf": few}}}
             behind.append(_band(t, "epochs", names, labels, many))
         if few:
-            thin = layer(
-                {"type": "line", "strokeWidth": 0.8},
-                data="runs",
-                transform=[vega.named(names)],
-                y=channel("value", t(terms.named(labels.measure)), scale=vega.NEAR),
-                color=vega.coloured(names, labels.heading(t)),
-                detail={"field": "run", "type": "nominal"},
-                opacity=vega.picking("epochs", 0.35)[1],
-            )
-            behind.append(thin)
+            thin = {"type": "line", "strokeWidth": 0.8}
+            run = {"data": "runs", "detail": {"field": "run", "type": "nominal"}}
+            behind.append(_behind(t, "epochs", thin, 0.35, "value", names, labels, **run))
         title = t("{what} by epoch", what=terms.named(labels.measure))
         spec = _means(t, "epochs", title, x, names, labels, behind)
         notes = [t(THICK[labels.centre])] if few else []
@@ -179,13 +168,28 @@ def _means(
 
 def _band(t: Translate, data: str, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
     """From the lowest to the highest run."""
+    ends = {"transform": [vega.named(names), *keep], "y2": {"field": "high"}}
+    return _behind(t, data, {"type": "area"}, 0.15, "low", names, labels, **ends)
+
+
+def _behind(
+    t: Translate,
+    chart: str,
+    mark: Spec,
+    opacity: float,
+    y: str,
+    names: Mapping[str, str],
+    labels: Labels,
+    **more: Any,
+) -> Spec:
+    """What is paler than the lines of a chart, and left alone with them by its legend."""
+    given: dict[str, Any] = {"transform": [vega.named(names)]} | more
     return layer(
-        {"type": "area"},
-        transform=[vega.named(names), *keep],
-        y=channel("low", t(terms.named(labels.measure)), scale=vega.NEAR),
-        y2={"field": "high"},
+        mark,
+        y=channel(y, t(terms.named(labels.measure)), scale=vega.NEAR),
         color=vega.coloured(names, labels.heading(t)),
-        opacity=vega.picking(data, 0.15)[1],
+        opacity=vega.picking(chart, opacity)[1],
+        **given,
     )
 
 

@@ -57,8 +57,8 @@ def by_rate(sweep: Sweep) -> Chart:
         by_lr = ends.setdefault(_key(setting, others), {})
         by_lr[setting.config.lr] = [*setting.finals(sweep.measure), *[None] * setting.diverged]
     best = dict(list(ends.items())[:MOST_LINES])
-    labels = _labels(sweep.settings, others, sweep.measure)
-    return groups.rates(best, labels._replace(left_out=len(ends) - len(best)))
+    labels = _labels(sweep.settings, others, sweep.measure, len(ends) - len(best))
+    return groups.rates(best, labels)
 
 
 def by_epoch(sweep: Sweep) -> Chart:
@@ -71,8 +71,8 @@ def by_epoch(sweep: Sweep) -> Chart:
         ]
         for setting in best
     }
-    labels = _labels(best, sweep.axes, sweep.measure)
-    return groups.epochs(values, labels._replace(left_out=len(sweep.settings) - len(best)))
+    left_out = len(sweep.settings) - len(best)
+    return groups.epochs(values, _labels(best, sweep.axes, sweep.measure, left_out))
 
 
 def by_setting(sweep: Sweep) -> Chart:
@@ -86,9 +86,8 @@ def by_setting(sweep: Sweep) -> Chart:
         for setting in best
     }
     without = {_key(setting, sweep.axes) for setting in best if not setting.learned}
-    labels = _labels(best, sweep.axes, sweep.measure)
     left_out = len(sweep.settings) - len(best)
-    return groups.intervals(values, labels._replace(left_out=left_out), without)
+    return groups.intervals(values, _labels(best, sweep.axes, sweep.measure, left_out), without)
 
 
 def _mean(setting: Setting, measure: str) -> float:
@@ -99,9 +98,11 @@ def _key(setting: Setting, axes: Sequence[str]) -> str:
     return translate("en", findings.label(setting, axes)) or "all runs"
 
 
-def _labels(settings: Sequence[Setting], axes: Sequence[str], measure: str) -> groups.Labels:
+def _labels(
+    settings: Sequence[Setting], axes: Sequence[str], measure: str, left_out: int = 0
+) -> groups.Labels:
     values = {_key(setting, axes): [setting.shown(axis) for axis in axes] for setting in settings}
-    return groups.Labels(measure, axes, values)
+    return groups.Labels(measure, axes, values, left_out=left_out)
 
 
 def levels(settings: Sequence[Setting], axis: str) -> list[str]:
