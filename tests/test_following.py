@@ -43,9 +43,11 @@ def test_a_command_gives_the_settings_back(config):
 
 
 def test_a_network_that_a_record_names_is_given_whole():
-    made = config_module.from_dict({"network": "my_net:Wide", "width": 64, "deep": True, "lr": 0.5})
+    made = config_module.from_dict(
+        {"network": "my_net:Wide", "width": 64, "deep": False, "lr": 0.5}
+    )
     assert config_module.flags(made) == [
-        *("--network=my_net:Wide", "--width=64", "--deep=true", "--lr=0.5")
+        *("--network=my_net:Wide", "--width=64", "--deep=false", "--lr=0.5")
     ]
 
 
