@@ -17,8 +17,8 @@ from lenet import config as config_module
 from lenet import train
 from lenet.config import Config
 from lenet.data import Data
+from lenet.engine import cores, sgd, sharding, sweep
 from lenet.engine import lanes as placing
-from lenet.engine import sgd, sharding, sweep
 from lenet.engine.lanes import Lanes
 from lenet.engine.metrics import Metrics
 from lenet.engine.sgd import State
@@ -38,10 +38,9 @@ class Program:
           runs: as a sweep trains them, where it is more than one.
           settings: of `config`, such as precision.
         """
-        config = config_module.replace(config, **settings)
+        config = config_module.replace(config, **{"parts": cores.parts()} | settings)
         model = train.check(config, data)
-        whole = sgd.keeps(model, data.image_shape)
-        lanes = placing.spread(1, whole=whole)
+        lanes = placing.spread(1, sgd.parts(model, config, data.image_shape))
         if runs > 1:
             lanes = placing.choose(model, config, data, runs)
         self.model, self.program = model, sweep.compiled(model, config, data, lanes)
@@ -115,7 +114,8 @@ def _steps(
 ) -> State:
     def run(config: Config, state: State, batch: tuple[Array, ...], axis: str | None) -> State:
         count = jnp.int32(len(batch[0]))
-        images, labels, mask = (sharding.share(x, 0, axis) for x in batch)
+        parts = sharding.parts(config)
+        images, labels, mask = (sharding.share(x, 0, parts, axis) for x in batch)
 
         def body(state: State, _: None) -> tuple[State, None]:
             # The metrics are left out, and so compiled away.

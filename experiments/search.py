@@ -186,6 +186,7 @@ def _describe(planned: Plan, data: "DataSets") -> dict[str, Any]:
     return {
         "command": command,
         "flags": given,
+        "parts": planned.base.parts,
         "plan": plan.to_dict(planned),
         "final_seeds": FLAGS.final_seeds,
         "data": [records.describe(planned.base, loaded, command)["data"]],

@@ -109,7 +109,7 @@ def main() -> None:
 
     configs = train.settled(configs)
     data = runs.load(configs, FLAGS.data_dir)
-    record = _describe(configs, varied, seeds, data)
+    record = _describe(configs, base.parts, varied, seeds, data)
     if FLAGS.resume:
         _check_same(run_dir, record)
     _check(configs, varied, data)
@@ -239,7 +239,7 @@ def _but_seeds(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe(
-    configs: list[Config], varied: list[Axis], seeds: list[list[int]], data: "DataSets"
+    configs: list[Config], parts: int, varied: list[Axis], seeds: list[list[int]], data: "DataSets"
 ) -> dict[str, Any]:
     command = shlex.join(["python", "-m", "experiments.sweep", *sys.argv[1:]])
     draws = {"random": FLAGS.random, "random_seed": FLAGS.random_seed}
@@ -247,6 +247,7 @@ def _describe(
         "command": command,
         "flags": many.flags_given(),
         "preset": FLAGS.preset,
+        "parts": parts,
         "axes": {
             axis.name: [list(x) if isinstance(x, tuple) else x for x in axis.values]
             for axis in varied

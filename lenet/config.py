@@ -104,6 +104,9 @@ OWN = {"lenet": LeNet, "bn_lenet": BNLeNet, "lenet5_1998": LeNet5}
 SEEDS = 2**31
 """Seeds are below it."""
 
+MOST_PARTS = 64
+"""A batch is cut into at most so many parts."""
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Config:
@@ -130,6 +133,9 @@ class Config:
     lr: float = number(0.9, "learning rate", low=0, open_=True)
     epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
     batch_size: int = choice(256, "examples per minibatch; an epoch's last one may have fewer")
+    parts: int = choice(
+        2, "parts of a minibatch that a CPU's cores compute at once (default: cores, 2 to 8)"
+    )
     momentum: float = number(0.0, "momentum of sgd, from 0 to below 1", low=0, high=1)
     nesterov: bool = choice(False, "Nesterov momentum; needs momentum above 0")
     weight_decay: float = number(
@@ -257,6 +263,9 @@ def check(config: Config) -> Config:
             f"short_batch={config.short_batch}: order=batches puts it anywhere. Use order=examples"
         )
     augmentations(config.augment)
+    if config.parts > MOST_PARTS or config.parts & (config.parts - 1):
+        powers = ", ".join(str(2**n) for n in range(MOST_PARTS.bit_length() - 1))
+        raise UsageError(f"parts={config.parts}: must be one of {powers} or {MOST_PARTS}")
     if config.nesterov and config.momentum == 0:
         raise UsageError("nesterov=true: needs momentum above 0, such as momentum=0.9")
     if config.warmup >= config.epochs and config.warmup > 0:

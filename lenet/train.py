@@ -200,8 +200,8 @@ def start(config: Config, data: Data) -> engine.Program:
       UsageError: as `check` and `engine.sweep.compiled`, before anything is compiled.
     """
     model = check(config, data)
-    whole = sgd.keeps(model, data.image_shape)
-    return engine.compiled(model, config, data, lanes.spread(1, whole=whole))
+    placed = lanes.spread(1, sgd.parts(model, config, data.image_shape))
+    return engine.compiled(model, config, data, placed)
 
 
 def fit(

@@ -62,7 +62,7 @@ def test_the_draws_differ_between_steps_and_are_those_of_the_seed():
     config = dataclasses.replace(config, network=dataclasses.replace(config.network, channels=(2,)))
     model, ends = train.check(config, data), []
     one = lanes.together(1, jax.local_devices()[:1], vectorise=False)
-    for places in (lanes.spread(1), one):
+    for places in (lanes.spread(1, config.parts), one):
         program = engine.compiled(model, config, data, places)
         *_, last = engine.fit_chunk(program, {0: config})
         ends.append(jax.device_get(last.state))

@@ -22,6 +22,7 @@ from experiments.cli import progress
 from experiments.commands import COMMANDS
 from lenet import config, data, records, stopping
 from lenet.data import sources
+from lenet.engine import cores
 from lenet.engine.forward import logits
 from lenet.engine.rows import Row
 from lenet.errors import UsageError
@@ -287,6 +288,18 @@ def test_what_takes_long_is_said_and_stays_in_a_file_alone(monkeypatch, terminal
 
 
 @pytest.mark.slow
+def test_a_run_keeps_the_parts_of_the_machine_where_it_began(tiny, tmp_path, monkeypatch):
+    sizes = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--noreport", "--run_dir=run")
+    ends = []
+    for parts, more in ((4, f"--data_dir={tiny}"), (8, "--resume")):
+        monkeypatch.setattr(cores, "parts", lambda parts=parts: parts)
+        epochs = f"--epochs={1 + len(ends)}"
+        done = train(*sizes, "--dataset=tiny", more, epochs, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        ends.append(records.read_json(tmp_path / "run" / "config.json")["config"]["parts"])
+    assert ends == [4, 4]
+
+
 def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, tmp_path):
     run_dir, _ = trained
     shutil.copytree(run_dir, tmp_path / "run")

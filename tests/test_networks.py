@@ -184,9 +184,8 @@ def test_statistics_of_a_batch_have_the_same_bits_on_two_cores(folder):
 def test_two_devices_give_the_bits_of_one(network):
     settings = Config(network, **SMALL)
     model, ends = train.check(settings, DATA), []
-    whole = sgd.keeps(model, DATA.image_shape)
     for places in (
-        lanes.spread(1, whole=whole),
+        lanes.spread(1, sgd.parts(model, settings, DATA.image_shape)),
         lanes.together(1, jax.local_devices()[:1], vectorise=False),
     ):
         program = engine.compiled(model, settings, DATA, places)

@@ -15,6 +15,7 @@ from PIL import Image
 from experiments.cli import many
 from experiments.cli.studies import STUDIES
 from lenet import records
+from lenet.engine import cores
 
 SIZES = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--epochs=2", "--preset=modern")
 FOUR = (*SIZES, "--lr=0.05,0.1", "--seed=0:2", "--valid=50")
@@ -74,7 +75,9 @@ def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
     said = shlex.split(rest.splitlines()[0])
     assert said == [
         *("python", "-m", "experiments.train", "--activation=relu", "--pool=max"),
-        *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1", *data),
+        *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1"),
+        *([] if cores.parts() == 2 else [f"--parts={cores.parts()}"]),
+        *data,
     ]
     alone = command("train", *said[3:], "--noreport", "--run_dir=run", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
@@ -111,7 +114,7 @@ def test_back_in_the_first_environment_before_a_run_ended_nothing_is_said(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
+def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path, monkeypatch):
     run = tmp_path / "run"
     shutil.copytree(swept[0], run)
     elsewhere = records.read_json(run / "sweep.json")
@@ -119,7 +122,9 @@ def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     elsewhere["environment"] = here | {"processor": "another", "cores": 999}
     records.write_json(run / "sweep.json", elsewhere)
     before = (run / "runs.jsonl").read_bytes()
-    more = sweep("--run_dir=run", "--resume", "--seed=0:3", cwd=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(cores, "parts", lambda: 16)
+        more = sweep("--run_dir=run", "--resume", "--seed=0:3", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
     assert "4 of 6 runs already finished" in more.stdout
     assert "6/6 runs" in more.stdout
@@ -132,6 +137,7 @@ def test_a_finished_sweep_gets_more_seeds(swept, tiny, tmp_path):
     assert (run / "runs.jsonl").read_bytes().startswith(before)
     entries = ledger(run)
     assert [entry["run"] for entry in entries] == [0, 1, 2, 3, 4, 5]
+    assert {e["config"]["parts"] for e in entries} == {cores.parts()}
     assert [(e["config"]["lr"], e["config"]["seed"]) for e in entries[4:]] == [(0.05, 2), (0.1, 2)]
     three = [flag.replace("0:2", "0:3") for flag in FOUR]
     whole = sweep(*three, "--dataset=tiny", f"--data_dir={tiny}", "--run_dir=whole", cwd=tmp_path)

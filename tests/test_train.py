@@ -286,7 +286,7 @@ def test_the_program_has_no_convolution_no_float64_and_no_callback(small, preset
     config = of_small(**(PRESETS[preset] | {"batch_size": 100}))
     run = train.start(config, small)
     compiled = run.epoch.as_text()
-    assert len(re.findall(r" all-reduce(-start)?\(", compiled)) == 1  # a step's only wait
+    assert len(re.findall(r" all-(reduce|gather)(-start)?\(", compiled)) == 1  # a step's only wait
     assert " dot(" in compiled
     assert " while(" in compiled
     for unwanted in (" convolution(", "f64[", "python_cpu_callback", "select-and-scatter"):
@@ -344,7 +344,7 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
     two, one = (
         lanes.together(1, jax.local_devices()[:n], vectorise=False, split=n) for n in (2, 1)
     )
-    assert lanes.spread(1) == two
+    assert lanes.spread(1, sharding.parts(config)) == two
     runs = (
         train.sweep([config], small, choose=lambda *_, chosen=chosen: chosen)
         for chosen in (two, one)
@@ -355,15 +355,14 @@ def test_two_devices_give_the_bits_of_one(small, fresh, monkeypatch, preset, bat
 
 
 @pytest.mark.slow
-def test_the_parts_of_a_batch_add_up_to_the_batch(small, fresh, monkeypatch):
-    config = of_small(batch_size=64, epochs=1)
-    halves = fit(config, small)[0]
-    monkeypatch.setattr(sharding, "parts", lambda: 1)
-    _forget()
-    whole = fit(config, small)[0]
-    assert whole.train_loss == pytest.approx(halves.train_loss, rel=1e-5)
-    assert whole.test_loss == pytest.approx(halves.test_loss, rel=1e-5)
-    assert whole.count == halves.count == 700
+def test_the_parts_of_a_batch_add_up_to_the_batch(small):
+    whole, *cut = (
+        fit(of_small(batch_size=64, epochs=1, parts=parts), small)[0] for parts in (1, 2, 4)
+    )
+    for row in cut:
+        assert row.train_loss == pytest.approx(whole.train_loss, rel=1e-5)
+        assert row.test_loss == pytest.approx(whole.test_loss, rel=1e-5)
+        assert row.count == whole.count == 700
 
 
 def test_a_run_is_determined_by_its_seed_however_it_is_started(small):

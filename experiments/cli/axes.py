@@ -235,7 +235,7 @@ class _Flag(flags.Flag):
         super().parse(argument)
 
 
-def define_one(name: str, default: str, doc: str, *, boolean: bool = False) -> None:
+def define_one(name: str, default: str | None, doc: str, *, boolean: bool = False) -> None:
     """Define a flag whose value is an axis."""
     parser, serializer = flags.ArgumentParser[str](), flags.ArgumentSerializer[str]()
     flags.DEFINE_flag(_Flag(parser, serializer, name, default, doc, boolean=boolean))
@@ -250,7 +250,7 @@ def define() -> None:
         doc = networks.described(field, among=True)
         define_one(
             field.name,
-            config_module.written(field.default),
+            None if field.name == "parts" else config_module.written(field.default),
             doc,
             boolean=isinstance(field.default, bool),
         )

@@ -56,14 +56,14 @@ def define_config() -> None:
     networks.define()
     for field in networks.fields():
         doc = networks.described(field)
-        default: Any = field.default
+        default: Any = None if field.name == "parts" else field.default  # `preset` asks for cores
         if field.metadata.get("among") and not field.metadata.get("code"):
             flags.DEFINE_enum(field.name, default, list(field.metadata["among"]), doc)
         elif isinstance(default, tuple):
             flags.DEFINE(_Sizes(), field.name, default, doc, serializer=flags.ListSerializer(","))
         elif isinstance(default, bool):
             flags.DEFINE_boolean(field.name, default, doc)
-        elif isinstance(default, int):
+        elif isinstance(field.default, int):
             flags.DEFINE_integer(field.name, default, doc)
         elif isinstance(default, float):
             flags.DEFINE_float(field.name, default, doc)
@@ -81,11 +81,12 @@ def config() -> Config:
 
 
 def preset() -> Config:
-    """Return the Config of --preset, and of the network that --network names."""
+    """Return the Config of --preset and --network, with parts for the cores of this machine."""
     network = networks.asked()
     known = {field.name for field in networks.fields()}
     values = {name: value for name, value in PRESETS[FLAGS.preset].items() if name in known}
-    return Config(network, **values)
+    parts = FLAGS["parts"].value  # in a sweep a text, if it is given, for `axes`
+    return Config(network, parts=parts if isinstance(parts, int) else cores.parts(), **values)
 
 
 def given() -> dict[str, Any]:

@@ -165,6 +165,8 @@ def recall(run_dir: Path, what: str) -> None:
             f"--optimizer={before['optimizer']} again: a record names no code to import"
         )
     take_up(before)
+    if "parts" in FLAGS and not FLAGS["parts"].present:  # of the machine where it began
+        FLAGS["parts"].value = record.get("parts", Config.parts)
 
 
 def take_up(values: Mapping[str, Any]) -> None:

@@ -80,7 +80,7 @@ def chunks(configs: Sequence[Config], data: Data) -> Iterator[Chunk]:
     model = train.check(configs[0], data)
     placed = lanes.choose(model, configs[0], data, len(configs))
     if placed.axis:  # an experiment looks at whole batches
-        placed = lanes.spread(len(configs), whole=True)
+        placed = lanes.spread(len(configs))
     program = engine.compiled(model, configs[0], data, placed)
     starts = range(0, len(configs), placed.size)
     for start in track(starts, "training", console=Console(stderr=True)):

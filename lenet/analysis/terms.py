@@ -35,6 +35,7 @@ TERMS = {
     "lr": mark("learning rate"),
     "epochs": mark("epochs"),
     "batch_size": mark("batch size"),
+    "parts": mark("parts of a minibatch"),
     "momentum": mark("momentum"),
     "nesterov": mark("Nesterov momentum"),
     "weight_decay": mark("weight decay"),

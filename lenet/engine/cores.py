@@ -21,6 +21,15 @@ def cores() -> int:
     return max(1, int(min(allowed or 1, container.cores() or math.inf)))
 
 
+def parts() -> int:
+    """Return how many parts of a batch suit this machine: a power of two, one for each core.
+
+    At least two, so that one core and two compute the same bits; at most eight, of 32 examples
+    each where a batch has the book's 256.
+    """
+    return 1 << (min(max(cores(), 2), 8).bit_length() - 1)
+
+
 def as_devices() -> None:
     """Make each core a JAX device. Call it before jax is imported; an explicit number is kept."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

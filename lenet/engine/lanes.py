@@ -10,7 +10,7 @@ from jax.sharding import AxisType, Mesh
 
 from lenet.config import Config
 from lenet.data.splits import Data
-from lenet.engine import memory, sgd, sharding
+from lenet.engine import memory, sgd
 from lenet.engine.stacking import stack
 from lenet.errors import UsageError
 
@@ -32,16 +32,16 @@ class Lanes(NamedTuple):
         return BATCH if self.mesh.shape[BATCH] > 1 else None
 
 
-def spread(runs: int, *, whole: bool = False) -> Lanes:
+def spread(runs: int, parts: int = 1) -> Lanes:
     """Return one lane for each run, at most as many as this process has devices.
 
-    On a CPU two devices share the batches of a run where there are enough; the entry points make
-    each core a device. They do not where the network sees a batch `whole`.
+    Where there are more devices than runs, those of a run share its batches, which are cut into
+    `parts`: as many of them as divide that power of two. The entry points make each core a device.
     """
     devices = jax.local_devices()
-    split = sharding.parts() if runs * sharding.parts() <= len(devices) else 1
-    if whole:
-        split = 1
+    split = parts
+    while split > 1 and runs * split > len(devices):
+        split //= 2
     used = devices[: min(runs, len(devices)) * split]
     return together(1, used, vectorise=devices[0].platform != "cpu", split=split)
 
@@ -51,7 +51,7 @@ def together(
 ) -> Lanes:
     """Return `share` lanes on each device, or on each `split` devices, which share batches.
 
-    `split` divides the number of devices and `sharding.parts()`; `vectorise` as in `Lanes`.
+    `split` divides the number of devices and that of a batch's parts; `vectorise` as in `Lanes`.
     """
     shape = (len(devices) // split, split)
     types = (AxisType.Auto, AxisType.Auto)
@@ -67,8 +67,8 @@ def choose(model: nn.Module, config: Config, data: Data, runs: int) -> Lanes:
     """
     needed = bytes_per_run(model, config, data)
     share = check_fits(config, needed)
-    whole = sgd.keeps(model, data.image_shape)
-    lanes = spread(runs, whole=whole)._replace(bytes_per_run=needed)
+    parts = sgd.parts(model, config, data.image_shape)
+    lanes = spread(runs, parts)._replace(bytes_per_run=needed)
     if not lanes.vectorise:
         return lanes
     return lanes._replace(size=lanes.size * min(-(-runs // lanes.size), share))

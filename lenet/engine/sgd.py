@@ -93,7 +93,8 @@ def draws_of_network(
     config: Config, step: int | Int[Array, ""], axis: str | None
 ) -> Key[Array, " P"]:
     """Return the keys of what a network draws in a step, one for each part of this device."""
-    return jax.random.split(draws(config, step, NETWORK), sharding.parts())[sharding.own(axis)]
+    parts = sharding.parts(config)
+    return jax.random.split(draws(config, step, NETWORK), parts)[sharding.own(parts, axis)]
 
 
 def draws_of_images(
@@ -120,12 +121,15 @@ def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> Stat
     return State(params, moments, jnp.zeros((), jnp.int32), collections, average)
 
 
-def keeps(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
-    """Whether a network keeps collections, such as statistics, which need the batch whole."""
+def parts(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> int:
+    """Return how many devices can share the batches of a run.
+
+    One, if its network keeps collections, such as statistics, which need the batch whole.
+    """
     _, collections = jax.eval_shape(
         lambda key: forward.init(model, key, image_shape), jax.random.key(0)
     )
-    return bool(collections)
+    return 1 if collections else sharding.parts(config)
 
 
 def step(
@@ -181,10 +185,10 @@ def step(
             whole = (*batch, draws(config, state.step, NETWORK)) if random else batch
             gradients, (sums, collections) = gradient(whole)
         else:
-            parts = tuple(sharding.cut(x, axis) for x in batch)
+            cut = tuple(sharding.cut(x, sharding.parts(config), axis) for x in batch)
             if random:
-                parts = (*parts, draws_of_network(config, state.step, axis))
-            of_parts, (sums, collections) = lax.map(gradient, parts)
+                cut = (*cut, draws_of_network(config, state.step, axis))
+            of_parts, (sums, collections) = lax.map(gradient, cut)
             gradients, sums = sharding.total((of_parts, sums), axis)
     updates, optimizer_state = optimizer(config, steps).update(
         gradients, state.optimizer, state.params
@@ -242,8 +246,9 @@ def epoch(
         return step(model, config, steps, state, images, labels, mask, count, axis)
 
     if not state.collections:
-        shares = sharding.share(rows, 1, axis), sharding.share(mask, 1, axis)
-        return lax.scan(body, state, (*shares, kept))
+        parts = sharding.parts(config)
+        rows, mask = (sharding.share(x, 1, parts, axis) for x in (rows, mask))
+        return lax.scan(body, state, (rows, mask, kept))
     # The padding of a short batch would count in its statistics: it takes a step of its own size.
     whole, short = divmod(count, config.batch_size)
     state, found = lax.scan(body, state, (rows[:whole], mask[:whole], kept[:whole]))
@@ -261,11 +266,9 @@ def evaluate(
     The classes are uint8 for up to 256 classes, otherwise uint16; `axis` as in `epoch`.
     """
     count = _count(split)
-    # As many batches on one device as on two: a sum of more numbers may round otherwise.
-    rows, mask = (
-        sharding.share(x, 0, axis)
-        for x in _batches(jnp.arange(count), min(count, EVALUATION_BATCH))
-    )
+    batches = _batches(jnp.arange(count), min(count, EVALUATION_BATCH))
+    devices = 1 if axis is None else lax.axis_size(axis)
+    shares = tuple(sharding.share(x, 0, devices, axis) for x in batches)
 
     def of_batch(batch: tuple[Array, Array]) -> tuple[Metrics, Array]:
         rows, mask = batch
@@ -275,7 +278,9 @@ def evaluate(
 
     # XLA's convolution is slow in a loop where it is differentiated, and quick where it is not.
     with products(model), of_xla():
-        sums, classes = sharding.gather(lax.map(of_batch, (rows, mask)), axis)
+        sums, classes = sharding.gather(lax.map(of_batch, shares), axis)
+    # As many sums whatever the number of devices: more of them may round otherwise.
+    sums = jax.tree.map(lambda x: x[: len(batches[0])], sums)
     return metrics.total(sums), classes.reshape(-1)[:count]
 
 
