@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from lenet.data import cache, debian, download, sources
+from lenet.data import cache, debian, sources
 from lenet.data.checksums import FILES, KNOWN, Raw, verify
 from lenet.data.splits import Data, hold_out
 from lenet.errors import DataError, UsageError
@@ -71,6 +71,8 @@ def _find(name: str) -> Raw:
     except DataError as error:
         log.warning("%s. Renamed it to %s; trying other sources", error, cache.set_aside(name))
         tried.append(f"cache: {error}")
+    from lenet.data import download  # requests takes longer to import than a cached set to read
+
     for source in (sources.system, sources.tfds, download.fetch, debian.fetch):
         try:
             raw = verify(name, source(name))

@@ -115,18 +115,18 @@ def compiled(model: nn.Module, config: Config, data: Data, lanes: Lanes) -> Prog
     )
     traced = epoch.trace(model, lanes, stacked, states, data.train)
     check_fits(config, memory.peak_of(traced.jaxpr.jaxpr))
-    initial = init.lower(model, lanes, stacked, data.image_shape)
     # It runs once: half the time to compile, and the same numbers, as a test asserts.
     quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
     with ThreadPoolExecutor() as threads:  # both at the same time
-        begun = threads.submit(initial.compile, compiler_options=quickly)
-        training = traced.lower().compile(compiler_options=_options())
+        begun = threads.submit(traced.lower().compile, compiler_options=_options())
+        initial = init.lower(model, lanes, stacked, data.image_shape)
+        starting = initial.compile(compiler_options=quickly)
     # Evaluation compiles when it is needed, so that the first step does not wait for it.
     evaluation: Callable[[Params, Split], tuple[Metrics, Array]] = partial(evaluate, model, lanes)
     seconds = time.monotonic() - begin
     if _options():
         evaluation = jax.jit(evaluation, compiler_options=_options())
-    return Program(begun.result(), training, evaluation, config, data, lanes, seconds)
+    return Program(starting, begun.result(), evaluation, config, data, lanes, seconds)
 
 
 def _options() -> dict[str, str | bool]:

@@ -107,8 +107,9 @@ def toeplitz(
     kh, kw, ci, co = kernel.shape
     t, (q, r) = block, _reach(kernel.shape, block)
 
-    def shifted(u: int, v: int) -> Array:
-        return jnp.pad(kernel, ((u, q * t - kh - u), (v, r * t - kw - v), (0, 0), (0, 0)))
+    def shifted(u: int, v: int) -> Array:  # jnp.pad, a program in itself, takes longer to trace
+        around = (u, q * t - kh - u, 0), (v, r * t - kw - v, 0), (0, 0, 0), (0, 0, 0)
+        return lax.pad(kernel, jnp.zeros((), kernel.dtype), around)
 
     offsets = jnp.stack([shifted(u, v) for u in range(t) for v in range(t)], 3)
     offsets = offsets.reshape(q, t, r, t, ci, t * t * co)
