@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from tabulate import tabulate
 
+from benchmarks.contenders import BY_NAME
 from benchmarks.rounds import Tell, blocks
-from lenet.language import mark, translate
+from benchmarks.table import titled
+from lenet.language import translate
 from lenet.records import directory
 
 TARGETS = (0.85, 0.88, 0.90)
@@ -41,7 +44,7 @@ SETTING: dict[str, Any] = {
     "momentum": 0.9,
     "batch_size": 64,
 }
-CONTENDERS = ("lenet", "torch_eager", "torch_compile")
+CONTENDERS = ("lenet", "torch_eager", "torch_last", "torch_compile", "torch_compile_last")
 _EVERY = 0.01  # seconds between two looks
 
 
@@ -110,13 +113,12 @@ def _one(
 
 
 def _command(name: str, seed: int, dataset: str, run_dir: Path) -> list[str]:
+    setting = SETTING | {"dataset": dataset, "valid": HELD_OUT, "epochs": EPOCHS, "seed": seed}
     if name == "lenet":
-        flags = SETTING | {"dataset": dataset, "valid": HELD_OUT, "epochs": EPOCHS, "seed": seed}
-        given = [f"--{flag}={value}" for flag, value in (flags | {"run_dir": run_dir}).items()]
+        given = [f"--{flag}={value}" for flag, value in (setting | {"run_dir": run_dir}).items()]
         return [sys.executable, "-m", "experiments.train", *given, "--noreport"]
-    compiled = str(int(name == "torch_compile"))
-    rival = [sys.executable, "-m", "benchmarks.torch_run", str(run_dir), dataset, compiled]
-    return [*rival, str(seed)]
+    asked = json.dumps({"setting": setting, "options": BY_NAME[name].options})
+    return [sys.executable, "-m", "benchmarks.torch_run", str(run_dir), asked]
 
 
 def _accuracies(path: Path) -> list[float]:
@@ -138,17 +140,8 @@ def median(values: np.ndarray) -> tuple[float, float, float]:
     >>> median(np.arange(1.0, 22.0))
     (11.0, 6.0, 16.0)
     """
-    import scipy.stats  # half a second, which a run of PyTorch does not need
-
     low, high = scipy.stats.quantile_test(values, p=0.5).confidence_interval()
     return float(np.median(values)), float(low), float(high)
-
-
-TITLES = {
-    "lenet": mark("lenet, the command"),
-    "torch_eager": mark("PyTorch eager"),
-    "torch_compile": mark("torch.compile"),
-}
 
 
 def table(record: dict[str, Any], language: str = "en") -> str:
@@ -163,6 +156,6 @@ def table(record: dict[str, Any], language: str = "en") -> str:
             shown = "{:.1f} [{:.1f}, {:.1f}]".format(*median(column)).replace("inf", "∞")
             late = int(np.isinf(column).sum())
             cells.append(t("{shown}; missed by {late}", shown=shown, late=late) if late else shown)
-        rows.append([t(TITLES[name]), *cells, str(len(found))])
+        rows.append([translate(language, titled(BY_NAME[name].title)), *cells, str(len(found))])
     heads = [t("seconds to"), *(f"{target:.2f}" for target in record["targets"]), "n"]
     return tabulate(rows, heads, tablefmt="github", disable_numparse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import forms, on_gpu, overhead, race, scaling
+from benchmarks import answer, forms, on_gpu, overhead, race, recording, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
@@ -19,6 +19,9 @@ RESULTS = Path(__file__).parent.parent / "results"
 BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 GPU = RESULTS / "gpu.json"
 OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
+ANSWERS = RESULTS / "answers"
+RECORDING = RESULTS / "recording.json"
+UNMEASURED = mark("Nothing is measured yet.")
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -75,6 +78,31 @@ def overhead_of_cluster(language: str) -> str:
     return f"{said}\n\n```bash\n{record['command']}\n```"
 
 
+def cost_of_records(language: str) -> str:
+    """Return what the records of a run cost, with the command that measured it."""
+    if not RECORDING.exists():
+        return translate(language, UNMEASURED)
+    record = records.read_json(RECORDING)
+    shares = recording.share(record)
+    said = translate(
+        language,
+        "An epoch of {examples:,} examples trains in {train:.0f} ms and is evaluated in "
+        "{evaluate:.0f} ms. Its records take {kept:.1f} ms: {share:.1%} of that ({low:.1%} to "
+        "{high:.1%} in {n} pairs of runs). At the end of a run, curves.png takes {curves:.1f} s "
+        "and report.html {page:.1f} s. {machine}.",
+        examples=record["examples"],
+        **{key: 1000 * statistics.median(record[key]) for key in ("train", "evaluate")},
+        kept=1000 * statistics.median(record["record"]),
+        share=statistics.median(shares),
+        low=min(shares),
+        high=max(shares),
+        n=record["repeats"],
+        **{key: statistics.median(record[key]) for key in ("curves", "page")},
+        machine=bench.machine(record["environment"]),
+    )
+    return f"{said}\n\n```bash\n{record['command']}\n```"
+
+
 def race_table(language: str) -> str:
     """Return how long searches take to an accuracy, with the command that measured it."""
     record = records.read_json(RACE)
@@ -94,6 +122,31 @@ def race_table(language: str) -> str:
         optuna=record["optuna"],
     )
     return f"{said}\n\n{race.table(record, language)}\n\n```bash\n{record['command']}\n```"
+
+
+def leaderboard(language: str) -> str:
+    """Return every measurement of the time to an answer, the newest first."""
+    t, parts = translation(language), []
+    for path in sorted(ANSWERS.glob("*.json"), reverse=True):
+        record = records.read_json(path)
+        config = config_module.Config(**record["setting"])
+        said = translate(
+            language,
+            "Date {date}, commit {commit}: `{flags}`, seeds {first} to {last}, on "
+            "{held_out:,} held-out images of {dataset}. {machine}; torch {torch}.",
+            date=record["date"],
+            commit=record["commit"],
+            flags=" ".join(config_module.flags(config)),
+            first=min(run["seed"] for run in record["runs"]),
+            last=max(run["seed"] for run in record["runs"]),
+            held_out=answer.HELD_OUT,
+            dataset=terms.valued(record["dataset"]),
+            machine=bench.machine(record["environment"]),
+            torch=record.get("torch", "–"),
+        )
+        command = f"```bash\n{record['command']}\n```"
+        parts += [answer.table(record, language), said, command]
+    return "\n\n".join(parts) if parts else t(UNMEASURED)
 
 
 def gpu_table(language: str) -> str:

@@ -7,6 +7,7 @@
     scripts/bench --forms                  a convolutional layer in each of its forms
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
     scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
+    scripts/bench --recording              what the records of a run cost
     scripts/bench --race --repeats=3       our search and Optuna with PyTorch, to an accuracy
     scripts/bench --answer --repeats=20    one setting to three accuracies, ours and PyTorch
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
@@ -17,6 +18,8 @@ contenders are those of a GPU. Leaves a record in results/, of which scripts/rea
 tables of the docs. Let nothing else run meanwhile.
 """
 
+import contextlib
+import datetime
 import importlib.util
 import json
 import os
@@ -50,6 +53,7 @@ flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and 
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
+flags.DEFINE_boolean("recording", False, "measure what the records of a run cost instead")
 flags.DEFINE_boolean("race", False, "measure searches until they reach an accuracy instead")
 flags.DEFINE_boolean("answer", False, "measure runs until they reach accuracies instead")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
@@ -91,6 +95,8 @@ def main() -> None:
         by_cores()
     elif FLAGS.overhead:
         overhead()
+    elif FLAGS.recording:
+        recording()
     elif FLAGS.race:
         race()
     elif FLAGS.answer:
@@ -252,21 +258,38 @@ def overhead() -> None:
     print(f"saved to {path}")
 
 
+def recording() -> None:
+    """Measure what the records of a run cost."""
+    from benchmarks import recording
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    with progress(2 * FLAGS.repeats) as tell:
+        record |= recording.measure(
+            FLAGS.networks[0], repeats=FLAGS.repeats, dataset=FLAGS.dataset, tell=tell
+        )
+    path = Path(FLAGS.record or ROOT / "results" / "recording.json")
+    files.write_json(path, record)
+    shares = ", ".join(f"{share:.1%}" for share in recording.share(record))
+    print(f"records take {shares} of an epoch", f"saved to {path}", sep="\n")
+
+
 def race() -> None:
     """Measure when searches reach a validation accuracy."""
     from benchmarks import race
 
-    reach("race", race, race.SEARCHES, FLAGS.repeats)
+    reach("race", race, race.SEARCHES, FLAGS.repeats, "race.json")
 
 
 def answer() -> None:
     """Measure when runs of one setting reach validation accuracies."""
     from benchmarks import answer
 
-    reach("answer", answer, answer.CONTENDERS, 1 + FLAGS.repeats)  # the first fills a cache
+    times = 1 + FLAGS.repeats  # the first fills a cache
+    reach("answer", answer, answer.CONTENDERS, times, f"answers/{datetime.date.today()}.json")
 
 
-def reach(flag: str, measured: Any, known: Sequence[str], times: int) -> None:
+def reach(flag: str, measured: Any, known: Sequence[str], times: int, to: str) -> None:
     """Have a module measure seconds to an accuracy, each contender so often; print its table."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     record = started()
@@ -277,7 +300,8 @@ def reach(flag: str, measured: Any, known: Sequence[str], times: int) -> None:
         raise UsageError(
             f"--{flag}: PyTorch is not installed: scripts/setup torch, or --only=lenet"
         )
-    path = Path(FLAGS.record or ROOT / "results" / f"{flag}.json")
+    path = Path(FLAGS.record or ROOT / "results" / to)
+    path.parent.mkdir(exist_ok=True)
 
     def keep(found: dict[str, Any]) -> None:
         files.write_json(path, record | found)
@@ -303,6 +327,8 @@ def started() -> dict[str, Any]:
     environment.pop("matmul_precision")  # a row has its own
     return {
         "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
+        "date": str(datetime.date.today()),
+        "commit": commit(),
         "repeats": FLAGS.repeats,
         "unit": "process",
         "dataset": FLAGS.dataset,
@@ -311,6 +337,15 @@ def started() -> dict[str, Any]:
         "load_before": load,
         "environment": environment,
     }
+
+
+def commit() -> str | None:
+    """Return the commit that is measured, with a + where files differ from it; None without git."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    return None
 
 
 def surroundings() -> dict[str, Any]:

@@ -708,6 +708,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "README": {"numbers": numbers_section},
     "agreement": {"book": book_section, "normalised": normalised_section},
     "benchmarks": {"bench": sections.speed, "bench_networks": networks_section},
+    "leaderboard": {"answers": sections.leaderboard},
     "comparison": {"compare": comparison_section, "votes": votes_section},
     "data": {"neighbours": neighbours_section},
     "report": {"report": report_section},
@@ -718,6 +719,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "speed": {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
+        "recording": sections.cost_of_records,
         "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },

@@ -22,6 +22,7 @@ from benchmarks import (
     networks,
     overhead,
     race,
+    recording,
     rounds,
     scaling,
     table,
@@ -359,6 +360,18 @@ def test_the_cost_of_a_cluster_is_measured(tmp_path):
     )
     assert len(found["with"]) == len(found["without"]) == 2
     assert overhead.alone(found) > 0
+
+
+def test_what_records_cost_is_a_share_of_the_epoch():
+    record = {"train": [0.8, 0.9], "evaluate": [0.2, 0.1], "record": [0.01, 0.02]}
+    assert recording.share(record) == pytest.approx([0.01, 0.02])
+
+
+@pytest.mark.slow
+def test_the_cost_of_records_is_measured():
+    found = recording.measure("book", repeats=1, dataset="synthetic", tell=print)
+    assert all(len(found[kind]) == 1 for kind in recording.KINDS)
+    assert found["train"][0] > 0 < found["page"][0]
 
 
 def ledger(path, *lines):
