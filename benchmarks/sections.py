@@ -207,7 +207,7 @@ def precision_table(language: str) -> str:
     record = records.read_json(PRECISION)
     heads = map(
         translation(language),
-        (mark("precision"), "n", "training loss", "training accuracy", "test accuracy"),
+        (mark("numerical precision"), "n", "training loss", "training accuracy", "test accuracy"),
     )
     exact, rounded = record["runs"].values()
     rows = [

@@ -67,7 +67,7 @@ def test_lists_and_messages_within_messages_follow_the_language():
         "{name}, {options}", name=Message("source"), options=listed([Message("precision"), "b", 2])
     )
     assert translate("en", told) == "source, precision, b, 2"
-    assert translate("zh", told) == "来源，数值精度、b、2"
+    assert translate("zh", told) == "来源，查准率、b、2"
     assert translate("zh", listed(["a", "b"], "; ")) == "a；b"
 
 

@@ -47,7 +47,7 @@ AT_CHANCE, LEARNED = (1.0, 0.0), (0.3, 0.8)
         ([AT_CHANCE, LEARNED], 2, "good", [verdict.LEFT]),
         ([(1.2, 0.6)], 1, "good", [verdict.LEARNED]),  # a rough first epoch that has learned
         ([AT_CHANCE] * 3, 3, "bad", [verdict.STUCK]),
-        ([LEARNED, AT_CHANCE], 2, "bad", [verdict.STUCK]),
+        ([LEARNED, AT_CHANCE], 2, "bad", [verdict.COLLAPSED]),
         ([(1.04, 0.001)] * 3, 3, "bad", [verdict.STUCK]),
         ([LEARNED, (2.0, 0.0)], 2, "bad", [verdict.DIVERGED]),
         ([(0.2, 0.0)], 1, "bad", [verdict.MEMORISED]),  # learned by heart

@@ -33,6 +33,10 @@ STUCK = mark(
     "{guess:.3f}) and the test accuracy {accuracy:.3f}. Try another --seed, another --lr or "
     "other initial weights."
 )
+COLLAPSED = mark(
+    "Collapsed: after {peak:.3f} in epoch {at} the test accuracy is {accuracy:.3f}, and the "
+    "training loss {loss:.3f}, at chance level (ln {classes} = {guess:.3f}). Lower --lr."
+)
 MEMORISED = mark(
     "Did not generalise: the training loss fell to {loss:.3f}, but the test accuracy, "
     "{accuracy:.3f}, is at chance level (1/{classes})."
@@ -90,7 +94,10 @@ def of_run(
         for row in rows
     ]
     percentile = place["percentile"]["test_accuracy"] if place else None
+    peak = max(rows, key=lambda row: row.test_accuracy)
     values: dict[str, Any] = {
+        "peak": peak.test_accuracy,
+        "at": peak.epoch,
         "loss": last.train_loss,
         "accuracy": last.test_accuracy,
         "classes": num_classes,
@@ -110,7 +117,7 @@ def of_run(
         elif done < epochs and done <= EARLY:
             state, texts = "open", [WAITING]
         else:
-            texts = [STUCK]
+            texts = [COLLAPSED if any(learned) else STUCK]
     elif chance.at_level(last.test_accuracy, num_classes):
         texts = [MEMORISED]
     elif last.test_accuracy <= majority:

@@ -19,6 +19,7 @@ ROBUSTNESS: dict[str, tuple[str, str, Spec]] = {
         {"format": "%"},
     ),
 }
+SQUARE = {"width": 300, "height": 300}
 STATISTICS = {  # what is drawn of statistics.jsonl: title, and whether by powers of ten
     "across": (mark("Variation across images (std)"), True),
     "gradient": (mark("Weight gradient (RMS)"), True),
@@ -49,6 +50,7 @@ def statistics(rows: Sequence[Mapping[str, Any]], measure: str, layers: Sequence
             y,
             {layer: layer for layer in layers},
             f"format(datum.{measure}, '{'.3~g' if powers else '.1%'}')",
+            among=list(dict.fromkeys(row["series"] for row in rows)),
         )
         # The logarithm of 0 is nowhere.
         keep = f"isValid(datum.{measure}) && datum.{measure} {'>' if powers else '>='} 0"
@@ -94,7 +96,8 @@ def calibration(found: Calibration) -> Chart:
             x={"field": "x", "type": "quantitative"},
             y={"field": "y", "type": "quantitative"},
         ) | {"data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]}}
-        return vega.chart("calibration", t("Accuracy by confidence"), layer=[bars, diagonal])
+        title = t("Accuracy by confidence")
+        return vega.chart("calibration", title, layer=[bars, diagonal]) | SQUARE
 
     return Chart(draw, {"calibration": rows})
 

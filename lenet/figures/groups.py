@@ -1,6 +1,7 @@
 """Charts of groups of runs: the settings of a sweep, the cells of a comparison."""
 
 import json
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, Literal, NamedTuple
@@ -22,8 +23,8 @@ PERCENT = {"format": "~%", "tickCount": 6}
 
 CENTRES: dict[str, Callable[[Sequence[float]], float]] = {"mean": fmean, "median": median}
 BANDS = {
-    "mean": mark("lines: means; bands: lowest to highest run"),
-    "median": mark("lines: medians; bands: lowest to highest run"),
+    "mean": mark("lines: means; bands: the middle half of the runs"),
+    "median": mark("lines: medians; bands: the middle half of the runs"),
 }
 DOTS = {
     "mean": mark("lines: means; dots: runs"),
@@ -69,7 +70,7 @@ def _valued(value: str | Message) -> Message:
 
 
 def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: Labels) -> Chart:
-    """Return accuracy against learning rate: centres over the runs, or over their range if many.
+    """Return accuracy against learning rate: centres over the runs, of many their middle half.
 
     `groups` has by learning rate what each run ended with; None if it diverged, which is a cross.
     """
@@ -114,7 +115,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
 
 
 def epochs(groups: Mapping[str, Sequence[tuple[int, Sequence[float]]]], labels: Labels) -> Chart:
-    """Return accuracy by epoch: centres over thin lines for few runs, over their range for many.
+    """Return accuracy by epoch: centres over thin lines for few runs, of many their middle half.
 
     `groups` has the seed of each run and its accuracies by epoch.
     """
@@ -162,14 +163,18 @@ def _means(
 ) -> Spec:
     y = channel(labels.centre, t(terms.named(labels.measure)), scale=vega.NEAR, axis=PERCENT)
     middle, low, high = (f"format(datum.{each}, '.1%')" for each in (labels.centre, "low", "high"))
-    shown = f"{middle} + ' [' + {low} + ', ' + {high} + '], n = ' + datum.n"
+    names_of = {each: f"{{{each}}}" for each in ("middle", "low", "high", "n")}
+    said = t("{middle}; runs from {low} to {high}, n = {n}", **names_of)  # a range, no interval
+    parts = {"{middle}": middle, "{low}": low, "{high}": high, "{n}": "datum.n"}
+    pieces = (parts.get(each) or json.dumps(each) for each in re.split(r"(\{\w+\})", said) if each)
+    shown = " + ".join(pieces)
     return vega.lines(data, title, x, y, names, shown, behind, labels.heading(t))
 
 
 def _band(t: Translate, data: str, names: Mapping[str, str], labels: Labels, *keep: Spec) -> Spec:
-    """From the lowest to the highest run."""
-    ends = {"transform": [vega.named(names), *keep], "y2": {"field": "high"}}
-    return _behind(t, data, {"type": "area"}, 0.15, "low", names, labels, **ends)
+    """Between the quartiles of the runs."""
+    ends = {"transform": [vega.named(names), *keep], "y2": {"field": "upper"}}
+    return _behind(t, data, {"type": "area"}, 0.15, "lower", names, labels, **ends)
 
 
 def _behind(
@@ -261,16 +266,19 @@ def ordinal(field: str, title: str, called: Mapping[str, str]) -> Spec:
 
 
 def spread(series: str, values: Sequence[float], centre: str = "mean", **at: Any) -> dict[str, Any]:
-    """Return the centre of runs and the range from the worst to the best of them.
+    """Return the centre of runs, their quartiles, and the worst and the best of them.
 
-    >>> spread("max", [0.75, 0.25], epoch=1)
-    {'series': 'max', 'mean': 0.5, 'low': 0.25, 'high': 0.75, 'n': 2, 'epoch': 1}
+    >>> spread("max", [0.75, 0.25], epoch=1)["low"], spread("max", [0.75, 0.25])["upper"]
+    (0.25, 0.625)
     """
     middle = {centre: CENTRES[centre](values)}
+    lower, upper = np.quantile(values, (0.25, 0.75)).tolist()
     return {
         "series": series,
         **middle,
         "low": min(values),
+        "lower": lower,
+        "upper": upper,
         "high": max(values),
         "n": len(values),
         **at,

@@ -127,7 +127,6 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         | {"mean": _mean(setting, measure) if setting.runs else None, "n": len(setting.entries)}
         for setting in settings
     ]
-    means = [row["mean"] for row in rows if row["mean"] is not None] or [0.0]
 
     def draw(t: Translate) -> Spec:
         x, y = (
@@ -138,7 +137,9 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         )
         title = t("mean {what}", what=terms.named(measure))
         colour = channel("mean", title, scale={"zero": False}, legend={"format": "~%"})
-        dark = {"test": f"datum.mean > {(min(means) + max(means)) / 2}", "value": PAPER}
+        on = "contrast(scale('color', datum.mean), '{}')".format
+        ink = {"expr": f"{on('#111')} > {on('#fff')} ? '#111' : '#fff'"}  # of either paper
+        nothing = {"test": "!isValid(datum.mean)", "value": INK}
         shown = "isValid(datum.mean) ? format(datum.mean, '.1%') : '×'"
         return vega.chart(
             data,
@@ -156,7 +157,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
                     {"type": "text", "fontSize": 11},
                     transform=[{"calculate": shown, "as": "text"}],
                     text={"field": "text", "type": "nominal"},
-                    color={"condition": dark, "value": INK},
+                    color={"condition": nothing, "value": ink},
                     tooltip=[x, y, percent("mean", title), channel("n", t("runs"))],
                 ),
             ],

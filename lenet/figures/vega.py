@@ -113,10 +113,11 @@ def named(names: Mapping[str, str]) -> Spec:
     return {"calculate": f"({json.dumps(names)})[datum.series]", "as": "name"}
 
 
-def coloured(names: Mapping[str, str], title: str = "") -> Spec:
+def coloured(names: Mapping[str, str], title: str = "", among: Sequence[str] = ()) -> Spec:
     """Return what gives a series its colour; the legend shows it in full, as areas do not.
 
-    Its symbols have the dashes of the lines, where there are any.
+    Its symbols have the dashes of the lines, where there are any. `among` has all names that a page
+    gives colours, in their order, where a chart has only some of them: a name keeps its colour.
     """
     dashes = {"value": {"expr": "scale('strokeDash', datum.value)"}}
     legend = {
@@ -125,7 +126,10 @@ def coloured(names: Mapping[str, str], title: str = "") -> Spec:
         "encoding": {"symbols": {"strokeDash": dashes}},
     }
     whole = legend if len(names) > 1 else None
-    return channel("name", title, "nominal", sort=list(names.values()), legend=whole)
+    if among and whole:
+        whole["values"] = list(names.values())
+    order = {"scale": {"domain": [*among]}} if among else {"sort": list(names.values())}
+    return channel("name", title, "nominal", legend=whole, **order)
 
 
 def picking(data: str, opacity: float = 1) -> tuple[Spec, Spec]:
@@ -145,11 +149,13 @@ def lines(
     shown: str,
     behind: Sequence[Spec] = (),
     title: str = "",
+    among: Sequence[str] = (),
 ) -> Spec:
     """Return lines with dots, one for each series; a name pressed in the legend is left alone.
 
-    Its last layer is of rules, one at each x, unseen: on a page the one that is pointed at is seen,
-    and what is said there is the value of every series.
+    A few lines with short names have these at their ends, too. The last layer is of rules, one at
+    each x, unseen: on a page the one that is pointed at is seen, and what is said there is the
+    value of every series.
 
     Args:
       data: the name of the rows, which have a `series`.
@@ -159,8 +165,9 @@ def lines(
       shown: an expression of Vega, the value of a row in words.
       behind: layers that are drawn first.
       title: of the legend.
+      among: as of `coloured`.
     """
-    colour = coloured(names, title)
+    colour = coloured(names, title, among)
     pick, opacity = picking(data)
     line = layer(
         {"type": "line", "point": {"size": 24, "filled": True}},
@@ -174,12 +181,69 @@ def lines(
     # Vega-Lite binds a legend by the first layer that has its colours: other layers share it.
     fields = [each["encoding"].get("color", {}).get("field") for each in layers]
     layers[fields.index("name")]["params"] = [pick]
+    room = 12 + max(map(_wide, names.values()), default=0)
+    if 1 < len(names) <= MOST_NAMED and room <= ROOM:
+        ends = {"range": [0, {"expr": f"max(width - {room}, 0.6 * width)"}]}
+        x = {**x, "scale": {**x.get("scale", {}), **ends}}
+        layers.append(_at_ends(x["field"], y, names, colour, opacity))
     return chart(
         data,
         description,
         usermeta={"names": list(names.values())},  # for the width of the legend
         encoding={"x": x},
         layer=[*layers, _crosshair(x, names, shown)],
+    )
+
+
+def _wide(name: str) -> int:
+    """About how many pixels a name is wide."""
+    return sum(7 if ord(letter) < 0x2E80 else 12 for letter in name)
+
+
+def _at_ends(x: str, y: Spec, names: Mapping[str, str], colour: Spec, opacity: Spec) -> Spec:
+    """The name of each series that reaches the end, above the name of the one below it there."""
+    field, scale = y["field"], y.get("scale", {})
+    logs = scale.get("type") == "log"
+    height = f"(datum.most - datum.least) * {12 / HEIGHT:.3f}"
+    if "domain" in scale:
+        height = str((scale["domain"][1] - scale["domain"][0]) * 12 / HEIGHT)
+    elif scale.get("zero"):
+        height = f"datum.most * {12 / HEIGHT:.3f}"
+    pushed = f"datum.pushed + datum.place * {height}"
+    sort = [{"field": "level"}]
+    ends = [
+        {"op": "min", "field": "level", "as": "least"},
+        {"op": "max", "field": "level", "as": "most"},
+    ]
+    transform: list[Spec] = [
+        named(names),
+        {"filter": f"isValid(datum.name) && isValid(datum.{field})"},
+        {"calculate": f"log(datum.{field})" if logs else f"datum.{field}", "as": "level"},
+        {"joinaggregate": ends},
+        {"joinaggregate": [{"op": "max", "field": x, "as": "last"}]},
+        {"filter": f"datum.{x} === datum.last"},
+        {
+            "aggregate": [{"op": "mean", "field": "level", "as": "level"}],
+            "groupby": ["name", x, "least", "most"],
+        },
+        {"window": [{"op": "row_number", "as": "place"}], "sort": sort},
+        {"calculate": f"datum.level - datum.place * {height}", "as": "free"},
+        {
+            "window": [{"op": "max", "field": "free", "as": "pushed"}],
+            "frame": [None, 0],
+            "sort": sort,
+        },
+        {"calculate": f"exp({pushed})" if logs else pushed, "as": "beside"},
+    ]
+    mark = {"type": "text", "align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
+    limit = {"expr": "max(24, 0.4 * width - 8)"}
+    return layer(
+        mark | {"limit": limit, "aria": False},
+        transform=transform,
+        y={**y, "field": "beside"},
+        text={"field": "name", "type": "nominal"},
+        color={**colour, "legend": None},
+        opacity=opacity,
     )
 
 
@@ -200,6 +264,8 @@ def _crosshair(x: Spec, names: Mapping[str, str], shown: str) -> Spec:
     )
 
 
+MOST_NAMED, ROOM = 8, 160
+"""Lines that have their names at their ends, at most, and the pixels that these may take."""
 THEME: Spec = {
     "line": {"strokeWidth": 2},
     "axis": {
@@ -254,7 +320,9 @@ def _compiled(spec: str) -> Spec:
         "background": None,
         "legend": THEME["legend"] | {"labelFontSize": 13, "symbolSize": 300},
         "range": {"category": category},
-        **{mark: {"color": category[0]} for mark in ("mark", "point")},
+        # A screen reader is told the last values, not each point and tick.
+        **{mark: {"color": category[0], "aria": False} for mark in ("mark", "point")},
+        "axis": THEME["axis"] | {"aria": False},
     }
     made: Spec = vl_convert.vegalite_to_vega(whole)
     return made
@@ -306,6 +374,8 @@ def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> st
     room = width * len(charts) if shared else width
     longest = max((len(name) for names in legends for name in names), default=1)
     colours, ramp = COLOURS["light"], RAMPS["light"]
+    # The signal of each has another name.
+    specs = [json.loads(re.sub(r"\bwidth\b(?=[ )])", str(width), json.dumps(s))) for s in specs]
     if not shared:  # Vega-Lite calls the scales of each by its place
         specs = [
             json.loads(json.dumps(spec).replace("scale('", f"scale('concat_{i}_"))

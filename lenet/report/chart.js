@@ -62,7 +62,9 @@ async function drawChart(element, paper) {
   if (picked.length) view.insert(store, picked);
   await view.runAsync();
   element.style.minHeight = "";
-  charts.set(element, { view, names, columns, ramp, byEpoch, hairs: hairsOf(element) });
+  const made = { view, names, columns, ramp, byEpoch, hairs: hairsOf(element) };
+  charts.set(element, made);
+  element.setAttribute("aria-label", [caption.textContent, ...lastOf(made)].join(". "));
   if (store) pressable(element, view, store);
   if (!before) furnishChart(element);
   const stops = stopsOf(element);
@@ -101,11 +103,13 @@ function distance(element) {
 // Let the page answer; one that is not seen has nobody to answer, and its timers are slow.
 const pause = () => (document.hidden ? null : new Promise((done) => setTimeout(done)));
 
-// One stop for Tab in a chart: itself, the names of its legend, and what is below.
+// One stop for Tab in charts that stand together: themselves, the names of their legends, and what is
+// below.
 const STOPS = ".canvas, .canvas [role=button], details:not([hidden]) > summary";
-const stopsOf = (element) => [...element.parentElement.querySelectorAll(STOPS)];
+const groupOf = (element) => element.closest(".two") ?? element.parentElement;
+const stopsOf = (element) => [...groupOf(element).querySelectorAll(STOPS)];
 function furnishChart(element) {
-  oneStop(element.parentElement, STOPS, { ArrowUp: -1, ArrowDown: 1 });
+  oneStop(groupOf(element), STOPS, { ArrowUp: -1, ArrowDown: 1 });
   element.addEventListener("pointermove", (event) => tellNearest(element, event));
   element.addEventListener("pointerleave", ({ pointerType }) => pointerType === "touch" || leave());
   element.addEventListener("keydown", (event) => tellNext(element, event));
@@ -157,6 +161,25 @@ const hairsOf = (element) =>
 const closest = (hairs, place, of) =>
   hairs.reduce((best, each) => (Math.abs(of(each) - place) < Math.abs(of(best) - place) ? each : best), hairs[0]);
 
+// What a chart says at one of its rules: what every series has there, or had last.
+function toldAt({ hairs, names }, hair) {
+  const { head, rows } = datumOf(hair), before = hairs.slice(0, hairs.indexOf(hair)).reverse();
+  const here = (name, each) => datumOf(each).rows.find((row) => row.name === name);
+  const last = (name) => {
+    const each = before.find((one) => here(name, one));
+    return each && { name, shown: `${here(name, each).shown} (${datumOf(each).head})` };
+  };
+  const told = (names ?? rows.map(({ name }) => name)).map((name) => here(name, hair) ?? last(name));
+  return { head, rows: told.filter(Boolean) };
+}
+
+// The same at the last of them, in a line: what a screen reader says of a chart.
+function* lastOf(made) {
+  if (!made.hairs.length) return;
+  const { head, rows } = toldAt(made, made.hairs.at(-1));
+  yield `${head}: ${rows.map(({ name, shown }) => `${name} ${shown}`).join(", ")}`;
+}
+
 function leave() {
   for (const line of lit.splice(0)) line.style.opacity = "";
   tip.hidden = true;
@@ -170,7 +193,7 @@ function tellAt(element, hair, event) {
   const { at } = datumOf(hair);
   lit.push(hair, ...others.map(({ hairs }) => closest(hairs, at, (line) => datumOf(line).at)));
   for (const line of lit) line.style.opacity = 0.6;
-  tooltip(event, datumOf(hair));
+  tooltip(event, toldAt(charts.get(element), hair));
 }
 
 // What is pointed at has a tooltip of its own, which a crosshair leaves to signs.

@@ -63,7 +63,7 @@ function openTile(view, sheet, at) {
   const { data } = context.getImageData(0, 0, width, height);
   view.keep();
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
-  view.note("opened", { index: shots[at].index }, true);
+  view.note("sample", { name: className(shots[at].label), index: shots[at].index }, true);
   view.element.closest("section").scrollIntoView();
   view.input.focus({ preventScroll: true });
 }
@@ -79,6 +79,7 @@ function shade(cells) {
 
 function behindCells(sheet) {
   const behind = document.getElementById("behind");
+  let worst;
   shade([...document.querySelectorAll("button[data-total]")]);
   for (const button of document.querySelectorAll("[data-cell]")) {
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
@@ -86,14 +87,19 @@ function behindCells(sheet) {
     const about = { truth: className(truth), taken: className(taken), shown: tiles.length, count: payload.counts[button.dataset.cell] ?? 0 };
     const key = truth === taken ? "right_behind" : "behind";
     if (!button.classList.contains("pill")) label(button, key, about);
-    button.addEventListener("click", () => {
+    const open = () => {
       for (const other of document.querySelectorAll("button[data-cell]")) other.setAttribute("aria-pressed", String(other === button));
-      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
       behind.replaceChildren();
       add(behind, "h3", {}).append(...spans(key, about));
       gallery(add(behind, "div", { className: "gallery" }), sheet, tiles);
+    };
+    button.addEventListener("click", () => {
+      if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
+      open();
     });
+    if (button.closest(".often")) worst ??= open;
   }
+  worst?.(); // what lies behind a cell is seen before one is pressed
 }
 
 // All pictures in the page, by true class, prediction, right or wrong, and confidence.

@@ -28,6 +28,8 @@ function buildView(element, network, layers, own) {
     cursor: { row: height >> 1, column: width >> 1 },
     brush: 2,
   };
+  element.setAttribute("role", "group");
+  label(element, "view", { n: views.length + 1 });
   const controls = add(element, "div", { className: "controls" });
   const note = add(element, "p", { className: "note" });
   note.setAttribute("role", "status");
@@ -45,6 +47,7 @@ function buildView(element, network, layers, own) {
   view.small = add(strip, "canvas", { className: "small" });
   view.small.setAttribute("aria-hidden", "true");
   view.answer = add(strip, "p", { className: "answer" });
+  view.silent = add(strip, "p", { className: "silent" }); // of channels that are switched off
   view.readout = add(strip, "p", { className: "readout" });
   view.readout.setAttribute("role", "status");
   view.maps = add(inside, "div", { className: "maps" });
@@ -82,6 +85,8 @@ function buildView(element, network, layers, own) {
     answer(view);
     view.told?.(); // who shows the same image and answer elsewhere
     takeApart(view, layers);
+    view.silent.replaceChildren();
+    allOn(view, view.silent);
     view.frame();
   };
   view.frame = () => frames(view, network, layers); // alone: of another unit or place of the cursor
@@ -206,7 +211,7 @@ function files(view, network, controls) {
     view.changed(values);
     view.opened = { name, both };
     if (contrast < FAINT) view.note("faint", { name, contrast });
-    else if (light) view.note(inverted ? "inverted" : "light", { name });
+    else if (light) view.note(inverted ? "inverted" : "light", { name }, inverted);
   };
   const open = async (chosen) => {
     if (!chosen) return;
@@ -252,13 +257,19 @@ function painting(view, network, controls) {
       column: ((event.clientX - box.left) / box.width) * width - 0.5,
     };
   };
+  const tools = view.element.querySelector(".toolbar");
+  const eraser = add(tools, "button", { type: "button", ariaPressed: "false" });
+  eraser.append(...spans("erase"));
+  eraser.addEventListener("click", () => (eraser.ariaPressed = String(!erases())));
+  oneStop(tools, "button");
+  const erases = () => eraser.ariaPressed === "true";
   let last = null, ink = 255;
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     view.keep();
     last = place(event);
-    ink = event.button === 2 ? 0 : 255; // the right button erases
+    ink = event.button === 2 || erases() ? 0 : 255; // the right button erases, too
     paint(view, network, last, ink);
     view.changed(view.image);
   });
@@ -290,7 +301,7 @@ function painting(view, network, controls) {
       view.undo();
     } else if ([" ", "Enter", "Delete"].includes(event.key)) {
       view.keep();
-      paint(view, network, view.cursor, event.key === "Delete" ? 0 : 255);
+      paint(view, network, view.cursor, event.key === "Delete" || erases() ? 0 : 255);
       view.changed(view.image);
     } else return;
     event.preventDefault();
@@ -301,10 +312,16 @@ function painting(view, network, controls) {
 
 // One stop for Tab among elements of a box, and keys, perhaps with Shift, that move inside it.
 const AROUND = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+const stopIn = new WeakMap(); // of a box: the element that is its stop
 function oneStop(box, selector, keys = AROUND, shift = false) {
   const all = () => [...box.querySelectorAll(selector)];
-  const stop = (at) => all().forEach((each) => (each.tabIndex = each === at ? 0 : -1));
-  stop(all()[0]);
+  const stop = (at) => {
+    all().forEach((each) => (each.tabIndex = each === at ? 0 : -1));
+    stopIn.set(box, at);
+  };
+  const before = stopIn.get(box);
+  stop(box.contains(before) ? before : all()[0]);
+  if (before) return; // there are more elements than before
   box.addEventListener("focusin", ({ target }) => target.matches(selector) && stop(target));
   box.addEventListener("keydown", (event) => {
     const among = all(), at = among.indexOf(event.target), step = keys[event.key];

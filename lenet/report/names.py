@@ -77,6 +77,7 @@ SCRIPTS = {
     "choose": mark("choose an image"),
     "class": mark("class"),
     "clear": mark("Clear"),
+    "erase": mark("Erase"),
     "close": mark("close"),
     "clockwise": mark("turn clockwise"),
     "contents": mark("contents"),
@@ -153,7 +154,6 @@ SCRIPTS = {
     "off": mark("switch channel off"),
     "on": mark("switch channel on"),
     "one_image": mark("One image in both networks"),
-    "opened": mark("test image {index}"),
     "order": mark("order"),
     "others": mark("{n} others: {sum}"),
     "paint": mark(
@@ -169,6 +169,7 @@ SCRIPTS = {
     "same_settings": mark("The same settings"),
     "sample": mark("{name}, test image {index}"),
     "second": mark("open the report of another run"),
+    "switched_off": mark("switched off: 0, whatever it computes"),
     "sum": mark("sum of all products {sum} + bias {bias} = {before}"),
     "sum_activated": mark(
         "sum of all products {sum} + bias {bias} = {before}; {activation}: {value}"
@@ -180,6 +181,7 @@ SCRIPTS = {
     "tools": mark("change the image"),
     "truth": mark("true class"),
     "undo": mark("Undo"),
+    "view": mark("network and image {n}"),
     "unpaint": mark("restore the trained weights"),
     "unit": mark(
         "{name}, channel {channel}, row {row}, column {column}: {value}. Receptive field: rows "

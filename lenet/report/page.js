@@ -212,7 +212,7 @@ async function network() {
     gradient: (pixels, k) => Array.from(gradient(layers, found.image_shape, scaled(pixels), k)),
     occlusion: async (pixels, k) => Array.from(await occlusion(layers, found.image_shape, scaled(pixels), k)),
   };
-  Object.assign(window.lenet, { logits, ...explain, network: found, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
+  Object.assign(window.lenet, { logits, ...explain, network: found, views, bytes, picturesOf: (file) => picturesOf(file, ...found.image_shape) });
   views.forEach((view) => view.compute());
   for (const element of document.querySelectorAll("[data-view]:empty")) {
     views.push(buildView(element, found, layers, element.dataset.view === "own"));
@@ -255,7 +255,11 @@ const reading = new IntersectionObserver(
     for (const { target, isIntersecting } of entries) {
       const link = document.querySelector(`#contents a[href="#${target.id}"]`);
       if (!isIntersecting) link?.removeAttribute("aria-current");
-      else link?.setAttribute("aria-current", "true");
+      else if (link) {
+        link.setAttribute("aria-current", "true");
+        const list = link.closest("ul"); // of chips on a phone
+        list.scrollTo({ left: link.offsetLeft - list.offsetLeft - 16 });
+      }
     }
   },
   { rootMargin: "-25% 0px -74% 0px" }, // a line across the window
@@ -267,7 +271,12 @@ function furnish() {
   for (const [box, items] of [["#contents", "a"], [".worst, .often", "button"]])
     for (const each of document.querySelectorAll(box)) oneStop(each, items);
   reading.disconnect();
-  for (const section of document.querySelectorAll("section[id]")) reading.observe(section);
+  for (const section of document.querySelectorAll("section[id]")) {
+    reading.observe(section);
+    const head = section.querySelector("h2");
+    head.id = `${section.id}-head`;
+    section.setAttribute("aria-labelledby", head.id);
+  }
   for (const matrix of document.querySelectorAll("table.confusion")) roving(matrix);
   for (const each of document.querySelectorAll("table.sortable")) if (!each.querySelector("th button")) sortable(each);
 }

@@ -34,11 +34,13 @@ function plane(box, sheet) {
     draw();
   };
   const open = () => pointed !== null && own && openTile(own, sheet, pointed);
-  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+  const follow = ({ offsetX, offsetY }) => {
     const at = nearest(places, shown, ([x, y]) => Math.hypot(x - offsetX, y - offsetY), POINT);
     if (at !== pointed) point(at);
-  });
-  canvas.addEventListener("pointerleave", () => point(null));
+  };
+  canvas.addEventListener("pointermove", follow);
+  canvas.addEventListener("pointerdown", follow); // a tap does not move
+  canvas.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && point(null));
   canvas.addEventListener("click", open);
   canvas.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
@@ -52,6 +54,7 @@ function plane(box, sheet) {
     event.preventDefault();
   });
   select.addEventListener("change", draw);
+  window.lenet.places = () => places;
   new ResizeObserver(() => requestAnimationFrame(draw)).observe(box);
   point(null);
 }

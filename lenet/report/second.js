@@ -35,7 +35,8 @@ function* ends(other) {
   const [mine, theirs] = [payload.run.ends, other.run.ends];
   const names = Object.keys(mine).filter((name) => typeof mine[name] === "number" && typeof theirs[name] === "number");
   const digits = (x) => x.toFixed(4).replace("-", "\u2212");
-  const rows = names.map((name) => [name, digits(mine[name]), digits(theirs[name]), digits(theirs[name] - mine[name])]);
+  const signed = (x) => `${x > 0 ? "+" : ""}${digits(x)}`;
+  const rows = names.map((name) => [name, digits(mine[name]), digits(theirs[name]), signed(theirs[name] - mine[name])]);
   const heads = [spans("this_run"), [other.run.name], spans("difference")];
   if (rows.length) yield* captioned("final_values", {}, pairedTable(heads, rows));
 }

@@ -66,16 +66,22 @@ function answers(box, all) {
   };
 }
 
-// The counts of the confusion matrix of an epoch; unknown before training.
+// The counts of the confusion matrix of an epoch, recall and precision; unknown before training.
 function matrixAt({ confusion }) {
   const cells = [...document.querySelectorAll("button[data-total]")];
   for (const cell of cells) {
     const [truth, taken] = cell.dataset.cell.split(",");
     const count = confusion?.[truth]?.[taken];
-    cell.textContent = count === 0 ? "·" : (count ?? "?");
+    cell.textContent = count || "·";
     cell.dataset.count = count ?? 0;
+    cell.disabled = !count;
   }
   shade(cells);
+  for (const cell of document.querySelectorAll("[data-margin]")) {
+    const [what, k] = cell.dataset.margin.split(",");
+    const all = what === "recall" ? confusion?.[k] : confusion?.map((row) => row[k]), sum = total(all ?? []);
+    cell.textContent = sum ? `${Math.round((100 * all[k]) / sum)}%` : "–";
+  }
 }
 
 // Where charts over epochs have a rule: at the one that is shown, unless that is the last.

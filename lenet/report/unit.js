@@ -34,17 +34,24 @@ function lookAt(view, layers, unit) {
   takeApart(view, layers);
 }
 
-// Show the unit under the loupe, on a card below its layer: what is pointed at does not move.
+// Show the unit under the loupe, on a card below its layer, or above it where there is no room: what
+// is pointed at does not move.
 function takeApart(view, layers) {
   const box = (view.apart ??= add(view.maps, "div", { className: "apart" }));
   box.hidden = !view.loupe;
   if (!view.loupe) return;
+  fillCard(view, layers, box);
+  const figure = view.canvases[view.loupe.layer].parentElement, { top, bottom } = figure.getBoundingClientRect();
+  const above = bottom + box.offsetHeight > root.clientHeight && top - box.offsetHeight > 0;
+  const place = above ? figure.offsetTop - box.offsetHeight - 4 : figure.offsetTop + figure.offsetHeight + 4;
+  box.style.top = `${place}px`;
+}
+
+function fillCard(view, layers, box) {
   const { layer: at, row, column, channel } = view.loupe;
   const layer = layers[at], shape = payload.network.image_shape;
   const input = at > 0 ? view.outputs[at - 1] : { shape, values: view.image.map((x) => x / 255) };
   const last = at === layers.length - 1;
-  const figure = view.canvases[at].parentElement;
-  box.style.top = `${figure.offsetTop + figure.offsetHeight + 4}px`;
   const painting = box.querySelector("table[role]:focus");
   box.replaceChildren();
   const head = add(box, "p", { className: "head" });
@@ -55,6 +62,10 @@ function takeApart(view, layers) {
   const close = add(head, "button", { type: "button", textContent: "×", className: "close" });
   label(close, "close");
   close.addEventListener("click", () => lookAt(view, layers, null));
+  if (view.off.some((each) => each.layer === at && each.channel === channel)) {
+    add(box, "p", { className: "result" }).append(...spans("switched_off"));
+    return;
+  }
   const value = view.outputs[at].values[(row * layer.shape[1] + column) * layer.shape[2] + channel];
   if (layer.kind === "pool") {
     const { window } = terms(layer, input, view.loupe);
@@ -124,18 +135,23 @@ function grid(key, values, size) {
   return figure;
 }
 
-// A button that switches the channel off or on, and one for all that are off.
+// A button that switches the channel off or on.
 function switches(view, head, at, channel) {
   const is = (each) => each.layer === at && each.channel === channel;
-  const button = (key, off, values = {}) => {
-    const made = add(head, "button", { type: "button" });
-    made.append(...spans(key, values));
-    made.addEventListener("click", () => {
-      view.off = off;
-      view.compute();
-    });
-  };
-  if (view.off.some(is)) button("on", view.off.filter((each) => !is(each)));
-  else button("off", [...view.off, { layer: at, channel }]);
-  if (view.off.length) button("all_on", [], { n: view.off.length });
+  if (view.off.some(is)) switching(view, head, "on", view.off.filter((each) => !is(each)));
+  else switching(view, head, "off", [...view.off, { layer: at, channel }]);
+}
+
+function switching(view, box, key, off, values = {}) {
+  const made = add(box, "button", { type: "button" });
+  made.append(...spans(key, values));
+  made.addEventListener("click", () => {
+    view.off = off;
+    view.compute();
+  });
+}
+
+// Beside the answer, as long as it is that of a network without some channels.
+function allOn(view, box) {
+  if (view.off.length) switching(view, box, "all_on", [], { n: view.off.length });
 }
