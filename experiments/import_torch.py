@@ -53,7 +53,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         import torch
     except ImportError:
-        raise UsageError(f"{path}: PyTorch is not installed: scripts/setup torch") from None
+        raise UsageError(
+            f"{path}: PyTorch is missing: pip install torch, or scripts/setup torch in a clone"
+        ) from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

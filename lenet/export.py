@@ -318,7 +318,9 @@ def to_torch_file(model: nn.Module, params: Params, image_shape: tuple[int, ...]
     try:
         import torch
     except ImportError:
-        raise UsageError("PyTorch is not installed: scripts/setup torch") from None
+        raise UsageError(
+            "PyTorch is not installed: pip install torch, or scripts/setup torch in a clone"
+        ) from None
     buffer = io.BytesIO()
     torch.save({name: torch.from_numpy(x) for name, x in _states(layers).items()}, buffer)
     return buffer.getvalue()
@@ -336,7 +338,9 @@ def to_onnx(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -> b
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
-        raise UsageError("package 'onnx' is not installed: scripts/setup export") from None
+        raise UsageError(
+            "package 'onnx' is not installed: pip install onnx, or scripts/setup export in a clone"
+        ) from None
     nodes: list[Any] = []
     weights: list[Any] = []
     layers, classes = _sequential(model, params, image_shape)

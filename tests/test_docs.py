@@ -1,10 +1,13 @@
 """The pages: every link leads somewhere, and both languages have the same ones."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import ROOT
+from commands import ROOT, python
+
+from experiments.cli import completion
 
 DOCS = ROOT / "docs"
 PAGES = [
@@ -66,3 +69,37 @@ def test_the_readme_is_short(name, most):
     words = re.findall(r"[\w'’-]+|[\u4e00-\u9fff]", re.sub(r"\]\([^)]*\)", "]", text))
     characters = sum(len(word) if re.match(r"[\u4e00-\u9fff]", word) else 1 for word in words)
     assert characters <= most
+
+
+OF_NETWORKS = {"width", "help"}
+"""Flags that networks of the pages bring along, and the one of every command."""
+
+
+def commands_in(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a page, by the name that lenet, experiments or scripts give it; its flags."""
+    for line in text.replace("\\\n", " ").splitlines():
+        for name, rest in re.findall(r"(?:\blenet |experiments\.|scripts/)(\w+)([^`#]*)", line):
+            yield name, re.findall(r"\s--(?:no)?(\w+)", rest)
+
+
+def test_every_flag_of_a_command_in_the_pages_is_one_of_its_own():
+    known = {name: {flag.name for flag in flags} for name, flags in completion.entry_points()}
+    found = [
+        (page.name, name, flag)
+        for page in PAGES
+        if page.name != "CHANGELOG.md"  # which tells of flags that are gone
+        for name, flags in commands_in(page.read_text(encoding="utf-8"))
+        if name in known
+        for flag in flags
+    ]
+    assert len(found) > 250
+    assert [each for each in found if each[2] not in known[each[1]] | OF_NETWORKS] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/en/plateau.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, fashion_mnist):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    done = python("-c", block, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
