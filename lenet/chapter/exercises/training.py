@@ -40,8 +40,13 @@ def modern(**changes: Any) -> Config:
     return Config(**PRESETS["modern"] | short | changes)
 
 
-def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Config:
-    """Return `config` with the learning rate of best validation accuracy, from one run each."""
+def tune(
+    page: Page, config: Config, rates: Sequence[float], data: Data, *, back: int = 0
+) -> Config:
+    """Return `config` with the learning rate of best validation accuracy, from one run each.
+
+    It is the one `back` places below the best of the ascending `rates`, if there is one.
+    """
     tried = [dataclasses.replace(config, lr=lr, seed=len(SEEDS)) for lr in rates]
     found = [accuracies(each, data)[0] for each in page.track(tried, "choosing a learning rate")]
     shown = (
@@ -54,9 +59,12 @@ def tune(page: Page, config: Config, rates: Sequence[float], data: Data) -> Conf
         activation=config.activation,
         pool=page.t(POOLINGS[config.pool]),
     )
-    best = rates[int(np.argmax(found))]
-    warn_of_edge(page, best, rates)
-    return dataclasses.replace(config, lr=best)
+    best = int(np.argmax(found))
+    if back:
+        page.note("Trained one step lower, where no run should collapse.")
+    else:
+        warn_of_edge(page, rates[best], rates)
+    return dataclasses.replace(config, lr=rates[max(0, best - back)])
 
 
 def warn_of_edge(page: Page, best: float, rates: Sequence[float]) -> None:
