@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dependencies
 import jax
 import numpy as np
 import scipy
@@ -704,6 +705,11 @@ def commands_section(language: str) -> str:
     return "\n\n".join(said)
 
 
+def dependencies_section(language: str) -> str:
+    """What the installation consists of."""
+    return dependencies.table(records.read_json(dependencies.RECORD), language)
+
+
 SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "README": {"numbers": numbers_section},
     "agreement": {"book": book_section, "normalised": normalised_section},
@@ -713,6 +719,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "data": {"neighbours": neighbours_section},
     "report": {"report": report_section},
     "cli": {"commands": commands_section},
+    "faq": {"dependencies": dependencies_section},
     "cluster": {"overhead": sections.overhead_of_cluster},
     "faults": {"faults": faults_section},
     "search": {"race": sections.race_table},
