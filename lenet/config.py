@@ -377,11 +377,11 @@ def written(value: Any) -> str:
     return short if short and float(short) == value else str(value)
 
 
-def flags(config: Config) -> list[str]:
+def flags(config: Config, parts: int = 2) -> list[str]:
     """Return the flags of `experiments.train` that give a run these settings.
 
     Settings at their defaults are left out, except those of a network of the user's, of which a
-    record does not hold the defaults.
+    record does not hold the defaults; and so are `parts` where the command takes as many by itself.
 
     >>> flags(Config(pool="max", lr=0.1)), flags(Config("bn_lenet", seed=3))
     (['--pool=max', '--lr=0.1'], ['--network=bn_lenet', '--seed=3'])
@@ -389,11 +389,13 @@ def flags(config: Config) -> list[str]:
     network = [] if isinstance(config.network, LeNet) else [f"--network={name_of(config.network)}"]
     fixed = [] if type(config.network) in OWN.values() else settings.of(config.network)
     whole = {field.name for field in fixed}
+    usual = {field.name: field.default for field in fields(network=config.network)}
+    usual["parts"] = parts
     return network + [
-        f"--{field.name}={written(value)}"
-        for field in fields(network=config.network)
-        for value in [getattr(config, field.name)]
-        if field.name in whole or value != field.default
+        f"--{name}={written(value)}"
+        for name, default in usual.items()
+        for value in [getattr(config, name)]
+        if name in whole or value != default
     ]
 
 

@@ -76,7 +76,8 @@ NEIGHBOURS = ROOT / "results" / "neighbours.json"
 NEAR = (0.02, 0.04, 0.06, 0.08)
 """Differences, as a share of 255, below which a training image counts as near."""
 FAULTS = ROOT / "results" / "faults.json"
-REPORT = ROOT / "results" / "report.json"
+REPORT, REPORT_BEFORE = ROOT / "results" / "report.json", ROOT / "results" / "report_before.json"
+REPORTS = {"run": mark("a run"), "sweep": mark("a sweep"), "comparison": mark("a comparison")}
 BENCH_NETWORKS = ROOT / "results" / "bench_networks.json"
 NORMALISED = ROOT / "results" / "within" / "running_statistics.json"
 BEST_OF = (1, 2, 4, 8, 16)
@@ -557,45 +558,51 @@ def report_section(language: str) -> str:
         ),
     }
 
-    def seconds(values: list[float]) -> Message:
-        return message(
-            "{median:.1f} s [{low:.1f}, {high:.1f}]",
-            median=statistics.median(values),
-            low=min(values),
-            high=max(values),
-        )
+    def seconds(values: list[float]) -> str:
+        return f"{statistics.median(values):.1f} [{min(values):.1f}, {max(values):.1f}]"
 
+    def row(name: str, of: dict[str, Any]) -> list[str]:
+        opened = of.get("opening", {})
+        longest = [1000 * each for each in opened.get("longest_task", [])]
+        return [
+            name,
+            f"{of['bytes'] / 1e6:.1f}",
+            seconds(of["seconds"]),
+            seconds(opened["first_chart"]) if opened else "",
+            seconds(opened["open"]) if opened else "",
+            f"{max(50, *longest):.0f}" if opened else "",  # of shorter ones a browser tells nothing
+            ", ".join(map(str, of.get("stops", []))),
+        ]
+
+    heads = [
+        t("page"),
+        "MB",
+        t("written, s"),
+        t("first chart, s"),
+        t("all of it, s"),
+        t("longest task, ms"),
+        t("Tab stops"),
+    ]
+    before = records.read_json(REPORT_BEFORE)
+    rows = [row(t(title), record[name]) for name, title in REPORTS.items() if name in record]
+    earlier = {t(title): before[name] for name, title in REPORTS.items() if name in before}
+    rows += [row(t("{page}, before", page=title), of) for title, of in earlier.items()]
+    made = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     said = t(
-        "The report of the book's run: {run_size:.1f} MB, written in {run} from the start of the "
-        "command; in the browser its first chart is there after {run_first}, all of it after "
-        "{run_all}, and no task takes more than {run_task} ms. The report of the sweep: "
-        "{sweep_size:.1f} MB, written in {sweep}; {sweep_first}, {sweep_all} and {sweep_task} ms. "
-        "The logits of 30 test images differ from JAX by at most {most:.1e}. Median [min, max] of "
-        "{n}; {machine}; {browser}.",
-        run_size=record["run"]["bytes"] / 1e6,
-        run=seconds(record["run"]["seconds"]),
-        sweep_size=record["sweep"]["bytes"] / 1e6,
-        sweep=seconds(record["sweep"]["seconds"]),
-        **{
-            f"{name}_{field}": seconds(record[name]["opening"][of])
-            for name in ("run", "sweep")
-            for field, of in (("first", "first_chart"), ("all", "open"))
-        },
-        **{
-            f"{name}_task": max(  # the browser tells of longer tasks alone
-                50, round(1000 * max(record[name]["opening"]["longest_task"]))
-            )
-            for name in ("run", "sweep")
-        },
-        most=record["largest_difference_of_logits"],
+        "Median [min, max] of {n}: from the start of the command to the file, and in the browser "
+        "from the address to the first chart and to all of it; the longest of all tasks; Tab stops "
+        "in windows of 1,280 and 390 pixels. Before: at commit {commit}, as far as measured. "
+        "The logits of 30 test images differ from JAX by at most {most:.1e}. {machine}; {browser}.",
         n=len(record["run"]["seconds"]),
+        commit=before["commit"],
+        most=record["largest_difference_of_logits"],
         machine=table_of_bench.machine(record["environment"]),
         browser=record["browser"],
     )
     shown = [f"![{alt}](report/{name}.png)" for name, alt in alts.items()]
     commands = [record["run"]["command"], record["sweep"]["command"], record["command"]]
     code = "\n".join(f".venv/bin/{command}" for command in [*commands, "python scripts/readme.py"])
-    return "\n\n".join([*shown, said, f"```bash\n{code}\n```"])
+    return "\n\n".join([*shown, made, said, f"```bash\n{code}\n```"])
 
 
 def networks_section(language: str) -> str:

@@ -1,13 +1,15 @@
 """Take the docs' pictures of reports, and measure how large they are and how long they take.
 
-python scripts/screenshots.py RUN_DIR SWEEP_DIR
+python scripts/screenshots.py RUN_DIR SWEEP_DIR          leaves docs/LANGUAGE/report/*.png
+python scripts/screenshots.py RUN_DIR SWEEP_DIR FOLDER   and in FOLDER first screens in each form
 
-Makes the report of a run and of a sweep REPEATS times each, in processes of their own, and keeps
-what was measured in results/report.json; then opens both in Chromium, times that, and leaves
-docs/LANGUAGE/report/*.png in English and Chinese. The system needs a Chinese font.
+Makes the reports of a run, a sweep and the registered comparison REPEATS times each, in processes
+of their own, opens them in Chromium, and keeps in results/report.json how large they are, how long
+that takes, and how often Tab stops. The system needs a Chinese font.
 """
 
 import io
+import itertools
 import re
 import shutil
 import statistics
@@ -22,11 +24,15 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lenet import files, records
+from lenet.language import LANGUAGES
 
 ROOT = Path(__file__).parent.parent
+COMPARE = ROOT / "lenet" / "analysis" / "comparison_record.json"
 REPEATS = 5
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH = 1100
+SIZES = {1280: 800, 1680: 1000, 390: 844}
+"""Windows, as wide and high as a laptop's, a desktop's and a phone's."""
 OBSERVED = """
 window.tasks = [0];
 new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)))
@@ -42,7 +48,8 @@ new MutationObserver((_, observer) => {
 
 def measure(run_dir: Path, to: Path) -> dict[str, Any]:
     """Make a report; return its size and the seconds that the command took."""
-    about = next(filter(Path.exists, (run_dir / "config.json", run_dir / "sweep.json")))
+    names = ("config.json", "sweep.json", "compare.json")
+    about = next(filter(Path.exists, (run_dir / name for name in names)))
     options = [f"--to={to}", "--lang=en"]
     command = [sys.executable, "-P", "-m", "experiments.report", str(run_dir), *options]
     seconds = []
@@ -71,6 +78,43 @@ def opening(browser: Browser, path: Path) -> dict[str, list[float]]:
     return found
 
 
+def stops(browser: Browser, path: Path, width: int) -> int:
+    """Return how often Tab stops in a page before it begins again."""
+    tab = browser.new_page(viewport={"width": width, "height": SIZES[width]})
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("html[data-ready]")
+    focused = "() => [...document.querySelectorAll('*')].indexOf(document.activeElement)"
+    seen: list[int] = []
+    tab.locator("body").press("Tab")
+    while (at := tab.evaluate(focused)) not in seen:
+        seen.append(at)
+        tab.keyboard.press("Tab")
+    tab.close()
+    return len(seen) - 1  # the page itself is no stop
+
+
+def screens(browser: Browser, pages: dict[str, Path], folder: Path) -> None:
+    """Take the first screen of each page in each window, theme and language; and its paper."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in pages.items():
+        for width, height in SIZES.items():
+            for scheme, language in itertools.product(("light", "dark"), LANGUAGES):
+                size = {"width": width, "height": height}
+                tab = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+                tab.goto(path.as_uri())
+                tab.wait_for_selector("html[data-ready]")
+                if language != "en":
+                    tab.click("#language")
+                    tab.wait_for_timeout(1500)
+                tab.screenshot(path=folder / f"{name}_{width}_{scheme}_{language}.png")
+                tab.close()
+        tab = browser.new_page(color_scheme="dark")
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("html[data-ready]")
+        tab.pdf(path=folder / f"{name}.pdf", format="A4")
+        tab.close()
+
+
 def take(tab: Page, path: Path, from_: str, height: int) -> None:
     """Take a picture of the page from an element on."""
     tab.set_viewport_size({"width": WIDTH, "height": height})
@@ -93,7 +137,7 @@ def pictures(tab: Page, folder: Path, pages: dict[str, Path], language: str) -> 
             tab.click("#language")
         tab.wait_for_timeout(1500)  # for the charts that were drawn anew
         take(tab, folder / f"{name}.png", "body", 1330)
-        if name == "sweep":
+        if name != "run":
             continue
         view = tab.locator(".view").first
         maps = view.locator(".layer canvas").nth(2)
@@ -102,16 +146,19 @@ def pictures(tab: Page, folder: Path, pages: dict[str, Path], language: str) -> 
         take(tab, folder / "layers.png", "#layers h2", 1130)
 
 
-def main(run_dir: str, sweep_dir: str) -> None:
+def main(run_dir: str, sweep_dir: str, folder: str = "") -> None:
     """Measure, then take the pictures."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         sys.exit(f"error: no browser: {', '.join(BROWSERS)}")
     with tempfile.TemporaryDirectory() as aside:
-        pages = {name: Path(aside) / f"{name}.html" for name in ("run", "sweep")}
+        compared = Path(aside) / "compare"
+        compared.mkdir()
+        shutil.copy(COMPARE, compared / "compare.json")
+        given: dict[str, str | Path] = {"run": run_dir, "sweep": sweep_dir, "comparison": compared}
+        pages = {name: Path(aside) / f"{name}.html" for name in given}
         found: dict[str, Any] = {
-            name: measure(Path(given), pages[name])
-            for name, given in (("run", run_dir), ("sweep", sweep_dir))
+            name: measure(Path(where), pages[name]) for name, where in given.items()
         } | {
             "command": f"python scripts/screenshots.py {run_dir} {sweep_dir}",
             "environment": records.environment(),
@@ -129,6 +176,9 @@ def main(run_dir: str, sweep_dir: str) -> None:
                 pictures(tab, ROOT / "docs" / language / "report", pages, language)
             for name, path in pages.items():
                 found[name]["opening"] = opening(made, path)
+                found[name]["stops"] = [stops(made, path, width) for width in (1280, 390)]
+            if folder:
+                screens(made, pages, Path(folder))
             tab = made.new_page()
             tab.goto(pages["run"].as_uri())
             tab.wait_for_selector("html[data-ready]")
@@ -140,6 +190,6 @@ def main(run_dir: str, sweep_dir: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     main(*sys.argv[1:])

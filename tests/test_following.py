@@ -32,6 +32,8 @@ def parsed(line: str) -> dict:
     "config",
     [
         Config(lr=0.1234567890123, momentum=0.9, nesterov=True, seed=3, order_seed=0, hidden=()),
+        Config(parts=1),
+        Config(parts=4),
         Config("bn_lenet", lr=1.0, pool="max", augment="shift:2,flip", valid=7, clip=1e-30),
     ],
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenet import config as config_module
 from lenet.config import Config
-from lenet.engine.cores import cores
+from lenet.engine import cores
 
 if TYPE_CHECKING:
     from lenet.data.splits import Data  # numpy, which `--help` does not wait for
@@ -74,7 +74,7 @@ def command(
     """
     if seeds:
         config = config_module.replace(config, seed=Config.seed, order_seed=Config.order_seed)
-    given = config_module.flags(config)
+    given = config_module.flags(config, cores.parts())
     if seeds:
         given.append(f"--seed={seeds.start}:{seeds.stop}")
     if flags.get("data_dir"):
@@ -93,7 +93,7 @@ def environment() -> dict[str, Any]:
     return software() | {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": cores(),
+        "cores": cores.cores(),
         "backend": jax.default_backend(),
         "device": device.device_kind,
         "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",

@@ -34,6 +34,7 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
         "caption": comparison_findings.caption(epochs),
         "effect_heads": comparison_findings.EFFECT_HEADS,
         "effects": effects,
+        "forest": [row[:2] for row in effects],
         "parts": parts,
         "scale": scale([value for row in (*effects, *parts) for value in row], 0.0),
         "said": [each for each in said if each not in concluded.messages],
