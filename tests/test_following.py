@@ -12,6 +12,7 @@ from lenet import records
 from lenet.analysis import following
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
+from lenet.engine import cores
 
 
 def parsed(line: str) -> dict:
@@ -67,7 +68,8 @@ def entries(**held_out):
     ]
 
 
-def test_fresh_seeds_are_offered_where_test_images_have_not_selected():
+def test_fresh_seeds_are_offered_where_test_images_have_not_selected(monkeypatch):
+    monkeypatch.setattr(cores, "parts", lambda: Config.parts)
     base = Config(epochs=1)
     on_test = following.of_sweep(Sweep(entries(), ["lr"], base), {})
     held_out = following.of_sweep(
