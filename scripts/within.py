@@ -95,7 +95,10 @@ def section(name: str, language: str) -> str:
     heads, rows = experiment.table(record)
     cells = [[t(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     shown = tabulate(cells, [*map(t, heads)], tablefmt="github", disable_numparse=True)
-    pictures = [f"![{name}](results/within_{name}.png)"] if hasattr(experiment, "charts") else []
+    pictures = []
+    if hasattr(experiment, "charts"):
+        seen = t("; ").join(each.draw(t)["description"] for each in experiment.charts(record))
+        pictures.append(f"![{seen}](results/within_{name}.png)")
     note = t(
         "{seconds:,.0f} s. {machine}.",
         seconds=record["seconds"],
