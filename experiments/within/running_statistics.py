@@ -302,7 +302,8 @@ def charts(record: dict[str, Any]) -> list[Chart]:
             y = channel("spread", title, axis={"format": "~%"}, scale={"type": "log"})
             names = {name: t(each) for name, each in STATISTICS.items()}
             shown = "format(datum.spread, '.2%')"
-            return vega.lines(f"spread_{pool}", f"{t(POOLINGS[pool])}: {title}", x, y, names, shown)
+            head = t(mark("{name}: {value}"), name=t(POOLINGS[pool]), value=title)
+            return vega.lines(f"spread_{pool}", head, x, y, names, shown)
 
         found.append(Chart(draw, {f"spread_{group.pool}": rows}))
     return found
