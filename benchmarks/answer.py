@@ -29,6 +29,7 @@ from tabulate import tabulate
 from benchmarks.contenders import BY_NAME
 from benchmarks.rounds import Tell, blocks
 from benchmarks.table import titled
+from lenet.engine import cores
 from lenet.language import translate
 from lenet.records import directory
 
@@ -60,7 +61,8 @@ def measure(
     Returns:
       `runs`: name, seed, and seconds by target, None where it did not get there.
     """
-    about: dict[str, Any] = {"targets": TARGETS, "epochs": EPOCHS, "setting": SETTING}
+    setting = SETTING | {"parts": cores.parts()}
+    about: dict[str, Any] = {"targets": TARGETS, "epochs": EPOCHS, "setting": setting}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         about["torch"] = importlib.metadata.version("torch")
     runs: list[dict[str, Any]] = []
@@ -113,7 +115,8 @@ def _one(
 
 
 def _command(name: str, seed: int, dataset: str, run_dir: Path) -> list[str]:
-    setting = SETTING | {"dataset": dataset, "valid": HELD_OUT, "epochs": EPOCHS, "seed": seed}
+    setting = SETTING | {"parts": cores.parts()}
+    setting |= {"dataset": dataset, "valid": HELD_OUT, "epochs": EPOCHS, "seed": seed}
     if name == "lenet":
         given = [f"--{flag}={value}" for flag, value in (setting | {"run_dir": run_dir}).items()]
         return [sys.executable, "-m", "experiments.train", *given, "--noreport"]

@@ -40,7 +40,7 @@ class Program:
         """
         config = config_module.replace(config, **{"parts": cores.parts()} | settings)
         model = train.check(config, data)
-        lanes = placing.spread(1, sgd.parts(model, config, data.image_shape))
+        lanes = placing.spread(1, sgd.sharers(model, config, data.image_shape))
         if runs > 1:
             lanes = placing.choose(model, config, data, runs)
         self.model, self.program = model, sweep.compiled(model, config, data, lanes)

@@ -8,7 +8,7 @@ has more of these is what an epoch's records take. The first epoch compiles, and
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from benchmarks import networks
 from benchmarks.rounds import Tell
 from lenet import data as datasets
 from lenet import runs, train
+from lenet.engine import cores
 from lenet.engine.rows import Row
 from lenet.figures import run as figures
 from lenet.report import of_directory, page
@@ -26,16 +27,23 @@ KINDS = ("train", "evaluate", "record", "curves", "page")
 
 def measure(network: str, *, repeats: int, dataset: str, tell: Tell) -> dict[str, Any]:
     """Return the seconds of each of KINDS: medians over the epochs of each pair of runs."""
-    config, data = networks.config(network, dataset=dataset), datasets.load(dataset)
+    config = networks.config(network, dataset=dataset, parts=cores.parts())
+    data = datasets.load(dataset)
     program = train.start(config, data)
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for number in range(repeats):
-        tell(f"run {number + 1} without a directory")
-        training, evaluating = _medians(row for row, _ in train.fit(program))
         with tempfile.TemporaryDirectory() as place:
-            tell(f"run {number + 1} with a directory")
             run = runs.begin(Path(place) / "run", config, data)
-            _, both = _medians(run.epochs())
+            two: dict[str, Callable[[], Iterable[Row]]] = {
+                "without": lambda: (row for row, _ in train.fit(program)),
+                "with": run.epochs,
+            }
+            taken: dict[str, tuple[float, float]] = {}
+            for name in sorted(two, reverse=number % 2 == 1):  # each comes first as often
+                tell(f"run {number + 1} {name} a directory")
+                taken[name] = _medians(two[name]())
+            training, evaluating = taken["without"]
+            both = taken["with"][1]
             began = time.monotonic()
             figures.curves(run.rows(), config)
             drawn = time.monotonic()

@@ -196,6 +196,8 @@ def _describe(planned: Plan, data: "DataSets") -> dict[str, Any]:
 def _check_same(run_dir: Path, record: dict[str, Any]) -> None:
     """Raise a RecordError unless the directory contains the search that the flags describe."""
     before = records.read_json(run_dir / "search.json")
+    if isinstance(base := before.get("plan", {}).get("base"), dict):
+        base.setdefault("parts", config_module.Config.parts)  # of a record without
     if not many.alike(before, record, ("plan", "final_seeds")):
         raise many.another("search", run_dir, before, record)
 

@@ -134,7 +134,7 @@ class Config:
     epochs: int = number(10, "number of epochs", low=1, high=1_000_000)
     batch_size: int = choice(256, "examples per minibatch; an epoch's last one may have fewer")
     parts: int = choice(
-        2, "parts of a minibatch that a CPU's cores compute at once (default: cores, 2 to 8)"
+        2, "parts of a minibatch, for as many cores (default: the machine's, 2, 4 or 8)"
     )
     momentum: float = number(0.0, "momentum of sgd, from 0 to below 1", low=0, high=1)
     nesterov: bool = choice(False, "Nesterov momentum; needs momentum above 0")
@@ -377,25 +377,23 @@ def written(value: Any) -> str:
     return short if short and float(short) == value else str(value)
 
 
-def flags(config: Config, parts: int = 2) -> list[str]:
-    """Return the flags of `experiments.train` that give a run these settings.
+def flags(config: Config) -> list[str]:
+    """Return the flags of `experiments.train` that give a run these settings on any machine.
 
-    Settings at their defaults are left out, except those of a network of the user's, of which a
-    record does not hold the defaults; and so are `parts` where the command takes as many by itself.
+    Settings at their defaults are left out, except `parts`, whose default is the machine's, and
+    those of a network of the user's, of which a record does not hold the defaults.
 
     >>> flags(Config(pool="max", lr=0.1)), flags(Config("bn_lenet", seed=3))
-    (['--pool=max', '--lr=0.1'], ['--network=bn_lenet', '--seed=3'])
+    (['--pool=max', '--lr=0.1', '--parts=2'], ['--network=bn_lenet', '--parts=2', '--seed=3'])
     """
     network = [] if isinstance(config.network, LeNet) else [f"--network={name_of(config.network)}"]
     fixed = [] if type(config.network) in OWN.values() else settings.of(config.network)
-    whole = {field.name for field in fixed}
-    usual = {field.name: field.default for field in fields(network=config.network)}
-    usual["parts"] = parts
+    whole = {"parts", *(field.name for field in fixed)}
     return network + [
-        f"--{name}={written(value)}"
-        for name, default in usual.items()
-        for value in [getattr(config, name)]
-        if name in whole or value != default
+        f"--{field.name}={written(value)}"
+        for field in fields(network=config.network)
+        for value in [getattr(config, field.name)]
+        if field.name in whole or value != field.default
     ]
 
 

@@ -200,7 +200,7 @@ def start(config: Config, data: Data) -> engine.Program:
       UsageError: as `check` and `engine.sweep.compiled`, before anything is compiled.
     """
     model = check(config, data)
-    placed = lanes.spread(1, sgd.parts(model, config, data.image_shape))
+    placed = lanes.spread(1, sgd.sharers(model, config, data.image_shape))
     return engine.compiled(model, config, data, placed)
 
 

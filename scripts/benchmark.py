@@ -286,7 +286,13 @@ def answer() -> None:
     from benchmarks import answer
 
     times = 1 + FLAGS.repeats  # the first fills a cache
-    reach("answer", answer, answer.CONTENDERS, times, f"answers/{datetime.date.today()}.json")
+    reach(
+        "answer",
+        answer,
+        answer.CONTENDERS,
+        times,
+        f"answers/{datetime.date.today()}-{commit()}.json",
+    )
 
 
 def reach(flag: str, measured: Any, known: Sequence[str], times: int, to: str) -> None:
@@ -301,7 +307,7 @@ def reach(flag: str, measured: Any, known: Sequence[str], times: int, to: str) -
             f"--{flag}: PyTorch is not installed: scripts/setup torch, or --only=lenet"
         )
     path = Path(FLAGS.record or ROOT / "results" / to)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
 
     def keep(found: dict[str, Any]) -> None:
         files.write_json(path, record | found)

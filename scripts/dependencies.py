@@ -100,14 +100,14 @@ def table(record: dict[str, Any], language: str) -> str:
             row["name"],
             f"{row['bytes'] / 1e6:,.0f}",
             "" if row["seconds"] is None else f"{row['seconds']:.2f}",
-            ", ".join(each for each in row["by"] if each != row["name"]),
+            ", ".join("lenet" if each == row["name"] else each for each in row["by"]),
         ]
         for row in packages[:SHOWN]
     ]
     others = packages[SHOWN:]
     rest = sum(row["bytes"] for row in others) / 1e6
     rows.append([translate(language, "{n} others", n=len(others)), f"{rest:,.0f}", "", ""])
-    heads = [t("package"), "MB", t("seconds to import"), t("required by")]
+    heads = [t("package"), "MB", t("seconds to import"), t("comes with")]
     made = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     note = translate(
         language,

@@ -287,7 +287,6 @@ def test_what_takes_long_is_said_and_stays_in_a_file_alone(monkeypatch, terminal
     assert screen.getvalue().endswith("writing report.html ...\n") == (not terminal)
 
 
-@pytest.mark.slow
 def test_a_run_keeps_the_parts_of_the_machine_where_it_began(tiny, tmp_path, monkeypatch):
     sizes = ("--channels=2,3", "--hidden=8", "--batch_size=64", "--noreport", "--run_dir=run")
     ends = []
@@ -300,6 +299,7 @@ def test_a_run_keeps_the_parts_of_the_machine_where_it_began(tiny, tmp_path, mon
     assert ends == [4, 4]
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_report_was_not_written_gets_it_by_resume(trained, tmp_path):
     run_dir, _ = trained
     shutil.copytree(run_dir, tmp_path / "run")

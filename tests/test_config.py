@@ -131,6 +131,7 @@ def test_a_number_is_written_exactly(value):
 def test_the_flags_of_a_config_are_what_differs_from_the_defaults(preset, lr, seed):
     made = Config(**{**PRESETS[preset], "lr": lr, "seed": seed})
     pairs = dict(flag.removeprefix("--").split("=") for flag in config.flags(made))
+    assert pairs.pop("parts") == str(made.parts)  # whose default is the machine's
     assert pairs.pop("network", "lenet") == config.name_of(made.network)
     plain = Config(made.network)
     own = {name: getattr(made, name) for name in config.to_dict(plain) if name != "network"}

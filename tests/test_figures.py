@@ -243,3 +243,51 @@ def test_every_field_of_a_run_has_a_term():
     chinese = functools.partial(translate, "zh")
     assert all(chinese(text) != text for text in TERMS.values())
     assert VALUES.keys() >= {"avg", "max", "relu"}
+
+
+def flat(value: float, y: dict, names: int = 3) -> str:
+    """The SVG of lines that are all constant, at one value."""
+    rows = [
+        {"series": f"s{i}", "epoch": epoch, "value": value}
+        for i in range(names)
+        for epoch in (1, 2)
+    ]
+    names_of = {f"s{i}": f"width {i} name" for i in range(names)}
+    x = vega.channel("epoch", "epoch", axis=vega.WHOLE)
+
+    def draw(t):
+        shown = "format(datum.value, '.2f')"
+        spec = vega.lines(
+            "rows", "of width · pooling", x, vega.channel("value", "v", **y), names_of, shown
+        )
+        return spec
+
+    return vega.svg([vega.Chart(draw, {"rows": rows})])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        {"scale": vega.NEAR},
+        {"scale": {"zero": True}},
+        {"scale": {"domain": [0, 1]}},
+        {"scale": {"type": "log"}},
+    ],
+    ids=["near", "zero", "domain", "log"],
+)
+def test_names_at_the_ends_of_lines_stand_apart_and_change_no_axis(y):
+    drawn = flat(0.995, y)
+    names = re.findall(r'translate\(([\d.]+),([-\d.]+)\)"[^>]*>width (\d) name<', drawn)
+    right = max(float(x) for x, _, _ in names)
+    heights = sorted(float(height) for x, height, _ in names if float(x) == right)
+    assert len(heights) == 3
+    assert np.diff(heights).min() >= vega.NAME_HEIGHT - 0.1
+    ticks = [float(tick) for tick in re.findall(r">(\d\.\d+)<", drawn)]
+    assert not ticks or max(ticks) <= 1.0
+    assert "Of width · pooling" in drawn  # a word, and no number of pixels
+
+
+def test_a_map_is_labelled_in_what_contrasts_with_its_cell():
+    spec = charts(entries(), ["lr", "pool"])["map"].draw(functools.partial(translate, "en"))
+    (text,) = (each for each in spec["layer"] if each["mark"]["type"] == "text")
+    assert set(re.findall(r"#\w+", text["encoding"]["color"]["value"]["expr"])) == {"#111", "#fff"}

@@ -12,7 +12,6 @@ from lenet import records
 from lenet.analysis import following
 from lenet.analysis.summary import Sweep
 from lenet.config import Config
-from lenet.engine import cores
 
 
 def parsed(line: str) -> dict:
@@ -50,7 +49,7 @@ def test_a_network_that_a_record_names_is_given_whole():
         {"network": "my_net:Wide", "width": 64, "deep": False, "lr": 0.5}
     )
     assert config_module.flags(made) == [
-        *("--network=my_net:Wide", "--width=64", "--deep=false", "--lr=0.5")
+        *("--network=my_net:Wide", "--width=64", "--deep=false", "--lr=0.5", "--parts=2")
     ]
 
 
@@ -68,14 +67,15 @@ def entries(**held_out):
     ]
 
 
-def test_fresh_seeds_are_offered_where_test_images_have_not_selected(monkeypatch):
-    monkeypatch.setattr(cores, "parts", lambda: Config.parts)
+def test_fresh_seeds_are_offered_where_test_images_have_not_selected():
     base = Config(epochs=1)
     on_test = following.of_sweep(Sweep(entries(), ["lr"], base), {})
     held_out = following.of_sweep(
         Sweep(entries(valid_accuracy=0.5, valid_loss=1.0), ["lr"], base), {}
     )
-    assert [each.line for each in on_test] == ["python -m experiments.train --epochs=1 --seed=4"]
+    assert [each.line for each in on_test] == [
+        "python -m experiments.train --epochs=1 --parts=2 --seed=4"
+    ]
     assert [each.line.split()[2:] for each in held_out][1:] == [
-        ["experiments.sweep", "--lr=0.1", "--epochs=1", "--seed=6:14"]
+        ["experiments.sweep", "--lr=0.1", "--epochs=1", "--parts=2", "--seed=6:14"]
     ]

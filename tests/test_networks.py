@@ -185,7 +185,7 @@ def test_two_devices_give_the_bits_of_one(network):
     settings = Config(network, **SMALL)
     model, ends = train.check(settings, DATA), []
     for places in (
-        lanes.spread(1, sgd.parts(model, settings, DATA.image_shape)),
+        lanes.spread(1, sgd.sharers(model, settings, DATA.image_shape)),
         lanes.together(1, jax.local_devices()[:1], vectorise=False),
     ):
         program = engine.compiled(model, settings, DATA, places)

@@ -1042,7 +1042,7 @@ def test_the_command_for_the_best_setting_is_copied(opened, tmp_path):
     tab.get_by_role("button", name="Copy").first.click()
     tab.get_by_role("button", name="Copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")
-    assert copied == "python -m experiments.train --pool=max --epochs=1"
+    assert copied == "python -m experiments.train --pool=max --epochs=1 --parts=2"
 
 
 def test_a_name_in_the_legend_of_a_sweep_leaves_its_series_alone(opened, tmp_path):
@@ -1442,6 +1442,16 @@ def test_the_right_button_erases_and_undo_brings_back(tab, own):
     assert erase.get_attribute("aria-pressed") == "true"
     own.get_by_role("button", name="Undo").click()
     assert canvas.evaluate(white) == 0
+
+
+def test_the_matrix_stays_a_stop_at_every_epoch(tab):
+    cells = tab.locator("table.confusion tbody button")
+    open_ = cells.evaluate_all("cells => cells.map((cell) => cell.disabled)")
+    for epoch in ("0", "1", "2"):
+        tab.locator("#confusion [data-epochs] input").fill(epoch)
+        assert cells.evaluate_all("cells => cells.map((cell) => cell.disabled)") == open_
+        stops = "cells => cells.filter((cell) => cell.tabIndex === 0 && !cell.disabled).length"
+        assert cells.evaluate_all(stops) == 1
 
 
 def test_the_matrix_is_one_stop_for_tab_and_arrows_move_in_it(tab):

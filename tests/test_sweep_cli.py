@@ -76,7 +76,7 @@ def test_the_command_for_the_best_setting_repeats_a_run_of_it(tmp_path):
     assert said == [
         *("python", "-m", "experiments.train", "--activation=relu", "--pool=max"),
         *("--channels=2,3", "--hidden=8", "--lr=0.1", "--epochs=1"),
-        *data,
+        *(f"--parts={cores.parts()}", *data),
     ]
     alone = command("train", *said[3:], "--noreport", "--run_dir=run", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr

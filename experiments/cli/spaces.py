@@ -14,7 +14,7 @@ FIXED = {
     "epochs": "--halving stops settings early",
     "valid": "every setting is selected on the same images",
     "dataset": "search each dataset by itself",
-    "parts": "it changes how results are rounded, not what is learned",
+    "parts": "it changes how results are rounded and what dropout draws, not what can be learned",
 }
 """Settings that do not vary in a search, and what to do instead."""
 

@@ -243,14 +243,16 @@ def band(framework: str = "pytorch") -> Band:
 
 
 def experiment(config: Config) -> str | None:
-    """Return which published experiment `config` is, whatever its seed and length: of EXPERIMENTS.
+    """Return which published experiment `config` is: of EXPERIMENTS.
 
-    >>> experiment(Config(seed=3)), experiment(Config(dataset="synthetic"))
+    Its seed, its length and how a machine computes it do not matter.
+
+    >>> experiment(Config(seed=3, parts=4)), experiment(Config(dataset="synthetic"))
     ('book', None)
-    >>> experiment(Config("bn_lenet", lr=1.0, pool="max"))
+    >>> experiment(Config("bn_lenet", lr=1.0, pool="max", parts=8))
     'bn_max'
     """
-    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs")}
+    free = {name: getattr(config, name) for name in ("seed", "order_seed", "epochs", "parts")}
     match config.network:
         case LeNet() if config == Config(**PRESETS[BOOK], **free, conv=config.conv):
             return BOOK

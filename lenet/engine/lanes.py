@@ -67,8 +67,8 @@ def choose(model: nn.Module, config: Config, data: Data, runs: int) -> Lanes:
     """
     needed = bytes_per_run(model, config, data)
     share = check_fits(config, needed)
-    parts = sgd.parts(model, config, data.image_shape)
-    lanes = spread(runs, parts)._replace(bytes_per_run=needed)
+    sharers = sgd.sharers(model, config, data.image_shape)
+    lanes = spread(runs, sharers)._replace(bytes_per_run=needed)
     if not lanes.vectorise:
         return lanes
     return lanes._replace(size=lanes.size * min(-(-runs // lanes.size), share))

@@ -121,7 +121,7 @@ def init(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> Stat
     return State(params, moments, jnp.zeros((), jnp.int32), collections, average)
 
 
-def parts(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> int:
+def sharers(model: nn.Module, config: Config, image_shape: tuple[int, ...]) -> int:
     """Return how many devices can share the batches of a run.
 
     One, if its network keeps collections, such as statistics, which need the batch whole.

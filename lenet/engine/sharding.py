@@ -37,7 +37,7 @@ def share(
 ) -> Shaped[Array, "..."]:
     """Return this device's slice of a dimension that is zero-padded to a multiple.
 
-    `x` is the whole array, on each of the devices that share it; `multiple` is one of their number.
+    `x` is the whole array, on each of the devices that share it, whose number divides `multiple`.
     """
     x = fill(x, dimension, multiple)
     if axis is None:

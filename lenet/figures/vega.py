@@ -203,44 +203,42 @@ def _wide(name: str) -> int:
 def _at_ends(x: str, y: Spec, names: Mapping[str, str], colour: Spec, opacity: Spec) -> Spec:
     """The name of each series that reaches the end, above the name of the one below it there."""
     field, scale = y["field"], y.get("scale", {})
-    logs = scale.get("type") == "log"
-    height = f"(datum.most - datum.least) * {12 / HEIGHT:.3f}"
-    if "domain" in scale:
-        height = str((scale["domain"][1] - scale["domain"][0]) * 12 / HEIGHT)
-    elif scale.get("zero"):
-        height = f"datum.most * {12 / HEIGHT:.3f}"
-    pushed = f"datum.pushed + datum.place * {height}"
-    sort = [{"field": "level"}]
+    level = f"log(datum.{field})" if scale.get("type") == "log" else f"datum.{field}"
+    least, most = scale.get("domain", (0 if scale.get("zero") else "datum.least", "datum.most"))
     ends = [
         {"op": "min", "field": "level", "as": "least"},
         {"op": "max", "field": "level", "as": "most"},
     ]
+    # In pixels, as far as they are known here: the names have no part in the scale.
+    pixels = f"{HEIGHT} * (datum.level - {least}) / (({most}) - ({least}) || 1)"
+    sort = [{"field": "pixels"}]
     transform: list[Spec] = [
         named(names),
         {"filter": f"isValid(datum.name) && isValid(datum.{field})"},
-        {"calculate": f"log(datum.{field})" if logs else f"datum.{field}", "as": "level"},
+        {"calculate": level, "as": "level"},
         {"joinaggregate": ends},
         {"joinaggregate": [{"op": "max", "field": x, "as": "last"}]},
         {"filter": f"datum.{x} === datum.last"},
         {
-            "aggregate": [{"op": "mean", "field": "level", "as": "level"}],
+            "aggregate": [{"op": "mean", "field": each, "as": each} for each in ("level", field)],
             "groupby": ["name", x, "least", "most"],
         },
+        {"calculate": pixels, "as": "pixels"},
         {"window": [{"op": "row_number", "as": "place"}], "sort": sort},
-        {"calculate": f"datum.level - datum.place * {height}", "as": "free"},
+        {"calculate": f"datum.pixels - datum.place * {NAME_HEIGHT}", "as": "free"},
         {
             "window": [{"op": "max", "field": "free", "as": "pushed"}],
             "frame": [None, 0],
             "sort": sort,
         },
-        {"calculate": f"exp({pushed})" if logs else pushed, "as": "beside"},
+        {"calculate": f"datum.pushed + datum.place * {NAME_HEIGHT} - datum.pixels", "as": "up"},
     ]
     mark = {"type": "text", "align": "left", "baseline": "middle", "dx": 7, "fontSize": 11}
-    limit = {"expr": "max(24, 0.4 * width - 8)"}
+    mark |= {"dy": {"expr": "-datum.up"}, "limit": {"expr": "max(24, 0.4 * width - 8)"}}
     return layer(
-        mark | {"limit": limit, "aria": False},
+        mark | {"aria": False},
         transform=transform,
-        y={**y, "field": "beside"},
+        y=y,
         text={"field": "name", "type": "nominal"},
         color={**colour, "legend": None},
         opacity=opacity,
@@ -264,7 +262,7 @@ def _crosshair(x: Spec, names: Mapping[str, str], shown: str) -> Spec:
     )
 
 
-MOST_NAMED, ROOM = 8, 160
+MOST_NAMED, ROOM, NAME_HEIGHT = 8, 160, 12
 """Lines that have their names at their ends, at most, and the pixels that these may take."""
 THEME: Spec = {
     "line": {"strokeWidth": 2},
@@ -316,13 +314,15 @@ def _compiled(spec: str) -> Spec:
             | {"data": {"values": [{}]}}
         )
     whole["params"] = params + whole.get("params", [])
+    # Of a chart with a crosshair a screen reader is told the last values, not each point and tick.
+    told = any(each.get("name") == "crosshair" for each in whole.get("layer", []))
+    quiet = {"aria": False} if told else {}
     whole["config"] = THEME | {
         "background": None,
         "legend": THEME["legend"] | {"labelFontSize": 13, "symbolSize": 300},
         "range": {"category": category},
-        # A screen reader is told the last values, not each point and tick.
-        **{mark: {"color": category[0], "aria": False} for mark in ("mark", "point")},
-        "axis": THEME["axis"] | {"aria": False},
+        **{mark: {"color": category[0]} | quiet for mark in ("mark", "point")},
+        "axis": THEME["axis"] | quiet,
     }
     made: Spec = vl_convert.vegalite_to_vega(whole)
     return made
@@ -374,8 +374,7 @@ def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> st
     room = width * len(charts) if shared else width
     longest = max((len(name) for names in legends for name in names), default=1)
     colours, ramp = COLOURS["light"], RAMPS["light"]
-    # The signal of each has another name.
-    specs = [json.loads(re.sub(r"\bwidth\b(?=[ )])", str(width), json.dumps(s))) for s in specs]
+    specs = [_sized(spec, width) for spec in specs]
     if not shared:  # Vega-Lite calls the scales of each by its place
         specs = [
             json.loads(json.dumps(spec).replace("scale('", f"scale('concat_{i}_"))
@@ -411,6 +410,18 @@ def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> st
         lambda text: re.sub(r"[\u2e80-\uffef]+", chinese, text[0]),
         vl_convert.vegalite_to_svg(whole),
     )
+
+
+def _sized(spec: Any, width: int) -> Any:
+    """A specification whose expressions have a number for the width, which has no name there."""
+    match spec:
+        case {"expr": str(expression)}:
+            return {"expr": re.sub(r"\bwidth\b", str(width), expression)}
+        case dict():
+            return {key: _sized(value, width) for key, value in spec.items()}
+        case list():
+            return [_sized(value, width) for value in spec]
+    return spec
 
 
 def _title(spec: Spec) -> Spec:

@@ -74,7 +74,7 @@ def command(
     """
     if seeds:
         config = config_module.replace(config, seed=Config.seed, order_seed=Config.order_seed)
-    given = config_module.flags(config, cores.parts())
+    given = config_module.flags(config)
     if seeds:
         given.append(f"--seed={seeds.start}:{seeds.stop}")
     if flags.get("data_dir"):

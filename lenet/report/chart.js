@@ -47,7 +47,8 @@ async function drawChart(element, paper) {
   await pause();
   if (!element.isConnected) return;
   const picked = store && before ? pickedIn(before, store, names) : [];
-  const at = stopsOf(element).indexOf(document.activeElement);
+  const own = () => [...element.parentElement.querySelectorAll(STOPS)];
+  const at = own().indexOf(document.activeElement);
   if (element.contains(lit[0])) leave();
   before?.view.finalize(); // else its listeners stay
   element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
@@ -68,7 +69,7 @@ async function drawChart(element, paper) {
   if (store) pressable(element, view, store);
   if (!before) furnishChart(element);
   const stops = stopsOf(element);
-  if (at > 0) stops[at]?.focus({ preventScroll: true });
+  if (at > 0) own()[at]?.focus({ preventScroll: true });
   if (stops.every(({ tabIndex }) => tabIndex < 0)) element.tabIndex = 0; // it was a name that is gone
 }
 

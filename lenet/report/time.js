@@ -74,7 +74,6 @@ function matrixAt({ confusion }) {
     const count = confusion?.[truth]?.[taken];
     cell.textContent = count || "·";
     cell.dataset.count = count ?? 0;
-    cell.disabled = !count;
   }
   shade(cells);
   for (const cell of document.querySelectorAll("[data-margin]")) {

@@ -148,6 +148,7 @@ function switching(view, box, key, off, values = {}) {
   made.addEventListener("click", () => {
     view.off = off;
     view.compute();
+    if (!made.isConnected) view.canvases[0].focus({ preventScroll: true }); // else the focus were lost
   });
 }
 

@@ -16,7 +16,7 @@ from lenet.chapter.exercises.training import HELD_OUT
 from lenet.chapter.page import Page
 from lenet.config import Config
 from lenet.data import Data, Split
-from lenet.engine import lanes, sharding
+from lenet.engine import lanes, sgd
 from lenet.engine import sweep as engine
 from lenet.engine.rows import Row
 from lenet.figures import style
@@ -96,7 +96,7 @@ def averages_replace_the_dense_head(page: Page) -> None:
 
 def _trained_accuracy(model: nn.Module, config: Config, images: Data) -> float:
     """Return the test accuracy of a network after training."""
-    placed = lanes.spread(1, sharding.parts(config))
+    placed = lanes.spread(1, sgd.sharers(model, config, images.image_shape))
     program = engine.compiled(model, config, images, placed)
     return [row for row, _ in train.fit(program)][-1].test_accuracy
 

@@ -60,7 +60,7 @@ def tune(
         pool=page.t(POOLINGS[config.pool]),
     )
     best = int(np.argmax(found))
-    if back:
+    if back and best >= back:
         page.note("Trained one step lower, where no run should collapse.")
     else:
         warn_of_edge(page, rates[best], rates)
