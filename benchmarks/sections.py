@@ -20,7 +20,7 @@ BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 GPU = RESULTS / "gpu.json"
 OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
 ANSWERS = RESULTS / "answers"
-RECORDING = RESULTS / "recording.json"
+RECORDING, NATIVE = RESULTS / "recording.json", RESULTS / "native.json"
 UNMEASURED = mark("Nothing is measured yet.")
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
@@ -76,6 +76,11 @@ def overhead_of_cluster(language: str) -> str:
         machine=bench.machine(record["environment"]),
     )
     return f"{said}\n\n```bash\n{record['command']}\n```"
+
+
+def native(language: str) -> str:
+    """Return how LeNet trains with the direct kernel, with the command that measured it."""
+    return bench.section(records.read_json(NATIVE), language)
 
 
 def cost_of_records(language: str) -> str:

@@ -556,6 +556,7 @@ def report_section(language: str) -> str:
             "The report of a sweep: the best setting, accuracy by learning rate, settings with "
             "their intervals, findings"
         ),
+        "comparison": t("The report of a comparison: four networks, and each effect on one scale"),
     }
 
     def seconds(values: list[float]) -> str:
@@ -734,6 +735,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
         "forms": sections.forms_table,
         "runs": sections.runs_table,
         "recording": sections.cost_of_records,
+        "native": sections.native,
         "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },

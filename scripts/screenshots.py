@@ -142,7 +142,7 @@ def pictures(tab: Page, folder: Path, pages: dict[str, Path], language: str) -> 
         view = tab.locator(".view").first
         maps = view.locator(".layer canvas").nth(2)
         take(tab, folder / "layers.png", "#layers h2", 1130)
-        maps.hover(position={"x": 310, "y": 50})
+        maps.hover(position={"x": 100, "y": 30})
         take(tab, folder / "layers.png", "#layers h2", 1130)
 
 
