@@ -21,7 +21,6 @@ GPU = RESULTS / "gpu.json"
 OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
 ANSWERS = RESULTS / "answers"
 RECORDING, NATIVE = RESULTS / "recording.json", RESULTS / "native.json"
-UNMEASURED = mark("Nothing is measured yet.")
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -85,8 +84,6 @@ def native(language: str) -> str:
 
 def cost_of_records(language: str) -> str:
     """Return what the records of a run cost, with the command that measured it."""
-    if not RECORDING.exists():
-        return translate(language, UNMEASURED)
     record = records.read_json(RECORDING)
     shares = recording.share(record)
     said = translate(
@@ -151,7 +148,7 @@ def leaderboard(language: str) -> str:
         )
         command = f"```bash\n{record['command']}\n```"
         parts += [answer.table(record, language), said, command]
-    return "\n\n".join(parts) if parts else t(UNMEASURED)
+    return "\n\n".join(parts) if parts else t("Nothing is measured yet.")
 
 
 def gpu_table(language: str) -> str:

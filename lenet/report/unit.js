@@ -62,7 +62,7 @@ function fillCard(view, layers, box) {
   const close = add(head, "button", { type: "button", textContent: "×", className: "close" });
   label(close, "close");
   close.addEventListener("click", () => lookAt(view, layers, null));
-  if (view.off.some((each) => each.layer === at && each.channel === channel)) {
+  if (view.off.some(isChannel(at, channel))) {
     add(box, "p", { className: "result" }).append(...spans("switched_off"));
     return;
   }
@@ -135,9 +135,12 @@ function grid(key, values, size) {
   return figure;
 }
 
+// Whether one that is off is this channel.
+const isChannel = (at, channel) => (each) => each.layer === at && each.channel === channel;
+
 // A button that switches the channel off or on.
 function switches(view, head, at, channel) {
-  const is = (each) => each.layer === at && each.channel === channel;
+  const is = isChannel(at, channel);
   if (view.off.some(is)) switching(view, head, "on", view.off.filter((each) => !is(each)));
   else switching(view, head, "off", [...view.off, { layer: at, channel }]);
 }
