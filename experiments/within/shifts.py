@@ -85,7 +85,7 @@ class Design(NamedTuple):
 
     networks: tuple[str, ...] = DOWN
     rates: tuple[float, ...] = (0.05, 0.1, 0.2)
-    seeds: int = 16
+    seeds: int = 8
     first_seed: int = 6_300_000
     epochs: int = 10
 
