@@ -139,18 +139,24 @@ class LeNet(OfForms, nn.Module):
             if x.shape[0] < min(sides[i], WINDOW):
                 x = blocks.split(blocks.merge(x, maps[i - 1][1]), sides[i])
             x = self._convolution(i)(x)
+            self._keep(f"conv{i + 1}", activation(x), maps[i][0])
             x = blocks.activate_and_pool(x, activation, WINDOW, self.pool)
+            self._keep(f"pool{i + 1}", x, maps[i][1])
         grid = maps[-1][1]
         x = x[0, 0, :, : grid[0], : grid[1]].reshape(-1, x.shape[-1])
         for i, units in enumerate(self.hidden, start=1):
             x = activation(self._dense(i, units, grid)(x))
+            self._keep(f"dense{i}", x.T)
             grid = (1, 1)
-        return self._dense(len(self.hidden) + 1, self.num_classes, grid)(x).T
+        x = self._dense(len(self.hidden) + 1, self.num_classes, grid)(x).T
+        self._keep(f"dense{len(self.hidden) + 1}", x)
+        return x
 
-    def _keep(self, layer: str, x: Array) -> None:
-        # For `lenet.activations`; of no effect, and no cost, where nobody asks for it.
-        if not self.is_initializing():
-            self.sow("activations", f"{layer}_out", x)
+    def _keep(self, layer: str, x: Array, size: Size | None = None) -> None:
+        # For `lenet.activations`: blocks as images of a size. Where nobody asks for it, of no
+        # effect, and compiled of no cost.
+        if self.is_mutable_collection("activations") and not self.is_initializing():
+            self.sow("activations", f"{layer}_out", x if size is None else blocks.merge(x, size))
 
     def _convolution(self, i: int, padding: Padding = 0) -> Conv2D:
         return Conv2D(

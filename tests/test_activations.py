@@ -4,12 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lenet import train
 from lenet.config import Config
 from lenet.engine import forward
 from lenet.inspect.activations import Statistics, activations, statistics
 from lenet.model import LeNet, network
+from lenet.ops import compiled
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
 
@@ -59,6 +62,20 @@ def test_activations_are_those_of_the_layers():
     np.testing.assert_allclose(values["dense3"], logits, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["matmul", "native"])
+@pytest.mark.parametrize(("activation", "pool"), [("sigmoid", "avg"), ("relu", "max")])
+def test_layers_are_images_in_every_form(form, activation, pool):
+    """Blocks that do not fill a map's last rows are cut."""
+    if form == "native" and (why := compiled.missing()):
+        pytest.skip(why)
+    images = IMAGES[:, :27, :25]
+    model = LeNet(activation, pool, channels=(2, 3), hidden=(8,), conv="lax")
+    params, _ = forward.init(model, jax.random.key(0), images.shape[1:])
+    found = activations(model.clone(conv=form), params, images)
+    for name, value in activations(model, params, images).items():
+        np.testing.assert_allclose(found[name], value, atol=2e-6)
+
+
 LOGITS = jnp.array([[0.0, 1.0], [2.0, 3.0]])
 
 
@@ -83,6 +100,18 @@ def test_statistics_by_hand(activation, values, saturated):
     assert found["dense1"].mean == pytest.approx(np.mean(values), abs=1e-7)
     assert found["dense1"].deviation == pytest.approx(np.std(values), abs=1e-7)
     assert found["dense2"] == Statistics(1.5, pytest.approx(1.25**0.5), 1.0, 0.0, 0.0)
+
+
+@given(seed=st.integers(0, 2**32 - 1), offset=st.sampled_from([0.0, 1.0, -300.0]))
+def test_a_unit_that_tells_images_apart_by_little_keeps_its_digits(seed, offset):
+    rng = np.random.default_rng(seed)
+    shape = (*rng.integers(2, 6, size=3), 2)
+    values = (offset + rng.normal(size=shape) * rng.choice([1e-3, 1, 10], 2)).astype(np.float32)
+    found = statistics(LeNet(channels=(2,)), {"conv1": values})["conv1"]
+    exact = values.astype(np.float64)
+    assert found.mean == pytest.approx(exact.mean(), rel=1e-6, abs=1e-6)
+    assert found.deviation == pytest.approx(exact.std(), rel=1e-4)
+    assert found.across == pytest.approx(exact.var(0).mean() ** 0.5, rel=1e-4)
 
 
 def test_a_channel_is_dead_if_it_is_the_same_at_every_place_of_every_image():

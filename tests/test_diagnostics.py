@@ -140,7 +140,7 @@ def test_numbers_of_half_precision_are_added_up_in_double(params, split):
     found = diagnostics.diagnose(model, params, many)
     for name, value in values.items():
         exact = np.asarray(value).astype(np.float64).var(0).mean() ** 0.5
-        assert found[name].across == pytest.approx(exact, rel=0.02)
+        assert found[name].across == pytest.approx(exact, rel=0.05)
 
 
 def test_a_row_has_no_number_that_json_cannot_hold():

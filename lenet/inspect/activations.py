@@ -35,9 +35,10 @@ def activations(
     """
     if images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255
-    shown = plain(model)
     if not isinstance(model, LeNet):
-        return modules.captured(shown, params, images)
+        return modules.captured(plain(model), params, images)
+    # The direct kernel does not compute what pooling leaves out.
+    shown = model.clone(conv="matmul") if model.conv == "native" else model
     _, seen = forward.sown(shown, params, images, "activations")
     return {name.removesuffix("_out"): v[0] for name, v in seen.items()}
 
@@ -69,6 +70,7 @@ def statistics(
     return {name: _statistics(np.asarray(x), activation[name]) for name, x in values.items()}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a run that is about to diverge
 def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
     saturated = dead = None
     if activation is not None:
@@ -76,15 +78,24 @@ def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
             "sigmoid": (value < SATURATED) | (value > 1 - SATURATED),
             "tanh": np.abs(value) > 1 - SATURATED,
             "relu": value == 0,
-        }.get(activation, np.zeros(value.shape, bool))
-        units = value.reshape(-1, value.shape[-1])
-        saturated = float(ends.mean())
-        dead = float((units == units[:1]).all(axis=0).mean())
+        }.get(activation, np.zeros(1, bool))
+        saturated = float(np.count_nonzero(ends) / value.size)
+        lowest, highest = value.min(0), value.max(0)
+        channels = -1, value.shape[-1]
+        same = lowest.reshape(channels).min(0) == highest.reshape(channels).max(0)
+        dead = float(same.mean())
+    # Moments about the first image, in float32, which is several times as fast as float64: of a
+    # unit that is constant nothing is left, and one that tells images apart by little keeps its
+    # digits.
+    moved = (value - value[0]).astype(np.float32)
+    mean = moved.mean(0, dtype=np.float64)
+    variance = np.square(moved - mean.astype(np.float32)).mean(0, dtype=np.float64)
     return Statistics(
-        float(value.mean(dtype=np.float64)),
-        float(value.std(dtype=np.float64)),
+        float((value[0] + mean).mean()),
+        # Over images and units: within the units, and between their means.
+        math.sqrt(variance.mean() + (value[0] + mean).var()),
         # Over images: a unit that is constant carries no information on them, however large it is.
-        math.sqrt(value.var(0, dtype=np.float64).mean()),
+        math.sqrt(variance.mean()),
         saturated,
         dead,
     )
