@@ -237,6 +237,30 @@ def test_curves_are_drawn_without_matplotlib_and_jax():
     assert not {"matplotlib", "jax"} & set(done.stdout.split())
 
 
+TWO_THREADS = """
+import gc, itertools, threading, time
+from lenet.figures import vega
+
+def draw(t):  # another title each time, so that nothing is kept
+    return vega.chart("c", next(titles), encoding={"x": vega.channel("x", "x")}, height=50,
+                      layer=[vega.layer("point")])
+
+titles = map(str, itertools.count())
+gc.callbacks.append(lambda *_: time.sleep(0.001))  # another thread runs
+gc.set_threshold(5)
+page = threading.Thread(target=lambda: [vega.on_page(draw, ["en"]) for _ in range(5)])
+page.start()
+for _ in range(5):
+    vega.png([vega.Chart(draw, {"c": [{"x": 1}]})])
+page.join()
+"""
+
+
+def test_two_threads_may_draw_while_garbage_is_collected():
+    """As a live page and the pictures of a sweep do; without care the process stands still."""
+    subprocess.run([sys.executable, "-c", TWO_THREADS], check=True, timeout=300)
+
+
 def test_every_field_of_a_run_has_a_term():
     fields = {field.name for field in Config.__dataclass_fields__.values()}
     assert fields <= TERMS.keys()

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -280,6 +281,21 @@ THEME: Spec = {
 """How every chart looks."""
 
 
+_CONVERTING = threading.Lock()
+
+
+def convert(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Return what a function of vl-convert returns, one call at a time.
+
+    vl-convert has a lock, and keeps it while it makes Python objects. When garbage is collected
+    then, callbacks such as JAX's let another thread run; if that calls vl-convert too, it waits for
+    the lock and keeps the interpreter, and the process stands still. A live page and the pictures
+    of a sweep are drawn by two threads.
+    """
+    with _CONVERTING:
+        return function(*args, **options)
+
+
 def on_page(draw: Callable[[Translate], Spec], languages: Sequence[str]) -> Spec:
     """Return a chart for the page of a report: a specification of Vega, and words that it changes.
 
@@ -324,7 +340,7 @@ def _compiled(spec: str) -> Spec:
         **{mark: {"color": category[0]} | quiet for mark in ("mark", "point")},
         "axis": THEME["axis"] | quiet,
     }
-    made: Spec = vl_convert.vegalite_to_vega(whole)
+    made: Spec = convert(vl_convert.vegalite_to_vega, whole)
     return made
 
 
@@ -355,7 +371,8 @@ def png(
     drawn = svg(charts, language, title=title)
     _add_fonts()
     across = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
-    picture = Image.open(io.BytesIO(vl_convert.svg_to_png(drawn, scale=pixels / across)))
+    drawn_png = convert(vl_convert.svg_to_png, drawn, scale=pixels / across)
+    picture = Image.open(io.BytesIO(drawn_png))
     smaller = io.BytesIO()  # a third: vl-convert hardly compresses
     picture.convert("RGB").save(smaller, "png")
     return smaller.getvalue()
@@ -408,7 +425,7 @@ def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> st
     return re.sub(
         r">[^<]+<",
         lambda text: re.sub(r"[\u2e80-\uffef]+", chinese, text[0]),
-        vl_convert.vegalite_to_svg(whole),
+        convert(vl_convert.vegalite_to_svg, whole),
     )
 
 
@@ -431,4 +448,4 @@ def _title(spec: Spec) -> Spec:
 
 @functools.cache
 def _add_fonts() -> None:
-    vl_convert.register_font_directory(str(FONTS))
+    convert(vl_convert.register_font_directory, str(FONTS))

@@ -169,7 +169,7 @@ def _vega() -> str:
         "const { View, parse } = Vega;",
         "window.vega = { View, parse, expressionInterpreter: expression };",
     )
-    return str(vl_convert.javascript_bundle("\n".join(snippet)))
+    return str(vega.convert(vl_convert.javascript_bundle, "\n".join(snippet)))
 
 
 @functools.cache
