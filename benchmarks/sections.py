@@ -4,6 +4,7 @@ import statistics
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -32,14 +33,23 @@ COMMANDS_PRECISION = """\
 .venv/bin/python scripts/readme.py precision runs/book runs/bfloat16"""
 
 
-def ratios() -> list[float]:
-    """Return ours over the fastest PyTorch in every record: two networks on each processor."""
-    paths = sorted(set(RESULTS.glob("bench*.json")) - {BENCH_GPU})
+def ratios(piece: str = "epoch") -> list[float]:
+    """Return ours over the fastest PyTorch in every record of fresh processes, by network."""
     return [
         value.mean
-        for path in paths
-        for value in bench.over_the_fastest(records.read_json(path)).values()
+        for record in _measured()
+        for value in bench.over_the_fastest(record, piece).values()
     ]
+
+
+def processors() -> list[str]:
+    """Return the processors of the records that `ratios` counts."""
+    return list(dict.fromkeys(record["environment"]["processor"] for record in _measured()))
+
+
+def _measured() -> list[dict[str, Any]]:
+    paths = sorted(set(RESULTS.glob("bench*.json")) - {BENCH_GPU})
+    return [record for record in map(records.read_json, paths) if bench.in_blocks(record)]
 
 
 def speed(language: str) -> str:

@@ -41,8 +41,8 @@ TITLES = (
 """Words in titles of contenders."""
 
 ELSEWHERE = mark(
-    "In another measurement, lenet ÷ the fastest PyTorch over whole epochs: {ratios} ({machine}; "
-    "`{path}`)."
+    "In another measurement, of {n} processes of each contender at a load of {load:.1f} before, "
+    "lenet ÷ the fastest PyTorch over whole epochs: {ratios} ({machine}; `{path}`)."
 )
 EARLIER = mark(
     "In an earlier measurement, rounds within one process of each contender, lenet ÷ the fastest "
@@ -113,11 +113,11 @@ def section(record: dict[str, Any], language: str) -> str:
     return "\n\n".join([*tables, *map(t, record["left_out"]), facts(record, language), code])
 
 
-def over_the_fastest(record: dict[str, Any]) -> dict[str, Interval]:
+def over_the_fastest(record: dict[str, Any], piece: str = "epoch") -> dict[str, Interval]:
     """Return, by network, our examples per second over those of the fastest PyTorch."""
     return {
         network: lead(
-            next(row for row in rows if row["ours"]), [row for row in rows if row["torch"]]
+            next(row for row in rows if row["ours"]), [row for row in rows if row["torch"]], piece
         )[0]
         for network, rows in record["networks"].items()
     }
@@ -139,6 +139,8 @@ def elsewhere(record: dict[str, Any], path: str, language: str) -> str:
         language,
         ELSEWHERE if fresh else EARLIER,
         ratios=listed(ratios),
+        n=record["repeats"],
+        load=record["load_before"],
         machine=machine(record["environment"]),
         path=path,
     )

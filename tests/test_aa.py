@@ -1,7 +1,7 @@
 """Equal settings, compared as a sweep compares settings: how often are they called different?
 
 Real runs of one setting are dealt out to two or more that are called otherwise, with seeds of their
-own. Then nothing differs, and at most 5% of the comparisons may find a difference.
+own. Then nothing differs, and about 5% of the comparisons may find a difference.
 """
 
 import dataclasses

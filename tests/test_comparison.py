@@ -114,8 +114,8 @@ def test_the_claim_is_decided_at_its_false_alarm_rate(runs):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_and_findings_say_the_numbers(runs, analysed, language):
-    networks, effects, parts = comparison_findings.tables(analysed, 2, language)
-    assert [table.count("\n") for table in (networks, effects, parts)] == [6, 4, 5]
+    networks, effects, parts, beside = comparison_findings.tables(analysed, 2, language)
+    assert [table.count("\n") for table in (networks, effects, parts, beside)] == [6, 4, 5, 9]
     assert "0/3 [0%, 56%]" in networks
     assert "> 2" in networks  # epochs to 0.80 that the sigmoid does not reach
     assert "+0.1000" in effects.splitlines()[2]
@@ -169,3 +169,24 @@ def test_a_run_that_diverges_counts_as_chance():
 def test_the_picture_is_one(runs):
     picture = Image.open(io.BytesIO(comparison_plots.picture(runs, "some data")))
     assert picture.width > 1000
+
+
+def test_rates_beside_the_chosen_one_are_compared_with_the_same_seeds(runs):
+    which = ("relu", "max")
+    final = {run["seed"]: run for run in of(runs, "final", which)}
+    beside = [run for run in of(runs, "neighbours", which) if run["lr"] > 0.5]
+    for i, run in enumerate(beside):
+        run["test_accuracy"][-1] = final[run["seed"]]["test_accuracy"][-1] + (0.25, -0.125)[i % 2]
+    beside[0]["collapsed"] = True
+    (found,) = (
+        each
+        for each in comparison.analyse(runs).neighbours
+        if each.cell == which and each.rate > each.chosen
+    )
+    n = len(beside)
+    assert (found.n, found.better, found.collapsed) == (n, (n + 1) // 2, 1)
+    a, b = (
+        np.median([of[run["seed"]]["test_accuracy"][-1] for run in beside])
+        for of in ({run["seed"]: run for run in beside}, final)
+    )
+    assert found.medians == pytest.approx(a - b)

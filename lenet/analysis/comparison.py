@@ -75,6 +75,18 @@ class Network(NamedTuple):
     logrank: float | None = None  # p, Holm over the cells
 
 
+class Neighbour(NamedTuple):
+    """A learning rate beside the chosen one, with some of the final runs' seeds."""
+
+    cell: Cell
+    chosen: float
+    rate: float
+    n: int
+    medians: float  # its median test accuracy minus that of the chosen rate's runs
+    better: int  # seeds with which it is more accurate
+    collapsed: int
+
+
 class Analysis(NamedTuple):
     """What the registered analysis finds; intervals at 95% unless they are simultaneous."""
 
@@ -89,6 +101,7 @@ class Analysis(NamedTuple):
     bridge: dict[str, Interval]  # effects in the book's batches minus `effects`; may be empty
     bridge_seeds: int
     edges: dict[Cell, str]  # cells whose learning rate is at the "low" or "high" end of its grid
+    neighbours: list[Neighbour]  # by cell and rate
 
 
 def of(entries: Iterable[Entry], planned: Design, num_classes: int) -> Comparison:
@@ -132,6 +145,7 @@ def analyse(comparison: Comparison) -> Analysis:
         bridge=bridge,
         bridge_seeds=bridge_seeds,
         edges=_edges(comparison),
+        neighbours=_neighbours(comparison),
     )
 
 
@@ -325,6 +339,32 @@ def _retuned(comparison: Comparison) -> tuple[dict[str, Interval], dict[Cell, fl
         for i, name in enumerate(EFFECTS)
     }
     return intervals, {which: count / RETUNED for which, count in same.items()}
+
+
+def _neighbours(comparison: Comparison) -> list[Neighbour]:
+    found = []
+    for which, chosen in tuned_rates(comparison).items():
+        final = _by_rate(comparison, which, ("final",))[chosen]
+        for rate, runs in sorted(_by_rate(comparison, which, ("neighbours",)).items()):
+            ends = np.array(
+                [
+                    [of[seed]["test_accuracy"][-1] for seed in runs if seed in final]
+                    for of in (runs, final)
+                ]
+            )
+            medians = np.median(ends, 1)
+            found.append(
+                Neighbour(
+                    which,
+                    chosen,
+                    rate,
+                    ends.shape[1],
+                    float(medians[0] - medians[1]),
+                    int((ends[0] > ends[1]).sum()),
+                    sum(run["collapsed"] for run in runs.values()),
+                )
+            )
+    return found
 
 
 def _by_rate(

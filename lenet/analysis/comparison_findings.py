@@ -34,7 +34,15 @@ EFFECT_HEADS = (
     mark("effect on test accuracy"),
     mark("difference of medians"),
     mark("with the tuning resampled"),
-    mark("difference of means, all four learned"),
+    mark("secondary: difference of means, all four learned, each interval at 95%"),
+)
+BESIDE_HEADS = (
+    mark("network"),
+    mark("learning rate, tuned"),
+    mark("and beside it"),
+    mark("difference of medians, same seeds"),
+    mark("better, same seed"),
+    mark("collapsed"),
 )
 EFFECT_NAMES = {
     "activation": mark("ReLU instead of the sigmoid"),
@@ -110,6 +118,10 @@ LEARNED = mark(
 STABLE = mark(
     "With the tuning seeds resampled, the rule chooses the same learning rate in {shares} of cases."
 )
+HIGHER = mark(
+    "The rule steps back from where accuracy falls. A step higher, the same {n} seeds have a "
+    "higher median in {cells}: rates chosen without that step would give other effects."
+)
 BRIDGE = mark(
     "In the book's batches of {book} instead of {size}, the effects change by: {changes} ({n} "
     "seeds, 95% CIs)."
@@ -156,13 +168,31 @@ def part_rows(found: Analysis) -> list[list[Message | Interval | str]]:
     return [[Message(PARTS[name]), part] for name, part in found.pairing.items()]
 
 
+def beside_rows(found: Analysis) -> list[list[Listed | str]]:
+    """Return the learning rates beside the chosen ones, under BESIDE_HEADS."""
+    return [
+        [
+            named(each.cell),
+            f"{each.chosen:g}",
+            f"{each.rate:g}",
+            f"{each.medians:+.4f}".replace("-", "−"),
+            f"{each.better}/{each.n}",
+            f"{each.collapsed}/{each.n}",
+        ]
+        for each in found.neighbours
+    ]
+
+
 def tables(found: Analysis, epochs: int, language: str = "en") -> list[str]:
-    """Return `rows`, `effect_rows` and `part_rows` as Markdown."""
+    """Return `rows`, `effect_rows`, `part_rows` and, of runs beside, `beside_rows` as Markdown."""
     pairing = [Message(EFFECT_HEADS[0]), message("difference of medians")]
+    of_beside = [Message(head) for head in BESIDE_HEADS]
+    beside = [_markdown(beside_rows(found), of_beside, language)] if found.neighbours else []
     return [
         _markdown(rows(found, epochs), heads(), language),
         _markdown(effect_rows(found), [Message(head) for head in EFFECT_HEADS], language),
         _markdown(part_rows(found), pairing, language),
+        *beside,
     ]
 
 
@@ -195,6 +225,10 @@ def findings(found: Analysis, runs: Comparison, data: str) -> list[Message]:
         for which, share in found.stable.items()
     ]
     said.append(message(STABLE, shares=listed(shares)))
+    higher = [each for each in found.neighbours if each.rate > each.chosen and each.medians > 0]
+    if higher:
+        cells = listed([named(each.cell) for each in higher])
+        said.append(message(HIGHER, n=higher[0].n, cells=cells))
     if found.bridge:
         sizes = {"book": planned["book_batch_size"], "size": planned["batch_size"]}
         n = found.bridge_seeds
@@ -312,7 +346,9 @@ def _epochs(epochs: Interval, last: int) -> str:
 
 
 def _markdown(
-    cells: Sequence[Sequence[str | Message | Interval]], heads: Sequence[Message], language: str
+    cells: Sequence[Sequence[str | Message | Listed | Interval]],
+    heads: Sequence[Message],
+    language: str,
 ) -> str:
     t = partial(translate, language)
     shown = [

@@ -38,10 +38,10 @@ BEST = {
     "test_accuracy": mark("Highest mean test accuracy: {label} ({test}{preset})."),
 }
 ITSELF = mark("; the preset's own setting")
-SELECTED = mark(
-    "In {share:.0%} of bootstrap samples of the seeds, {label} has the highest mean. Choosing the "
-    "best of {count} settings by these runs makes it look better by about {optimism:.4f}. Only "
-    "runs with fresh seeds correct this; held-out images do not."
+SELECTED = mark("In {share:.0%} of bootstrap samples of the seeds, {label} has the highest mean.")
+OPTIMISM = mark(
+    "Choosing the best of {count} settings by these runs makes it look better by about "
+    "{optimism:.4f}. Only runs with fresh seeds correct this; held-out images do not."
 )
 LEAD = mark(
     "The first setting's lead in {measure} over the next, {next}: {lead} (95% CI, paired by seed)."
@@ -226,13 +226,9 @@ def _selected(sweep: Sweep) -> Iterable[Message]:
         shared = all(each.keys() == ends[0].keys() for each in ends)
         groups = [[each[seed] for seed in sorted(each)] for each in ends]
         found = stats.selection(groups, paired=shared)
-        yield message(
-            SELECTED,
-            label=label(first, sweep.axes),
-            share=found.best,
-            count=len(groups),
-            optimism=max(found.optimism, 0.0),
-        )
+        yield message(SELECTED, label=label(first, sweep.axes), share=found.best)
+        if round(found.optimism, 4) > 0:
+            yield message(OPTIMISM, count=len(groups), optimism=found.optimism)
     if lead := first.minus(second, measure=sweep.measure):
         yield message(
             LEAD, measure=terms.named(sweep.measure), next=label(second, sweep.axes), lead=lead

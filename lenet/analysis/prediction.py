@@ -26,6 +26,15 @@ PREDICTED = mark(
     "their mean differs by more than 0.01."
 )
 
+OF_SOME = mark(
+    "For {m} published runs, if the prediction is right, their mean lies from {low:.3f} to "
+    "{high:.3f} and their standard deviation from {sd_low:.4f} to {sd_high:.4f}, each in 95% of "
+    "cases (normal values, added later). The rule above calls a right prediction wrong in about "
+    "{rate:.0%} of cases: more than 1 of 10 runs lie outside a 95% interval so often."
+)
+SOME = 10
+"""Published runs for which the mean and the standard deviation are predicted."""
+
 
 class Runs(NamedTuple):
     """Runs of one setting."""
@@ -70,7 +79,27 @@ def said(dropped: Runs, kept: Runs) -> list[Message]:
         n=n,
         median=float(np.median(stuck)),
     )
-    return [check, prediction]
+    return [check, prediction, of_some(ends)]
+
+
+def of_some(values: Sequence[float], m: int = SOME) -> Message:
+    """Say where mean and standard deviation of m further runs lie in 95% of cases.
+
+    mean ± t(0.975; R − 1) · s · √(1/m + 1/R), and s · √F(0.025 and 0.975; m − 1, R − 1), of R
+    normal values.
+    """
+    n, mean, sd = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(scipy.stats.t.ppf(0.975, n - 1)) * sd * (1 / m + 1 / n) ** 0.5
+    low, high = (sd * float(q) ** 0.5 for q in scipy.stats.f.ppf([0.025, 0.975], m - 1, n - 1))
+    return message(
+        OF_SOME,
+        m=m,
+        low=mean - half,
+        high=mean + half,
+        sd_low=low,
+        sd_high=high,
+        rate=float(scipy.stats.binom.sf(1, 10, 0.05)),
+    )
 
 
 def of_a_run(values: Sequence[float]) -> Interval:

@@ -223,7 +223,8 @@ def the_best_learning_rate_lies_between_too_slow_and_chance(page: Page) -> None:
         training.draw(page, figure, scores, page.t("learning rate"))
     page.answer(
         "Strongly: from chance level at 1 to a test accuracy of {accuracy:.3f} at {best}, the "
-        "best. A learning rate that is too small gets less far in one epoch: {slow:.3f} at 0.01.",
+        "highest of these; a rate beside it may be as good. A learning rate that is too small gets "
+        "less far in one epoch: {slow:.3f} at 0.01.",
         best=best,
         accuracy=scores[best][:, 1].mean(),
         slow=scores["0.01"][:, 1].mean(),
@@ -367,7 +368,7 @@ def sweaters_and_coats_separate_in_the_dense_layers(page: Page) -> None:
         (np.diff(apart[:, [1, 2, 4]]) > 0).all(),
     )
     page.check(
-        "class means in the first two layers classify as well as those of pixels, within 0.05",
+        "class means in the first two layers and those of pixels differ by less than 0.05",
         (abs(named[:, 1:3] - named[:, :1]) < 0.05).all(),
     )
     page.check(
