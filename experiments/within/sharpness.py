@@ -30,9 +30,9 @@ from lenet.figures.vega import Chart, Spec, Translate, channel
 from lenet.language import Message, mark, message
 
 RATES = {
-    ("sigmoid", "avg"): (0.5, 1.0, 2.0, 4.0),
-    ("tanh", "avg"): (0.05, 0.1, 0.2, 0.4),
-    ("relu", "max"): (0.025, 0.05, 0.1, 0.2),
+    ("sigmoid", "avg"): (1.0, 2.0, 4.0),
+    ("tanh", "avg"): (0.1, 0.2, 0.4),
+    ("relu", "max"): (0.05, 0.1, 0.2),
 }
 """Learning rates by activation and pooling."""
 
@@ -41,8 +41,8 @@ class Design(NamedTuple):
     """The first training images, as one batch."""
 
     examples: int = 5000
-    steps: int = 2000
-    every: int = 80  # steps between two measurements
+    steps: int = 1000
+    every: int = 50  # steps between two measurements
     seed: int = 6_250_000
     networks: tuple[tuple[str, str], ...] = tuple(RATES)
 
