@@ -20,7 +20,7 @@ ON_DEVICES = textwrap.dedent("""
     from lenet import train
     from lenet.config import Config
     from lenet.data import synthetic
-    from lenet.engine import lanes
+    from lenet.engine import lanes, sharding
 
     def ends(devices):
         placed = lanes.together(1, jax.local_devices()[:devices], vectorise=False, split=devices)
@@ -32,7 +32,8 @@ ON_DEVICES = textwrap.dedent("""
     settings = json.loads(sys.argv[1])
     config = Config(dataset="synthetic", channels=(2, 3), hidden=(8,), epochs=1, **settings)
     alone = ends(1)
-    print([n for n in (2, 4, 8) if n <= config.parts and ends(n) != alone])
+    counts = [n for n in (2, 4, 8) if n <= sharding.parts(config)]
+    print([n for n in counts if ends(n) != alone])
 """)
 
 
