@@ -441,12 +441,15 @@ def test_the_browser_of_pictures_shows_what_is_asked_for(tab, own, noise):
     box.locator("button").first.focus()
     tab.keyboard.press("ArrowRight")
     index = shown()[1]
+    place = tab.evaluate("scrollY")
     tab.keyboard.press("Enter")
     assert f"test image {index}" in own.locator(".note").inner_text()
     image = noise.test.images[index, :, :, 0]
     answer = tab.evaluate("pixels => window.lenet.logits(pixels)", image.ravel().tolist())
     found = [float(x) for x in own.locator(".bars .logit:not(.head)").all_inner_texts()]
     np.testing.assert_allclose(found, answer, atol=0.006)
+    tab.go_back()
+    tab.wait_for_function("place => Math.abs(scrollY - place) < 2", arg=place)
 
 
 def test_images_lie_where_the_last_hidden_layer_puts_them(open_run, noise):
@@ -736,6 +739,17 @@ def test_without_javascript_there_are_curves_and_numbers(browser, noise, tmp_pat
     for section in tab.locator("section").all():
         if section.is_visible():  # and has more than its head and what it is about
             assert section.locator("img, table, .finding").count() > 0
+    context.close()
+
+
+def test_without_javascript_a_sweep_has_its_first_charts_as_a_picture(browser, tmp_path):
+    path = report_pages.write(tmp_path / "s.html", of_three_axes())
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(path.as_uri())
+    (picture,) = tab.locator("main img").all()
+    assert picture.bounding_box()["width"] > 700
+    assert "learning rate" in picture.get_attribute("alt")
     context.close()
 
 
@@ -1370,12 +1384,16 @@ def test_a_chart_is_said_in_a_sentence(tab):
 
 def test_a_channel_that_is_off_is_said_beside_the_answer(tab, own):
     own.locator(".layer canvas").first.click(position={"x": 6, "y": 6})
-    own.locator(".apart").get_by_role("button", name="switch channel off").click()
-    assert "switched off: 0" in own.locator(".apart").inner_text()
+    card = own.locator(".apart")
+    card.get_by_role("button", name="switch channel off").press("Enter")
+    assert "switched off: 0" in card.inner_text()
+    assert tab.evaluate("document.activeElement.innerText") == "switch channel on"
     own.locator(".apart").get_by_role("button", name="close").click()
     own.get_by_role("button", name="Clear").click()
     own.locator(".silent").get_by_role("button", name="switch all on (1 off)").click()
     assert own.locator(".silent button").count() == 0
+    own.locator(".layer canvas").last.click(position={"x": 6, "y": 6})
+    assert card.get_by_role("button", name="switch unit off").is_visible()
 
 
 def test_a_unit_s_card_is_in_sight(opened, report):

@@ -64,7 +64,9 @@ function openTile(view, sheet, at) {
   view.keep();
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
   view.note("sample", { name: className(shots[at].label), index: shots[at].index }, true);
-  view.element.closest("section").scrollIntoView();
+  const section = view.element.closest("section");
+  location.hash = section.id; // from which Back leads to this picture
+  section.scrollIntoView();
   view.input.focus({ preventScroll: true });
 }
 

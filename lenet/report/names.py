@@ -74,6 +74,8 @@ SCRIPTS = {
     "blur": mark("blur"),
     "brush": mark("brush size"),
     "canvas": mark("drawing area: arrow keys move, Space paints, Delete erases"),
+    "channel_off": mark("switch channel off"),
+    "channel_on": mark("switch channel on"),
     "choose": mark("choose an image"),
     "class": mark("class"),
     "clear": mark("Clear"),
@@ -151,8 +153,6 @@ SCRIPTS = {
         "rises. Colour scale: this image's largest change."
     ),
     "next": mark("next image"),
-    "off": mark("switch channel off"),
-    "on": mark("switch channel on"),
     "one_image": mark("One image in both networks"),
     "order": mark("order"),
     "others": mark("{n} others: {sum}"),
@@ -181,6 +181,8 @@ SCRIPTS = {
     "tools": mark("change the image"),
     "truth": mark("true class"),
     "undo": mark("Undo"),
+    "unit_off": mark("switch unit off"),
+    "unit_on": mark("switch unit on"),
     "view": mark("network and image {n}"),
     "unpaint": mark("restore the trained weights"),
     "unit": mark(

@@ -44,4 +44,5 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
         "environment": asked["environment"],
     }
     result = message("{whole:+.3f} test accuracy", whole=whole)
-    return Report("comparison.html", name, [Part(values, charts(runs))], result)
+    drawn = charts(runs)
+    return Report("comparison.html", name, [Part(values, drawn)], result, [*drawn.values()][:3])

@@ -39,4 +39,6 @@ def report(name: str, found: Searched, asked: Mapping[str, Any]) -> Report:
         "changes": records.changes(asked),
     }
     result = test and message("{mean:.3f} test accuracy", mean=test.mean)
-    return Report("search.html", name, [Part(values, charts.charts(found))], result)
+    drawn = charts.charts(found)
+    plain = list(drawn.values())[:2]
+    return Report("search.html", name, [Part(values, drawn)], result, plain)

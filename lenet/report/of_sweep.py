@@ -15,6 +15,9 @@ from lenet.report.page import Part, Report, scale
 MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
 
+FIRST = ("rates", "map", "settings", "curves")
+"""Charts of which the first two there are say most: they come first in the page."""
+
 
 def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     """Return the report of a sweep with a run that did not diverge; `asked` is its sweep.json."""
@@ -49,4 +52,5 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     result = best and message(
         "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
     )
-    return Report("sweep.html", name, [Part(values, drawn)], result)
+    plain = [drawn[each] for each in FIRST if each in drawn][:2]
+    return Report("sweep.html", name, [Part(values, drawn)], result, plain)

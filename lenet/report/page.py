@@ -85,6 +85,7 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
             policy=policy,
             live=live,
             plain="" if live else _picture(report.plain, language),  # drawing takes long
+            plainly=_described(report.plain, language),
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             script=Markup(scripts["own"]),
@@ -120,6 +121,11 @@ def _picture(charts: Sequence[Chart], language: str) -> str:
     small = io.BytesIO()
     found.quantize(16, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
+
+
+def _described(charts: Sequence[Chart], language: str) -> str:
+    t = functools.partial(translate, language)
+    return t("; ").join(chart.draw(t)["description"] for chart in charts)
 
 
 def _palette() -> str:

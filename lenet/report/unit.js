@@ -141,8 +141,9 @@ const isChannel = (at, channel) => (each) => each.layer === at && each.channel =
 // A button that switches the channel off or on.
 function switches(view, head, at, channel) {
   const is = isChannel(at, channel);
-  if (view.off.some(is)) switching(view, head, "on", view.off.filter((each) => !is(each)));
-  else switching(view, head, "off", [...view.off, { layer: at, channel }]);
+  const [off, on] = view.layers[at].kind === "dense" ? ["unit_off", "unit_on"] : ["channel_off", "channel_on"];
+  if (view.off.some(is)) switching(view, head, on, view.off.filter((each) => !is(each)));
+  else switching(view, head, off, [...view.off, { layer: at, channel }]);
 }
 
 function switching(view, box, key, off, values = {}) {
@@ -151,7 +152,9 @@ function switching(view, box, key, off, values = {}) {
   made.addEventListener("click", () => {
     view.off = off;
     view.compute();
-    if (!made.isConnected) view.canvases[0].focus({ preventScroll: true }); // else the focus were lost
+    if (made.isConnected) return;
+    const again = view.apart?.querySelector("button") ?? view.canvases[0]; // else the focus were lost
+    again.focus({ preventScroll: true });
   });
 }
 
