@@ -207,9 +207,15 @@ def test_single_runs_are_thin_lines_and_many_are_a_band():
     assert drawn == [0, 1]
 
 
-def test_an_axis_by_powers_of_ten_has_a_tick_at_each():
-    svg = vega.svg([charts(entries(), ["lr", "pool", "channels"])["rates"]])
-    assert {"0.1", "1"} <= set(re.findall(r">([\d.]+)<", svg))
+def test_the_rates_that_were_tried_have_ticks_and_where_they_are_many_powers_of_ten():
+    def ticks(rates: list[float]) -> set[str]:
+        found = [record_rows.entry(i, [row(1, 0.5)], lr=lr) for i, lr in enumerate(rates)]
+        return set(re.findall(r">([\d.]+)<", vega.svg([charts(found, ["lr"])["rates"]])))
+
+    assert {"0.03", "0.07", "0.9"} <= ticks([0.03, 0.07, 0.9])
+    many = ticks([0.013 * (1 + i) for i in range(100)])
+    assert {"0.1", "1"} <= many
+    assert "0.013" not in many
 
 
 def test_the_published_band_is_the_published_runs():

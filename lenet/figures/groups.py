@@ -18,6 +18,8 @@ from lenet.language import Message, listed, mark
 
 MOST_SEEDS = 16
 """Runs of a group that are each drawn, as a thin line or a dot."""
+MOST_TICKS = 8
+"""Learning rates that each have a tick; more have those of powers of ten."""
 
 PERCENT = {"format": "~%", "tickCount": 6}
 
@@ -79,6 +81,7 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
         for group, by in groups.items()
         for lr, ends in sorted(by.items())
     ]
+    tried = sorted({lr for _, lr, *_ in runs})
     rows = [spread(group, ends, labels.centre, lr=lr) for group, lr, ends, _ in runs if ends]
     few = max((n for *_, n in runs), default=0) <= MOST_SEEDS
     single = [
@@ -93,7 +96,9 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
     ]
 
     def draw(t: Translate) -> Spec:
-        x = vega.logarithmic("lr", t("learning rate"), [lr for _, lr, *_ in runs])
+        x = vega.logarithmic("lr", t("learning rate"), tried)
+        if len(tried) <= MOST_TICKS:
+            x["axis"]["values"] = tried
         title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t((DOTS if few else BANDS)[labels.centre])]
         if few:
