@@ -342,11 +342,14 @@ def test_sections_come_in_the_order_in_which_they_are_read(of_noise):
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
-def test_the_tab_is_called_by_the_result(report, language):
-    (shown,) = re.findall(r"<title>(.*)</title>", page.render(report, language).decode())
+def test_the_tab_and_the_headline_name_the_result(report, language):
+    content = page.render(report, language).decode()
+    (shown,) = re.findall(r"<title>(.*)</title>", content)
     result = words.translate(language, report.result)
     assert re.search(r"\d\.\d{3}", result)
     assert html.unescape(shown) == f"{result} · {report.title} · lenet"
+    (headline,) = re.findall(rf'<h1>.*<span lang="{language}">(.*?)</span>', content)
+    assert html.unescape(headline).endswith(result)
 
 
 def test_a_verdict_comes_before_the_numbers_of_a_run(run):

@@ -48,7 +48,7 @@ class Report(NamedTuple):
     template: str  # of the sections, such as "run.html"
     title: str  # comes from outside, as much else does: the templates escape it
     parts: Sequence[Part]
-    result: Message | None = None  # for the tab of the browser
+    result: Message | None = None  # for the headline and the tab of the browser
     plain: Sequence[Chart] = ()  # as a picture where there is no JavaScript
 
 
@@ -80,6 +80,7 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
         .render(
             whole.values,
             title=report.title,
+            result=report.result,
             tab=titles[language],
             language=language,
             policy=policy,
