@@ -145,7 +145,9 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
         lines = [*top(title, what, group, language), ""]
         for name in names:
             lines += [f"## {name}", ""] if what == "exercises" else []
-            lines += [f"**{t(known[name][0])}**", "", *body(recorded[name][language], language)]
+            answer = body(recorded[name][language], language)
+            lines += [f"**{t(known[name][0])}**", ""]
+            lines += folded(t("Answer"), answer) if what == "exercises" else answer
         lines += [how(what, language, {name: recorded[name] for name in names})]
         if group in SECTIONS:
             link = f"[{title}](../notebooks/{group}.md)"
@@ -164,6 +166,11 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
     lines += ["```{toctree}", ":hidden:", "", *groups, "```"]
     made[INDEX] = "\n".join(lines)
     return {name: content.rstrip() + "\n" for name, content in made.items()}
+
+
+def folded(summary: str, lines: list[str]) -> list[str]:
+    """Return what is shown when asked for: who reads the question may think first."""
+    return [f"<details><summary>{summary}</summary>", "", *lines, "</details>", ""]
 
 
 def titled(words: str) -> str:
