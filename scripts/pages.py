@@ -42,6 +42,17 @@ GROUPS = {
 }
 """Sections of the book's chapter, of which the exercises are."""
 
+OF_THE_BOOK = {
+    ("fully_connected", "channels"): ("6.1", "7.1", "why-conv"),
+    ("cross_correlation", "edges", "receptive_field"): ("6.2", "7.2", "conv-layer"),
+    ("padding", "stride"): ("6.3", "7.3", "padding-and-strides"),
+    ("multiple_channels", "one_by_one"): ("6.4", "7.4", "channels"),
+    ("pooling",): ("6.5", "7.5", "pooling"),
+    ("lenet",): ("6.6", "7.6", "lenet"),
+}
+"""By section: the book's number of it, Chinese and English, and its page. Others go beyond."""
+BOOKS = {"en": "https://d2l.ai", "zh": "https://zh.d2l.ai"}
+
 
 def pages() -> dict[str, dict[str, tuple[str, Callable[[Page], None]]]]:
     """Return every page by kind and name: its heading, and the function that fills it."""
@@ -142,7 +153,7 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
             title = t("Exercises {number}: {section}", number=group, section=Message(GROUPS[group]))
         else:
             title = titled(t(WORDS[group]))
-        lines = [*top(title, what, group, language), ""]
+        lines = [*top(title, what, group, language), "", *in_the_book(group, language)]
         for name in names:
             lines += [f"## {name}", ""] if what == "exercises" else []
             answer = body(recorded[name][language], language)
@@ -171,6 +182,22 @@ def files_of(what: str, language: str, recorded: dict[str, Any]) -> dict[str, st
 def folded(summary: str, lines: list[str]) -> list[str]:
     """Return what is shown when asked for: who reads the question may think first."""
     return [f"<details><summary>{summary}</summary>", "", *lines, "</details>", ""]
+
+
+def in_the_book(section: str, language: str) -> list[str]:
+    """Return a link to the book's section; nothing for what goes beyond the book."""
+    for sections, (chinese, english, page) in OF_THE_BOOK.items():
+        if section in sections:
+            link = f"{BOOKS[language]}/chapter_convolutional-neural-networks/{page}.html"
+            said = translate(
+                language,
+                "In the book: [section {english}]({link}), {chinese} in the Chinese edition.",
+                english=english,
+                chinese=chinese,
+                link=link,
+            )
+            return [said, ""]
+    return []
 
 
 def titled(words: str) -> str:
