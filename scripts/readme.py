@@ -277,7 +277,8 @@ def neighbours_section(language: str) -> str:
     ]
     note = t(
         "Accuracy: mean of {n} runs, ReLU with max pooling, of the comparison; intervals: BCa over "
-        "images.",
+        "the images of the row, rough for so few as 6 or 18; the means of classes are taken as "
+        "known.",
         n=record["runs"],
     )
     return f"{tabulate(rows, heads, tablefmt='github', disable_numparse=True)}\n\n{note}"

@@ -12,7 +12,6 @@ from lenet.config import Config
 from lenet.engine import forward
 from lenet.inspect.activations import Statistics, activations, statistics
 from lenet.model import LeNet, network
-from lenet.ops import compiled
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
 
@@ -66,8 +65,6 @@ def test_activations_are_those_of_the_layers():
 @pytest.mark.parametrize(("activation", "pool"), [("sigmoid", "avg"), ("relu", "max")])
 def test_layers_are_images_in_every_form(form, activation, pool):
     """Blocks that do not fill a map's last rows are cut."""
-    if form == "native" and (why := compiled.missing()):
-        pytest.skip(why)
     images = IMAGES[:, :27, :25]
     model = LeNet(activation, pool, channels=(2, 3), hidden=(8,), conv="lax")
     params, _ = forward.init(model, jax.random.key(0), images.shape[1:])

@@ -1390,8 +1390,9 @@ def test_a_channel_that_is_off_is_said_beside_the_answer(tab, own):
     assert tab.evaluate("document.activeElement.innerText") == "switch channel on"
     own.locator(".apart").get_by_role("button", name="close").click()
     own.get_by_role("button", name="Clear").click()
-    own.locator(".silent").get_by_role("button", name="switch all on (1 off)").click()
+    own.locator(".silent").get_by_role("button", name="switch all on (1 off)").press("Enter")
     assert own.locator(".silent button").count() == 0
+    assert tab.evaluate("document.activeElement.tagName") == "CANVAS"
     own.locator(".layer canvas").last.click(position={"x": 6, "y": 6})
     assert card.get_by_role("button", name="switch unit off").is_visible()
 

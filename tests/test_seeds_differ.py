@@ -74,11 +74,25 @@ def test_the_next_run_lies_in_its_interval_as_often_as_it_says():
     assert 0.935 < inside / 2000 < 0.965
 
 
+def test_mean_and_spread_of_some_runs_lie_where_they_are_predicted():
+    rng, inside = np.random.default_rng(4), np.zeros(2)
+    for _ in range(2000):
+        values = rng.normal(0.7, 0.01, 18)
+        said = prediction.of_some(values[:8]).values
+        new = values[8:]
+        inside += (
+            said["low"] < new.mean() < said["high"],
+            said["sd_low"] < new.std(ddof=1) < said["sd_high"],
+        )
+    assert ((inside / 2000 > 0.935) & (inside / 2000 < 0.965)).all()
+    assert said["rate"] == pytest.approx(1 - 0.95**10 - 10 * 0.05 * 0.95**9)
+
+
 def test_a_prediction_says_whether_the_published_curves_lie_within():
     runs = prediction.Runs(list(np.linspace(0.70, 0.75, 20)), [1, 2] * 10)
     narrow = prediction.Runs(list(np.linspace(0.72, 0.73, 20)), [3] * 20)
-    check, _ = prediction.said(runs, runs)
+    check, *_ = prediction.said(runs, runs)
     assert check.values["inside"].text == prediction.INSIDE[True]
-    check, said = prediction.said(runs, narrow)
+    check, said, _ = prediction.said(runs, narrow)
     assert check.values["inside"].text == prediction.INSIDE[False]
     assert (said.values["least"], said.values["most"]) == (1, 2)

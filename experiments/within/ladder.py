@@ -160,12 +160,14 @@ def changes(record: dict[str, Any]) -> dict[str, Change]:
     """Return what each change does to test accuracy."""
     pairs = list(itertools.pairwise(accuracies(record, name) for name in CHANGES))
     medians = [float(np.median(after) - np.median(before)) for before, after in pairs]
-    tests = [scipy.stats.mannwhitneyu(*pair, method="exact") for pair in pairs]
+    every = scipy.stats.PermutationMethod(n_resamples=np.inf)  # exact with ties, too
+    tests = [scipy.stats.mannwhitneyu(after, before, method=every) for before, after in pairs]
     found = {}
-    for name, median, p in zip(
-        [*CHANGES][1:], medians, holm([test.pvalue for test in tests]), strict=True
+    for name, median, test, p in zip(
+        [*CHANGES][1:], medians, tests, holm([test.pvalue for test in tests]), strict=True
     ):
-        side = "open" if p >= DECIDED else "higher" if median > 0 else "lower"
+        higher = test.statistic > np.prod([len(each) for each in pairs[0]]) / 2
+        side = "open" if p >= DECIDED else "higher" if higher else "lower"
         found[name] = Change(median, p, side)
     return found
 
@@ -175,15 +177,15 @@ def accuracies(record: dict[str, Any], name: str) -> NDArray[np.float64]:
     return np.array(record["networks"][name]["test"])
 
 
-def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+def table(record: dict[str, Any]) -> tuple[list[str | Message], list[list[Any]]]:
     """Return heads and rows: each network, its rate, its accuracies, and what its change did."""
-    heads = [
+    heads: list[str | Message] = [
         mark("the network before, changed"),
         mark("learning rate"),
         mark("median test accuracy (lowest, highest)"),
         mark("change of the median"),
         mark("p (rank test, Holm)"),
-        mark("runs at chance level"),
+        message("runs with an accuracy of at most {most}", most=0.15),
     ]
     found = changes(record)
     rows: list[list[Any]] = []

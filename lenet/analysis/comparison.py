@@ -342,28 +342,21 @@ def _retuned(comparison: Comparison) -> tuple[dict[str, Interval], dict[Cell, fl
 
 
 def _neighbours(comparison: Comparison) -> list[Neighbour]:
+    """Return the rates beside the chosen ones, over the seeds that both have."""
     found = []
     for which, chosen in tuned_rates(comparison).items():
         final = _by_rate(comparison, which, ("final",))[chosen]
-        for rate, runs in sorted(_by_rate(comparison, which, ("neighbours",)).items()):
-            ends = np.array(
-                [
-                    [of[seed]["test_accuracy"][-1] for seed in runs if seed in final]
-                    for of in (runs, final)
-                ]
+        for rate, beside in sorted(_by_rate(comparison, which, ("neighbours",)).items()):
+            if not (shared := sorted(beside.keys() & final.keys())):
+                continue
+            ends, before = (
+                np.array([runs[seed]["test_accuracy"][-1] for seed in shared])
+                for runs in (beside, final)
             )
-            medians = np.median(ends, 1)
-            found.append(
-                Neighbour(
-                    which,
-                    chosen,
-                    rate,
-                    ends.shape[1],
-                    float(medians[0] - medians[1]),
-                    int((ends[0] > ends[1]).sum()),
-                    sum(run["collapsed"] for run in runs.values()),
-                )
-            )
+            medians = float(np.median(ends) - np.median(before))
+            collapsed = sum(beside[seed]["collapsed"] for seed in shared)
+            better = int((ends > before).sum())
+            found.append(Neighbour(which, chosen, rate, len(shared), medians, better, collapsed))
     return found
 
 

@@ -34,12 +34,12 @@ EFFECT_HEADS = (
     mark("effect on test accuracy"),
     mark("difference of medians"),
     mark("with the tuning resampled"),
-    mark("secondary: difference of means, all four learned, each interval at 95%"),
+    mark("secondary: difference of means, seeds with which all four learned, each at 95%"),
 )
 BESIDE_HEADS = (
     mark("network"),
     mark("learning rate, tuned"),
-    mark("and beside it"),
+    mark("neighbouring rate"),
     mark("difference of medians, same seeds"),
     mark("better, same seed"),
     mark("collapsed"),
@@ -119,8 +119,8 @@ STABLE = mark(
     "With the tuning seeds resampled, the rule chooses the same learning rate in {shares} of cases."
 )
 HIGHER = mark(
-    "The rule steps back from where accuracy falls. A step higher, the same {n} seeds have a "
-    "higher median in {cells}: rates chosen without that step would give other effects."
+    "At the next higher learning rate, the median over the same {n} seeds is higher in {cells} (no "
+    "intervals). The effects hold at the rates that the rule chose."
 )
 BRIDGE = mark(
     "In the book's batches of {book} instead of {size}, the effects change by: {changes} ({n} "

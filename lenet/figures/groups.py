@@ -96,9 +96,8 @@ def rates(groups: Mapping[str, Mapping[float, Sequence[float | None]]], labels: 
     ]
 
     def draw(t: Translate) -> Spec:
-        x = vega.logarithmic("lr", t("learning rate"), tried)
-        if len(tried) <= MOST_TICKS:
-            x["axis"]["values"] = tried
+        ticks = tried if len(tried) <= MOST_TICKS else ()
+        x = vega.logarithmic("lr", t("learning rate"), tried, ticks)
         title = t("{what} by learning rate", what=terms.named(labels.measure))
         names, notes = labels.names(t, groups), [t((DOTS if few else BANDS)[labels.centre])]
         if few:

@@ -90,9 +90,11 @@ def percent(field: str, title: str) -> Spec:
     return channel(field, title, format=".2%")
 
 
-def logarithmic(field: str, title: str, values: Sequence[float]) -> Spec:
-    """Return an axis by powers of ten whose ticks are `decades`."""
-    axis = {"values": decades(min(values), max(values)), "format": "~g"}
+def logarithmic(
+    field: str, title: str, values: Sequence[float], ticks: Sequence[float] = ()
+) -> Spec:
+    """Return an axis by powers of ten with `ticks`, or those of `decades`."""
+    axis = {"values": [*ticks] or decades(min(values), max(values)), "format": "~g"}
     return channel(field, title, scale={"type": "log", "nice": False, "padding": 12}, axis=axis)
 
 

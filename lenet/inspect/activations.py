@@ -87,7 +87,8 @@ def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
     # Moments about the first image, in float32, which is several times as fast as float64: of a
     # unit that is constant nothing is left, and one that tells images apart by little keeps its
     # digits.
-    moved = (value - value[0]).astype(np.float32)
+    moved = np.subtract(value, value[0], dtype=np.result_type(value, np.float32))
+    moved = moved.astype(np.float32)
     mean = moved.mean(0, dtype=np.float64)
     variance = np.square(moved - mean.astype(np.float32)).mean(0, dtype=np.float64)
     return Statistics(

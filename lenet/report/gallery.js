@@ -65,7 +65,7 @@ function openTile(view, sheet, at) {
   view.changed(Float64Array.from({ length: height * width * channels }, (_, i) => data[4 * Math.floor(i / channels) + (i % channels)]));
   view.note("sample", { name: className(shots[at].label), index: shots[at].index }, true);
   const section = view.element.closest("section");
-  location.hash = section.id; // from which Back leads to this picture
+  history.pushState(null, "", `#${section.id}`); // from which Back leads to this picture
   section.scrollIntoView();
   view.input.focus({ preventScroll: true });
 }

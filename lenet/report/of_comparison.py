@@ -43,6 +43,6 @@ def report(name: str, asked: Mapping[str, Any]) -> Report:
         "synthetic": dataset == "synthetic",
         "environment": asked["environment"],
     }
-    result = message("{whole:+.3f} test accuracy", whole=whole)
+    result = message("ReLU with max pooling {whole:+.3f} in test accuracy", whole=whole)
     drawn = charts(runs)
     return Report("comparison.html", name, [Part(values, drawn)], result, [*drawn.values()][:3])

@@ -15,8 +15,15 @@ from lenet.report.page import Part, Report, scale
 MOST_ROWS = 1000
 """Rows of the table of settings and of the table of runs, at most."""
 
-FIRST = ("rates", "map", "settings", "curves")
-"""Charts of which the first two there are say most: they come first in the page."""
+ROWS = {
+    "rates": "rates",
+    "map": "map",
+    "settings": "settings",
+    "curves": "epochs",
+    "seeds": "pairs",
+    "parallel": "parallel",
+}
+"""The rows of each chart, in the order of the page: the first two that there are say most."""
 
 
 def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
@@ -29,6 +36,7 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
         drawn |= {f"published_{end}": run.published(end, experiment, placed) for end in run.ENDS}
     values = {
         "sweep": sweep,
+        "rows": ROWS,
         "command": asked["command"],
         "commands": following.of_sweep(sweep, asked["flags"]),
         "settings": settings[:MOST_ROWS],
@@ -52,5 +60,5 @@ def report(name: str, sweep: Sweep, asked: Mapping[str, Any]) -> Report:
     result = best and message(
         "{mean:.3f} best mean {measure}", mean=best.mean, measure=message(TERMS[measure])
     )
-    plain = [drawn[each] for each in FIRST if each in drawn][:2]
+    plain = [drawn[each] for each in ROWS if each in drawn][:2]
     return Report("sweep.html", name, [Part(values, drawn)], result, plain)

@@ -86,7 +86,7 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
             policy=policy,
             live=live,
             plain="" if live else _picture(report.plain, language),  # drawing takes long
-            plainly=_described(report.plain, language),
+            described=_described(report.plain, language),
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             script=Markup(scripts["own"]),

@@ -153,7 +153,8 @@ function switching(view, box, key, off, values = {}) {
     view.off = off;
     view.compute();
     if (made.isConnected) return;
-    const again = view.apart?.querySelector("button") ?? view.canvases[0]; // else the focus were lost
+    // Else the focus were lost; a closed card is hidden, its buttons still there.
+    const again = (view.loupe && view.apart.querySelector("button")) || view.canvases[0];
     again.focus({ preventScroll: true });
   });
 }
