@@ -160,7 +160,7 @@ def test_the_page_and_the_files_draw_the_same_charts():
     asked = {"command": "", "flags": {}, "runs": len(entries()), "environment": {}}
     report = of_sweep.report("s", Sweep(entries(), axes, Config()), asked)
     on_page, drawn = page.merged(report.parts).charts, charts(entries(), axes)
-    assert on_page.keys() == drawn.keys() == {"curves", "rates", "settings", "parallel"}
+    assert on_page.keys() == drawn.keys() == {"curves", "rates", "settings", "map", "parallel"}
     t = functools.partial(translate, "zh")
     for name, chart in drawn.items():
         assert chart.draw(t) == on_page[name].draw(t)
@@ -186,6 +186,19 @@ def test_a_map_has_a_cross_where_every_run_diverged():
     chart = charts(grid, ["lr", "pool"])["map"]
     assert said(vega.svg([chart])).count("×") == 2
     assert [r["mean"] for r in chart.rows["map"] if r["lr"] == "1.5"] == [None, None]
+
+
+def test_a_map_of_more_than_two_axes_has_the_best_of_the_others_in_each_cell():
+    chart = charts(entries(), ["lr", "pool", "channels"])["map"]
+    found = {(row["lr"], row["pool"]): row["mean"] for row in chart.rows["map"]}
+    assert len(found) == len(chart.rows["map"]) == 6
+    by_cell: dict[tuple, list[float]] = {}
+    for setting in Sweep(entries(), ["lr", "pool", "channels"], Config()).settings:
+        cell = f"{setting.config.lr:g}", setting.config.pool
+        by_cell.setdefault(cell, []).append(setting.final("test_accuracy").mean)
+    assert found == {cell: pytest.approx(max(means)) for cell, means in by_cell.items()}
+    said = chart.draw(functools.partial(translate, "en"))["usermeta"]["note"]
+    assert said == "each cell: the best over output channels"
 
 
 def test_a_sweep_whose_runs_all_diverged_is_drawn():

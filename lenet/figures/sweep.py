@@ -1,6 +1,7 @@
 """Charts of a sweep: its settings by learning rate, by epoch, one by one, and over their axes."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
@@ -10,10 +11,12 @@ from lenet.analysis import findings, published, terms
 from lenet.analysis.summary import CLASSES, SEEDS, Setting, Sweep
 from lenet.figures import groups, run, vega
 from lenet.figures.vega import INK, PAPER, Chart, Spec, Translate, channel, layer, percent, png
-from lenet.language import translate
+from lenet.language import listed, translate
 
 MOST_LINES = 6
 """More than these cannot be told apart; the best are drawn."""
+MOST_CELLS = 100
+"""Of a map of two axes of a sweep that has more."""
 MOST_SETTINGS = 40
 """Settings of which each has a row or a line of a chart."""
 
@@ -43,6 +46,12 @@ def charts(sweep: Sweep) -> dict[str, Chart]:
         found["map"] = heat("map", sweep.settings, sweep.axes, sweep.measure)
     if len(sweep.axes) > 2:
         found["parallel"] = parallel(sweep)
+        down, across, *others = sweep.axes
+        # Ranked, so that the first of each pair is the best.
+        best = {(s.shown(down), s.shown(across)): s for s in reversed(sweep.settings)}
+        if math.prod(len(levels(sweep.settings, axis)) for axis in (down, across)) <= MOST_CELLS:
+            pair = [*best.values()]
+            found["map"] = heat("map", pair, (down, across), sweep.measure, others)
     if findings.crossed(sweep.entries, sweep.measure) is not None:
         apart = [Setting(e.config, [e], CLASSES) for e in sweep.entries]
         found["seeds"] = heat("pairs", apart, SEEDS, sweep.measure)
@@ -111,7 +120,13 @@ def levels(settings: Sequence[Setting], axis: str) -> list[str]:
     return sorted(values, key=lambda shown: values[shown])
 
 
-def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: str) -> Chart:
+def heat(
+    data: str,
+    settings: Sequence[Setting],
+    axes: Sequence[str],
+    measure: str,
+    others: Sequence[str] = (),
+) -> Chart:
     """Return the mean accuracy over two axes as a map; crosses where every run diverged.
 
     Args:
@@ -119,6 +134,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
       settings: to draw.
       axes: down and across.
       measure: such as "valid_accuracy".
+      others: axes over which the setting of each cell is the best.
     """
     down, across = axes
     order = {axis: levels(settings, axis) for axis in axes}
@@ -136,6 +152,8 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
             for axis in (across, down)
         )
         title = t("mean {what}", what=terms.named(measure))
+        best = listed([terms.named(axis) for axis in others])
+        note = t("each cell: the best over {axes}", axes=best) if others else ""
         colour = channel("mean", title, scale={"zero": False}, legend={"format": "~%"})
         on = "contrast(scale('color', datum.mean), '{}')".format
         ink = {"expr": f"{on('#111')} > {on('#fff')} ? '#111' : '#fff'"}  # of either paper
@@ -144,7 +162,7 @@ def heat(data: str, settings: Sequence[Setting], axes: Sequence[str], measure: s
         return vega.chart(
             data,
             title,
-            usermeta={"ramp": True},
+            usermeta={"ramp": True, "note": note},
             height=max(100, 34 * len(order[down])),
             encoding={"x": x, "y": y},
             layer=[
