@@ -66,6 +66,13 @@ STUDIES: dict[str, Study] = {
         mark("What makes seeds differ: the initial weights or the order of the examples?"),
         {"seed": "0:8", "order_seed": "0:8"},
     ),
+    "variance_dropped": Study(
+        mark(
+            "And without the short batch, whose 96 images the order chooses? The same design with "
+            "fresh seeds, the short batch dropped."
+        ),
+        {"short_batch": "drop", "seed": "5000:5008", "order_seed": "5100:5108"},
+    ),
     "last_step": Study(
         mark(
             "Does the last step of an epoch, on 96 images, cost accuracy because it is last? The "
