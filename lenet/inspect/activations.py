@@ -87,16 +87,18 @@ def _statistics(value: np.ndarray, activation: str | None) -> Statistics:
     # Moments about the first image, in float32, which is several times as fast as float64: of a
     # unit that is constant nothing is left, and one that tells images apart by little keeps its
     # digits.
-    moved = np.subtract(value, value[0], dtype=np.result_type(value, np.float32))
-    moved = moved.astype(np.float32)
-    mean = moved.mean(0, dtype=np.float64)
-    variance = np.square(moved - mean.astype(np.float32)).mean(0, dtype=np.float64)
+    moved = np.subtract(value, value[0], dtype=np.float32)
+    apart = moved.mean(0)
+    moved -= apart
+    variance = np.einsum("n...,n...->...", moved, moved) / len(moved)
+    mean = np.add(value[0], apart, dtype=np.float64)
+    within = float(variance.mean(dtype=np.float64))
     return Statistics(
-        float((value[0] + mean).mean()),
+        float(mean.mean()),
         # Over images and units: within the units, and between their means.
-        math.sqrt(variance.mean() + (value[0] + mean).var()),
+        math.sqrt(within + mean.var()),
         # Over images: a unit that is constant carries no information on them, however large it is.
-        math.sqrt(variance.mean()),
+        math.sqrt(within),
         saturated,
         dead,
     )
