@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import answer, forms, on_gpu, overhead, race, recording, scaling
+from benchmarks import answer, forms, on_gpu, overhead, peak, race, recording, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
@@ -22,6 +22,7 @@ GPU = RESULTS / "gpu.json"
 OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
 ANSWERS = RESULTS / "answers"
 RECORDING, NATIVE = RESULTS / "recording.json", RESULTS / "native.json"
+PEAK = RESULTS / "peak.json"
 SCALING, FORMS, PRECISION = (
     RESULTS / "scaling.json",
     RESULTS / "forms.json",
@@ -189,6 +190,26 @@ def forms_table(language: str) -> str:
         repeats=record["repeats"],
         machine=bench.machine(record["environment"]),
     )
+    return f"{table}\n\n{note}\n\n    {record['command']}"
+
+
+def peak_table(language: str) -> str:
+    """Return the share of a core's peak that convolutions reach, with the command."""
+    record = records.read_json(PEAK)
+    note = translate(
+        language,
+        "GFLOP/s, median [min, max] of {repeats} rounds in one process, and the share of a core's "
+        "peak, {peak:.0f} [{low:.0f}, {high:.0f}] GFLOP/s for square matrices of {side}; "
+        "{examples} images a call. {machine}.",
+        repeats=record["repeats"],
+        peak=statistics.median(record["peak"]),
+        low=min(record["peak"]),
+        high=max(record["peak"]),
+        side=peak.SIDE,
+        examples=record["examples"],
+        machine=bench.machine(record["environment"]),
+    )
+    table = peak.table(record, translation(language))
     return f"{table}\n\n{note}\n\n    {record['command']}"
 
 

@@ -5,6 +5,7 @@
     scripts/bench --networks=book-bn,small batch normalisation; a small network of a user's
     scripts/bench --scaling                how our time grows with batch, epochs and width
     scripts/bench --forms                  a convolutional layer in each of its forms
+    scripts/bench --peak                   the share of a core's peak that a convolution reaches
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
     scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
     scripts/bench --recording              what the records of a run cost
@@ -51,6 +52,7 @@ flags.DEFINE_integer("examples", None, "training examples of an epoch; all by de
 flags.DEFINE_boolean("ten", True, "train for ten epochs from the start of each process")
 flags.DEFINE_boolean("scaling", False, "measure how our time grows instead, and draw it")
 flags.DEFINE_boolean("forms", False, "measure the forms of a convolutional layer instead")
+flags.DEFINE_boolean("peak", False, "measure what share of a core's peak they reach instead")
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
 flags.DEFINE_boolean("recording", False, "measure what the records of a run cost instead")
@@ -91,6 +93,8 @@ def main() -> None:
         scaling()
     elif FLAGS.forms:
         forms()
+    elif FLAGS.peak:
+        peak()
     elif FLAGS.cores:
         by_cores()
     elif FLAGS.overhead:
@@ -190,6 +194,21 @@ def forms() -> None:
     path = Path(FLAGS.record or ROOT / "results" / "forms.json")
     files.write_json(path, record)
     print(forms.table(record, ("form", "multiply-adds")), f"saved to {path}", sep="\n")
+
+
+def peak() -> None:
+    """Measure what share of a core's peak the convolutions reach, and print the table."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    if hasattr(os, "sched_setaffinity"):  # before JAX makes its threads
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    from benchmarks import peak
+
+    with progress(peak.count(FLAGS.repeats)) as tell:
+        record |= peak.measure(FLAGS.repeats, tell)
+    path = Path(FLAGS.record or ROOT / "results" / "peak.json")
+    files.write_json(path, record)
+    print(peak.table(record), f"saved to {path}", sep="\n")
 
 
 def gpu() -> None:

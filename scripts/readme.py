@@ -782,6 +782,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
         "runs": sections.runs_table,
         "recording": sections.cost_of_records,
         "native": sections.native,
+        "peak": sections.peak_table,
         "gpu": sections.gpu_table,
         "precision": sections.precision_table,
     },

@@ -21,6 +21,7 @@ from benchmarks import (
     forms,
     networks,
     overhead,
+    peak,
     race,
     recording,
     rounds,
@@ -33,6 +34,7 @@ from lenet import export
 from lenet.config import PRESETS, Config
 from lenet.engine.cores import cores
 from lenet.model import LeNet, network
+from lenet.ops import blocks
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = 300  # two batches, the second short
@@ -324,6 +326,40 @@ def test_float64_logits_are_those_of_the_network():
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
     ours = jax.jit(model.apply)({"params": params}, images.astype(np.float32) / 255)
     np.testing.assert_allclose(ours, bits.exact(params, images), rtol=1e-4, atol=1e-5)
+
+
+def test_the_share_of_the_peak_counts_two_operations_for_each_multiply_add(monkeypatch):
+    calls = []
+
+    def seconds(program):
+        calls.append(jax.block_until_ready(program()))
+        return 1e-3
+
+    monkeypatch.setattr(peak, "_seconds", seconds)
+    monkeypatch.setattr(peak, "SIDE", 64)
+    told = []
+    record = peak.measure(1, told.append)
+    assert len(told) == len(calls) == peak.count(1)
+    assert record["peak"] == [pytest.approx(2 * 64**3 / 1e-3 / 1e9)]
+    # 128 images, 10×10 outputs, 5×5 windows, 6 to 16 channels
+    adds = 128 * 10 * 10 * 5 * 5 * 6 * 16
+    for forms_ in record["layers"]["conv2"].values():
+        for speeds in forms_.values():
+            assert speeds == [pytest.approx(2 * adds / 1e-3 / 1e9)]
+    assert f"{2 * adds / 1e6:.1f}" in peak.table(record)
+
+
+@pytest.mark.slow
+def test_every_direction_of_both_forms_gives_the_same():
+    for shape, kernel, side in peak.LAYERS.values():
+        found = []
+        for _, layer, block in peak._forms(side):
+            directions = peak._programs(layer, shape, kernel, block)
+            y, dx, dk = (directions[name]() for name in peak.DIRECTIONS)
+            size = (shape[1] - kernel[0] + 1, shape[2] - kernel[1] + 1)
+            found.append((blocks.merge(y, size), blocks.merge(dx, shape[1:3]), dk))
+        for other in found[1:]:
+            chex.assert_trees_all_close(other, found[0], rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.slow
