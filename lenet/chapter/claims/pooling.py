@@ -89,8 +89,8 @@ def lenet_tolerates_a_pixel(page: Page) -> Finding:
         "by a sign test over seeds?",
         "A shift of 1 pixel lowers test accuracy by {avg1:.3f} with average and {max1:.3f} with "
         "max pooling; a shift of 4 pixels by {avg4:.3f} and {max4:.3f} (less than a quarter as "
-        "much with {above} of {n} seeds, p = {p:.1g}). We did not measure a network without "
-        "pooling.",
+        "much with {above} of {n} seeds, p = {p:.1g}). Without pooling a pixel costs more: shifts "
+        "in docs/en/within.md.",
         {f"{pool}{pixels}": lost[pool][:, pixels].mean() for pool in pools for pixels in (1, 4)}
         | test,
     )
