@@ -235,7 +235,8 @@ def collect_neighbours() -> None:
     rows = []
     for limit in (*NEAR, 1.0):
         near = distance < limit
-        row = {"limit": limit, "images": int(near.sum()), "alike": float(alike[near].mean())}
+        row: dict[str, Any] = {"limit": limit, "images": int(near.sum())}
+        row["alike"] = float(alike[near].mean())
         if limit < 1:
             # Some classes are easier and have nearer images: each is compared with its own.
             of_class = [right[~near & (found.test.labels == k)].mean() for k in range(10)]
