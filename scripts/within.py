@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
 import readme
 from tabulate import tabulate
 
@@ -140,7 +141,7 @@ def main(arguments: list[str]) -> None:
     """Run, write or check."""
     match arguments:
         case ["run", *names] if names and all(n.partition(":")[0] in EXPERIMENTS for n in names):
-            cores.as_devices()
+            jax.config.update("jax_num_cpu_devices", cores.cores())  # it is imported already
             programs.keep()
             try:
                 for name in names:
