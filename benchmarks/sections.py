@@ -1,5 +1,6 @@
 """What the docs say of speed and precision, from the records in results/."""
 
+import functools
 import statistics
 import sys
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ COMMANDS_PRECISION = """\
 .venv/bin/python scripts/readme.py precision runs/book runs/bfloat16"""
 
 
+@functools.cache
 def ratios(piece: str = "epoch") -> list[float]:
     """Return ours over the fastest PyTorch in every record of fresh processes, by network."""
     return [
@@ -48,6 +50,7 @@ def processors() -> list[str]:
     return list(dict.fromkeys(record["environment"]["processor"] for record in _measured()))
 
 
+@functools.cache
 def _measured() -> list[dict[str, Any]]:
     paths = sorted(set(RESULTS.glob("bench*.json")) - {BENCH_GPU})
     return [record for record in map(records.read_json, paths) if bench.in_blocks(record)]

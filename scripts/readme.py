@@ -407,9 +407,9 @@ def sets(language: str) -> str:
     rows = []
     for name, values, where in accuracies():
         found = published.equality({"test_accuracy": values})["test_accuracy"]
-        verdict = t(Message(published.EQUIVALENT[found.equivalent]))
-        rows.append([t(name), len(values), where, str(found.difference)])
-        rows[-1] += [t("{p:.2g}: {verdict}", p=found.equivalence, verdict=verdict)]
+        verdict = Message(published.EQUIVALENT[found.equivalent])
+        shown = t("{p:.2g}: {verdict}", p=found.equivalence, verdict=verdict)
+        rows.append([t(name), len(values), where, str(found.difference), shown])
     heads = [
         t("our runs"),
         "n",
@@ -420,6 +420,7 @@ def sets(language: str) -> str:
     return tabulate(rows, heads, tablefmt="github", disable_numparse=True)
 
 
+@functools.cache
 def accuracies() -> list[tuple[Message, list[float], str]]:
     """Return the sets of runs of the book that we trained: name, test accuracies, machine.
 
