@@ -35,7 +35,7 @@ from experiments.within import (
 from lenet import data, records
 from lenet.engine import cores, programs
 from lenet.errors import LenetError
-from lenet.figures.vega import png
+from lenet.figures.vega import described, png
 from lenet.language import LANGUAGES, translate
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +98,7 @@ def section(name: str, language: str) -> str:
     shown = tabulate(cells, [*map(t, heads)], tablefmt="github", disable_numparse=True)
     pictures = []
     if hasattr(experiment, "charts"):
-        seen = t("; ").join(each.draw(t)["description"] for each in experiment.charts(record))
+        seen = described(experiment.charts(record), language)
         pictures.append(f"![{seen}](results/within_{name}.png)")
     note = t(
         "{seconds:,.0f} s. {machine}.",

@@ -380,6 +380,12 @@ def png(
     return smaller.getvalue()
 
 
+def described(charts: Sequence[Chart], language: str) -> str:
+    """Return what charts show, in words, for who cannot see their picture."""
+    t = functools.partial(translate, language)
+    return t("; ").join(chart.draw(t)["description"] for chart in charts)
+
+
 def svg(charts: Sequence[Chart], language: str = "en", *, title: str = "") -> str:
     """Return one to three charts, one beside the other on white, as an SVG.
 

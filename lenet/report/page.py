@@ -58,6 +58,7 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
     A `live` page follows the server of `lenet.report.live`, which it comes from.
     """
     whole = merged(report.parts)
+    plain = () if live else report.plain  # drawing takes long
     files = resources.files("lenet.report")
     names_of = ("page.css", *SCRIPTS, *([LIVE] if live else []))
     style, *own = ((files / name).read_text(encoding="utf-8") for name in names_of)
@@ -85,8 +86,8 @@ def render(report: Report, language: str = "en", live: bool = False) -> bytes:
             language=language,
             policy=policy,
             live=live,
-            plain="" if live else _picture(report.plain, language),  # drawing takes long
-            described=_described(report.plain, language),
+            plain=_picture(plain, language),
+            described=vega.described(plain, language),
             # Markup: these are ours, and to escape them would change what the policy has hashed.
             style=Markup(style),
             script=Markup(scripts["own"]),
@@ -122,11 +123,6 @@ def _picture(charts: Sequence[Chart], language: str) -> str:
     small = io.BytesIO()
     found.quantize(16, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
-
-
-def _described(charts: Sequence[Chart], language: str) -> str:
-    t = functools.partial(translate, language)
-    return t("; ").join(chart.draw(t)["description"] for chart in charts)
 
 
 def _palette() -> str:
