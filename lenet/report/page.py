@@ -194,7 +194,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         lstrip_blocks=True,
     )
-    environment.globals |= {"t": both, "m": message, "paragraph": paragraph, "say": translate}
+    environment.globals |= {"t": both, "m": message, "paragraph": paragraph}
     environment.globals["recorded"] = names.RECORDED
     return environment
 
