@@ -1,4 +1,4 @@
-"""Write docs/LANGUAGE/studies.md and its pictures from records of real sweeps.
+"""Write the pages of the studies in docs/LANGUAGE/, and their pictures, from recorded sweeps.
 
 python scripts/studies.py collect NAME DIR
                                     keep the sweep --study=NAME that DIR holds
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import readme
@@ -41,7 +41,7 @@ from lenet.records.ledger import Entry
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "studies"
-PAGES = {language: ROOT / "docs" / language / "studies.md" for language in LANGUAGES}
+DOCS = ROOT / "docs"
 CORRECT = RECORDS / "longer_correct.npz"
 """Whether each run of the study `longer` was right on each test image, by its number of epochs:
 bits [runs, images / 8]."""
@@ -57,26 +57,64 @@ NOT_KEPT: dict[str, Any] = {
 }
 """The rest of Row, of which the pages say nothing."""
 
-TITLE = mark("What the studies found")
-HEAD = (
-    mark(
-        "The exercises of the book's LeNet section ask for other windows, channels, layers, "
-        "learning rates, initial weights and numbers of epochs. Each is a named sweep; apart from "
-        "what varies, the network is the book's (sigmoid, average pooling). In these six studies "
-        "10,000 training images are held out: settings are ranked on them, and the test images are "
-        "used for reporting only. Intervals are 95% CIs over seeds; differences are paired by seed "
-        "and relative to the book's own value (in `layers`, with 3×3 windows). `--preset=modern` "
-        "repeats a study with ReLU and max pooling. The last studies ask why published runs differ "
-        "and why seeds differ."
+
+class Page(NamedTuple):
+    """Studies that answer one question."""
+
+    title: str
+    lead: str
+    studies: tuple[str, ...]
+
+
+PAGES = {
+    "studies": Page(
+        mark("What changes accuracy"),
+        mark(
+            "The exercises of the book's LeNet section ask for other windows, channels, layers, "
+            "learning rates, initial weights and numbers of epochs. Each is a named sweep; apart "
+            "from what varies, the network is the book's (sigmoid, average pooling). 10,000 "
+            "training images are held out: settings are ranked on them, and the test images are "
+            "used for reporting only. `--preset=modern` repeats a study with ReLU and max pooling. "
+            "The setting with the book's values is the same runs in all of these studies but "
+            "`layers`: one sample of seeds, counted once."
+        ),
+        ("window", "channels", "layers", "rate", "initialisation", "epochs"),
     ),
-    mark(
-        "The setting with the book's values is the same runs in `window`, `channels`, `rate`, "
-        "`initialisation` and `epochs`: one sample of seeds, counted once. So are the first runs "
-        "of `frameworks`, the 32 of [Does it match the book?](agreement.md) and the diagonal of "
-        "`variance`. [Methods](methods.md) says what is shared, how runs that collapse are "
-        "counted, and what was corrected."
+    "frameworks": Page(
+        mark("Why published runs differ"),
+        mark(
+            "The book's code in PyTorch, MXNet and TensorFlow differs in its initial biases and in "
+            "its order of examples, and its next edition drops the short minibatch. The first runs "
+            "of `frameworks` are also the 32 of [Does it match the book?](agreement.md)."
+        ),
+        ("frameworks", "short_batch", "next_edition"),
     ),
-    mark("`scripts/studies.py` writes each section from the sweep recorded in `results/studies/`."),
+    "seeds": Page(
+        mark("Why seeds differ"),
+        mark(
+            "Runs that differ in their seed alone do not end with the same accuracy. Is it the "
+            "initial weights, the order of the examples, the last step, or luck of the test "
+            "images? The diagonal of `variance` is also the first runs of "
+            "[`frameworks`](frameworks.md). [Within a run](within.md) looks at the last step "
+            "from inside."
+        ),
+        ("variance", "variance_dropped", "last_step", "last_size", "longer"),
+    ),
+    "book_search": Page(
+        mark("Would the book's search find the same settings again?"),
+        mark(
+            "The book's chapter on hyperparameter optimisation searches learning rate and batch "
+            "size of this LeNet, once. Its settings are trained here with more seeds."
+        ),
+        ("book_search",),
+    ),
+}
+"""The pages by name, which together hold every study."""
+HOW_TO_READ = mark(
+    "Intervals are 95% CIs over seeds; differences are paired by seed and relative to the book's "
+    "own value (in `layers`, with 3×3 windows). [Methods](methods.md) says what is shared, how "
+    "runs that collapse are counted, and what was corrected. `scripts/studies.py` writes each "
+    "section from the sweep recorded in `results/studies/`."
 )
 
 
@@ -247,14 +285,20 @@ def rendered() -> dict[Path, bytes]:
     """Return the pages."""
     pages = {}
     studies = {name: (sweep_of(name, record), record) for name, record in known().items()}
-    for language, path in PAGES.items():
-        sections = [section(name, *found, language) for name, found in studies.items()]
+    for language in LANGUAGES:
         t = translation(language)
-        others = [
-            f"[{NAMES[each]}](../{each}/studies.md)" for each in LANGUAGES if each != language
-        ]
-        head = [f"# {t(TITLE)}", *others, *map(t, HEAD)]
-        pages[path] = ("\n\n".join([*head, *sections]) + "\n").encode()
+        for slug, page in PAGES.items():
+            others = [
+                f"[{NAMES[each]}](../{each}/{slug}.md)" for each in LANGUAGES if each != language
+            ]
+            parts = [
+                f"# {t(page.title)}",
+                *others,
+                t(page.lead),
+                t(HOW_TO_READ),
+                *(section(n, *studies[n], language) for n in page.studies if n in studies),
+            ]
+            pages[DOCS / language / f"{slug}.md"] = ("\n\n".join(parts) + "\n").encode()
     return pages
 
 
@@ -264,8 +308,8 @@ def pictures() -> dict[Path, bytes]:
     for name, record in known().items():
         sweep = sweep_of(name, record)
         which = "rates" if sweep.axes == ["lr"] else "settings" if sweep.axes else "seeds"
-        for language in PAGES:
-            path = ROOT / "docs" / language / "studies" / f"{name}.png"
+        for language in LANGUAGES:
+            path = DOCS / language / "studies" / f"{name}.png"
             drawn[path] = png([charts(sweep)[which]], language)
     return drawn
 
