@@ -779,14 +779,12 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
     "cluster": {"overhead": sections.overhead_of_cluster},
     "faults": {"faults": faults_section},
     "search": {"race": sections.race_table},
-    "speed": {
-        "forms": sections.forms_table,
-        "runs": sections.runs_table,
+    "speed": {"forms": sections.forms_table, "precision": sections.precision_table},
+    "native": {"native": sections.native, "peak": sections.peak_table},
+    "hardware": {
         "recording": sections.cost_of_records,
-        "native": sections.native,
-        "peak": sections.peak_table,
+        "runs": sections.runs_table,
         "gpu": sections.gpu_table,
-        "precision": sections.precision_table,
     },
 }
 """What is written into each page of docs/LANGUAGE, by the comments that it stands between."""

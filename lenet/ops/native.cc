@@ -1,4 +1,4 @@
-// Convolution at stride 1 without a patch matrix: docs/en/speed.md explains it.
+// Convolution at stride 1 without a patch matrix: docs/en/native.md explains it.
 //
 // Images are in one of two forms. In blocks (first part) examples are the last axis, so a vector of
 // the processor holds the same pixel of several examples; channels last (second part), it holds
