@@ -1,6 +1,4 @@
-"""Run the experiments within runs, and write docs/LANGUAGE/within.md from their records.
-
-The ladder of networks stands in docs/LANGUAGE/networks.md.
+"""Run the experiments within runs, and write their sections of docs/LANGUAGE/ from the records.
 
 python scripts/within.py run NAME...   run experiments: minutes each on a GPU
 python scripts/within.py               write pages and pictures from results/within/
@@ -51,7 +49,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
 }
 
 
-PAGES = {"ladder": "networks"}
+PAGES = {"ladder": "networks", "one_draw": "traced", "running_statistics": "traced"}
 """Where an experiment stands, if not in the page "within"."""
 
 

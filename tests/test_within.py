@@ -223,6 +223,7 @@ def test_a_run_is_at_the_edge_from_where_it_reaches_it():
     assert (found.step, found.median, found.highest) == (20, 1.0, 1.1)
     assert (found.rose, found.fell) == (8 / 20, 4.0)
     assert sharpness.edge(run | {"sharpness": [1.0, 2.0, 3.0, 3.5, 3.6]}) is None
+    assert sharpness.edge(run | {"sharpness": [9.0, 2.0, 2.0, 2.0, 2.0]}) is None  # it flattens
 
 
 def test_an_experiment_that_was_interrupted_goes_on_with_the_next_network(tmp_path, monkeypatch):

@@ -159,9 +159,12 @@ class Edge(NamedTuple):
 
 
 def edge(run: dict[str, Any]) -> Edge | None:
-    """Return where a run reaches the edge, and what comes after; None if it does not."""
+    """Return where a run reaches the edge, and what comes after; None if it does not.
+
+    The initial weights are left out: training has not made their sharpness.
+    """
     relative = np.array(run["sharpness"]) * run["lr"] / 2
-    at = np.flatnonzero(relative >= REACHED)
+    at = 1 + np.flatnonzero(relative[1:] >= REACHED)
     if not len(at) or at[0] + 1 >= len(relative):
         return None
     first = int(at[0])
