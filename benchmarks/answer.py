@@ -41,10 +41,15 @@ FIRST_SEED = 7_700_000
 SETTING: dict[str, Any] = {
     "activation": "relu",
     "pool": "max",
-    "lr": 0.05,
-    "momentum": 0.9,
+    "lr": 0.0084,
+    "momentum": 0.95,
     "batch_size": 64,
 }
+"""The best of this search, its learning rate to two digits:
+
+lenet search --preset=modern --lr=0.005..0.2:log --batch_size=32,64,128 --momentum=0.8,0.9,0.95
+    --epochs=6 --trials=27 --halving=2 --final_seeds=4
+"""
 CONTENDERS = ("lenet", "torch_eager", "torch_last", "torch_compile", "torch_compile_last")
 _EVERY = 0.01  # seconds between two looks
 
