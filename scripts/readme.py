@@ -12,7 +12,6 @@ import functools
 import io
 import itertools
 import json
-import math
 import re
 import statistics
 import sys
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import dependencies
-import jax
 import numpy as np
 import scipy
 from tabulate import tabulate
@@ -62,7 +60,6 @@ from lenet.language import (
     translate,
     translation,
 )
-from lenet.model import LeNet
 from lenet.records import ledger
 
 ROOT = Path(__file__).parent.parent
@@ -682,6 +679,7 @@ def numbers_section(language: str) -> str:
     """Four numbers, each with the page that says how it was measured."""
     t = partial(translate, language)
     (*_, (_, book, _)), faults = accuracies(), records.read_json(FAULTS)
+    answer = sections.time_to_answer()
     theirs = getattr(published.runs("pytorch"), published.COLUMNS["test_accuracy"])
     rows = [
         (
@@ -703,14 +701,23 @@ def numbers_section(language: str) -> str:
             ),
             t(
                 "times the examples per second of the fastest PyTorch mode in training, two cores "
-                "of a CPU ({processors}), by network; of inference {least:.1f} to {most:.1f} times",
+                "of a CPU ({processors}), by network and machine; of inference {least:.1f} to "
+                "{most:.1f} times",
                 processors=listed(sections.processors()),
                 least=min(sections.ratios("inference")),
                 most=max(sections.ratios("inference")),
             ),
             "benchmarks",
         ),
-        (f"{parameters():,}", t("parameters of LeNet, counted layer by layer"), "chapter/lenet"),
+        (
+            t("{seconds:.1f} s", seconds=answer["ours"]),
+            t(
+                "from the command to a validation accuracy of {target:.2f}, with ReLU and max "
+                "pooling (median, n = {n}); the fastest PyTorch mode measured: {theirs:.1f} s",
+                **answer,
+            ),
+            "leaderboard",
+        ),
         (
             f"{sum(row[0] for row in faults['faults'].values()):,}",
             t(
@@ -731,13 +738,6 @@ def title(language: str, page: str) -> str:
     """The heading of a page."""
     text = (ROOT / "docs" / language / f"{page}.md").read_text(encoding="utf-8")
     return text.partition("\n")[0].removeprefix("# ")
-
-
-def parameters() -> int:
-    """The number of LeNet's parameters."""
-    model = LeNet()
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
 def commands_section(language: str) -> str:
