@@ -409,6 +409,16 @@ def test_a_click_on_a_cell_shows_the_pictures_behind_it(tab, noise):
     assert int(noise.test.labels[index]) == truth
 
 
+def test_a_confusion_shows_its_pictures_before_and_after_it_is_pressed(tab):
+    drawn = "all => all.map(each => each.toDataURL())"
+    pill = tab.locator(".worst .pill").first
+    few = pill.locator("canvas").evaluate_all(drawn)
+    assert 0 < len(few) <= 3
+    assert len({*few}) == len(few)
+    pill.click()
+    assert tab.locator("#behind canvas").evaluate_all(drawn)[: len(few)] == few
+
+
 def test_the_browser_of_pictures_shows_what_is_asked_for(tab, own, noise):
     """By true class, prediction and correctness, sorted by confidence; a click opens a picture."""
     rows = tab.evaluate("JSON.parse(document.getElementById('payload').textContent).tiles")

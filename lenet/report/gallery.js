@@ -81,7 +81,7 @@ function shade(cells) {
 
 function behindCells(sheet) {
   const behind = document.getElementById("behind");
-  let worst;
+  let first;
   shade([...document.querySelectorAll("button[data-total]")]);
   for (const button of document.querySelectorAll("[data-cell]")) {
     const [truth, taken] = button.dataset.cell.split(",").map(Number);
@@ -99,9 +99,20 @@ function behindCells(sheet) {
       if (!button.closest("#confusion")) document.getElementById("confusion").scrollIntoView();
       open();
     });
-    if (button.closest(".often")) worst ??= open;
+    if (button.closest(".often")) first ??= open;
+    if (button.closest(".worst")) addExamples(button, sheet, tiles.slice(0, 3));
   }
-  worst?.(); // what lies behind a cell is seen before one is pressed
+  first?.(); // what lies behind a cell is seen before one is pressed
+}
+
+// What a confusion looks like: a few of its pictures beside its name.
+function addExamples(button, sheet, tiles) {
+  const { height, width } = payload.sprite;
+  for (const at of tiles) {
+    const canvas = add(button, "canvas", { width, height });
+    canvas.setAttribute("aria-hidden", "true");
+    drawTile(canvas.getContext("2d"), sheet, at, 0, 0, width, height);
+  }
 }
 
 // All pictures in the page, by true class, prediction, right or wrong, and confidence.
