@@ -98,12 +98,3 @@ def test_every_flag_of_a_command_in_the_pages_is_one_of_its_own():
     ]
     assert len(found) > 250
     assert [each for each in found if each[2] not in known[each[1]] | OF_NETWORKS] == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/en/plateau.md"])
-def test_the_python_of_a_page_runs(page, tmp_path, fashion_mnist):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    done = python("-c", block, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from commands import ROOT, command, start
+from commands import command, start
 
 from lenet import records, runs
 from lenet.config import Config
@@ -168,36 +168,39 @@ def test_without_a_report_there_is_nothing_to_show():
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "flags"),
-    [
-        ("train", ["--epochs=3"]),
-        ("sweep", ["--lr=0.05,0.1", "--seed=0:3", "--epochs=2"]),
-        ("search", ["--lr=0.01..0.1:log", "--trials=3", "--epochs=2", "--valid=50"]),
-    ],
-)
-def test_a_command_serves_what_it_leaves(name, flags, tiny, tmp_path):
-    """A browser that is there opens the address, and the page ends as the file."""
-    opener = tmp_path / "browser"
-    opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+GROWING = {
+    "train": ["--epochs=3"],
+    "sweep": ["--lr=0.05,0.1", "--seed=0:3", "--epochs=2"],
+    "search": ["--lr=0.01..0.1:log", "--trials=3", "--epochs=2", "--valid=50"],
+}
+
+
+@contextlib.contextmanager
+def growing(name: str, tiny: Path, place: Path):
+    """The command with --live, and its address: it opens a browser that writes down what it got."""
+    opener = place / "browser"
+    opener.write_text(f'#!/bin/sh\necho "$1" > {place}/opened\n')
     opener.chmod(0o755)
-    flags = [*flags, "--dataset=tiny", f"--data_dir={tiny}", "--batch_size=50"]
-    run = ["-m", f"experiments.{name}", "--live", f"--run_dir={tmp_path / 'run'}", *flags]
-    process = start(*run, env={"BROWSER": f"{opener} %s", "LANG": "C", "LC_ALL": ""}, cwd=ROOT)
-    with process:
-        address = None
-        for line in process.stdout:
-            if line.startswith("live report: "):
-                address = line.split()[-1]
-                break
+    flags = [*GROWING[name], "--dataset=tiny", f"--data_dir={tiny}", "--batch_size=50"]
+    run = ["-m", f"experiments.{name}", "--live", f"--run_dir={place / 'run'}", *flags]
+    with start(*run, env={"BROWSER": f"{opener} %s", "LANG": "C", "LC_ALL": ""}) as process:
+        told = (line for line in process.stdout if line.startswith("live report: "))
+        address = next(told, "")
         assert address, process.stderr.read()
+        yield process, address.split()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GROWING)
+def test_a_command_serves_what_it_leaves(name, tiny, tmp_path):
+    """A browser that is there opens the address, and the page ends as the file."""
+    file = tmp_path / "run" / "report.html"
+    with growing(name, tiny, tmp_path) as (process, address):
         with events(address) as told:
             seen = [next(told)]
             while seen[-1][0] == "change":
                 assert read(address).status_code == 200
                 seen.append(next(told))
-        file = tmp_path / "run" / "report.html"
         assert seen[-1] == ("end", str(file))
         assert len(seen) > 2
         last = read(f"{address}?last").content
@@ -207,6 +210,33 @@ def test_a_command_serves_what_it_leaves(name, flags, tiny, tmp_path):
     assert (tmp_path / "opened").read_text().strip() == address
     assert records.exists(tmp_path / "run", "report.html")
     assert "report: " in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sweep", "search"])
+def test_the_table_of_many_runs_grows_in_the_browser(name, browser, tiny, tmp_path):
+    """Settings come while one looks, and the page ends as the file does, without a complaint."""
+    complaints: list[str] = []
+    tab = browser.new_page()
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    with growing(name, tiny, tmp_path) as (process, address):
+        tab.goto(address)
+        rows = [tab.locator("main tbody tr").count()]
+        for _ in range(2400):  # two minutes, if nothing ends it
+            rows.append(tab.locator("main tbody tr").count())
+            if tab.evaluate("'ended' in document.documentElement.dataset"):
+                break
+            tab.wait_for_timeout(50)
+        grown = tab.locator("main").inner_text()
+        process.communicate()
+    assert process.returncode == 0
+    assert rows[0] < rows[-1]
+    tab.goto((tmp_path / "run" / "report.html").as_uri())
+    tab.wait_for_selector("html[data-ready]")
+    assert tab.locator("main").inner_text() == grown
+    tab.close()
+    assert complaints == []
 
 
 def test_pages_that_do_not_grow_ask_nobody(tmp_path):
