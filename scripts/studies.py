@@ -76,7 +76,7 @@ PAGES = {
             "training images are held out: settings are ranked on them, and the test images are "
             "used for reporting only. `--preset=modern` repeats a study with ReLU and max pooling. "
             "The setting with the book's values is the same runs in all of these studies but "
-            "`layers`: one sample of seeds, counted once."
+            "`layers`, which has 3×3 windows: one sample of seeds, counted once."
         ),
         ("window", "channels", "layers", "rate", "initialisation", "epochs"),
     ),
@@ -94,27 +94,28 @@ PAGES = {
         mark(
             "Runs that differ in their seed alone do not end with the same accuracy. Is it the "
             "initial weights, the order of the examples, the last step, or luck of the test "
-            "images? The diagonal of `variance` is also the first runs of "
-            "[`frameworks`](frameworks.md). [Within a run](within.md) looks at the last step "
-            "from inside."
+            "images? In short: most of the variance comes from the order, and much of that from "
+            "which images come last; luck of the test images makes a few hundredths. The sections "
+            "have the intervals; [Within a run](within.md) looks at the last step from inside. The "
+            "diagonal of `variance` is also the first runs of [`frameworks`](frameworks.md)."
         ),
         ("variance", "variance_dropped", "last_step", "last_size", "longer"),
     ),
     "book_search": Page(
-        mark("Would the book's search find the same settings again?"),
+        mark("The settings of the book's search, with more seeds"),
         mark(
             "The book's chapter on hyperparameter optimisation searches learning rate and batch "
-            "size of this LeNet, once. Its settings are trained here with more seeds."
+            "size of this LeNet, with one run of each setting. Here each has eight seeds."
         ),
         ("book_search",),
     ),
 }
 """The pages by name, which together hold every study."""
 HOW_TO_READ = mark(
-    "Intervals are 95% CIs over seeds; differences are paired by seed and relative to the book's "
-    "own value (in `layers`, with 3×3 windows). [Methods](methods.md) says what is shared, how "
-    "runs that collapse are counted, and what was corrected. `scripts/studies.py` writes each "
-    "section from the sweep recorded in `results/studies/`."
+    "Intervals are 95% CIs over seeds; differences are paired by seed and relative to the row "
+    "without one. [Methods](methods.md) says what is shared, how runs that collapse are counted, "
+    "and what was corrected. `scripts/studies.py` writes each section from the sweep recorded in "
+    "`results/studies/`."
 )
 
 
@@ -296,7 +297,7 @@ def rendered() -> dict[Path, bytes]:
                 *others,
                 t(page.lead),
                 t(HOW_TO_READ),
-                *(section(n, *studies[n], language) for n in page.studies if n in studies),
+                *(section(name, *studies[name], language) for name in page.studies),
             ]
             pages[DOCS / language / f"{slug}.md"] = ("\n\n".join(parts) + "\n").encode()
     return pages

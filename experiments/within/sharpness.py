@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 
 from experiments.within.chunks import chunks
 from lenet import train
+from lenet.analysis import terms
 from lenet.config import Config, replace
 from lenet.data import Data
 from lenet.data.splits import Split
@@ -141,17 +142,20 @@ def largest(model: nn.Module, split: Split) -> Callable[[Params, Any], tuple[flo
 REACHED = 0.95
 """Sharpness times η/2 from which a run counts as at the edge; chosen before the runs."""
 AT_EDGE = mark(
-    "{k} of {n} runs sharpen until 2/η. From then on the median of sharpness · η/2 is {low:.2f} to "
-    "{high:.2f} in these runs, and the loss rises at {rose:.0%} of the steps while it falls by a "
-    "factor of {factor:.1f} (medians over runs)."
+    "In {k} of {n} runs the sharpness reaches {reached} · 2/η after the start, at step {step} at "
+    "the latest; {rising} of them begin below that and sharpen, the others begin there or above "
+    "it. From then on the median of sharpness · η/2 is {low:.2f} to {high:.2f} in these runs, and "
+    "the loss rises at {rose:.0%} of the steps while it falls by a factor of {factor:.1f} (medians "
+    "over runs)."
 )
-NONE_AT_EDGE = mark("None of {n} runs sharpens until 2/η in {steps:,} steps.")
+NONE_AT_EDGE = mark("In none of {n} runs does the sharpness reach 2/η in {steps:,} steps.")
 
 
 class Edge(NamedTuple):
     """A run from where it reaches the edge of stability."""
 
     step: int
+    began: float  # sharpness · η/2 of the initial weights
     median: float  # of sharpness · η/2 from there on
     highest: float
     rose: float  # share of the steps after which the loss was higher
@@ -170,6 +174,7 @@ def edge(run: dict[str, Any]) -> Edge | None:
     first = int(at[0])
     return Edge(
         run["step"][first],
+        float(relative[0]),
         float(np.median(relative[first:])),
         float(relative[first:].max()),
         sum(run["rose"][first + 1 :]) / (run["step"][-1] - run["step"][first]),
@@ -189,6 +194,9 @@ def said(record: dict[str, Any]) -> list[Message]:
             AT_EDGE,
             k=len(edges),
             n=len(runs),
+            reached=REACHED,
+            step=max(each.step for each in edges),
+            rising=sum(each.began < REACHED for each in edges),
             low=min(medians),
             high=max(medians),
             rose=float(np.median([each.rose for each in edges])),
@@ -206,7 +214,7 @@ def table(record: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
             shown = [f"{at.step:,}", f"{at.median:.2f}", f"{at.highest:.2f}", f"{at.rose:.0%}"]
         rows.append(
             [
-                mark(run["activation"]),
+                terms.valued(run["activation"]),
                 f"{run['lr']:g}",
                 f"{2 / run['lr']:g}",
                 f"{run['sharpness'][0]:.2f}",
@@ -243,10 +251,11 @@ def charts(record: dict[str, Any]) -> list[Chart]:
         names = {f"{run['lr']:g}": f"η = {run['lr']:g}" for run in own} | {"edge": "2/η"}
 
         def draw(t: Translate, activation: str = activation, names: dict[str, str] = names) -> Spec:
+            network = t(terms.valued(activation))
             title = t(mark("sharpness · η/2"))
             x, y = channel("step", t(mark("steps"))), channel("relative", title)
             shown = "format(datum.relative, '.2f')"
-            return vega.lines(activation, f"{t(activation)}: {title}", x, y, names, shown)
+            return vega.lines(activation, f"{network}: {title}", x, y, names, shown)
 
         found.append(Chart(draw, {activation: rows}))
     return found

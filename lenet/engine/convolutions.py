@@ -22,7 +22,7 @@ REMEDY = mark(
 def slow(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
     """Return whether a network for images of (H, W, C) trains with XLA's convolution on a CPU.
 
-    An epoch is a loop, and so whatever the network computes is in one (docs/speed.md).
+    An epoch is a loop, and so whatever the network computes is in one (docs/en/speed.md).
     """
     program, *_ = traced(model, image_shape)
     return jax.default_backend() == "cpu" and "= conv_general_dilated[" in program

@@ -42,8 +42,12 @@ class Trained(NamedTuple):
 def load(run_dir: str | Path, network: Any = None) -> tuple["nn.Module", "Params"]:
     """Return the network of a run and the parameters of its newest checkpoint.
 
-    `forward.logits(model, params, images)` then takes uint8 images [B, H, W, C]. A record names no
-    code to import: of another network than LeNet give the `network`, with any settings.
+    `lenet.inspect.logits(model, params, images)` then takes uint8 images [N, H, W, C]. A record
+    names no code to import: of another network than LeNet give the `network`, with any settings.
+
+    Returns:
+      the module, and its parameters; if it has batch statistics, those as `params` beside
+      `batch_stats`, as `model.apply` takes them (else it takes {"params": ...})
 
     Raises:
       RecordError: if there is no checkpoint, or all are damaged.
