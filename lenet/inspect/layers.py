@@ -157,7 +157,7 @@ def _products(
         for inner in jax.tree.leaves(step.params):
             if hasattr(inner, "eqns"):
                 body: Any = getattr(inner, "jaxpr", inner)  # without its constants
-                once = _products(body, _given(step, inputs, len(body.invars)), scopes)
+                once = _products(body, _given(step, inputs, body), scopes)
                 times = step.params.get("length", 1)  # of a scan
                 found.update({name: count * times for name, count in once.items()})
         match step.primitive.name:
@@ -170,14 +170,22 @@ def _products(
     return found
 
 
-def _given(step: Any, inputs: list[bool], count: int) -> list[bool]:
+def _given(step: Any, inputs: list[bool], body: Any) -> list[bool]:
     """Return which inputs of the program inside an operation are made of images."""
-    if len(inputs) != count:
-        return [True] * count
+    if len(inputs) != len(body.invars):
+        return [True] * len(body.invars)
     if step.primitive.name == "scan":  # what it carries is, after its first step
-        first, carried = step.params["num_consts"], step.params["num_carry"]
+        # Constants, what is carried, what is scanned over: the latter has an axis more outside.
+        # Versions of JAX differ in the names that they have for the numbers of these.
+        carried = _as_outside(step.outvars, body.outvars)
+        first = _as_outside(step.invars, body.invars) - carried
         return [*inputs[:first], *[True] * carried, *inputs[first + carried :]]
     return inputs
+
+
+def _as_outside(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """Return how many values of a loop have the same shape inside it."""
+    return sum(x.aval.shape == y.aval.shape for x, y in zip(outside, inside, strict=True))
 
 
 def _scopes(above: tuple[str, ...], stack: str) -> tuple[str, ...]:
