@@ -18,6 +18,7 @@ import pytest
 from commands import ROOT, command, end, python, start
 from flax import linen as nn
 from flax import nnx
+from PIL import Image
 
 from experiments.cli import networks
 from lenet import config, export, ops, records, runs, train
@@ -938,6 +939,7 @@ def test_every_block_of_the_page_runs_in_an_empty_folder(language, tmp_path, fas
     assert "\n    " not in re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     (tmp_path / "my_net.py").write_text(blocks[0][1])
     (tmp_path / "my_opt.py").write_text(blocks[3][1])
+    Image.new("L", (28, 28), 40).save(tmp_path / "shirt.png")
     for line in blocks[1][1].splitlines():
         assert line.startswith("python -m experiments.")
         done = python(*shlex.split(line)[1:], cwd=tmp_path)

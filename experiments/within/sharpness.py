@@ -255,7 +255,9 @@ def charts(record: dict[str, Any]) -> list[Chart]:
             title = t(mark("sharpness · η/2"))
             x, y = channel("step", t(mark("steps"))), channel("relative", title)
             shown = "format(datum.relative, '.2f')"
-            return vega.lines(activation, f"{network}: {title}", x, y, names, shown)
+            return vega.lines(
+                activation, t("{name}: {value}", name=network, value=title), x, y, names, shown
+            )
 
         found.append(Chart(draw, {activation: rows}))
     return found
