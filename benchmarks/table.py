@@ -63,7 +63,7 @@ ROUNDS = mark(
     "warm-up: how much longer the first epoch took; first and ten epochs: from the start of the "
     "process; a / b: with an empty and a filled cache of compiled programs. {machine}."
 )
-NO_GPU = mark("On a GPU: see docs/en/hardware.md.")
+NO_GPU = mark("On a GPU: see [start, records, many runs, GPU, cores](hardware.md).")
 
 
 def table(rows: Sequence[dict[str, Any]], language: str = "en", *, intervals: bool = True) -> str:
