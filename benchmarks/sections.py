@@ -3,7 +3,7 @@
 import functools
 import statistics
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,10 @@ def speed(language: str) -> str:
     return "\n\n".join(parts)
 
 
+def _with_command(record: dict[str, Any], *parts: str) -> str:
+    return "\n\n".join([*parts, f"```bash\n{record['command']}\n```"])
+
+
 def overhead_of_cluster(language: str) -> str:
     """Return what a cluster adds to a run, with the command that measured it."""
     record = records.read_json(OVERHEAD)
@@ -90,31 +94,33 @@ def overhead_of_cluster(language: str) -> str:
         cores=record["cores"],
         machine=bench.machine(record["environment"]),
     )
-    return f"{said}\n\n```bash\n{record['command']}\n```"
+    return _with_command(record, said)
 
 
 def native(language: str) -> str:
     """Return how LeNet trains with the direct kernel, with the command that measured it."""
     record = records.read_json(NATIVE)
-
-    def beside(others: Callable[[dict[str, Any]], bool]) -> list[str]:
-        found = []
-        for network, rows in record["networks"].items():
-            native = next(row for row in rows if row["name"] == "lenet_native")
-            ratio, _ = bench.lead(native, [row for row in rows if others(row)])
-            found.append(f"{network} {bench.shown(ratio)}")
-        return found
-
     said = translate(
         language,
         "Examples per second of the direct kernel ÷ the matrix products, over whole epochs: "
         "{products}. ÷ the fastest PyTorch mode: {torch}. Geometric means over {n} blocks with 95% "
         "CIs.",
-        products=listed(beside(lambda row: row["ours"])),
-        torch=listed(beside(lambda row: row["torch"])),
+        products=listed(_native_over("ours")),
+        torch=listed(_native_over("torch")),
         n=record["repeats"],
     )
     return f"{said}\n\n{bench.section(record, language)}"
+
+
+@functools.cache
+def _native_over(others: str) -> list[str]:
+    """The direct kernel over the fastest row that has a true `others`, by network."""
+    found = []
+    for network, rows in records.read_json(NATIVE)["networks"].items():
+        direct = next(row for row in rows if row["name"] == "lenet_native")
+        ratio, _ = bench.lead(direct, [row for row in rows if row[others]])
+        found.append(f"{network} {bench.shown(ratio)}")
+    return found
 
 
 def cost_of_records(language: str) -> str:
@@ -137,7 +143,7 @@ def cost_of_records(language: str) -> str:
         **{key: statistics.median(record[key]) for key in ("curves", "page")},
         machine=bench.machine(record["environment"]),
     )
-    return f"{said}\n\n```bash\n{record['command']}\n```"
+    return _with_command(record, said)
 
 
 def race_table(language: str) -> str:
@@ -158,7 +164,7 @@ def race_table(language: str) -> str:
         torch=record["torch"],
         optuna=record["optuna"],
     )
-    return f"{said}\n\n{race.table(record, language)}\n\n```bash\n{record['command']}\n```"
+    return _with_command(record, said, race.table(record, language))
 
 
 def leaderboard(language: str) -> str:
@@ -181,8 +187,7 @@ def leaderboard(language: str) -> str:
             machine=bench.machine(record["environment"]),
             torch=record.get("torch", "–"),
         )
-        command = f"```bash\n{record['command']}\n```"
-        parts += [answer.table(record, language), said, command]
+        parts.append(_with_command(record, answer.table(record, language), said))
     return "\n\n".join(parts)
 
 

@@ -32,6 +32,8 @@ ELSEWHERE = {
     "chapter claims": "minutes: tests/test_ledger.py",
 }
 """What is not run here, and why."""
+WHOLE = DOCS / "en" / "networks.md"
+"""What a test of its own runs on real data, in both languages: tests/test_networks.py."""
 
 
 def python_of(page: Path) -> list[str]:
@@ -62,7 +64,7 @@ def place(trained, tmp_path) -> Path:
         shutil.copytree(run, tmp_path / name)
     for name in ("shirt.png", "photo.jpg", "x.png"):
         Image.new("L", (28, 28), 40).save(tmp_path / name)
-    for block in python_of(DOCS / "en" / "networks.md"):
+    for block in python_of(WHOLE):
         if named := re.match(r"# (\w+\.py)\n", block):
             (tmp_path / named[1]).write_text(block)
     return tmp_path
@@ -70,7 +72,9 @@ def place(trained, tmp_path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [each for each in (READMES[0], *ENGLISH) if any(commands_of(each))], ids=under
+    "page",
+    [each for each in (READMES[0], *ENGLISH) if any(commands_of(each)) and each != WHOLE],
+    ids=under,
 )
 def test_the_commands_of_a_page_run(page, place, once, monkeypatch):
     few = once("few", lambda path: idx_folder.write(path, synthetic.make(600, 60)))
@@ -89,7 +93,9 @@ def test_the_commands_of_a_page_run(page, place, once, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [each for each in (*READMES, *ENGLISH) if python_of(each)], ids=under
+    "page",
+    [each for each in (*READMES, *ENGLISH) if python_of(each) and each != WHOLE],
+    ids=under,
 )
 def test_the_python_of_a_page_runs(page, place, fashion_mnist):
     for block in python_of(page):
