@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 import record_rows
+from commands import ROOT
 
 from experiments.cli import axes
 from experiments.cli.studies import STUDIES
@@ -107,3 +110,14 @@ def test_runs_of_one_draw_are_one_replicate_and_others_have_welch_s_interval():
     mxnet = frameworks.difference("mxnet")
     assert mxnet.side == "open"
     assert mxnet.high - mxnet.mean == pytest.approx(0.0135, abs=2e-4)
+
+
+def test_every_recorded_study_stands_in_one_page():
+    pages = (ROOT / "docs" / "en").glob("*.md")
+    heads = [
+        name
+        for page in pages
+        for name in re.findall(r"^## `(\w+)`$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    recorded = (path.stem for path in (ROOT / "results" / "studies").glob("*.json"))
+    assert sorted(heads) == sorted(recorded)
