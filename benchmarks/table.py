@@ -151,7 +151,7 @@ def machine(environment: dict[str, Any]) -> Message:
     versions = {name: v for name, v in environment["versions"].items() if name != "lenet"}
     if "torch" in environment:
         versions["torch"] = environment["torch"]
-    devices = [environment["processor"]]
+    devices = [processor(environment)]
     if environment["backend"] != "cpu":
         devices.insert(0, environment["device"])
     return message(
@@ -162,6 +162,13 @@ def machine(environment: dict[str, Any]) -> Message:
             [f"Python {environment['python']}", *(f"{name} {v}" for name, v in versions.items())]
         ),
     )
+
+
+def processor(environment: dict[str, Any]) -> str | Message:
+    """Name the processor, with its vector instructions where they are recorded."""
+    name: str = environment["processor"]
+    kind = environment.get("vectors")
+    return message("{name} with {kind}", name=name, kind=kind) if kind else name
 
 
 def titled(title: str) -> Message:

@@ -90,9 +90,11 @@ def environment() -> dict[str, Any]:
     import jax
 
     device = jax.devices()[0]
+    told = _told()
     return software() | {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": told.get("model name") or platform.processor() or "unknown",
+        "vectors": vectors(told.get("flags", told.get("Features", ""))),
         "cores": cores.cores(),
         "backend": jax.default_backend(),
         "device": device.device_kind,
@@ -121,7 +123,8 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
         {**each.get("versions", {}), **{k: v for k, v in each.items() if k != "versions"}}
         for each in (before, now)
     )
-    kept.setdefault("sources", here.get("sources"))  # not recorded by earlier versions
+    for name in ("sources", "vectors"):  # not recorded by earlier versions
+        kept.setdefault(name, here.get(name))
     return "; ".join(
         f"{name} {kept.get(name)}, now {here.get(name)}"
         for name in sorted(kept.keys() | here.keys())
@@ -199,9 +202,23 @@ def digest_of(module: str) -> str:
     return ""
 
 
-def _processor() -> str:
+def vectors(flags: str) -> str | None:
+    """Return the widest vector instructions among a processor's flags; None for others.
+
+    Programs choose their loops, and so the order of their sums, by these.
+
+    >>> vectors("sse4_2 avx avx2 fma")
+    'AVX2'
+    """
+    known = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
+    own = flags.split()
+    return next((name for flag, name in known.items() if flag in own), None)
+
+
+def _told() -> dict[str, str]:
+    """Return what Linux says of the first core; nothing elsewhere."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+        pairs = (line.partition(":") for line in first.splitlines())
+        return {name.strip(): value.strip() for name, _, value in pairs}
+    return {}

@@ -52,6 +52,7 @@ RECORDED = {
     "test": mark("test examples"),
     "system": mark("system"),
     "processor": mark("processor"),
+    "vectors": mark("vector instructions"),
     "cores": mark("cores"),
     "backend": mark("backend"),
     "device": mark("device"),
