@@ -8,13 +8,13 @@ import contextlib
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from benchmarks.contenders import BY_NAME, Contender
+from benchmarks.contenders import BY_NAME
 from benchmarks.rounds import EPOCHS, STEPS, Tell
 from benchmarks.table import titled
 from benchmarks.worker import Worker, WorkerError
@@ -79,76 +79,76 @@ def driver() -> str:
     return done.stdout.splitlines()[0].strip()
 
 
-def measure(network: str, asked: Sequence[Point], dataset: str, tell: Tell) -> dict[str, Any]:
-    """Return a row for every point and why others have none."""
-    rows: list[dict[str, Any]] = []
-    environment: dict[str, Any] = {}
+def measure(
+    network: str,
+    asked: Sequence[Point],
+    dataset: str,
+    tell: Tell,
+    keep: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """Return a row for every point and why others have none.
+
+    `keep` is called after each round with what there is so far: a rented machine may be gone soon.
+    """
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(8) as threads:
         turn = stack.enter_context(tempfile.NamedTemporaryFile()).name
 
-        def start(point: Point) -> tuple[Worker, int] | WorkerError:
+        def start(point: Point) -> tuple[Worker, dict[str, Any]] | WorkerError:
             options = {"runs": point.runs} if BY_NAME[point.name].ours else {}
             worker = Worker(point.name, network, dataset=dataset, options=options, turn=turn)
             stack.enter_context(worker)
             try:
-                examples = worker.ask("epoch")["examples"]  # compiles what is not yet
-                if point.runs == 1:
-                    worker.ask("step", steps=STEPS)
+                about = _started(worker, point)
             except WorkerError as error:
                 return error
             tell(f"start of {BY_NAME[point.name].title}, {point.runs} runs")
-            return worker, examples
+            return worker, about
 
         each = [point for point in asked for _ in range(point.processes)]
         found = list(zip(each, threads.map(start, each), strict=True))
         left_out = [f"{p.name}: {error}" for p, error in found if isinstance(error, WorkerError)]
         workers = [(point, *w) for point, w in found if not isinstance(w, WorkerError)]
-        timed: dict[int, dict[str, list[float]]] = {
-            id(worker): {"seconds": [], "steps": []} for _, worker, _ in workers
-        }
+        about: dict[str, Any] = {"network": network, "driver": driver(), "left_out": left_out}
+        for _, worker, _ in workers:
+            about |= worker.ask("environment")
         for i in range(max(point.repeats for point in asked)):
-            for point, worker, _ in workers:
+            for point, worker, seen in workers:
                 if i >= point.repeats:
                     continue
                 tell(f"{BY_NAME[point.name].title}, {point.runs} runs, round {i + 1}")
-                answer = worker.ask("epoch", times=point.epochs)
-                timed[id(worker)]["seconds"].append(answer["seconds"])
+                seen["seconds"].append(worker.ask("epoch", times=point.epochs)["seconds"])
                 if point.runs == 1:
-                    steps = worker.ask("step", steps=STEPS)["seconds"]
-                    timed[id(worker)]["steps"].append(steps)
-        for point in asked:
-            own = [worker for p, worker, _ in workers if p == point]
-            if own:
-                seen = {"examples": next(n for p, _, n in workers if p == point)}
-                rows.append(seen | _row(BY_NAME[point.name], point, own, timed))
-                environment |= own[0].ask("environment")
-    about = {"network": network, "driver": driver(), "rows": rows, "left_out": left_out}
-    return about | environment
+                    seen["steps"].append(worker.ask("step", steps=STEPS)["seconds"])
+                seen["memory"] = worker.ask("memory")["device"]
+                if point.runs == 1 and i + 1 == point.repeats:  # a profile may slow what follows
+                    seen["kernels"] = worker.ask("kernels", steps=STEPS)["kernels"] / STEPS
+            by_point = {p: [seen for q, _, seen in workers if q == p] for p in asked}
+            about["rows"] = [_row(p, own) for p, own in by_point.items() if own]
+            keep(about)
+    return about
 
 
-def _row(
-    contender: Contender,
-    point: Point,
-    workers: Sequence[Worker],
-    timed: dict[int, dict[str, list[float]]],
-) -> dict[str, Any]:
-    row = {
+def _started(worker: Worker, point: Point) -> dict[str, Any]:
+    """Have a worker compile all that is timed; return what is known of it then."""
+    examples = worker.ask("epoch")["examples"]
+    if point.runs == 1:
+        worker.ask("step", steps=STEPS)
+    seconds = worker.ask("compile")["seconds"] if BY_NAME[point.name].ours else None
+    return {"examples": examples, "compile": seconds, "seconds": [], "steps": [], "kernels": None}
+
+
+def _row(point: Point, processes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    contender = BY_NAME[point.name]
+    first = processes[0]
+    return {
         "title": contender.title.rsplit(", ", 1)[0],
-        "name": contender.name,
         "precision": contender.precision,
         "torch": contender.torch,
         **point._asdict(),
-        "seconds": [timed[id(worker)]["seconds"] for worker in workers],
-        "steps": [timed[id(worker)]["steps"] for worker in workers],
-        "memory": workers[0].ask("memory")["device"],
-        "kernels": None,
-        "compile": None,
+        **{name: first[name] for name in ("examples", "memory", "kernels")},
+        **{name: [each[name] for each in processes] for name in ("seconds", "steps")},
+        "compile": [each["compile"] for each in processes] if contender.ours else None,
     }
-    if contender.ours:
-        row["compile"] = [worker.ask("compile")["seconds"] for worker in workers]
-    if point.runs == 1:
-        row["kernels"] = workers[0].ask("kernels", steps=STEPS)["kernels"] / STEPS
-    return row
 
 
 def table(record: dict[str, Any], language: str = "en") -> str:
