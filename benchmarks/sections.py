@@ -9,7 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import answer, forms, on_gpu, overhead, peak, race, recording, scaling
+from benchmarks import answer, by_cores, forms, on_gpu, overhead, peak, race, recording, scaling
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
@@ -224,6 +224,35 @@ def gpu_table(language: str) -> str:
     )
     tables = f"{on_gpu.table(record, language)}\n\n{note}\n\n    {record['command']}"
     return f"{tables}\n\n{on_gpu.variants(record, language)}"
+
+
+def cores_table(language: str) -> str:
+    """Return what training gains from cores, network by network, with the commands."""
+    parts = []
+    for path in sorted(RESULTS.glob("cores*.json")):
+        record = records.read_json(path)
+        found = {point: statistics.median(own) for point, own in by_cores.speeds(record).items()}
+        most = max(cores for _, cores in found)
+        rival = max(speed for (name, n), speed in found.items() if "torch" in name and n == most)
+        said = translate(
+            language,
+            "With {most} cores a run trains {gain:.1f} times the examples/s of one core, "
+            "{products:.1f} times those of the fastest PyTorch mode in the table with as many; the "
+            "direct kernel {direct:.1f} times. Median [min, max] of {repeats} epochs or more of "
+            "{examples:,} examples; a cell is a process confined to so many cores, with as many "
+            "threads. {machine}.",
+            most=most,
+            gain=found["lenet", most] / found["lenet", 1],
+            products=found["lenet", most] / rival,
+            direct=found["lenet_native", most] / rival,
+            repeats=min(len(point["seconds"]) for point in record["points"]),
+            examples=record["points"][0]["examples"],
+            machine=bench.machine(record["environment"]),
+        )
+        table = by_cores.table(record, translate(language, "cores"), language)
+        title = translate(language, bench.NETWORKS[record["network"]])
+        parts.append(_with_command(record, title, table, said))
+    return "\n\n".join(parts)
 
 
 def forms_table(language: str) -> str:

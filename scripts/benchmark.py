@@ -219,12 +219,15 @@ def gpu() -> None:
     if record["environment"]["backend"] != "gpu":
         raise UsageError("--gpu: JAX finds no GPU here")
     asked = on_gpu.points(torch=importlib.util.find_spec("torch") is not None)
-    with progress(on_gpu.count(asked)) as tell:
-        record |= on_gpu.measure(FLAGS.networks[0], asked, FLAGS.dataset, tell)
     path = Path(FLAGS.record or ROOT / "results" / "gpu.json")
-    files.write_json(path, record)
+
+    def keep(found: dict[str, Any]) -> None:
+        files.write_json(path, record | found)
+
+    with progress(on_gpu.count(asked)) as tell:
+        record |= on_gpu.measure(FLAGS.networks[0], asked, FLAGS.dataset, tell, keep)
     print(on_gpu.table(record), f"saved to {path}", sep="\n", flush=True)
-    files.write_json(path, record | {"bits": bits.measure(FLAGS.dataset)})
+    keep({"bits": bits.measure(FLAGS.dataset)})
 
 
 def by_cores() -> None:
@@ -248,6 +251,7 @@ def by_cores() -> None:
             repeats=FLAGS.repeats,
             examples=FLAGS.examples or by_cores.EXAMPLES,
             dataset=FLAGS.dataset,
+            environment=record["environment"],
             tell=tell,
             keep=lambda found: files.write_json(path, record | found),
         )

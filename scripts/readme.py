@@ -785,6 +785,7 @@ SECTIONS: dict[str, dict[str, Callable[[str], str]]] = {
         "recording": sections.cost_of_records,
         "runs": sections.runs_table,
         "gpu": sections.gpu_table,
+        "cores": sections.cores_table,
     },
 }
 """What is written into each page of docs/LANGUAGE, by the comments that it stands between."""
