@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language, networks, reports
+from experiments.cli import code, language, networks, reports
 from lenet import config as config_module
 from lenet import stopping
 from lenet.config import PRESETS, Config
@@ -175,7 +175,7 @@ def _train(run: "Run", changed: Callable[[], None]) -> None:
             said = language.t(
                 "stopped; {n} epochs are saved. To continue: {flags}",
                 n=len(run.rows()),
-                flags=f"--run_dir={run.directory} --resume",
+                flags=code.to_resume(run.directory),
             )
             bar.say(said)
             raise

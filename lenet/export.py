@@ -10,6 +10,7 @@ and return the same logits [B, K].
 """
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -149,17 +150,17 @@ def torch_code(model: nn.Module, params: Params, image_shape: tuple[int, ...]) -
 def _torch_sequential(layers: Sequence[Layer]) -> str:
     flat = [any(isinstance(each, Flatten) for each in layers[:at]) for at in range(len(layers))]
     normalises = any(isinstance(layer, Scaling) for layer in layers)
-    code = f"nn.Sequential({', '.join(map(_torch_code, layers, flat))})"
+    code = f"nn.Sequential({', '.join(map(_torch_code, layers, flat, itertools.count(1)))})"
     return code + ".eval()" * normalises
 
 
-def _torch_code(layer: Layer, flat: bool) -> str:
+def _torch_code(layer: Layer, flat: bool, place: int) -> str:
     match layer:
         case Convolution(kernel, _, stride, padding, dilation, groups):
             outputs, inputs, *size = kernel.shape
             sizes = [str(inputs * groups), str(outputs), _size(size)]
             sizes += [f"stride={_size(stride)}"] * (stride != (1, 1))
-            sizes += _padding("Conv2d", padding)
+            sizes += _padding(place, "Conv2d", padding)
             sizes += [f"dilation={_size(dilation)}"] * (dilation != (1, 1))
             sizes += [f"groups={groups}"] * (groups != 1)
             return f"nn.Conv2d({', '.join(sizes)})"
@@ -167,11 +168,11 @@ def _torch_code(layer: Layer, flat: bool) -> str:
             name = {"avg": "AvgPool2d", "max": "MaxPool2d"}[mode]
             if any(2 * before > side for side, (before, _) in zip(size, padding, strict=True)):
                 raise UsageError(
-                    f"padding={padding}: PyTorch's {name} pads by half its window of {size} at "
-                    "most, this network by more. Use format=onnx"
+                    f"layer {place}, padding={padding}: PyTorch's {name} pads by half its window "
+                    f"of {size} at most, this network by more. Use format=onnx"
                 )
             sizes = [_size(size), *[f"stride={_size(stride)}"] * (stride != size)]
-            return f"nn.{name}({', '.join([*sizes, *_padding(name, padding)])})"
+            return f"nn.{name}({', '.join([*sizes, *_padding(place, name, padding)])})"
         case Dense(kernel, _):
             return f"nn.Linear({kernel.shape[1]}, {kernel.shape[0]})"
         case Activation(name):
@@ -187,13 +188,13 @@ def _size(size: Sequence[int]) -> str:
     return str(down) if down == across else f"({down}, {across})"
 
 
-def _padding(layer: str, padding: Sides) -> list[str]:
+def _padding(place: int, layer: str, padding: Sides) -> list[str]:
     if padding == NONE:
         return []
     if any(before != after for before, after in padding):
         raise UsageError(
-            f"padding={padding}: PyTorch's {layer} pads opposite sides alike, and this network "
-            "does not. Use format=onnx"
+            f"layer {place}, padding={padding}: PyTorch's {layer} pads opposite sides alike, and "
+            "this network does not. Use format=onnx"
         )
     return [f"padding={_size([before for before, _ in padding])}"]
 

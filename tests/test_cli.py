@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from experiments import cli
-from experiments.cli import progress
+from experiments.cli import code, progress
 from experiments.commands import COMMANDS
 from lenet import config, data, records, stopping
 from lenet.data import sources
@@ -28,6 +29,20 @@ from lenet.engine.rows import Row
 from lenet.errors import UsageError
 
 train = partial(command, "train", "--noreport")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "again"),
+    [("adam", ""), ("my_opt:make", " --optimizer=my_opt:make")],
+)
+def test_what_continues_a_directory_names_its_code_again(optimizer, again, monkeypatch):
+    given = flags.FlagValues()
+    for name in ("network", "optimizer", "cluster", "patience"):
+        flags.DEFINE_string(name, None, name, flag_values=given)
+    given(["train", "--network=my_net:Wide", f"--optimizer={optimizer}", "--patience=9"])
+    monkeypatch.setattr(code, "FLAGS", given)
+    said = code.to_resume(Path("a run"), "cluster", "patience")
+    assert said == f"'--run_dir=a run' --resume --network=my_net:Wide{again} --patience=9"
 
 
 def test_a_run_prints_the_book_s_lines_and_leaves_its_directory(trained):

@@ -77,7 +77,7 @@ def test_onnx_runtime_gives_our_logits_at_any_batch_size(onnxruntime, network):
 def test_pytorch_loads_the_state_dict_into_the_texts_network(torch, network):
     model, params, shape, images = network
     if model.kernel_size % 2 == 0:
-        with pytest.raises(UsageError, match=r"padding=\(\(2, 1\), .* PyTorch's Conv2d pads"):
+        with pytest.raises(UsageError, match=r"layer 1, padding=\(\(2, 1\), .* Conv2d pads"):
             export.to_torch_file(model, params, shape)
         return
     content = export.to_torch_file(model, params, shape)

@@ -4,14 +4,29 @@ A record never names code that is imported: the flag is given again to whatever 
 """
 
 import importlib
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from absl import flags
+
 from lenet.errors import UsageError, code_of_others
 from lenet.settings import is_code
+
+FLAGS = flags.FLAGS
+OF_CODE = ("network", "optimizer")
+"""Flags that may name code."""
+
+
+def to_resume(run_dir: Path, *others: str) -> str:
+    """Return the flags that continue a directory: `others` that were given, and those of code."""
+    of_code = [name for name in OF_CODE if name in FLAGS and is_code(FLAGS[name].value)]
+    names = [name for name in (*of_code, *others) if FLAGS[name].present]
+    again = (f"--{name}={FLAGS[name].value}" for name in names)
+    return shlex.join([f"--run_dir={run_dir}", "--resume", *again])
 
 
 def named(flag: str, name: str, example: str) -> Any:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.cli import language, networks
+from experiments.cli import code, language, networks
 from lenet import records, stopping
 from lenet.config import Config
 from lenet.engine import cores
@@ -191,8 +190,7 @@ def directory(run_dir: Path, *, resume: bool) -> Iterator[None]:
             begun = any(records.exists(run_dir, each) for each in DESCRIPTIONS)
             if isinstance(error, RecordError) or not begun:  # nothing to continue with
                 raise
-            where = [f"--{name}={FLAGS[name].value}" for name in CLUSTER if FLAGS[name].present]
-            flags = shlex.join([f"--run_dir={run_dir}", "--resume", *where])
+            flags = code.to_resume(run_dir, *CLUSTER)
             print(language.t("stopped; finished runs are saved. To continue: {flags}", flags=flags))
             raise
 
