@@ -9,7 +9,18 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import answer, by_cores, forms, on_gpu, overhead, peak, race, recording, scaling
+from benchmarks import (
+    answer,
+    by_cores,
+    forms,
+    on_gpu,
+    overhead,
+    peak,
+    race,
+    recording,
+    scaling,
+    start,
+)
 from benchmarks import table as bench
 from lenet import config as config_module
 from lenet import files, records
@@ -22,8 +33,9 @@ BENCH, BENCH_GPU = RESULTS / "bench.json", RESULTS / "bench_gpu.json"
 GPU = RESULTS / "gpu.json"
 OVERHEAD, RACE = RESULTS / "overhead.json", RESULTS / "race.json"
 ANSWERS = RESULTS / "answers"
-ANSWER = ANSWERS / "2026-11-28-162832f2ebd2.json"
+ANSWER = ANSWERS / "2026-11-28-716d6bc50e5e.json"
 """The record that the README quotes; the leaderboard has all."""
+START = RESULTS / "start.json"
 RECORDING, NATIVE = RESULTS / "recording.json", RESULTS / "bench_avx512.json"
 PEAK = RESULTS / "peak.json"
 SCALING, FORMS, PRECISION = (
@@ -141,6 +153,29 @@ def cost_of_records(language: str) -> str:
         high=max(shares),
         n=record["repeats"],
         **{key: statistics.median(record[key]) for key in ("curves", "page")},
+        machine=bench.machine(record["environment"]),
+    )
+    return _with_command(record, said)
+
+
+def time_to_start(language: str) -> str:
+    """Return how long after the command a run trains, with the command that measured it."""
+    record = records.read_json(START)
+    of = {
+        f"{kind}_{point}": start.median(record, kind, point)
+        for kind in start.KINDS
+        for point in start.POINTS
+    }
+    said = translate(
+        language,
+        "With no program in the cache a run trains {cold_training:.1f} s after the command, and "
+        "the row of its first epoch is on the disk after {cold_row:.1f} s; with its programs "
+        "there, after {warm_training:.1f} s and {warm_row:.1f} s. `--help` takes {help:.2f} s. "
+        "Medians of {n} processes; an epoch of {dataset}. {machine}.",
+        **of,
+        help=statistics.median(record["help"]),
+        n=record["repeats"],
+        dataset=terms.valued(record["dataset"]),
         machine=bench.machine(record["environment"]),
     )
     return _with_command(record, said)

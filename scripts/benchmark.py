@@ -9,6 +9,7 @@
     scripts/bench --cores                  one run, a sweep and PyTorch on 1, 2, 4, ... cores
     scripts/bench --overhead               what a cluster adds to each of 1,000 short runs
     scripts/bench --recording              what the records of a run cost
+    scripts/bench --start                  how long after the command a run trains
     scripts/bench --race --repeats=3       our search and Optuna with PyTorch, to an accuracy
     scripts/bench --answer --repeats=20    one setting to three accuracies, ours and PyTorch
     scripts/bench --gpu                    one run and sweeps on a GPU, PyTorch beside them, and
@@ -56,6 +57,7 @@ flags.DEFINE_boolean("peak", False, "measure what share of a core's peak they re
 flags.DEFINE_boolean("cores", False, "measure on 1, 2, 4, ... cores of this machine instead")
 flags.DEFINE_boolean("overhead", False, "measure what a cluster adds to each of many short runs")
 flags.DEFINE_boolean("recording", False, "measure what the records of a run cost instead")
+flags.DEFINE_boolean("start", False, "measure how long after the command a run trains instead")
 flags.DEFINE_boolean("race", False, "measure searches until they reach an accuracy instead")
 flags.DEFINE_boolean("answer", False, "measure runs until they reach accuracies instead")
 flags.DEFINE_boolean("gpu", False, "measure runs and sweeps on a GPU instead")
@@ -101,6 +103,8 @@ def main() -> None:
         overhead()
     elif FLAGS.recording:
         recording()
+    elif FLAGS.start:
+        start()
     elif FLAGS.race:
         race()
     elif FLAGS.answer:
@@ -295,6 +299,22 @@ def recording() -> None:
     files.write_json(path, record)
     shares = ", ".join(f"{share:.1%}" for share in recording.share(record))
     print(f"records take {shares} of an epoch", f"saved to {path}", sep="\n")
+
+
+def start() -> None:
+    """Measure how long after the command a run trains."""
+    from benchmarks import start
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    record = started()
+    with progress(len(start.KINDS) * FLAGS.repeats) as tell:
+        record |= start.measure(FLAGS.repeats, FLAGS.dataset, tell)
+    path = Path(FLAGS.record or ROOT / "results" / "start.json")
+    files.write_json(path, record)
+    for kind in start.KINDS:
+        shown = ", ".join(f"{start.median(record, kind, point):.2f}" for point in start.POINTS)
+        print(f"{kind}: {shown} s to training, to the first row")
+    print(f"saved to {path}")
 
 
 def race() -> None:
