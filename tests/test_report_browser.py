@@ -1112,6 +1112,21 @@ def test_a_line_of_parallel_coordinates_stands_out_while_it_is_pointed_at(opened
     assert tab.locator("#tooltip:not([hidden])").count() == 0
 
 
+def test_a_chart_that_is_drawn_anew_leaves_what_another_one_tells(opened, tmp_path):
+    tab = opened(report_pages.write(tmp_path / "sweep.html", of_three_axes()))
+    curves = tab.locator("[data-chart]:has(.crosshair_marks > line)").first
+    curves.scroll_into_view_if_needed()
+    curves.focus()
+    curves.press("End")
+    tooltip = tab.locator("#tooltip:not([hidden])")
+    said = tooltip.inner_text()
+    anew = f"() => document.querySelector('{LINES}')"
+    before = tab.evaluate_handle(anew)
+    tab.emulate_media(color_scheme="dark")  # only a chart with a ramp is drawn anew
+    tab.wait_for_function(f"(before) => ({anew})() && ({anew})() !== before", arg=before)
+    assert tooltip.inner_text() == said
+
+
 def test_on_a_phone_a_tooltip_stays_until_the_next_tap(opened, report):
     """It tells what all series are at the x that is nearest to the finger."""
     tab = opened(report, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True)

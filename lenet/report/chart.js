@@ -45,22 +45,24 @@ async function drawChart(element, paper) {
   const store = spec.data.find(({ name }) => /^picked_.*_store$/.test(name))?.name;
   const parsed = vega.parse(spec, theme(columns, paper), { ast: true });
   await pause();
-  if (!element.isConnected) return;
+  const view = new vega.View(parsed, {
+    expr: vega.expressionInterpreter, // no code from strings: the page's policy forbids it
+    renderer: "svg",
+    tooltip: (_, event, item, value) => pointed(element, event, item, value),
+  });
+  await pause();
+  if (!element.isConnected) return view.finalize();
   const picked = store && before ? pickedIn(before, store, names) : [];
   const own = () => [...element.parentElement.querySelectorAll(STOPS)];
   const at = own().indexOf(document.activeElement);
   if (element.contains(lit[0])) leave();
   before?.view.finalize(); // else its listeners stay
   element.style.minHeight = `${element.offsetHeight}px`; // what is below stays where it is
-  const view = new vega.View(parsed, {
-    expr: vega.expressionInterpreter, // no code from strings: the page's policy forbids it
-    container: element,
-    renderer: "svg",
-    tooltip: (_, event, item, value) => pointed(element, event, item, value),
-  });
   const byEpoch = spec.signals.some(({ name }) => name === "shownEpoch");
   if (byEpoch) view.signal("shownEpoch", ruleAt());
   if (picked.length) view.insert(store, picked);
+  view.initialize(element);
+  if (!before) await pause(); // one that is seen stays until the next
   await view.runAsync();
   element.style.minHeight = "";
   const made = { view, names, columns, ramp, byEpoch, hairs: hairsOf(element) };
@@ -189,6 +191,7 @@ function leave() {
 // Tell what a chart is at one of its rules; other charts over epochs show which of theirs is nearest.
 function tellAt(element, hair, event) {
   leave();
+  telling = element;
   const { byEpoch } = charts.get(element);
   const others = [...charts.values()].filter((each) => byEpoch && each.byEpoch && each.hairs.length);
   const { at } = datumOf(hair);
@@ -197,10 +200,14 @@ function tellAt(element, hair, event) {
   tooltip(event, toldAt(charts.get(element), hair));
 }
 
-// What is pointed at has a tooltip of its own, which a crosshair leaves to signs.
+// What is pointed at has a tooltip of its own, which a crosshair leaves to signs. Vega asks to hide it
+// also when a chart is drawn anew; what another one tells stays.
+let telling; // the chart whose tooltip is seen
 const isSign = (item) => item?.mark.marktype === "text";
 function pointed(element, event, item, value) {
-  if (!charts.get(element)?.hairs.length || isSign(item)) tooltip(event, value ?? lineAt(event));
+  if ((charts.get(element)?.hairs.length && !isSign(item)) || (!event && telling !== element)) return;
+  telling = element;
+  tooltip(event, value ?? lineAt(event));
 }
 
 // Between the points of a line Vega finds no tooltip.
