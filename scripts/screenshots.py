@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, FloatRect, Page, sync_playwright
 
 from lenet import files, records
 from lenet.language import LANGUAGES
@@ -29,6 +29,7 @@ from lenet.language import LANGUAGES
 ROOT = Path(__file__).parent.parent
 COMPARE = ROOT / "lenet" / "analysis" / "comparison_record.json"
 REPEATS = 5
+MOVES = 50
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH = 1100
 SIZES = {1280: 800, 1680: 1000, 390: 844}
@@ -74,6 +75,40 @@ def opening(browser: Browser, path: Path) -> dict[str, list[float]]:
         first, longest = tab.evaluate("() => [firstChart, Math.max(...tasks)]")
         found["first_chart"].append(round(first / 1000, 2))
         found["longest_task"].append(round(longest / 1000, 3))
+        tab.close()
+    return found
+
+
+def hover(browser: Browser, path: Path) -> dict[str, float]:
+    """Return what a move of the pointer over the network costs, in ms, by how slow the CPU is."""
+    found = {}
+    for slower in (1, 4):
+        tab = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("html[data-ready]")
+        maps = tab.locator(".view .layer canvas").nth(2)
+        maps.scroll_into_view_if_needed()
+        box = maps.bounding_box()
+        assert box is not None
+        session = tab.context.new_cdp_session(tab)
+        session.send("Performance.enable")
+        session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+
+        def busy(session: CDPSession = session) -> float:
+            told = session.send("Performance.getMetrics")["metrics"]
+            return float(next(each["value"] for each in told if each["name"] == "TaskDuration"))
+
+        def move(i: int, tab: Page = tab, box: FloatRect = box) -> None:
+            x, y = (box["x"] + (7 * i) % box["width"], box["y"] + (5 * i) % box["height"])
+            tab.mouse.move(x, y)
+            tab.evaluate("() => new Promise(requestAnimationFrame)")
+
+        for i in range(MOVES):  # what is computed once
+            move(i)
+        before = busy()
+        for i in range(MOVES):
+            move(i)
+        found[str(slower)] = round(1000 * (busy() - before) / MOVES, 1)
         tab.close()
     return found
 
@@ -177,6 +212,7 @@ def main(run_dir: str, sweep_dir: str, folder: str = "") -> None:
             for name, path in pages.items():
                 found[name]["opening"] = opening(made, path)
                 found[name]["stops"] = [stops(made, path, width) for width in (1280, 390)]
+            found["run"]["hover"] = hover(made, pages["run"])
             if folder:
                 screens(made, pages, Path(folder))
             tab = made.new_page()
