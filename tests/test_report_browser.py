@@ -1540,6 +1540,7 @@ def test_the_report_of_another_run_is_compared_with_this_one(opened, noise, tmp_
     assert values["test accuracy"] == ["0.2500", "0.5000", "+0.2500"]
     assert values["training loss (nats)"] == ["1.3800", "1.3800", "0.0000"]
     assert differ == {"activation function": ["sigmoid", "relu"], "learning rate": ["0.9", "0.1"]}
+    assert section.get_by_text("a difference may be due to the seed alone").is_visible()
     tab.evaluate("window.lenet.drawn()")
     for chart in section.locator("[data-chart]").all():
         assert chart.locator("svg").text_content().count("other run") == 2  # training and test

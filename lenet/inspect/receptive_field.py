@@ -88,9 +88,10 @@ def measured(
 
     >>> def function(images):
     ...     pairs = images[:, :-1] + images[:, 1:]
-    ...     return {"pairs": pairs, "every other": pairs[:, ::2, ::2], "mean": pairs.mean((1, 2))}
+    ...     flat = pairs.reshape(len(pairs), -1)
+    ...     return {"pairs": pairs, "every other": pairs[:, ::2, ::2], "flat": flat}
     >>> measured(function, (8, 8, 1))
-    {'pairs': ((2, 1), 1), 'every other': ((2, 1), 2), 'mean': ((8, 8), None)}
+    {'pairs': ((2, 1), 1), 'every other': ((2, 1), 2), 'flat': ((2, 1), None)}
     """
     height, width = image_shape[:2]
     image = np.random.default_rng(0).random(image_shape, np.float32)
@@ -107,10 +108,12 @@ def measured(
             near = (1e-4 if clean.dtype.itemsize >= 4 else 0.02) * np.abs(clean).max()
             touched = ~(np.abs(np.stack(changed) - clean) <= near)
             touched = touched[: height + width] | touched[height + width :]
-            maps = touched if clean.ndim == 3 else touched[:, None, None]
-            down, apart = _extent(maps[:height].any((2, 3)))
-            across, also = _extent(maps[height:].any((1, 3)))
-            found[name] = (down, across), apart if apart == also else None
+            rows, columns = touched[:height], touched[height:]
+            if clean.ndim == 3:
+                rows, columns = rows.any((2, 3)), columns.any((1, 3))
+            (down, apart), (across, also) = _extent(rows), _extent(columns)
+            is_map = clean.ndim == 3 and apart == also
+            found[name] = (down, across), apart if is_map else None
     return found
 
 

@@ -93,6 +93,7 @@ SCRIPTS = {
         "layer views in this browser."
     ),
     "difference": mark("difference"),
+    "one_of_each": mark("One run of each: a difference may be due to the seed alone."),
     "different_settings": mark("Settings that differ"),
     "down": mark("shift down"),
     "epoch_slider": mark("epoch to show"),

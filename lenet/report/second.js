@@ -38,7 +38,9 @@ function* ends(other) {
   const signed = (x) => `${x > 0 ? "+" : ""}${digits(x)}`;
   const rows = names.map((name) => [name, digits(mine[name]), digits(theirs[name]), signed(theirs[name] - mine[name])]);
   const heads = [spans("this_run"), [other.run.name], spans("difference")];
-  if (rows.length) yield* captioned("final_values", {}, pairedTable(heads, rows));
+  const caution = document.createElement("p");
+  caution.append(...spans("one_of_each"));
+  if (rows.length) yield* captioned("final_values", {}, pairedTable(heads, rows), caution);
 }
 
 function* settings(other) {
