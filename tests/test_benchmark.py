@@ -26,6 +26,7 @@ from benchmarks import (
     recording,
     rounds,
     scaling,
+    start,
     table,
 )
 from benchmarks.contenders import BY_NAME, CONTENDERS
@@ -310,6 +311,20 @@ def test_points_of_cores_are_confined_and_measured(tmp_path):
     record = json.loads(path.read_text())
     assert [point["cores"] for point in record["points"]] == by_cores.counts(cores())
     assert by_cores.table(record, "cores") in done.stdout
+
+
+@pytest.mark.slow
+def test_cold_and_warm_starts_are_measured_to_each_point(tmp_path):
+    path = tmp_path / "start.json"
+    flags = ["--start", "--repeats=2", "--dataset=synthetic", "--load=1000", f"--record={path}"]
+    done = python("-P", "scripts/benchmark.py", *flags)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(path.read_text())
+    for kind in start.KINDS:
+        training, row = (record[kind][point] for point in start.POINTS)
+        assert len(training) == len(record["help"]) == 2
+        assert all(0 < x < y for x, y in zip(training, row, strict=True))
+    assert f"{start.median(record, 'cold', 'row'):.2f}" in done.stdout
 
 
 @pytest.mark.slow
