@@ -132,7 +132,9 @@ def test_the_best_setting_is_compared_with_the_preset_s():
     better, near = setting(0.5, 0.90, 0.911, 0.901), setting(0.5, 0.83, 0.80, 0.81)
     assert texts(of_sweep(better, base)) == [BEST, verdict.AGAINST["higher"]]
     assert texts(of_sweep(near, base)) == [BEST, verdict.AGAINST["open"]]
-    assert texts(of_sweep(base, setting(0.5, 0.79, 0.80, 0.79))) == [BEST]
+    assert texts(of_sweep(base, setting(0.5, 0.79, 0.82, 0.79))) == [BEST, verdict.CLOSE]
+    assert texts(of_sweep(base, setting(0.5, 0.60, 0.61, 0.60))) == [BEST]
+    assert texts(of_sweep(setting(0.5, 0.9), setting(0.1, 0.89))) == [BEST]  # one seed: no interval
     assert texts(of_sweep(better, setting(0.1, 0.8, 0.8))) == [BEST]
     # Ranked by validation accuracy, the best may be worse on the test set.
     worse = setting(0.5, 0.70, 0.711, 0.70, valid=0.9)

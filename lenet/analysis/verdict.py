@@ -134,6 +134,9 @@ def of_run(
 
 ONE = mark("Mean {measure} {mean:.4f} over {runs} runs of one setting.")
 LOST = mark("No setting learned: all {runs} runs ended at chance level or diverged.")
+CLOSE = mark(
+    "Whether it is better than the next, {next}, is open: {lead} (95% CI, paired by seed)."
+)
 AGAINST = {
     "higher": mark(
         "Its test accuracy is higher than with the preset's setting, {base}: {difference} "
@@ -152,7 +155,7 @@ MISSING = mark("The sweep is incomplete (missing runs: {missing}).")
 
 
 def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
-    """Return the best setting of a sweep, and whether it is better than the preset's.
+    """Return the best setting of a sweep, and whether it is better than the next and the preset's.
 
     At least one run of the best setting finished; `missing` runs did not.
     """
@@ -168,7 +171,11 @@ def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
         said.append(message(ONE, measure=terms.named(sweep.measure), mean=mean, runs=runs))
         return Verdict(state, tuple(said))
     said.append(findings.best(sweep))
-    if sweep.base and sweep.base is not settings[0]:
+    first, second, *_ = settings
+    lead = first.minus(second, measure=sweep.measure)
+    if lead and lead.side == "open" and second is not sweep.base:
+        said.append(message(CLOSE, next=findings.label(second, sweep.axes), lead=lead))
+    if sweep.base and sweep.base is not first:
         by = findings.differences(sweep)[0][1]
         if by:
             label = findings.label(sweep.base, sweep.axes)
