@@ -88,10 +88,11 @@ def measured(
 
     >>> def function(images):
     ...     pairs = images[:, :-1] + images[:, 1:]
-    ...     flat = pairs.reshape(len(pairs), -1)
-    ...     return {"pairs": pairs, "every other": pairs[:, ::2, ::2], "flat": flat}
-    >>> measured(function, (8, 8, 1))
-    {'pairs': ((2, 1), 1), 'every other': ((2, 1), 2), 'flat': ((2, 1), None)}
+    ...     maps = {"pairs": pairs, "every other": pairs[:, ::2, ::2]}
+    ...     return maps | {"flat": pairs.reshape(len(pairs), -1), "mean": pairs.mean((1, 2))}
+    >>> found = measured(function, (8, 8, 1))
+    >>> found["pairs"], found["every other"], found["flat"], found["mean"]
+    (((2, 1), 1), ((2, 1), 2), ((2, 1), None), ((8, 8), None))
     """
     height, width = image_shape[:2]
     image = np.random.default_rng(0).random(image_shape, np.float32)
