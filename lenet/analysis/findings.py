@@ -215,6 +215,12 @@ def _best(sweep: Sweep) -> Iterable[Message]:
         yield message(ON_TEST)
 
 
+def lead(sweep: Sweep) -> stats.Interval | None:
+    """Return by how much the first of two or more settings leads the next; None without pairs."""
+    first, second, *_ = sweep.settings
+    return first.minus(second, measure=sweep.measure)
+
+
 def _selected(sweep: Sweep) -> Iterable[Message]:
     """How sure it is which setting is the best, if every setting has several seeds."""
     ends = [setting.by_seed(sweep.measure) for setting in sweep.settings]
@@ -229,9 +235,9 @@ def _selected(sweep: Sweep) -> Iterable[Message]:
         yield message(SELECTED, label=label(first, sweep.axes), share=found.best)
         if round(found.optimism, 4) > 0:
             yield message(OPTIMISM, count=len(groups), optimism=found.optimism)
-    if lead := first.minus(second, measure=sweep.measure):
+    if by := lead(sweep):
         yield message(
-            LEAD, measure=terms.named(sweep.measure), next=label(second, sweep.axes), lead=lead
+            LEAD, measure=terms.named(sweep.measure), next=label(second, sweep.axes), lead=by
         )
 
 

@@ -172,7 +172,7 @@ def of_sweep(sweep: Sweep, missing: int = 0) -> Verdict:
         return Verdict(state, tuple(said))
     said.append(findings.best(sweep))
     first, second, *_ = settings
-    lead = first.minus(second, measure=sweep.measure)
+    lead = findings.lead(sweep)
     if lead and lead.side == "open" and second is not sweep.base:
         said.append(message(CLOSE, next=findings.label(second, sweep.axes), lead=lead))
     if sweep.base and sweep.base is not first:
