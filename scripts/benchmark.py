@@ -259,8 +259,10 @@ def by_cores() -> None:
             tell=tell,
             keep=lambda found: files.write_json(path, record | found),
         )
+    if not record["points"]:
+        raise UsageError(f"nothing could be measured: {'; '.join(record['left_out'])}")
     files.write_json(path, record)
-    print(by_cores.table(record, "cores"), f"saved to {path}", sep="\n")
+    print(by_cores.table(record, "cores"), *record["left_out"], f"saved to {path}", sep="\n")
 
 
 def overhead() -> None:
